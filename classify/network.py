@@ -1,0 +1,171 @@
+"""The denoiser: one trunk for all classes, one linear head a class (training side; needs torch).
+
+The preconditioning is Karras et al. 2022 (EDM), equation 7 and table 1. The heads follow multi-head
+diffusion classifiers (arXiv 2305.15241): one pass yields the denoised image of every class.
+"""
+
+import math
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+SIGMA_DATA = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkConfig:
+    """Shape of the net. `channels` and `blocks` name one resolution each, finest first."""
+
+    classes: int
+    image_px: int = 64
+    patch_px: int = 2
+    channels: tuple[int, ...] = (48, 96, 160)
+    blocks: tuple[int, ...] = (1, 2, 2)
+    disc_fraction: float = 0.84
+
+    def as_dict(self) -> dict:
+        return asdict(self)
+
+
+def groups_of(channels: int) -> int:
+    return channels // 16
+
+
+class Block(nn.Module):
+    """Residual block whose gain and shift follow the noise level."""
+
+    def __init__(self, n_in: int, n_out: int, n_emb: int):
+        super().__init__()
+        self.norm1 = nn.GroupNorm(groups_of(n_in), n_in)
+        self.conv1 = nn.Conv2d(n_in, n_out, 3, padding=1)
+        self.norm2 = nn.GroupNorm(groups_of(n_out), n_out)
+        self.conv2 = nn.Conv2d(n_out, n_out, 3, padding=1)
+        self.film = nn.Linear(n_emb, 2 * n_out)
+        self.skip = nn.Conv2d(n_in, n_out, 1) if n_in != n_out else nn.Identity()
+        nn.init.zeros_(self.conv2.weight)
+
+    def forward(self, x: Tensor, emb: Tensor) -> Tensor:
+        h = self.conv1(F.silu(self.norm1(x)))
+        gain, shift = self.film(emb)[:, :, None, None].chunk(2, dim=1)
+        h = self.conv2(F.silu(self.norm2(h) * (1 + gain) + shift))
+        return self.skip(x) + h
+
+
+class Attention(nn.Module):
+    """Self-attention over all pixels of the coarsest resolution."""
+
+    def __init__(self, channels: int, heads: int = 4):
+        super().__init__()
+        self.heads = heads
+        self.norm = nn.GroupNorm(groups_of(channels), channels)
+        self.qkv = nn.Conv2d(channels, 3 * channels, 1)
+        self.out = nn.Conv2d(channels, channels, 1)
+        nn.init.zeros_(self.out.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        b, c, h, w = x.shape
+        qkv = self.qkv(self.norm(x)).reshape(b, 3, self.heads, c // self.heads, h * w)
+        q, k, v = qkv.transpose(-1, -2).unbind(1)
+        y = F.scaled_dot_product_attention(q, k, v)
+        return x + self.out(y.transpose(-1, -2).reshape(b, c, h, w))
+
+
+class NoiseEmbedding(nn.Module):
+    def __init__(self, n_emb: int, frequencies: int = 16):
+        super().__init__()
+        self.register_buffer("freqs", math.pi * torch.arange(1, frequencies + 1) / 8)
+        self.mlp = nn.Sequential(nn.Linear(2 * frequencies, n_emb), nn.SiLU(), nn.Linear(n_emb, n_emb))
+
+    def forward(self, c_noise: Tensor) -> Tensor:
+        angle = c_noise[:, None] * self.freqs
+        return F.silu(self.mlp(torch.cat([angle.cos(), angle.sin()], dim=1)))
+
+
+class Trunk(nn.Module):
+    """A U-Net over space-to-depth pixels; returns the features under the class heads."""
+
+    def __init__(self, cfg: NetworkConfig):
+        super().__init__()
+        ch, n_emb = cfg.channels, 4 * cfg.channels[0]
+        self.embed = NoiseEmbedding(n_emb)
+        self.stem = nn.Conv2d(3 * cfg.patch_px**2, ch[0], 3, padding=1)
+        self.patch_px = cfg.patch_px
+        self.down, self.up = nn.ModuleList(), nn.ModuleList()
+        for i, (c, n) in enumerate(zip(ch, cfg.blocks)):
+            self.down.append(nn.ModuleList([Block(ch[max(i - 1, 0)] if j == 0 else c, c, n_emb) for j in range(n)]))
+        self.middle = Attention(ch[-1])
+        for i in reversed(range(len(ch) - 1)):
+            self.up.append(Block(ch[i + 1] + ch[i], ch[i], n_emb))
+        self.norm = nn.GroupNorm(groups_of(ch[0]), ch[0])
+
+    def forward(self, x: Tensor, c_noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Features (b, channels[0], px/patch, px/patch) and the coarsest features, pooled (b, channels[-1])."""
+        emb = self.embed(c_noise)
+        h = self.stem(F.pixel_unshuffle(x, self.patch_px))
+        skips = []
+        for i, blocks in enumerate(self.down):
+            h = F.avg_pool2d(h, 2) if i else h
+            for block in blocks:
+                h = block(h, emb)
+            skips.append(h)
+        h = self.middle(skips.pop())
+        pooled = h.mean(dim=(2, 3))
+        for block in self.up:
+            h = F.interpolate(h, scale_factor=2, mode="nearest")
+            h = block(torch.cat([h, skips.pop()], dim=1), emb)
+        return F.silu(self.norm(h)), pooled
+
+
+def disc(px: int, fraction: float) -> Tensor:
+    """Soft disc of `fraction` of the image's half width, mean 1: background tells the lab, not the cell."""
+    r = (torch.arange(px) + 0.5 - px / 2) / (px / 2)
+    radius = (r[:, None] ** 2 + r[None] ** 2).sqrt()
+    mask = torch.sigmoid((fraction - radius) * px / 4)
+    return mask / mask.mean()
+
+
+class Denoiser(nn.Module):
+    """`denoise(x, sigma)` gives the denoised image under every class; `errors` what the judge adds up."""
+
+    def __init__(self, cfg: NetworkConfig):
+        super().__init__()
+        self.cfg = cfg
+        self.trunk = Trunk(cfg)
+        self.heads = nn.Conv2d(cfg.channels[0], cfg.classes * 3 * cfg.patch_px**2, 3, padding=1)
+        nn.init.normal_(self.heads.weight, std=1e-3)
+        nn.init.zeros_(self.heads.bias)
+        self.gain = nn.Parameter(torch.tensor([3.0, 0.0]))  # log a(sigma), log-linear in sigma
+        self.register_buffer("mask", disc(cfg.image_px, cfg.disc_fraction), persistent=False)
+
+    def raw(self, x: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
+        """The net's own output F under every class (b, K, 3, px, px), and the pooled features (b, channels[-1])."""
+        c_in = (sigma**2 + SIGMA_DATA**2).rsqrt()[:, None, None, None]
+        h, pooled = self.trunk(c_in * x, sigma.log() / 4)
+        px = self.cfg.image_px
+        return F.pixel_shuffle(self.heads(h), self.cfg.patch_px).reshape(-1, self.cfg.classes, 3, px, px), pooled
+
+    def denoise(self, x: Tensor, sigma: Tensor) -> Tensor:
+        """Noisy images (b, 3, px, px) in [-1, 1] plus noise, sigma (b,) -> denoised (b, K, 3, px, px)."""
+        s = sigma[:, None, None, None]
+        total = s**2 + SIGMA_DATA**2
+        c_skip, c_out = SIGMA_DATA**2 / total, s * SIGMA_DATA / total.sqrt()
+        return (c_skip * x)[:, None] + c_out[:, None] * self.raw(x, sigma)[0].float()
+
+    def errors(self, image: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
+        """Weighted squared error (b, K) of the clean image under every class; about 1 for an untrained net.
+
+        EDM's weight 1/c_out^2 makes it the error of F against its target, summed in fp32 over the disc.
+        """
+        s = sigma[:, None, None, None]
+        x = image + s * noise
+        # F's target: (image - c_skip x) / c_out
+        root = (s**2 + SIGMA_DATA**2).sqrt()
+        target = (image * root**2 - SIGMA_DATA**2 * x) / (s * SIGMA_DATA * root)
+        delta = self.raw(x, sigma)[0].float() - target[:, None]
+        return (delta**2 * self.mask).mean(dim=(2, 3, 4))
+
+    def log_gain(self, sigma: Tensor) -> Tensor:
+        """log a(sigma): the weight at which errors at this noise level add up to class logits."""
+        return self.gain[0] + self.gain[1] * sigma.log()

@@ -1,0 +1,196 @@
+"""Training of the denoiser: denoising loss plus cross-entropy over the negative class errors (needs torch)."""
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+from torch.nn import functional as F
+
+from .data import OTHER, Jitter, LabelledCrops, augment, balanced_batches, load_crops, view
+from .errors import DataError
+from .network import Denoiser, NetworkConfig
+
+
+class TrainConfig(BaseModel):
+    """What `cytostream train CONFIG` reads; the file holds only differences from these defaults."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    train: Path
+    val: Path
+    out: Path = Path("runs/first")
+    steps: int = Field(4500, gt=0)
+    batch: int = Field(64, gt=0)
+    learning_rate: float = Field(7e-4, gt=0)
+    warmup_steps: int = 200
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    ema: float = 0.998
+    class_weight: float = Field(0.1, ge=0, description="weight of the cross-entropy beside the denoising loss")
+    sigma_centre: float = 0.6
+    sigma_spread: float = 0.9
+    wide_share: float = Field(0.15, ge=0, le=1, description="share of noise levels drawn log-uniformly over [0.01, 60]")
+    crop_px: int = 128
+    crop_um: float = 36.0
+    window_px: int = 96
+    other: bool = Field(True, description="add the class of what surrounds the cells")
+    network: dict = {}
+    jitter: Jitter = Jitter()
+    seed: int = 0
+    checkpoint_every: int = 150
+    validate_every: int = 450
+
+
+def class_names(data: LabelledCrops, cfg: TrainConfig) -> tuple[str, ...]:
+    return data.classes + ((OTHER,) if cfg.other else ())
+
+
+def draw_sigma(n: int, cfg: TrainConfig, rng: torch.Generator) -> Tensor:
+    """Noise levels (n,): log-normal where classes part, some over the whole range for generation."""
+    main = math.log(cfg.sigma_centre) + cfg.sigma_spread * torch.randn(n, generator=rng)
+    wide = math.log(0.01) + math.log(6000) * torch.rand(n, generator=rng)
+    return torch.where(torch.rand(n, generator=rng) < cfg.wide_share, wide, main).exp()
+
+
+def losses(model: Denoiser, x: Tensor, y: Tensor, sigma: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean denoising loss under the true class, and cross-entropy of the logits -a(sigma) e(c)."""
+    with torch.autocast(x.device.type, torch.bfloat16):
+        errors = model.errors(x, noise, sigma)
+    logits = -model.log_gain(sigma).exp()[:, None] * errors
+    return errors.gather(1, y[:, None]).mean(), F.cross_entropy(logits, y)
+
+
+def learning_rate(step: int, cfg: TrainConfig) -> float:
+    if step < cfg.warmup_steps:
+        return cfg.learning_rate * (step + 1) / cfg.warmup_steps
+    done = (step - cfg.warmup_steps) / max(1, cfg.steps - cfg.warmup_steps)
+    return cfg.learning_rate * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done)))
+
+
+class Training:
+    """Everything that a checkpoint holds, and the one step that moves it."""
+
+    def __init__(self, cfg: TrainConfig, classes: tuple[str, ...], device: str = "cpu"):
+        torch.manual_seed(cfg.seed)
+        self.cfg, self.device, self.step = cfg, device, 0
+        self.network = NetworkConfig(classes=len(classes), **cfg.network)
+        self.model = Denoiser(self.network).to(device, memory_format=torch.channels_last)
+        self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
+        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=0.0, betas=(0.9, 0.99), weight_decay=cfg.weight_decay)
+
+    def advance(self, images: Tensor, y: Tensor, other: Tensor) -> dict[str, float]:
+        """One optimizer step on 8-bit crops (b, px, px, 3) with class numbers y (b,)."""
+        cfg = self.cfg
+        rng = torch.Generator().manual_seed(cfg.seed * 1_000_003 + self.step)
+        x = augment(images, other, cfg.window_px, self.network.image_px, cfg.jitter, rng).to(self.device)
+        sigma, noise = draw_sigma(len(x), cfg, rng).to(self.device), torch.randn(x.shape, generator=rng).to(self.device)
+        denoising, crossing = losses(self.model, x, y.to(self.device), sigma, noise)
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.step, cfg)
+        self.optimizer.zero_grad(set_to_none=True)
+        (denoising + cfg.class_weight * crossing).backward()
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), cfg.clip)
+        self.optimizer.step()
+        self.update_average()
+        self.step += 1
+        return {"step": self.step, "denoising": denoising.item(), "cross_entropy": crossing.item(), "grad_norm": norm.item()}
+
+    @torch.no_grad()
+    def update_average(self) -> None:
+        decay = min(self.cfg.ema, (1 + self.step) / (10 + self.step))
+        for key, value in self.model.state_dict().items():
+            self.average[key].lerp_(value, 1 - decay) if value.is_floating_point() else self.average[key].copy_(value)
+
+    def averaged(self) -> Denoiser:
+        model = Denoiser(self.network).eval()
+        model.load_state_dict({k: v.cpu() for k, v in self.average.items()})
+        return model
+
+    def save(self, path: Path) -> None:
+        state = {
+            "model": self.model.state_dict(),
+            "average": self.average,
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+        }
+        part = path.with_suffix(".part")
+        torch.save(state, part)
+        os.replace(part, path)
+
+    def load(self, path: Path) -> None:
+        state = torch.load(path, map_location=self.device, weights_only=True)
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.average, self.step = state["average"], state["step"]
+
+
+@torch.no_grad()
+def validate(model: Denoiser, x: Tensor, y: np.ndarray, draws: int = 4, seed: int = 1) -> float:
+    """Balanced accuracy on inputs x (n, 3, px, px) after a few draws between sigma 0.25 and 1.5."""
+    total = 0.0
+    for i, s in enumerate(np.geomspace(0.25, 1.5, draws)):
+        noise = torch.randn(1, *x.shape[1:], generator=torch.Generator().manual_seed(seed + i))
+        sigma = torch.full((len(x),), float(s))
+        with torch.autocast("cpu", torch.bfloat16):
+            errors = torch.cat([model.errors(b, noise.expand_as(b), t) for b, t in zip(x.split(64), sigma.split(64))])
+        total = total - model.log_gain(sigma).exp()[:, None] * errors
+    right = (total.argmax(1).numpy() == y)
+    return float(np.mean([right[y == c].mean() for c in np.unique(y)]))
+
+
+def validation_set(data: LabelledCrops, cfg: TrainConfig, image_px: int, per_class: int = 40) -> tuple[Tensor, np.ndarray]:
+    """Unaugmented inputs, the same each time: up to `per_class` cells of each class, and as many of `other`."""
+    chosen = np.concatenate([np.flatnonzero(data.labels == c)[:per_class] for c in range(len(data.classes))])
+    y = data.labels[chosen]
+    if cfg.other:
+        chosen, y = np.concatenate([chosen, chosen[:per_class]]), np.concatenate([y, np.full(min(per_class, len(chosen)), len(data.classes))])
+    rng = torch.Generator().manual_seed(7)
+    still = Jitter(rotate=False, scale=0, shift_px=0)
+    other = torch.from_numpy(y == len(data.classes))
+    return view(torch.from_numpy(data.images[chosen]), other, cfg.window_px, image_px, still, rng), y
+
+
+def train(cfg: TrainConfig, on_step: Callable[[dict], None] = lambda row: None, device: str = "cpu") -> Training:
+    """Train to `cfg.steps`, going on from `cfg.out/last.pt` where there is one; rows go to `cfg.out/log.jsonl`.
+
+    Raises:
+        DataError: the image folders cannot be trained on, or the checkpoint is of another configuration.
+    """
+    cfg.out.mkdir(parents=True, exist_ok=True)
+    data = load_crops(cfg.train, cfg.crop_px)
+    val = load_crops(cfg.val, cfg.crop_px, data.classes)
+    classes = class_names(data, cfg)
+    run = Training(cfg, classes, device)
+    keep_config(cfg, classes)
+    if (cfg.out / "last.pt").exists():
+        run.load(cfg.out / "last.pt")
+    x_val, y_val = validation_set(val, cfg, run.network.image_px)
+    with open(cfg.out / "log.jsonl", "a") as log:
+        for chosen, y in balanced_batches(data.labels, len(classes), cfg.batch, cfg.seed, run.step, cfg.steps):
+            start = time.perf_counter()
+            y = torch.from_numpy(y)
+            row = run.advance(torch.from_numpy(data.images[chosen]), y, y == len(data.classes))
+            row["images_per_s"] = len(chosen) / (time.perf_counter() - start)
+            if run.step % cfg.validate_every == 0 or run.step == cfg.steps:
+                row["val_balanced_accuracy"] = validate(run.averaged(), x_val, y_val)
+            if run.step % cfg.checkpoint_every == 0 or run.step == cfg.steps:
+                run.save(cfg.out / "last.pt")
+            print(json.dumps(row), file=log, flush=True)
+            on_step(row)
+    return run
+
+
+def keep_config(cfg: TrainConfig, classes: tuple[str, ...]) -> None:
+    """Write the resolved configuration beside the checkpoint; refuse to go on with another one."""
+    path = cfg.out / "config.json"
+    text = json.dumps({"config": cfg.model_dump(mode="json"), "classes": classes}, indent=1)
+    if path.exists() and path.read_text() != text:
+        raise DataError(f"{path} is of another configuration", "choose another `out` or remove that folder")
+    path.write_text(text)

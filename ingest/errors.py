@@ -1,0 +1,20 @@
+"""The one error base of the house. An exception means stop; a bad tile or cell is a `Failure` instead."""
+
+
+class CytostreamError(Exception):
+    """What went wrong, in one line, and `hint`: what to do next."""
+
+    def __init__(self, what: str, hint: str = ""):
+        self.what, self.hint = what, hint
+        super().__init__(f"{what} ({hint})" if hint else what)
+
+    def __reduce__(self):  # so that it crosses process borders whole
+        return type(self), (self.what, self.hint)
+
+
+class SlideError(CytostreamError):
+    """A slide or field of view that cannot be opened or read."""
+
+
+class StoreError(CytostreamError):
+    """A result store that cannot be opened or written."""
