@@ -1,10 +1,13 @@
+from .cluster import Workers, open_workers
 from .errors import CytostreamError, SlideError, StoreError
 from .failure import Failure
-from .slide import Level, Slide
-from .smear import Smear
-from .tiles import Tile, TileSpec, plan_tiles, step_px0
+from .reader import READ_MPP, step_px0
+from .slide import Level, Slide, open_slide
+from .smear import Smear, stain_samples, survey
+from .store import SlideStore
+from .tiles import Tile, TileSpec, plan_tiles, read_tile
 
 __all__ = [
-    "CytostreamError", "Failure", "Level", "Slide", "SlideError", "Smear", "StoreError", "Tile", "TileSpec",
-    "plan_tiles", "step_px0",
+    "READ_MPP", "CytostreamError", "Failure", "Level", "Slide", "SlideError", "SlideStore", "Smear", "StoreError", "Tile",
+    "TileSpec", "Workers", "open_slide", "open_workers", "plan_tiles", "read_tile", "stain_samples", "step_px0", "survey",
 ]

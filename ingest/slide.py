@@ -1,7 +1,17 @@
 """A slide as facts: no open handle, so that it travels to workers and into events."""
 
+import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+import openslide
+from PIL import Image, UnidentifiedImageError
+
+from .errors import SlideError
+
+MPP_RANGE = (0.02, 5.0)  # a microscope's; 72 dpi, which editors write unasked, is 353
+IMAGE_PX_MAX = 250_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,3 +43,99 @@ class Slide:
 
     def um_to_px0(self, um: float) -> float:
         return um / self.mpp
+
+
+def open_slide(path: Path, mpp: float | None = None) -> Slide:
+    """Read the facts of any slide that OpenSlide reads, or of a PNG, JPEG or TIFF field of view.
+
+    `mpp` (um per level-0 px) stands in for a file that does not say, and overrules one that does.
+
+    Raises:
+        SlideError: missing, empty, not an image, damaged, or without a believable mpp.
+    """
+    path = Path(path)
+    check_file(path)
+    try:
+        vendor = openslide.OpenSlide.detect_format(path)
+        return facts_of_slide(path, mpp) if vendor else facts_of_image(path, mpp)
+    except openslide.OpenSlideError as error:
+        raise SlideError(f"{path}: damaged or not readable: {error}", "copy it again from the scanner") from error
+
+
+def check_file(path: Path) -> None:
+    if not path.exists():
+        raise SlideError(f"{path}: no such file", "check the path")
+    if path.is_dir():
+        raise SlideError(f"{path}: a folder, not a slide", "name the slides, or FOLDER/*.svs")
+    if path.stat().st_size == 0:
+        raise SlideError(f"{path}: zero bytes", "is the scanner still writing it?")
+
+
+def facts_of_slide(path: Path, mpp: float | None) -> Slide:
+    with openslide.OpenSlide(path) as handle:
+        properties = handle.properties
+        levels = tuple(
+            Level(w, h, round(d, 3))
+            for (w, h), d in zip(handle.level_dimensions, handle.level_downsamples, strict=True)
+        )
+        return Slide(
+            content_id(path),
+            path.resolve(),
+            *handle.dimensions,
+            mpp or believable_mpp(path, properties.get("openslide.mpp-x")),
+            levels,
+            properties.get("openslide.vendor", "unknown"),
+            scanner_of(properties),
+            "openslide",
+        )
+
+
+def scanner_of(properties: Mapping[str, str]) -> str:
+    """Make and model of the scanner, never its operator, patient or slide label."""
+    names = ("aperio.ScanScope ID", "hamamatsu.Product", "tiff.Model", "dicom.ManufacturerModelName")
+    return next((properties[n] for n in names if properties.get(n)), "unknown")
+
+
+def facts_of_image(path: Path, mpp: float | None) -> Slide:
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            if width * height > IMAGE_PX_MAX:
+                raise SlideError(f"{path}: {width} x {height} px without a pyramid", "convert it to a tiled pyramidal TIFF")
+            if image.mode.startswith(("I", "F")):
+                raise SlideError(f"{path}: {image.mode} pixels", "give an 8-bit RGB image")
+            mpp = mpp or believable_mpp(path, mpp_of_dpi(image.info.get("dpi")))
+            image.verify()
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError) as error:
+        raise SlideError(f"{path}: not a slide or image that can be read", "see the README for the formats") from error
+    return Slide(content_id(path), path.resolve(), width, height, mpp, (Level(width, height, 1.0),), "image", "unknown", "image")
+
+
+def mpp_of_dpi(dpi: tuple[float, float] | None) -> float | None:
+    return 25_400 / float(dpi[0]) if dpi and dpi[0] else None
+
+
+def believable_mpp(path: Path, value: str | float | None) -> float:
+    """The file's um per pixel.
+
+    Raises:
+        SlideError: it does not say, or says what no microscope has.
+    """
+    if value is None:
+        raise SlideError(f"{path}: does not say its um per pixel", "give --mpp, 0.25 for most 40x scanners")
+    mpp = float(value)
+    if not MPP_RANGE[0] <= mpp <= MPP_RANGE[1]:
+        raise SlideError(f"{path}: says {mpp:.4g} um per pixel, which no microscope has", "give the true one with --mpp")
+    return mpp
+
+
+def content_id(path: Path) -> str:
+    """Digest of the file's bytes, with those of the data folder that a MRXS slide has beside it."""
+    digest = hashlib.blake2b(digest_size=10)
+    folder = path.with_suffix("")
+    parts = sorted(p for p in folder.iterdir() if p.is_file()) if path.suffix.lower() == ".mrxs" and folder.is_dir() else []
+    for part in [path, *parts]:
+        with part.open("rb") as file:
+            while block := file.read(1 << 22):
+                digest.update(block)
+    return digest.hexdigest()

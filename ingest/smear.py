@@ -1,16 +1,27 @@
 """A first look at a low level: where stained objects lie and how dense the smear is."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
+from .errors import SlideError
+from .reader import read_grid, step_px0
+from .slide import Slide
+
 BLOCK_UM = 32.0
+LOOK_MPP = 1.7  # coarse enough to be quick, fine enough for a platelet to leave a mark
+STRIP_PX = 512
+DARK = 100  # mean of an 8-bit background that no bright-field scanner leaves
+UNREAD = 0
+THRESHOLD_RANGE = (0.06, 0.15)  # optical density
 
 
 @dataclass(frozen=True, slots=True)
 class Smear:
     """Maps over blocks of `block_px0` level-0 px: `look` (rows, cols) bool, where something stained lies or may lie;
-    `density` (rows, cols), share of the block that is not background. `background_rgb` is the empty glass.
+    `density` (rows, cols), share of the block that is not background; `stained` (rows, cols), its strongest stain
+    in optical density of red light. `background_rgb` is the empty glass.
 
     `look` is fixed by the slide alone. A cell counts only where it holds, so that the cells do not depend on the tiles.
     """
@@ -18,6 +29,7 @@ class Smear:
     block_px0: int
     look: np.ndarray
     density: np.ndarray
+    stained: np.ndarray
     background_rgb: tuple[int, int, int]
 
     def covers(self, x_px0: float, y_px0: float) -> bool:
@@ -28,3 +40,116 @@ class Smear:
         x0, y0, x1, y1 = box_px0
         b = self.block_px0
         return bool(self.look[y0 // b : -(-y1 // b), x0 // b : -(-x1 // b)].any())
+
+
+def look_step_px0(slide: Slide) -> int:
+    """Level-0 px a pixel of the first look: a pyramid level's where there is one near `LOOK_MPP`, never finer than needed."""
+    wanted = LOOK_MPP / slide.mpp
+    whole = [int(v.downsample) for v in slide.levels if v.downsample == int(v.downsample) and v.downsample <= wanted]
+    best = max(whole, default=1)
+    return best * max(1, int(wanted // best))
+
+
+def strips(slide: Slide, step: int, rows: int) -> Iterator[np.ndarray]:
+    """The whole slide at `step`, in strips of `rows` pixel rows, so that memory does not grow with its height.
+
+    A strip that cannot be decoded comes out black, so the tiles of it are looked at, and fail one by one.
+    """
+    width = -(-slide.width_px0 // step) * step
+    for y in range(0, slide.height_px0, rows * step):
+        y1 = min(y + rows * step, -(-slide.height_px0 // step) * step)
+        try:
+            yield read_grid(slide, (0, y, width, y1), step, (255, 255, 255))
+        except SlideError:
+            yield np.full(((y1 - y) // step, width // step, 3), UNREAD, np.uint8)
+
+
+def survey(slide: Slide) -> Smear:
+    """Look at the whole slide once at about 1.7 um/px.
+
+    Raises:
+        SlideError: it cannot be read at that level, or its background is dark (fluorescence).
+    """
+    step = look_step_px0(slide)
+    block = max(1, round(BLOCK_UM / slide.mpp / step))
+    rows = block * max(1, STRIP_PX // block)
+    sample = np.concatenate([s[::4, ::4].reshape(-1, 3) for s in strips(slide, step, rows)])
+    background = background_of(sample)
+    if np.mean(background) < DARK:
+        raise SlideError(f"{slide.path}: dark background, as in fluorescence", "a bright-field smear is wanted")
+    parts = [block_maps(strip, block, background) for strip in strips(slide, step, rows)]
+    stained, density = (np.concatenate([p[i] for p in parts]) for i in range(2))
+    return Smear(block * step, look_map(stained > look_threshold(sample, background)), density, stained, background)
+
+
+def background_of(samples: np.ndarray) -> tuple[int, int, int]:
+    """Colour of the empty glass in pixels (n, 3): the median of the brightest fifth that is not blown out."""
+    brightness = samples.sum(axis=1, dtype=np.int32)
+    blown = (brightness >= 3 * 254) | (brightness == 3 * UNREAD)
+    seen = samples[~blown] if (~blown).mean() > 0.05 else samples
+    brightness = seen.sum(axis=1, dtype=np.int32)
+    background = np.median(seen[brightness >= np.quantile(brightness, 0.8)], axis=0)
+    return tuple(int(v) for v in background)
+
+
+def red_density(pixels: np.ndarray, background: tuple[int, int, int]) -> np.ndarray:
+    """Optical density of red light, less 0.3 of blue's: high in nuclei and platelets, low in red cells (h, w) float32."""
+    density = -np.log10((np.arange(256, dtype=np.float32)[:, None] + 1) / (np.array(background, np.float32) + 1))
+    return density[pixels[..., 0], 0] - 0.3 * density[pixels[..., 2], 2]
+
+
+def block_maps(strip: np.ndarray, block: int, background: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Strongest stain and density (rows, cols) of the blocks of a strip; a last, narrower block counts as one."""
+    stain = red_density(strip, background)
+    covered = is_covered(strip, background)
+    h, w = stain.shape
+    tops, lefts = np.arange(0, h, block), np.arange(0, w, block)
+    peak = np.maximum.reduceat(np.maximum.reduceat(stain, tops, axis=0), lefts, axis=1)
+    share = np.add.reduceat(np.add.reduceat(covered.astype(np.float32), tops, axis=0), lefts, axis=1)
+    area = np.diff(np.append(tops, h))[:, None] * np.diff(np.append(lefts, w))
+    return peak, share / area
+
+
+def is_covered(pixels: np.ndarray, background: tuple[int, int, int]) -> np.ndarray:
+    return pixels[..., 1] < 0.88 * background[1]
+
+
+def look_threshold(samples: np.ndarray, background: tuple[int, int, int]) -> float:
+    """A stain somewhat above that of the slide's own red cells, which are most of what covers a smear.
+
+    Bounded on both sides: glass has some noise, and where white cells prevail the median is theirs.
+    """
+    stain = red_density(samples[is_covered(samples, background)], background)
+    if not len(stain):
+        return THRESHOLD_RANGE[0]
+    middle = np.median(stain)
+    return float(np.clip(middle + 1.48 * np.median(np.abs(stain - middle)), *THRESHOLD_RANGE))
+
+
+def look_map(found: np.ndarray) -> np.ndarray:
+    """The found blocks with their eight neighbours, since a cell may reach over."""
+    found = np.pad(found, 1)
+    rows = found[:-2] | found[1:-1] | found[2:]
+    return rows[:, :-2] | rows[:, 1:-1] | rows[:, 2:]
+
+
+def stain_samples(slide: Slide, smear: Smear, count: int = 16) -> list[np.ndarray]:
+    """Windows (256, 256, 3) as tiles are read, for fitting the stain: the most stained places, half of them from
+    anywhere, in an order that the slide alone fixes. Fewer where there is less to look at; an unreadable one is left out."""
+    places = np.argwhere(smear.look)
+    if not len(places):
+        return []
+    by_stain = places[np.argsort(-smear.stained[tuple(places.T)], kind="stable")]
+    spread = by_stain[np.linspace(0, len(by_stain) - 1, count // 2).astype(int)]
+    chosen = np.unique(np.concatenate([by_stain[: count // 2], spread]), axis=0)
+    return [window for row, col in chosen if (window := sample_window(slide, smear, row, col)) is not None]
+
+
+def sample_window(slide: Slide, smear: Smear, row: int, col: int, px: int = 256) -> np.ndarray | None:
+    step = step_px0(slide)
+    half = px // 2 * step
+    x, y = (int((n + 0.5) * smear.block_px0) // step * step - half for n in (col, row))
+    try:
+        return read_grid(slide, (x, y, x + px * step, y + px * step), step, smear.background_rgb)
+    except SlideError:
+        return None

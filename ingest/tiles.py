@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .reader import read_grid, step_px0
 from .slide import Slide
 from .smear import Smear
 
-READ_MPP = 36.0 / 128
 MARGIN_UM = 40.0
 
 
@@ -52,11 +52,6 @@ class Tile:
         return self.spec.step_px0
 
 
-def step_px0(slide: Slide, mpp: float = READ_MPP) -> int:
-    """Level-0 px a pixel as read: the most that still resolves `mpp`, a whole number so that all tiles share one grid."""
-    return max(1, math.floor(mpp / slide.mpp + 1e-6))
-
-
 def plan_tiles(slide: Slide, smear: Smear, tile_px: int = 1024) -> Iterator[TileSpec]:
     """Tiles of `tile_px` pixels as read, row by row, only where the smear has something to look at."""
     step = step_px0(slide)
@@ -67,3 +62,15 @@ def plan_tiles(slide: Slide, smear: Smear, tile_px: int = 1024) -> Iterator[Tile
             width, height = min(size, slide.width_px0 - x), min(size, slide.height_px0 - y)
             if smear.any_in((x, y, x + width, y + height)):
                 yield TileSpec(x, y, width, height, margin, step)
+
+
+def read_tile(slide: Slide, spec: TileSpec, background_rgb: tuple[int, int, int] = (255, 255, 255)) -> Tile:
+    """Read a tile with its margin.
+
+    Raises:
+        SlideError: the place cannot be decoded.
+    """
+    m, step = spec.margin_px0, spec.step_px0
+    x0, y0 = spec.x_px0 - m, spec.y_px0 - m
+    x1, y1 = (-(-(v + m) // step) * step for v in (spec.x_px0 + spec.width_px0, spec.y_px0 + spec.height_px0))
+    return Tile(spec, read_grid(slide, (x0, y0, x1, y1), step, background_rgb), x0, y0, slide.mpp * step)

@@ -1,0 +1,144 @@
+"""Workers that read and segment: Dask, here or on a cluster, behind two functions. In-flight work is bounded."""
+
+import faulthandler
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Protocol, TypeVar
+
+import dask
+from distributed import Client, KilledWorker, LocalCluster, as_completed
+
+from .errors import CytostreamError
+
+T, R = TypeVar("T"), TypeVar("R")
+Outcome = R | CytostreamError
+
+
+class Workers(Protocol):
+    count: int
+
+    def call(self, function: Callable[..., R], *args: object) -> R:
+        """Run once on a worker and wait."""
+
+    def each(self, function: Callable[[T], R], items: Iterable[T], limit_s: float) -> Iterator[tuple[T, Outcome]]:
+        """`function(item)` of every item, as they finish, a few in flight; a house error, or the death of the worker, is the item's outcome.
+
+        A call that takes longer than `limit_s` ends its worker process, since a hung decoder cannot be asked to stop.
+        """
+
+
+class SerialWorkers:
+    """This process, one item at a time: for a single field of view, and the fake beside Dask."""
+
+    count = 1
+
+    def call(self, function: Callable[..., R], *args: object) -> R:
+        return function(*args)
+
+    def each(self, function: Callable[[T], R], items: Iterable[T], limit_s: float) -> Iterator[tuple[T, Outcome]]:
+        for item in items:
+            yield item, outcome_of(function, item)
+
+
+class DaskWorkers:
+    """A Dask cluster: tasks are few (a tile each), results come back as they finish."""
+
+    def __init__(self, client: Client, count: int):
+        self.client, self.count = client, count
+
+    def call(self, function: Callable[..., R], *args: object) -> R:
+        return self.client.submit(function, *args, pure=False).result()
+
+    def each(self, function: Callable[[T], R], items: Iterable[T], limit_s: float) -> Iterator[tuple[T, Outcome]]:
+        todo, suspects, alive = iter(items), [], {}
+        shared = self.client.submit(itself, function, pure=False)  # a task, not scattered data: it survives its worker
+        completed = as_completed(loop=self.client.loop)
+
+        def start(item: T) -> None:
+            future = self.client.submit(limited, shared, item, limit_s, pure=False)
+            alive[future] = item
+            completed.add(future)
+
+        for item in first(todo, 3 * self.count):
+            start(item)
+        for future in completed:
+            item, error = alive.pop(future), future.exception()
+            for following in first(todo, 1):
+                start(following)
+            if isinstance(error, KilledWorker):
+                suspects.append(item)
+            else:
+                yield item, error_or_result(future, error)
+            future.release()
+        yield from self.again_alone(shared, suspects, limit_s)
+
+    def again_alone(self, shared: object, suspects: list[T], limit_s: float) -> Iterator[tuple[T, Outcome]]:
+        """One at a time: only the item that ended its worker is to blame, not those that waited beside it."""
+        for item in suspects:
+            future = self.client.submit(limited, shared, item, limit_s, pure=False, retries=0)
+            error = future.exception()
+            if isinstance(error, KilledWorker):
+                error = CytostreamError(f"reading it ended the worker, or took over {limit_s:.0f} s", "scan the slide again")
+            yield item, error_or_result(future, error)
+
+
+def error_or_result(future: object, error: BaseException | None) -> Outcome:
+    if error is None:
+        return future.result()
+    if isinstance(error, CytostreamError):
+        return error
+    raise error
+
+
+def itself(value: R) -> R:
+    return value
+
+
+def first(items: Iterator[T], n: int) -> list[T]:
+    return [item for _, item in zip(range(n), items, strict=False)]
+
+
+def outcome_of(function: Callable[[T], R], item: T) -> Outcome:
+    try:
+        return function(item)
+    except CytostreamError as error:
+        return error
+
+
+def limited(function: Callable[[T], R], item: T, limit_s: float) -> R:
+    """Run under a watchdog in C, which works where a decoder holds the interpreter's lock: past the limit the process ends."""
+    with open("/dev/null", "w") as nowhere:  # noqa: PTH123
+        faulthandler.dump_traceback_later(limit_s, exit=True, file=nowhere)
+        try:
+            return function(item)
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+
+
+@contextmanager
+def open_workers(count: int = 2, scheduler: str | None = None) -> Iterator[Workers]:
+    """A local cluster of `count` processes of one thread, or the cluster at `scheduler` (tcp://...); 0 is this process.
+
+    Raises:
+        CytostreamError: no scheduler answers there.
+    """
+    if count == 0:
+        yield SerialWorkers()
+        return
+    settings = {"distributed.scheduler.allowed-failures": 1, "distributed.admin.large-graph-warning-threshold": "1GB"}
+    with dask.config.set(settings):
+        if scheduler:
+            with connect(scheduler) as client:
+                yield DaskWorkers(client, max(1, len(client.scheduler_info()["workers"])))
+        else:
+            cluster = LocalCluster(n_workers=count, threads_per_worker=1, dashboard_address=None, silence_logs=logging.CRITICAL)
+            with cluster, Client(cluster, set_as_default=False) as client:
+                yield DaskWorkers(client, count)
+
+
+def connect(scheduler: str) -> Client:
+    try:
+        return Client(scheduler, timeout=10, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise CytostreamError(f"no Dask scheduler at {scheduler}: {error}", "start one with `dask scheduler`, or leave out --scheduler") from error

@@ -1,0 +1,110 @@
+"""Reads pixels of a slide. Lives in the worker that reads; never travels."""
+
+import math
+from functools import lru_cache
+from typing import Protocol
+
+import numpy as np
+import openslide
+from PIL import Image
+
+from .errors import SlideError
+from .slide import Slide
+
+CACHE_BYTES = 64 << 20
+READ_MPP = 36.0 / 128  # of the crops that the classifier is trained on
+
+
+class Reader(Protocol):
+    def read(self, x_px0: int, y_px0: int, level: int, size_px: tuple[int, int]) -> np.ndarray:
+        """RGB uint8 (h, w, 3) of a level, from a level-0 corner inside the slide; never-scanned places are white.
+
+        Raises:
+            SlideError: the place cannot be decoded; the next call works again.
+        """
+
+
+class OpenSlideReader:
+    """An OpenSlide error latches on its handle, so a handle that failed is replaced (and only the tile is lost)."""
+
+    def __init__(self, slide: Slide):
+        self.path = slide.path
+        self.cache = openslide.OpenSlideCache(CACHE_BYTES)
+        self.open()
+
+    def open(self) -> None:
+        self.handle = openslide.OpenSlide(self.path)
+        self.handle.set_cache(self.cache)
+
+    def read(self, x_px0: int, y_px0: int, level: int, size_px: tuple[int, int]) -> np.ndarray:
+        try:
+            region = self.handle.read_region((x_px0, y_px0), level, size_px)
+        except openslide.OpenSlideError as error:
+            self.handle.close()
+            self.open()
+            raise SlideError(f"cannot decode the place ({x_px0}, {y_px0}) of level {level}: {error}", "scan the slide again") from error
+        white = Image.new("RGB", region.size, (255, 255, 255))
+        white.paste(region, mask=region.getchannel("A"))
+        return np.asarray(white)
+
+
+class ImageReader:
+    """A plain field of view, decoded whole, once."""
+
+    def __init__(self, slide: Slide):
+        try:
+            with Image.open(slide.path) as image:
+                self.pixels = np.asarray(image.convert("RGB"))
+        except (OSError, SyntaxError) as error:
+            raise SlideError(f"{slide.path}: cannot be decoded: {error}", "copy it again from the microscope") from error
+
+    def read(self, x_px0: int, y_px0: int, level: int, size_px: tuple[int, int]) -> np.ndarray:
+        width, height = size_px
+        return self.pixels[y_px0 : y_px0 + height, x_px0 : x_px0 + width]
+
+
+@lru_cache(maxsize=2)
+def reader_of(slide: Slide) -> Reader:
+    """The process's one reader of a slide, so that tiles share its handle and its tile cache."""
+    try:
+        return OpenSlideReader(slide) if slide.reader == "openslide" else ImageReader(slide)
+    except openslide.OpenSlideError as error:
+        raise SlideError(f"{slide.path}: cannot be opened: {error}", "can every worker see this path?") from error
+
+
+def step_px0(slide: Slide, mpp: float = READ_MPP) -> int:
+    """Level-0 px a pixel as read: the most that still resolves `mpp`, a whole number so that all tiles share one grid."""
+    return max(1, math.floor(mpp / slide.mpp + 1e-6))
+
+
+def level_for(slide: Slide, step_px0: int) -> int:
+    """The coarsest level whose pixels fit a whole number of times into a `step_px0` square."""
+    fits = [i for i, level in enumerate(slide.levels) if level.downsample == int(level.downsample) and step_px0 % int(level.downsample) == 0]
+    return max(fits, key=lambda i: slide.levels[i].downsample, default=0)
+
+
+def read_grid(slide: Slide, box: tuple[int, int, int, int], step_px0: int, background: tuple[int, int, int]) -> np.ndarray:
+    """Box means of the slide over squares of `step_px0` level-0 px: uint8 (h, w, 3) for a box in level-0 px.
+
+    The box may leave the slide, where it is `background`. Its corner must lie on the grid (multiples of the step).
+    """
+    level = level_for(slide, step_px0)
+    d = int(slide.levels[level].downsample)
+    x0, y0, x1, y1 = (v // d for v in box)
+    wide, high = slide.levels[level].width_px, slide.levels[level].height_px
+    left, top, right, bottom = max(x0, 0), max(y0, 0), min(x1, wide), min(y1, high)
+    out = np.empty((y1 - y0, x1 - x0, 3), np.uint8)
+    out[:] = background
+    if right > left and bottom > top:
+        size = (right - left, bottom - top)
+        out[top - y0 : bottom - y0, left - x0 : right - x0] = reader_of(slide).read(left * d, top * d, level, size)
+    return box_mean(out, step_px0 // d)
+
+
+def box_mean(pixels: np.ndarray, n: int) -> np.ndarray:
+    """Mean of n x n squares, rounded; the remainder at the right and bottom is dropped."""
+    if n == 1:
+        return pixels
+    h, w = pixels.shape[0] // n, pixels.shape[1] // n
+    total = sum(pixels[i : h * n : n, j : w * n : n].astype(np.uint32) for i in range(n) for j in range(n))
+    return ((total + n * n // 2) // (n * n)).astype(np.uint8)

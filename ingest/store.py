@@ -1,0 +1,86 @@
+"""The results of one slide as a zarr v3 store: one row a cell, whole chunks only, one writer."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from zarr.errors import GroupNotFoundError
+
+from .errors import StoreError
+
+CHUNK_ROWS = 64
+
+
+class SlideStore:
+    """Columns of equal length, first axis the cell. Rows are written in whole chunks from a known row on, so that a
+    killed writer leaves every earlier chunk whole, and the same rows written again are the same."""
+
+    def __init__(self, path: Path, group: zarr.Group):
+        self.path, self.group = path, group
+
+    @classmethod
+    def create(cls, path: Path, facts: Mapping[str, Any]) -> "SlideStore":
+        """A new or existing store; `facts` is its provenance (JSON values).
+
+        Raises:
+            StoreError: the folder cannot be written, or is something else.
+        """
+        try:
+            group = zarr.open_group(path, mode="a", zarr_format=3)
+            group.attrs.update(json.loads(json.dumps(facts)))
+            return cls(path, group)
+        except OSError as error:
+            raise StoreError(f"{path}: cannot be written: {error}", "free some space or choose another --store") from error
+
+    @classmethod
+    def open(cls, path: Path) -> "SlideStore":
+        """An existing store, to read.
+
+        Raises:
+            StoreError: there is none.
+        """
+        try:
+            return cls(path, zarr.open_group(path, mode="r", zarr_format=3))
+        except (OSError, GroupNotFoundError) as error:
+            raise StoreError(f"{path}: no results here", "run `cytostream run SLIDE --store DIR` first") from error
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        return dict(self.group.attrs)
+
+    def update_facts(self, **facts: Any) -> None:
+        self.group.attrs.update(facts)
+
+    @property
+    def rows(self) -> int:
+        return min((array.shape[0] for _, array in self.group.arrays()), default=0)
+
+    def write(self, row: int, columns: Mapping[str, np.ndarray]) -> None:
+        """Write rows [row, row + n); `row` begins a chunk, and only the last write may fill a chunk in part.
+
+        Raises:
+            ValueError: `row` does not begin a chunk.
+            StoreError: the disk is full or the folder gone.
+        """
+        if row % CHUNK_ROWS:
+            raise ValueError(f"row {row} does not begin a chunk of {CHUNK_ROWS}")
+        try:
+            for name, values in columns.items():
+                array = self.column(name, values)
+                array.resize((row + len(values), *values.shape[1:]))
+                array[row:] = values
+        except OSError as error:
+            raise StoreError(f"{self.path}: cannot be written: {error}", "free some space, then the same command goes on") from error
+
+    def column(self, name: str, values: np.ndarray) -> zarr.Array:
+        if name in self.group:
+            return self.group[name]
+        return self.group.create_array(
+            name, shape=(0, *values.shape[1:]), chunks=(CHUNK_ROWS, *values.shape[1:]), dtype=values.dtype
+        )
+
+    def read(self, name: str) -> np.ndarray:
+        return self.group[name][:]
