@@ -49,6 +49,7 @@ class Config(Section):
     alerts: Alerts = Alerts()
     reading: Reading = Reading()
     source: str = Field("cytostream", description="CloudEvents source: name your lab and scanner")
+    share_names: bool = Field(False, description="file names and paths in events: they may name a patient")
 
 
 def load_config(path: Path | None) -> Config:

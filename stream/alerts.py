@@ -1,0 +1,40 @@
+"""Which cells a person should look at."""
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from classify.verdict import Verdict
+from segment import Cell
+
+from .config import Alerts
+from .payloads import Severity
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """The rule that spoke, its score against its threshold, the sentence for a person, and a PNG of the cell."""
+
+    rule: str
+    severity: Severity
+    score: float
+    threshold: float
+    reason: str
+    thumbnail_png: bytes
+
+
+def alerts_of(cell: Cell, verdict: Verdict, rules: Alerts) -> list[Alert]:
+    """The alerts that one cell raises; none for most."""
+    anomaly = verdict.anomaly
+    if not anomaly.score > rules.anomaly_above:
+        return []
+    return [Alert("anomaly", "warning", anomaly.score, rules.anomaly_above, anomaly.reason, png(cell.crop))]
+
+
+def png(rgb: np.ndarray) -> bytes:
+    """A (height, width, 3) uint8 image as PNG."""
+    out = io.BytesIO()
+    Image.fromarray(rgb).save(out, format="PNG")
+    return out.getvalue()

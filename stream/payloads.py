@@ -1,0 +1,128 @@
+"""What a consumer reads: the data of each event type, as models and as JSON Schemas.
+
+A field may be added with a default, never renamed or changed: a change makes a new version of the type.
+"""
+
+import json
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Status = Literal["seen", "running", "done", "failed", "interrupted"]
+Severity = Literal["notice", "warning", "urgent"]
+Box = tuple[int, int, int, int]
+
+
+class Payload(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class AnomalyData(Payload):
+    """How odd the cell is: higher is odder."""
+
+    score: float = Field(description="share of normal cells that are less odd, in [0, 1]")
+    relative: float
+    absolute: float
+    reason: str = Field(description="one sentence for a person")
+
+
+class Place(Payload):
+    """Where a cell lies, in level-0 px of its slide; `mpp` is um a level-0 px."""
+
+    slide_id: str
+    cell_id: str
+    kind: str
+    x_px0: int
+    y_px0: int
+    box_px0: Box = Field(description="x0, y0, x1, y1")
+    area_um2: float
+    mpp: float
+    model_hash: str
+
+
+class CellData(Place):
+    """One classified cell."""
+
+    label: str
+    scores: dict[str, float] = Field(description="class probabilities, sum 1")
+    anomaly: AnomalyData
+    draws: int = Field(description="noise draws used")
+    decided: bool = Field(description="false where the draws ran out before one class stood out")
+
+
+class AlertData(Place):
+    """One cell that a person should look at, and the rule that says so."""
+
+    label: str
+    rule: str
+    severity: Severity
+    score: float
+    threshold: float
+    reason: str
+    thumbnail_png: str = Field(description="base64 of a PNG of the cell, 36 um wide")
+
+
+class Progress(Payload):
+    """How far a slide is."""
+
+    tiles_done: int = 0
+    tiles: int = 0
+    cells: int = 0
+    alerts: int = 0
+    failures: int = 0
+
+
+class SlideData(Payload):
+    """A slide's facts and how far it is; `counts` (cells a label) stands at the end."""
+
+    slide_id: str
+    status: Status
+    width_px0: int
+    height_px0: int
+    mpp: float
+    vendor: str
+    scanner: str
+    reader: str
+    progress: Progress
+    counts: dict[str, int] | None = None
+    reason: str | None = Field(None, description="why it failed or was interrupted")
+    name: str | None = Field(None, description="file name, only where the config shares names")
+    path: str | None = Field(None, description="only where the config shares names")
+    model_hash: str
+    config_hash: str
+    versions: dict[str, str]
+
+
+class FailureData(Payload):
+    """What could not be read or scored, and what to do next; `slide_id` is null for a file that is no slide."""
+
+    slide_id: str | None
+    file_digest: str | None = Field(None, description="digest of the path, for a file that is no slide")
+    stage: str
+    what: str
+    hint: str
+    box_px0: Box | None = None
+    path: str | None = Field(None, description="only where the config shares names")
+
+
+PAYLOADS: dict[str, type[Payload]] = {
+    "cytostream.cell.v1": CellData,
+    "cytostream.alert.v1": AlertData,
+    "cytostream.slide.v1": SlideData,
+    "cytostream.failure.v1": FailureData,
+}
+
+
+def schemas() -> dict[str, dict]:
+    """The JSON Schema of each event type's data."""
+    return {name: {"$id": f"urn:{name.replace('.', ':')}", **model.model_json_schema()} for name, model in PAYLOADS.items()}
+
+
+def write_schemas(folder: Path) -> list[Path]:
+    """Writes one `<type>.json` an event type into `folder`; returns the files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = {folder / f"{name}.json": schema for name, schema in schemas().items()}
+    for path, schema in paths.items():
+        path.write_text(json.dumps(schema, indent=2) + "\n")
+    return list(paths)

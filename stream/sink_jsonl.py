@@ -1,0 +1,99 @@
+"""Events as lines of a file, each once: what is in the file already is not written again."""
+
+import fcntl
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from io import FileIO
+from pathlib import Path
+
+from .codec import from_line, to_line
+from .events import EventError
+from .sinks import Parcel, SinkError, SinkFencedError
+
+_BEGIN = b'{"id": "'
+
+
+class JsonlSink:
+    """Appends to `path`, a batch at a time, on disk when `send` returns.
+
+    A torn last line (from a crash in the middle of a write) is cut off on opening. One process at a time holds the file.
+    """
+
+    def __init__(self, path: Path):
+        """Opens or makes the file.
+
+        Raises:
+            SinkError: it cannot be opened, holds something else than events, or another process writes it.
+        """
+        self.path = path.absolute()
+        self.name = f"jsonl:{self.path}"
+        with self._errors():
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = FileIO(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644), "r+")
+            try:
+                self._lock()
+                self._ids = self._read_ids()
+            except BaseException:
+                self._file.close()
+                raise
+
+    def send(self, batch: Sequence[Parcel]) -> None:
+        if self._file.closed:
+            raise SinkError(f"{self.path} is closed")
+        new = {parcel.event.id: parcel.event for parcel in batch if parcel.event.id not in self._ids}
+        if new:
+            self._append("".join(f"{to_line(event)}\n" for event in new.values()).encode())
+            self._ids.update(new)
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _append(self, block: bytes) -> None:
+        """All of the block, or none of it."""
+        with self._errors():
+            size = os.fstat(self._file.fileno()).st_size
+            try:
+                while block:  # an unbuffered write may take only a part
+                    block = block[self._file.write(block) :]
+                os.fsync(self._file.fileno())
+            except OSError:
+                self._file.truncate(size)
+                raise
+
+    def _lock(self) -> None:
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise SinkFencedError(f"{self.path} is being written by another run", "wait for it, or give another file") from error
+
+    def _read_ids(self) -> set[str]:
+        ids, whole = set(), 0
+        with self.path.open("rb") as lines:
+            for number, line in enumerate(lines, 1):
+                if self._is_torn(line):
+                    self._file.truncate(whole)
+                else:
+                    ids.add(self._id(number, line))
+                    whole += len(line)
+        return ids
+
+    @staticmethod
+    def _is_torn(line: bytes) -> bool:
+        """The beginning of a line of ours, and nobody else's text."""
+        return not line.endswith(b"\n") and (line.startswith(_BEGIN) or _BEGIN.startswith(line))
+
+    def _id(self, number: int, line: bytes) -> str:
+        try:
+            return from_line(line).id
+        except EventError as error:
+            hint = "give a new file, or one that holds only events"
+            raise SinkError(f"{self.path}, line {number}: {error.what}", hint) from error
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            hint = "free some space, or give another file; the events wait in the store"
+            raise SinkError(f"{self.path}: {error.strerror or error}", hint) from error

@@ -1,0 +1,74 @@
+"""The state file of a store: one SQLite database, safe against kill -9 and power loss (WAL, synchronous=FULL)."""
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ingest import StoreError
+
+_PRAGMAS = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY;"
+_BUSY_WAIT_S = 30.0
+_HINTS = {
+    "SQLITE_FULL": "free some space and run the same command: it goes on",
+    "SQLITE_BUSY": "is another run using this store?",
+}
+
+
+class State:
+    """One connection. Threads may share it: a lock serves them one at a time."""
+
+    def __init__(self, path: Path, tables: str = ""):
+        """Opens or makes the file, with `tables` (SQL).
+
+        Raises:
+            StoreError: it cannot be opened, or is no database.
+        """
+        self.path = path
+        self._lock = threading.RLock()
+        _make_folder(path.parent)
+        with self._errors():
+            self._db = sqlite3.connect(path, timeout=_BUSY_WAIT_S, check_same_thread=False, isolation_level=None)
+            self._db.executescript(_PRAGMAS + tables)
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """All that is written inside commits together, or not at all.
+
+        Raises:
+            StoreError: the disk is full, or the file cannot be written; what was committed before stays.
+        """
+        with self._lock, self._errors():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:  # SQLite itself rolls back on a full disk
+                    self._db.execute("ROLLBACK")
+                raise
+
+    def rows(self, sql: str, *values: object) -> list[tuple]:
+        """What a query gives."""
+        with self._lock, self._errors():
+            return self._db.execute(sql, values).fetchall()
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            hint = _HINTS.get(getattr(error, "sqlite_errorname", ""), "check the disk and the rights of the store folder")
+            raise StoreError(f"{self.path}: {error}", hint) from error
+
+    def close(self) -> None:
+        with self._lock:
+            self._db.close()
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"{folder}: {error.strerror}", "choose another store folder") from error
