@@ -7,10 +7,11 @@ import numpy as np
 
 from ingest import Tile
 
+from .blob import Blob
+from .crops import crop_at
+from .grid import Grid, work_grid
 from .stain import Stain
-
-CROP_UM = 36.0
-CROP_PX = 128
+from .whites import find_whites
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,4 +37,18 @@ def cell_id(slide_id: str, x_px0: int, y_px0: int) -> str:
 
 
 def find_cells(tile: Tile, stain: Stain, slide_id: str, kinds: tuple[str, ...] = ("wbc", "platelet")) -> list[Cell]:
-    raise NotImplementedError
+    """The cells whose centres the tile owns, row by row.
+
+    What is found at a place depends on the pixels within the tile's margin of it alone, so the cells of a slide do not
+    depend on how it is cut into tiles.
+    """
+    grid = work_grid(tile)
+    found = [b for b in find_whites(grid, stain) if b.kind in kinds]
+    cells = [_cell(b, tile, grid, slide_id) for b in found if tile.spec.owns(*b.centre_px0(grid))]
+    return sorted(cells, key=lambda c: (c.y_px0, c.x_px0, c.kind))
+
+
+def _cell(blob: Blob, tile: Tile, grid: Grid, slide_id: str) -> Cell:
+    x, y = blob.centre_px0(grid)
+    crop = crop_at(tile, x, y)
+    return Cell(cell_id(slide_id, x, y), slide_id, blob.kind, x, y, blob.box_px0(grid), blob.area_um2(grid), crop)

@@ -1,14 +1,115 @@
-"""Stain of one slide: thresholds and vectors fitted once, used for every tile of it."""
+"""Stain of one slide: colour weights and thresholds, fitted once and used for every tile of it.
+
+Optical densities are whole thousandths (mOD), so that a pixel gives the same value in every tile.
+"""
 
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import ndimage as ndi
+from skimage.filters import threshold_otsu
+
+from .grid import bin_pixels, bin_px
+
+ALL_STAIN = (0.25, 0.5, 0.25)
+LEAST_MOD = 40  # paler than this above the glass is noise, not stain
 
 
 @dataclass(frozen=True, slots=True)
 class Stain:
+    """What tells nuclei, cytoplasm, platelets and red cells apart on one slide; small and picklable.
+
+    `white` = (R + G) / 2 - `red_ratio` * B is 0 for this slide's red cells however thick they lie, and grows with the
+    blue-violet of white cells and platelets: `white_mod` bounds their body, `platelet_mod` is the least peak of a
+    platelet, `nucleus_mod` bounds nuclei, `level_mod` is a typical nucleus. `stained_mod` bounds all that is not glass,
+    in (R + 2 G + B) / 4. All in mOD above `background_rgb`.
+    """
+
     background_rgb: tuple[int, int, int]
+    red_ratio: float
+    white_mod: int
+    platelet_mod: int
+    nucleus_mod: int
+    level_mod: int
+    stained_mod: int
+
+    def white(self, sums: np.ndarray, share: int) -> np.ndarray:
+        """White-cell stain (h, w) int16 in mOD, of sums (h, w, 3) over `share` pixels; a 3 x 3 mean against noise."""
+        return _white(sums, share, self.background_rgb, self.red_ratio)
+
+    def stained(self, sums: np.ndarray, share: int) -> np.ndarray:
+        """All stain (h, w) int16 in mOD, of sums (h, w, 3) over `share` pixels."""
+        return _mix(sums, share, self.background_rgb, ALL_STAIN)
 
 
 def fit_stain(samples: list[np.ndarray], background_rgb: tuple[int, int, int], mpp: float) -> Stain:
-    raise NotImplementedError
+    """The stain of a slide from windows (h, w, 3) uint8 of it, read at `mpp` um/px.
+
+    Where nothing is stained, or no white cell is among the samples, the thresholds follow from the spread of the rest:
+    an empty slide yields no cells, and one without white cells next to none.
+    """
+    factor = bin_px(mpp)
+    sums = [bin_pixels(s, factor) for s in samples if min(s.shape[:2]) >= factor]
+    every = [_mix(s, factor * factor, background_rgb, ALL_STAIN) for s in sums]
+    stained_mod = _stained_threshold(every)
+    solid = [ndi.binary_erosion(e > stained_mod) for e in every]
+    red_ratio = _red_ratio(sums, solid, factor * factor, background_rgb)
+    white = [_white(s, factor * factor, background_rgb, red_ratio) for s in sums]
+    thresholds = _white_thresholds(white, solid, radius=max(1, round(1.2 / (mpp * factor))))
+    return Stain(tuple(background_rgb), red_ratio, *thresholds, stained_mod)
+
+
+def _mix(sums: np.ndarray, share: int, background_rgb: tuple[int, int, int], weights: tuple[float, ...]) -> np.ndarray:
+    tables = [_table(share, b, w) for b, w in zip(background_rgb, weights, strict=True)]
+    mix = tables[0][sums[..., 0]]
+    for c in (1, 2):
+        mix += tables[c][sums[..., c]]
+    return mix
+
+
+def _white(sums: np.ndarray, share: int, background_rgb: tuple[int, int, int], red_ratio: float) -> np.ndarray:
+    return ndi.uniform_filter(_mix(sums, share, background_rgb, (0.5, 0.5, -red_ratio)), 3, mode="nearest")
+
+
+def _table(share: int, background: int, weight: float) -> np.ndarray:
+    """Weighted mOD of every possible sum. Brighter than the glass counts as glass."""
+    od = -np.log10((np.arange(255 * share + 1) / share + 1) / (background + 1))
+    return np.rint(weight * 1000 * np.maximum(od, 0)).astype(np.int16)
+
+
+def _stained_threshold(every: list[np.ndarray]) -> int:
+    """Half-way (Otsu) between glass and cells, but no higher than half a typical cell, so that pale ones stay whole."""
+    values = np.concatenate([e.ravel() for e in every] or [np.zeros(1, np.int16)])
+    values = np.clip(values, 0, 600)
+    if values.max() < LEAST_MOD:
+        return LEAST_MOD
+    otsu = threshold_otsu(values)
+    return max(LEAST_MOD, int(min(otsu, np.median(values[values > otsu]) / 2)))
+
+
+def _red_ratio(sums: list[np.ndarray], solid: list[np.ndarray], share: int, background_rgb: tuple[int, int, int]) -> float:
+    """(R + G) / 2 over B of the red cells: red cells are most of what is stained, and of low ratio, so a low middle rank."""
+    red_green = _where([_mix(s, share, background_rgb, (0.5, 0.5, 0)) for s in sums], solid)
+    blue = _where([_mix(s, share, background_rgb, (0, 0, 1)) for s in sums], solid)
+    if not len(blue):
+        return 1.0
+    ratio = np.percentile(red_green / np.maximum(blue, 20), 40)
+    return round(float(np.clip(ratio, 0.4, 2.2)), 3)
+
+
+def _where(maps: list[np.ndarray], masks: list[np.ndarray]) -> np.ndarray:
+    return np.concatenate([m[k] for m, k in zip(maps, masks, strict=True)] or [np.zeros(0, np.int16)])
+
+
+def _white_thresholds(white: list[np.ndarray], solid: list[np.ndarray], radius: int) -> tuple[int, int, int, int]:
+    """Body, platelet, nucleus, typical level: from the red cells' spread, then from what stands clear of it, specks aside."""
+    red = _where(white, solid)
+    middle = float(np.median(red)) if len(red) else 0.0
+    spread = max(10.0, (middle - np.percentile(red, 10)) / 1.28) if len(red) else 20.0
+    clear = middle + 5 * spread
+    blobs = [ndi.minimum_filter(w, 2 * radius + 1) > clear for w in white]
+    nuclei = _where(white, [ndi.binary_dilation(b, iterations=radius) for b in blobs])
+    level = float(np.median(nuclei)) if len(nuclei) else middle + 8 * spread
+    rise = level - middle
+    body, platelet = max(0.15 * rise, 2.5 * spread), max(0.25 * rise, 4 * spread)
+    return int(middle + body), int(middle + platelet), int(middle + 0.6 * rise), int(level)

@@ -1,0 +1,47 @@
+"""The work grid: pixels as read, summed in squares, on one lattice for the whole slide."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ingest import Tile
+
+WORK_MPP = 0.5625  # coarse enough to be fast, fine enough for a 2 um platelet
+
+
+def bin_px(mpp: float) -> int:
+    """How many pixels as read make one work pixel across: the most that still resolves WORK_MPP."""
+    return max(1, int(WORK_MPP / mpp + 1e-6))
+
+
+def bin_pixels(pixels: np.ndarray, factor: int) -> np.ndarray:
+    """Sums (h // factor, w // factor, 3) uint16 over squares of (h, w, 3) uint8."""
+    h, w = (n // factor * factor for n in pixels.shape[:2])
+    rows = sum(pixels[i:h:factor, :w].astype(np.uint16) for i in range(factor))
+    return sum(rows[:, i::factor] for i in range(factor))
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Sums (h, w, 3) over `share` pixels as read. Work pixel (row, col) covers the `step_px0` square of level-0 px
+    at ((col + x) * step_px0, (row + y) * step_px0), so x and y are the same for one place in every tile."""
+
+    sums: np.ndarray
+    share: int
+    x: int
+    y: int
+    step_px0: int
+    mpp: float
+
+    def px(self, um: float) -> int:
+        """Whole work pixels, at least one."""
+        return max(1, round(um / self.mpp))
+
+
+def work_grid(tile: Tile) -> Grid:
+    """The tile on the slide's work lattice; cut to whole work pixels."""
+    step = tile.step_px0
+    col, row = tile.x_px0 // step, tile.y_px0 // step
+    factor = bin_px(tile.mpp)
+    sums = bin_pixels(tile.pixels[-row % factor :, -col % factor :], factor)
+    return Grid(sums, factor * factor, -(-col // factor), -(-row // factor), step * factor, tile.mpp * factor)
