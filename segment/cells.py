@@ -10,6 +10,7 @@ from ingest import Tile
 from .blob import Blob
 from .crops import crop_at
 from .grid import Grid, work_grid
+from .reds import find_reds
 from .stain import Stain
 from .whites import find_whites
 
@@ -43,8 +44,10 @@ def find_cells(tile: Tile, stain: Stain, slide_id: str, kinds: tuple[str, ...] =
     depend on how it is cut into tiles.
     """
     grid = work_grid(tile)
-    found = [b for b in find_whites(grid, stain) if b.kind in kinds]
-    cells = [_cell(b, tile, grid, slide_id) for b in found if tile.spec.owns(*b.centre_px0(grid))]
+    found, white = find_whites(grid, stain)
+    found += find_reds(grid, stain, white) if "rbc" in kinds else []
+    mine = (b for b in found if b.kind in kinds and tile.spec.owns(*b.centre_px0(grid)))
+    cells = [_cell(b, tile, grid, slide_id) for b in mine]
     return sorted(cells, key=lambda c: (c.y_px0, c.x_px0, c.kind))
 
 

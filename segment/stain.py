@@ -12,7 +12,7 @@ from skimage.filters import threshold_otsu
 from .grid import bin_pixels, bin_px
 
 ALL_STAIN = (0.25, 0.5, 0.25)
-LEAST_MOD = 40  # paler than this above the glass is noise, not stain
+LEAST_MOD = 30  # paler than this above the glass is noise, not stain
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +38,8 @@ class Stain:
         return _white(sums, share, self.background_rgb, self.red_ratio)
 
     def stained(self, sums: np.ndarray, share: int) -> np.ndarray:
-        """All stain (h, w) int16 in mOD, of sums (h, w, 3) over `share` pixels."""
-        return _mix(sums, share, self.background_rgb, ALL_STAIN)
+        """All stain (h, w) int16 in mOD, of sums (h, w, 3) over `share` pixels; a 3 x 3 mean against noise."""
+        return _stained(sums, share, self.background_rgb)
 
 
 def fit_stain(samples: list[np.ndarray], background_rgb: tuple[int, int, int], mpp: float) -> Stain:
@@ -50,9 +50,9 @@ def fit_stain(samples: list[np.ndarray], background_rgb: tuple[int, int, int], m
     """
     factor = bin_px(mpp)
     sums = [bin_pixels(s, factor) for s in samples if min(s.shape[:2]) >= factor]
-    every = [_mix(s, factor * factor, background_rgb, ALL_STAIN) for s in sums]
+    every = [_stained(s, factor * factor, background_rgb) for s in sums]
     stained_mod = _stained_threshold(every)
-    solid = [ndi.binary_erosion(e > stained_mod) for e in every]
+    solid = [_solid(e, stained_mod) for e in every]
     red_ratio = _red_ratio(sums, solid, factor * factor, background_rgb)
     white = [_white(s, factor * factor, background_rgb, red_ratio) for s in sums]
     thresholds = _white_thresholds(white, solid, radius=max(1, round(1.2 / (mpp * factor))))
@@ -67,6 +67,10 @@ def _mix(sums: np.ndarray, share: int, background_rgb: tuple[int, int, int], wei
     return mix
 
 
+def _stained(sums: np.ndarray, share: int, background_rgb: tuple[int, int, int]) -> np.ndarray:
+    return ndi.uniform_filter(_mix(sums, share, background_rgb, ALL_STAIN), 3, mode="nearest")
+
+
 def _white(sums: np.ndarray, share: int, background_rgb: tuple[int, int, int], red_ratio: float) -> np.ndarray:
     return ndi.uniform_filter(_mix(sums, share, background_rgb, (0.5, 0.5, -red_ratio)), 3, mode="nearest")
 
@@ -78,13 +82,17 @@ def _table(share: int, background: int, weight: float) -> np.ndarray:
 
 
 def _stained_threshold(every: list[np.ndarray]) -> int:
-    """Half-way (Otsu) between glass and cells, but no higher than half a typical cell, so that pale ones stay whole."""
+    """Between glass and cells (Otsu, of the logarithm, so that it stays near the glass when some cells are very dark)."""
     values = np.concatenate([e.ravel() for e in every] or [np.zeros(1, np.int16)])
-    values = np.clip(values, 0, 600)
     if values.max() < LEAST_MOD:
         return LEAST_MOD
-    otsu = threshold_otsu(values)
-    return max(LEAST_MOD, int(min(otsu, np.median(values[values > otsu]) / 2)))
+    return max(LEAST_MOD, int(np.exp(threshold_otsu(np.log(values + 10.0))) - 10))
+
+
+def _solid(every: np.ndarray, stained_mod: int) -> np.ndarray:
+    """Where cells are at least half as dense as usual, without their rims."""
+    usual = np.median(every[every > stained_mod]) if (every > stained_mod).any() else 0
+    return ndi.binary_erosion(every > max(stained_mod, usual / 2))
 
 
 def _red_ratio(sums: list[np.ndarray], solid: list[np.ndarray], share: int, background_rgb: tuple[int, int, int]) -> float:

@@ -18,8 +18,9 @@ CELL_UM2 = 22.0
 SMUDGE_UM2 = 60.0
 
 
-def find_whites(grid: Grid, stain: Stain) -> list[Blob]:
-    """White cells and platelets of the grid, as blobs of kind "wbc" and "platelet"."""
+def find_whites(grid: Grid, stain: Stain) -> tuple[list[Blob], np.ndarray]:
+    """White cells and platelets of the grid, as blobs of kind "wbc" and "platelet", and the white matter (h, w) bool that
+    is too large for a platelet."""
     white = white_matter(grid, stain)
     labels, _ = ndi.label(white.body, np.ones((3, 3)))
     slices = ndi.find_objects(labels)
@@ -27,7 +28,8 @@ def find_whites(grid: Grid, stain: Stain) -> list[Blob]:
     large = np.array([False, *(max(s.stop - s.start for s in two) > longest for two in slices)])
     peak = ndi.maximum(white.stain, labels, np.arange(len(large)))
     small = [_small(labels, i, slices[i - 1], grid) for i in np.flatnonzero(~large & (peak > stain.platelet_mod)) if i]
-    return [b for b in small if _is_platelet(b, grid)] + _large(white, large[labels], grid, stain)
+    body = large[labels]
+    return [b for b in small if _is_platelet(b, grid)] + _large(white, body, grid, stain), body
 
 
 def _small(labels: np.ndarray, index: int, where: tuple[slice, slice], grid: Grid) -> Blob:
