@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from classify.verdict import Verdict
+from classify import Verdict
 from segment import Cell
 
 from .config import Alerts

@@ -27,9 +27,11 @@ class Topics(Section):
 class Kafka(Section):
     bootstrap: str = "localhost:9092"
     topics: Topics = Topics()
-    security: dict[str, str] = Field({}, description="passed to the client: security_protocol, ssl_cafile, sasl_mechanism, ...")
+    security: dict[str, str | bool] = Field({}, description="for the client: security_protocol, ssl_cafile, sasl_mechanism, ...")
     linger_ms: int = Field(20, ge=0)
     compression: str | None = "gzip"
+    max_event_bytes: int = Field(1_000_000, ge=10_000, description="what is larger is put aside; no more than the broker takes")
+    answer_s: float = Field(10.0, gt=0, description="how long the broker may take for an answer")
     give_up_s: float = Field(10.0, gt=0, description="how long the end of a run waits for an absent broker")
 
 
@@ -39,7 +41,7 @@ class Alerts(Section):
 
 class Reading(Section):
     tile_px: int = Field(1024, ge=256, le=8192)
-    workers: int = Field(2, ge=1)
+    workers: int = Field(2, ge=0)
     scheduler: str | None = None
     read_limit_s: float = Field(60.0, gt=0)
 

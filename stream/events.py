@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from classify.verdict import Verdict
+from classify import Verdict
 from ingest import CytostreamError, Failure, Slide
 from segment import Cell
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from classify.verdict import Anomaly, Verdict
+from classify import Anomaly, Verdict
 from ingest import Slide
 from segment import Cell
 from stream.events import Event, Stamp, cell_event

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from making import STAMP, make_cell, make_slide, make_verdict, share_names
 from PIL import Image
 
-from classify.verdict import Anomaly, Verdict
+from classify import Anomaly, Verdict
 from ingest import Failure
 from stream.alerts import alerts_of
 from stream.codec import from_line, from_record, to_line, to_record

@@ -1,0 +1,68 @@
+"""What every client of the broker shares: settings, a first knock, the topics, words for its errors."""
+
+import socket
+
+from kafka import KafkaAdminClient
+from kafka.errors import AuthorizationError, TopicAlreadyExistsError
+
+from .config import Kafka
+
+
+def reach(config: Kafka) -> None:
+    """Knocks at the bootstrap servers: an absent one is known in milliseconds, where a client would try for `answer_s`.
+
+    Raises:
+        OSError: none of them can be connected to.
+    """
+    if "proxy_url" in config.security:
+        return
+    failed: OSError | None = None
+    for server in config.bootstrap.split(","):
+        host, _, port = server.strip().rpartition(":")
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), config.answer_s).close()
+            return
+        except OSError as error:
+            failed = error
+    raise failed
+
+
+def client_settings(config: Kafka) -> dict:
+    """What every client of the broker needs."""
+    return {
+        "bootstrap_servers": config.bootstrap.split(","),
+        "bootstrap_timeout_ms": int(config.answer_s * 1000),
+        "reconnect_backoff_max_ms": 1000,
+        **config.security,
+    }
+
+
+def make_topics(config: Kafka) -> None:
+    """Makes the topics that are not there, with the broker's own defaults.
+
+    Raises:
+        KafkaError: the broker does not answer, or does not allow it.
+    """
+    admin = KafkaAdminClient(**client_settings(config))
+    try:
+        missing = set(config.topics.model_dump().values()) - set(admin.list_topics())
+        if missing:
+            admin.create_topics(sorted(missing), wait_for_metadata=True)
+    except TopicAlreadyExistsError:
+        pass  # another process was faster
+    finally:
+        admin.close()
+
+
+def one_line(error: Exception) -> str:
+    """What the client says, in one line."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def hint(error: Exception) -> str:
+    """What to do next."""
+    if isinstance(error, AuthorizationError):
+        return "give this client the rights to write the topics and to use transactions; what is not sent waits in the store"
+    if isinstance(error, ValueError):
+        return "check [kafka] in the config; what is not sent waits in the store"
+    return "is the broker up, and kafka.bootstrap right? What is not sent waits in the store and goes out by itself"

@@ -1,0 +1,178 @@
+"""Events to Kafka, each exactly once for a consumer that reads committed.
+
+A batch is one transaction, and in the same transaction goes the batch's last outbox `seq`, as an offset of a consumer group of
+this store's own. So the broker itself knows how far this store has come: after a crash in the middle, a new sink with the same
+`transactional_id` first ends what the old one had begun (and fences it off, should it still live), then asks for that offset, and
+drops from every batch what has arrived already. (Kafka, KIP-98 and KIP-447.)
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.errors import (
+    InvalidProducerEpochError,
+    InvalidRecordError,
+    KafkaError,
+    KafkaTimeoutError,
+    MessageSizeTooLargeError,
+    ProducerFencedError,
+    RecordListTooLargeError,
+)
+from kafka.structs import OffsetAndMetadata
+
+from .codec import to_record
+from .config import Kafka
+from .kafka_client import client_settings, hint, make_topics, one_line, reach
+from .sinks import EventRefusedError, Parcel, SinkError, SinkFencedError
+
+_REFUSALS = (MessageSizeTooLargeError, RecordListTooLargeError, InvalidRecordError)
+_FENCED = (ProducerFencedError, InvalidProducerEpochError)
+_CLOSE_WAIT_S = 2.0
+
+
+class KafkaSink:
+    """Sends to the topics of the config, keyed by slide; connects at the first `send`, and anew after an error."""
+
+    def __init__(self, config: Kafka, store_id: str):
+        """`store_id` is the outbox's: it names the transactions, so that one relay a store sends."""
+        self.name = f"kafka:{config.bootstrap}"
+        self._config = config
+        self._group = f"cytostream-relay-{store_id}"
+        self._mark_at = TopicPartition(config.topics.slides, 0)
+        self._producer: _Producer | None = None
+        self._mark = OffsetAndMetadata(0, "", -1)
+
+    def send(self, batch: Sequence[Parcel]) -> None:
+        with self._errors():
+            self._producer = self._producer or self._connect()
+            if new := self._not_yet_sent(batch):
+                self._send(new)
+
+    def close(self) -> None:
+        if self._producer:
+            self._producer.drop()
+            self._producer = None
+
+    def _connect(self) -> "_Producer":
+        """Ends what an earlier producer of this store had begun, then reads how far it had come: in this order."""
+        reach(self._config)
+        producer = _Producer(**_producer_settings(self._config, self._group))
+        try:
+            make_topics(self._config)
+            producer.init_transactions()
+            self._mark = self._read_mark()
+        except BaseException:
+            producer.drop()
+            raise
+        return producer
+
+    def _read_mark(self) -> OffsetAndMetadata:
+        settings = client_settings(self._config)
+        # read_committed makes the broker wait for offsets of a transaction that is just ending
+        consumer = KafkaConsumer(group_id=self._group, isolation_level="read_committed", enable_auto_commit=False, **settings)
+        try:
+            wait_ms = self._config.answer_s * 1000
+            return consumer.committed(self._mark_at, metadata=True, timeout_ms=wait_ms) or OffsetAndMetadata(0, "", -1)
+        finally:
+            consumer.close(autocommit=False)
+
+    def _not_yet_sent(self, batch: Sequence[Parcel]) -> list[Parcel]:
+        if any(parcel.seq == self._mark.offset and parcel.event.id != self._mark.metadata for parcel in batch):
+            do = "a copied store must not send: run the slides into a new store"
+            raise SinkFencedError("another copy of this store has sent other events", do)
+        return [parcel for parcel in batch if parcel.seq > self._mark.offset]
+
+    def _send(self, parcels: list[Parcel]) -> None:
+        """One transaction; where something in it is refused, halves, down to the one event."""
+        try:
+            self._transact(parcels)
+        except _REFUSALS as error:
+            self._producer.abort_transaction()
+            if len(parcels) == 1:
+                raise EventRefusedError(parcels[0].seq, f"{type(error).__name__}: {error}") from error
+            half = len(parcels) // 2
+            self._send(parcels[:half])
+            self._send(parcels[half:])
+
+    def _transact(self, parcels: list[Parcel]) -> None:
+        mark = OffsetAndMetadata(parcels[-1].seq, parcels[-1].event.id, -1)
+        self._producer.begin_transaction()
+        self._producer.put_all(self._record(parcel) for parcel in parcels)
+        self._producer.send_offsets_to_transaction({self._mark_at: mark}, self._group)
+        self._producer.commit_transaction()
+        self._mark = mark
+
+    def _record(self, parcel: Parcel) -> dict:
+        key, headers, value = to_record(parcel.event)
+        return {"topic": getattr(self._config.topics, parcel.event.kind), "key": key, "headers": headers, "value": value}
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """After any error the transaction is in doubt: drop the producer, so that the next `send` asks the broker."""
+        try:
+            yield
+        except _FENCED as error:
+            self.close()
+            what = f"{self.name} is taken over by another run of this store"
+            raise SinkFencedError(what, "let that one go on, or stop it and run this one again") from error
+        except (KafkaError, ValueError, OSError) as error:
+            self.close()
+            raise SinkError(f"{self.name}: {one_line(error)}", hint(error)) from error
+        except SinkError:
+            self.close()
+            raise
+
+
+class _Producer(KafkaProducer):
+    """kafka-python 3.0.12 waits without limit for a coordinator that is gone; here it waits `max_block_ms`."""
+
+    def put_all(self, records: Iterator[dict]) -> None:
+        """Sends, and watches every future: a refusal goes before the aborts that it causes.
+
+        Raises:
+            KafkaError: the first refusal, else the first error.
+        """
+        futures = [self.send(**record) for record in records]
+        self.flush(self.config["delivery_timeout_ms"] / 1000)
+        errors = [future.exception for future in futures if not future.succeeded()]
+        if errors:
+            raise next((error for error in errors if isinstance(error, _REFUSALS)), errors[0])
+
+    def send_offsets_to_transaction(self, offsets: dict, group_metadata: str) -> None:
+        self._wait(self._transaction_manager.send_offsets_to_transaction(offsets, group_metadata))
+
+    def commit_transaction(self) -> None:
+        self._wait(self._transaction_manager.begin_commit())
+
+    def abort_transaction(self) -> None:
+        self._wait(self._transaction_manager.begin_abort())
+
+    def drop(self) -> None:
+        """Closes at once; `close` alone would wait for what can no longer be sent."""
+        self._sender.force_close()
+        self._sender.join(_CLOSE_WAIT_S)
+        self.close(timeout=0)
+
+    def _wait(self, result) -> None:
+        self._sender.wakeup()
+        if not result.wait(self.config["max_block_ms"]):
+            raise KafkaTimeoutError("the transaction coordinator does not answer")
+
+
+def _producer_settings(config: Kafka, transactional_id: str) -> dict:
+    wait_ms = int(config.answer_s * 1000)
+    return {
+        **client_settings(config),
+        "transactional_id": transactional_id,
+        "enable_idempotence": True,
+        "acks": "all",
+        "max_in_flight_requests_per_connection": 5,
+        "transaction_timeout_ms": 60_000,
+        "max_block_ms": wait_ms,
+        "request_timeout_ms": wait_ms,
+        "delivery_timeout_ms": 2 * wait_ms,
+        "linger_ms": config.linger_ms,
+        "compression_type": config.compression,
+        "max_request_size": config.max_event_bytes,
+    }

@@ -1,0 +1,10 @@
+import pytest
+
+from stream.broker import Broker
+
+
+@pytest.fixture(scope="session")
+def broker():
+    pytest.importorskip("noida_db", reason="the broker extra is not installed")
+    with Broker() as running:
+        yield running
