@@ -13,7 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from .data import OTHER, Jitter, LabelledCrops, augment, balanced_batches, load_crops, view
+from .augment import Jitter, augment, view
+from .data import OTHER, LabelledCrops, balanced_batches, load_crops
 from .errors import DataError
 from .network import Denoiser, NetworkConfig
 

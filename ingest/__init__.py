@@ -1,7 +1,7 @@
 from .cluster import Workers, open_workers
 from .errors import CytostreamError, SlideError, StoreError
 from .failure import Failure
-from .reader import READ_MPP, step_px0
+from .reader import READ_MPP, openslide_version, step_px0
 from .slide import Level, Slide, open_slide
 from .smear import Smear, stain_samples, survey
 from .store import SlideStore
@@ -9,5 +9,5 @@ from .tiles import Tile, TileSpec, plan_tiles, read_tile
 
 __all__ = [
     "READ_MPP", "CytostreamError", "Failure", "Level", "Slide", "SlideError", "SlideStore", "Smear", "StoreError", "Tile",
-    "TileSpec", "Workers", "open_slide", "open_workers", "plan_tiles", "read_tile", "stain_samples", "step_px0", "survey",
+    "TileSpec", "Workers", "open_slide", "open_workers", "openslide_version", "plan_tiles", "read_tile", "stain_samples", "step_px0", "survey",
 ]

@@ -21,10 +21,11 @@ class Workers(Protocol):
     def call(self, function: Callable[..., R], *args: object) -> R:
         """Run once on a worker and wait."""
 
-    def each(self, function: Callable[[T], R], items: Iterable[T], limit_s: float) -> Iterator[tuple[T, Outcome]]:
-        """`function(item)` of every item, as they finish, a few in flight; a house error, or the death of the worker, is the item's outcome.
+    def each(self, function: Callable[[T], R], items: Iterable[T], limit_s: float) -> Iterator[tuple[T, Outcome] | None]:
+        """`function(item)` of every item as they finish, a few in flight; `None` where the next one is still awaited.
 
-        A call that takes longer than `limit_s` ends its worker process, since a hung decoder cannot be asked to stop.
+        A house error, or the death of the worker, is the item's outcome. A call that takes longer than `limit_s` ends its
+        worker process, since a hung decoder cannot be asked to stop.
         """
 
 
@@ -50,7 +51,7 @@ class DaskWorkers:
     def call(self, function: Callable[..., R], *args: object) -> R:
         return self.client.submit(function, *args, pure=False).result()
 
-    def each(self, function: Callable[[T], R], items: Iterable[T], limit_s: float) -> Iterator[tuple[T, Outcome]]:
+    def each(self, function: Callable[[T], R], items: Iterable[T], limit_s: float) -> Iterator[tuple[T, Outcome] | None]:
         todo, suspects, alive = iter(items), [], {}
         shared = self.client.submit(itself, function, pure=False)  # a task, not scattered data: it survives its worker
         completed = as_completed(loop=self.client.loop)
@@ -62,7 +63,10 @@ class DaskWorkers:
 
         for item in first(todo, 3 * self.count):
             start(item)
-        for future in completed:
+        while alive:
+            if not completed.has_ready():
+                yield None
+            future = next(completed)
             item, error = alive.pop(future), future.exception()
             for following in first(todo, 1):
                 start(following)

@@ -108,3 +108,7 @@ def box_mean(pixels: np.ndarray, n: int) -> np.ndarray:
     h, w = pixels.shape[0] // n, pixels.shape[1] // n
     total = sum(pixels[i : h * n : n, j : w * n : n].astype(np.uint32) for i in range(n) for j in range(n))
     return ((total + n * n // 2) // (n * n)).astype(np.uint8)
+
+
+def openslide_version() -> str:
+    return openslide.__library_version__

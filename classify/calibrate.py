@@ -1,0 +1,81 @@
+"""What turns errors into probabilities, stops and odds: fitted on labelled cells that were not trained on."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import beta
+
+from .anomaly import raw_anomaly
+from .engine import Engine
+from .judge import posterior, survivors_of
+from .schedule import best_temperature
+
+TAUS = np.geomspace(1e-5, 0.05, 40)
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorTable:
+    """Errors (n, D, K) of n cells under every draw and class, and their class numbers y (n,)."""
+
+    errors: np.ndarray
+    y: np.ndarray
+
+
+def error_table(engine: Engine, images: np.ndarray, noise: np.ndarray, sigma: np.ndarray) -> np.ndarray:
+    """Errors (n, D, K) of images (n, 3, px, px) under all draws: the exhaustive reference's whole work."""
+    columns = [
+        engine.errors(images, np.broadcast_to(eps, images.shape), np.full(len(images), s, np.float32))
+        for eps, s in zip(noise, sigma, strict=True)
+    ]
+    return np.stack(columns, axis=1)
+
+
+def fit(table: ErrorTable, weight: np.ndarray) -> dict[str, np.ndarray]:
+    """The calibration of a model: temperature (D,), mean and spread (D, K), normal (D, n) as `Model` names them."""
+    logits = -np.cumsum(weight[:, None] * table.errors, axis=1, dtype=np.float64)
+    temperature = np.array([best_temperature(logits[:, d], table.y) for d in range(len(weight))])
+    mean, spread = own_errors(table)
+    probability = posterior(table.errors, weight, temperature)
+    raw = np.stack(
+        [raw_anomaly(table.errors[:, : d + 1], probability[:, d], mean, spread) for d in range(len(weight))]
+    )
+    return {"temperature": temperature, "mean": mean, "spread": spread, "normal": np.sort(raw, axis=1)}
+
+
+def own_errors(table: ErrorTable) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation (D, K) of the error that cells of a class have under it."""
+    classes = range(table.errors.shape[2])
+    own = [table.errors[table.y == c][:, :, c] for c in classes]
+    return np.stack([e.mean(axis=0) for e in own], axis=1), np.stack([e.std(axis=0) + 1e-4 for e in own], axis=1)
+
+
+def choose_elimination(errors: np.ndarray, weight: np.ndarray, temperature: np.ndarray, level: float) -> float:
+    """The highest threshold whose decisions differ from all draws' in at most `level` of cells, with 95 % confidence.
+
+    Learn-then-test (Angelopoulos et al. 2021) over an ordered grid: from the strictest on, stop at the first that the
+    Clopper-Pearson bound does not clear. Holds for cells exchangeable with these.
+    """
+    probability = posterior(errors, weight, temperature)
+    reference = probability[:, -1].argmax(axis=1)
+    chosen = TAUS[0]
+    for tau in TAUS:
+        wrong = int((early_labels(probability, tau) != reference).sum())
+        if beta.ppf(CONFIDENCE, wrong + 1, len(reference) - wrong) > level:
+            break
+        chosen = tau
+    return float(chosen)
+
+
+def early_labels(probability: np.ndarray, tau: float) -> np.ndarray:
+    """Labels (n,) of elimination at `tau`, given the probabilities (n, D, K) after each draw."""
+    return np.array([first_alone(p, tau)[0] for p in probability])
+
+
+def first_alone(probability: np.ndarray, tau: float) -> tuple[int, int]:
+    """(class, draws) when one class is left of probabilities (D, K), or at the last draw."""
+    for d in range(1, len(probability) + 1):
+        left = survivors_of(probability[:d], tau)
+        if left.sum() == 1:
+            break
+    return int(np.argmax(np.where(left, probability[d - 1], -1))), d

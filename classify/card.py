@@ -1,0 +1,107 @@
+"""A model that can be run: ONNX graph, its draws and calibration, and the card that says what they are."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from .errors import ModelError
+
+SHIPPED = Path(__file__).parent / "model"
+GRAPH, TABLES, CARD = "denoiser.onnx", "tables.npz", "card.json"
+
+
+class Card(BaseModel):
+    """What the model is, in words and numbers that a person can check."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    classes: tuple[str, ...] = Field(min_length=2)
+    crop_um: float = Field(gt=0, description="side of the square around the cell that the model is given")
+    crop_px: int = Field(gt=0)
+    window_px: int = Field(gt=0, description="central part of the crop that the model looks at, in crop px")
+    image_px: int = Field(gt=0, description="side of the model's own pixels of that window")
+    sigmas: tuple[float, ...] = Field(min_length=1, description="noise level of each draw, in order")
+    error_level: float = Field(gt=0, lt=1, description="how often elimination may decide otherwise than all draws would")
+    elimination: float = Field(gt=0, lt=1, description="a class whose probability falls below this is out")
+    screen: float = Field(0.95, gt=0, le=1, description="a cell odder than this takes every draw before it is called odd or normal")
+    precisions: tuple[str, ...] = Field(("f32",), description="arithmetic that keeps the decisions, fastest first")
+    training: dict
+    data: dict[str, str]
+    figures: dict[str, dict] = {}
+    sha256: dict[str, str]
+
+    @property
+    def counted(self) -> tuple[str, ...]:
+        """Classes of a differential count; `other` is not a cell to count."""
+        return tuple(c for c in self.classes if c != "other")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Model:
+    """A checked model. D draws, K classes, px = card.image_px, n in 1..D draws used.
+
+    `noise` (D, 3, px, px) float32; `weight` (D,), a(sigma) of each draw; `temperature` (D,), for logits after n draws;
+    `mean`, `spread` (D, K): errors that normal cells of a class have under it; `normal` (D, q) sorted: raw anomaly of normal
+    cells after n draws.
+    """
+
+    card: Card
+    graph: Path
+    sigma: np.ndarray
+    noise: np.ndarray
+    weight: np.ndarray
+    temperature: np.ndarray
+    mean: np.ndarray
+    spread: np.ndarray
+    normal: np.ndarray
+
+    @property
+    def model_id(self) -> str:
+        return self.card.sha256[GRAPH][:12]
+
+
+def sha256_of(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def read_card(folder: Path) -> Card:
+    """The card of a model folder.
+
+    Raises:
+        ModelError: there is none, or it is not a card.
+    """
+    try:
+        return Card(**json.loads((folder / CARD).read_text()))
+    except (OSError, json.JSONDecodeError, ValidationError) as error:
+        raise ModelError(f"{folder}: no model card that can be read: {error}", "export one with `cytostream export`") from error
+
+
+def load_model(folder: Path = SHIPPED) -> Model:
+    """Read and check a model folder.
+
+    Raises:
+        ModelError: a file is absent or is not the one that the card names.
+    """
+    card = read_card(folder)
+    for name, expected in card.sha256.items():
+        if not (folder / name).is_file() or sha256_of(folder / name) != expected:
+            raise ModelError(f"{folder / name}: not the file that its card names", "export the model again, or restore the file")
+    with np.load(folder / TABLES) as tables:
+        return Model(card, folder / GRAPH, **{k: tables[k].astype(np.float32) for k in tables.files})
+
+
+def save_tables(folder: Path, tables: dict[str, np.ndarray]) -> None:
+    noise = {"noise": tables["noise"].astype(np.float16)}
+    np.savez_compressed(folder / TABLES, **{**tables, **noise})
+
+
+def write_card(folder: Path, facts: dict) -> Card:
+    """Write the card with the digests of the files as they are."""
+    card = Card(**facts, sha256={name: sha256_of(folder / name) for name in (GRAPH, TABLES)})
+    (folder / CARD).write_text(card.model_dump_json(indent=1) + "\n")
+    return card

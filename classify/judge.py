@@ -1,0 +1,118 @@
+"""The judge: draws one after the other for every cell, classes drop out, batches stay full."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import numpy as np
+
+from .anomaly import assess
+from .card import Model
+from .engine import Engine
+from .pixels import to_input
+from .verdict import Verdict
+
+Key = TypeVar("Key")
+
+
+@dataclass(slots=True, eq=False)
+class Pending:
+    """A cell under way: its pixels (3, px, px) and the errors (draws so far, K)."""
+
+    image: np.ndarray
+    errors: list[np.ndarray] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """When to stop. `exhaustive` takes every draw and drops no class: the slow reference."""
+
+    model: Model
+    exhaustive: bool = False
+
+    def verdict(self, errors: np.ndarray) -> Verdict | None:
+        """The verdict after the draws of errors (d, K), or None where more must be drawn.
+
+        Wald's sequential probability ratio test: a class is out for good when its probability falls below the card's
+        `elimination`; the cell is done when one class is left and it is not odd, or when the draws are used up.
+        """
+        draws, last = len(errors), len(self.model.sigma)
+        if self.exhaustive and draws < last:
+            return None
+        card, probability = self.model.card, posterior(errors, self.model.weight, self.model.temperature)
+        left = survivors_of(probability[-1:] if self.exhaustive else probability, card.elimination)
+        if left.sum() > 1 and draws < last:
+            return None
+        anomaly = assess(self.model, errors, probability[-1])
+        if anomaly.score > card.screen and draws < last:
+            return None
+        scores = {c: round(float(p), 6) for c, p in zip(card.classes, probability[-1], strict=True)}
+        label = card.classes[int(np.argmax(np.where(left, probability[-1], -1)))]
+        return Verdict(label, scores, anomaly, draws, bool(left.sum() == 1))
+
+
+def posterior(errors: np.ndarray, weight: np.ndarray, temperature: np.ndarray) -> np.ndarray:
+    """Class probabilities (..., d, K) after 1, 2, ... d draws, of errors (..., d, K), weight and temperature (D,), D >= d."""
+    d = errors.shape[-2]
+    logits = -np.cumsum(weight[:d, None] * errors, axis=-2, dtype=np.float64) / temperature[:d, None]
+    p = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return p / p.sum(axis=-1, keepdims=True)
+
+
+def survivors_of(probability: np.ndarray, tau: float) -> np.ndarray:
+    """Classes (K,) that no draw of probabilities (d, K) has put below `tau`; the last draw's leader if none is left."""
+    left = (probability >= tau).all(axis=0)
+    if not left.any():
+        left[np.argmax(probability[-1])] = True
+    return left
+
+
+def judge(
+    cells: Iterable[tuple[Key, np.ndarray] | None], engine: Engine, model: Model, exhaustive: bool = False
+) -> Iterator[tuple[Key, Verdict]]:
+    """Verdicts of (key, crop (h, w, 3) uint8), each as soon as it stands.
+
+    Batches are filled with the next draws of many cells; where few cells wait, with several draws of one. A cell's
+    verdict depends on its own errors alone, in the order of the draws, so neither order nor company changes it.
+    `None` in `cells` says that nothing waits just now: what is under way is then not held back for a full batch.
+
+    Raises:
+        ValueError: a crop is smaller than the model's window.
+    """
+    rule = Rule(model, exhaustive)
+    pending: dict[Key, Pending] = {}
+    for item in cells:
+        if item is not None:
+            pending[item[0]] = Pending(to_input(item[1][None], model.card.window_px, model.card.image_px)[0])
+        while len(pending) >= engine.batch or (item is None and pending):
+            yield from advance(pending, engine, rule)
+    while pending:
+        yield from advance(pending, engine, rule)
+
+
+def advance(pending: dict[Key, Pending], engine: Engine, rule: Rule) -> Iterator[tuple[Key, Verdict]]:
+    """One pass of the engine, and the cells that it finishes."""
+    pairs = next_pairs(pending, engine.batch, len(rule.model.sigma))
+    draws = np.array([d for _, d in pairs])
+    images = np.stack([pending[key].image for key, _ in pairs])
+    errors = engine.errors(images, rule.model.noise[draws], rule.model.sigma[draws])
+    for (key, _), row in zip(pairs, errors, strict=True):
+        cell = pending.get(key)
+        if cell is None:
+            continue  # decided by an earlier draw of this pass
+        cell.errors.append(row)
+        if verdict := rule.verdict(np.stack(cell.errors)):
+            del pending[key]
+            yield key, verdict
+
+
+def next_pairs(pending: dict[Key, Pending], batch: int, last: int) -> list[tuple[Key, int]]:
+    """(cell, draw number) pairs of the next pass: the next draw of each cell, then the one after, until the batch is full."""
+    pairs: list[tuple[Key, int]] = []
+    for ahead in range(last):
+        for key, cell in pending.items():
+            if len(pairs) == batch:
+                return pairs
+            if len(cell.errors) + ahead < last:
+                pairs.append((key, len(cell.errors) + ahead))
+    return pairs

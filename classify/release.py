@@ -1,0 +1,129 @@
+"""From a finished training to a model folder: graph, draws, calibration, card (needs torch; the `train` extra)."""
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from .augment import Jitter, view
+from .calibrate import ErrorTable, choose_elimination, error_table, fit
+from .card import Card, Model, load_model, save_tables, write_card
+from .data import OTHER, load_crops
+from .engine_openvino import OpenVinoEngine
+from .errors import ModelError
+from .export import export_graph
+from .pixels import to_input
+from .schedule import candidates, order
+from .train import TrainConfig, Training
+
+CANDIDATES, DRAWS = 48, 16
+ORDER_CELLS = 700
+ERROR_LEVEL = 0.01
+PBC = {
+    "name": "PBC: peripheral blood cells of normal donors, CellaVision DM96, May Gruenwald-Giemsa, Barcelona",
+    "licence": "CC BY 4.0",
+    "source": "Acevedo et al. 2020, Data in Brief 30:105474; Mendeley Data snkd93bnjr",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """Inputs (n, 3, px, px) of labelled cells, class numbers y (n,)."""
+
+    images: np.ndarray
+    y: np.ndarray
+
+    def part(self, chosen: np.ndarray) -> "Cells":
+        return Cells(self.images[chosen], self.y[chosen])
+
+
+def load_run(folder: Path) -> tuple[TrainConfig, tuple[str, ...], Training]:
+    """A training run's configuration, classes and last checkpoint.
+
+    Raises:
+        ModelError: it is not a training run.
+    """
+    try:
+        kept = json.loads((folder / "config.json").read_text())
+        cfg, classes = TrainConfig(**kept["config"]), tuple(kept["classes"])
+        run = Training(cfg, classes)
+        run.load(folder / "last.pt")
+    except (OSError, KeyError, ValueError) as error:
+        raise ModelError(f"{folder}: not a training run: {error}", "train one with `cytostream train CONFIG`") from error
+    return cfg, classes, run
+
+
+def calibration_cells(cfg: TrainConfig, classes: tuple[str, ...], image_px: int) -> Cells:
+    """Every second validation cell, so that the others can be measured on, and as many of `other` as of a class."""
+    data = load_crops(cfg.val, cfg.crop_px, tuple(c for c in classes if c != OTHER))
+    images, y = to_input(data.images[::2], cfg.window_px, image_px), data.labels[::2]
+    if OTHER not in classes:
+        return Cells(images, y)
+    crops = torch.from_numpy(data.images[:: max(1, 2 * len(classes) - 1)])
+    still, rng = Jitter(rotate=False, scale=0, shift_px=0), torch.Generator().manual_seed(11)
+    around = view(crops, torch.ones(len(crops), dtype=torch.bool), cfg.window_px, image_px, still, rng).numpy()
+    return Cells(np.concatenate([images, around]), np.concatenate([y, np.full(len(around), classes.index(OTHER))]))
+
+
+def release(run_folder: Path, out: Path, name: str, data: dict[str, str] = PBC) -> Model:
+    """Write a model folder from a training run.
+
+    Raises:
+        ModelError: not a training run.
+    """
+    start = time.perf_counter()
+    cfg, classes, run = load_run(run_folder)
+    export_graph(run.averaged(), out)
+    cells = calibration_cells(cfg, classes, run.network.image_px)
+    draft = write_draft(out, run, classes, cfg, name, data)
+    draws = choose_draws(out, cells)
+    engine = OpenVinoEngine(draws, "f32")
+    table = ErrorTable(error_table(engine, cells.images, draws.noise, draws.sigma), cells.y)
+    fitted = fit(table, draws.weight)
+    save_tables(out, {"sigma": draws.sigma, "noise": draws.noise, "weight": draws.weight, **fitted})
+    tau = choose_elimination(table.errors, draws.weight, fitted["temperature"], ERROR_LEVEL)
+    facts = draft.model_dump(exclude={"sha256"}) | {
+        "sigmas": tuple(round(float(s), 4) for s in draws.sigma),
+        "elimination": tau,
+        "precisions": precisions(draws, cells, table.errors, fitted),
+    }
+    facts["training"] |= {"calibration_cells": len(cells.y), "release_s": round(time.perf_counter() - start)}
+    write_card(out, facts)
+    return load_model(out)
+
+
+def write_draft(out: Path, run: Training, classes: tuple[str, ...], cfg: TrainConfig, name: str, data: dict[str, str]) -> Card:
+    """A card with all the draws there are, to choose among."""
+    sigma, noise = candidates(CANDIDATES, run.network.image_px, cfg.seed)
+    with torch.no_grad():
+        weight = run.averaged().log_gain(torch.from_numpy(sigma)).exp().numpy()
+    k = len(classes)
+    blank = {"temperature": np.ones(len(sigma)), "mean": np.zeros((len(sigma), k)), "spread": np.ones((len(sigma), k))}
+    save_tables(out, {"sigma": sigma, "noise": noise, "weight": weight, **blank, "normal": np.zeros((len(sigma), 1))})
+    return write_card(out, {
+        "name": name, "classes": classes, "crop_um": cfg.crop_um, "crop_px": cfg.crop_px, "window_px": cfg.window_px,
+        "image_px": run.network.image_px, "sigmas": tuple(map(float, sigma)), "error_level": ERROR_LEVEL, "elimination": 0.001,
+        "training": {"steps": run.step, **json.loads(cfg.model_dump_json(exclude={"train", "val", "out"}))}, "data": data,
+    })  # fmt: skip
+
+
+def choose_draws(out: Path, cells: Cells) -> Model:
+    """The model with its draws cut to the best ordered few."""
+    full = load_model(out)
+    some = cells.part(np.random.default_rng(0).permutation(len(cells.y))[:ORDER_CELLS])
+    errors = error_table(OpenVinoEngine(full, None), some.images, full.noise, full.sigma)
+    chosen = order(errors, full.weight, some.y, DRAWS)
+    tables = {k: getattr(full, k)[chosen] for k in ("sigma", "noise", "weight", "temperature", "mean", "spread", "normal")}
+    return Model(full.card, full.graph, **tables)
+
+
+def precisions(model: Model, cells: Cells, errors: np.ndarray, fitted: dict[str, np.ndarray]) -> tuple[str, ...]:
+    """bf16 first if all draws in it give the labels of f32 in all but one cell in 500."""
+    engine = OpenVinoEngine(model, "bf16")
+    some = np.arange(0, len(cells.y), 2)
+    low = error_table(engine, cells.images[some], model.noise, model.sigma)
+    labels = [(model.weight[:, None] * e).sum(axis=1).argmin(axis=1) for e in (errors[some], low)]
+    return ("bf16", "f32") if (labels[0] != labels[1]).mean() <= 0.002 else ("f32",)

@@ -1,0 +1,45 @@
+"""The draws of a model: an ordered list of (noise level, noise), the same for all cells and all classes."""
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax
+
+SIGMA_RANGE = (0.12, 2.5)
+
+
+def candidates(count: int, image_px: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Noise levels (count,) log-spaced over where classes part, and unit noises (count, 3, px, px), half-precision values."""
+    rng = np.random.default_rng(seed)
+    noise = rng.standard_normal((count, 3, image_px, image_px)).astype(np.float16).astype(np.float32)
+    sigma = np.geomspace(*SIGMA_RANGE, count).astype(np.float32)
+    return sigma, noise
+
+
+def best_temperature(logits: np.ndarray, y: np.ndarray) -> float:
+    """The temperature under which softmax of logits (n, K) is likeliest for labels y (n,) (Guo et al. 2017)."""
+
+    def loss(log_t: float) -> float:
+        return -log_softmax(logits / np.exp(log_t), axis=1)[np.arange(len(y)), y].mean()
+
+    return float(np.exp(minimize_scalar(loss, bounds=(-6.0, 6.0), method="bounded").x))
+
+
+def log_loss(logits: np.ndarray, y: np.ndarray) -> float:
+    t = best_temperature(logits, y)
+    return float(-log_softmax(logits / t, axis=1)[np.arange(len(y)), y].mean())
+
+
+def order(errors: np.ndarray, weight: np.ndarray, y: np.ndarray, count: int) -> list[int]:
+    """Greedy order of draws: each next one lowers most the log loss of what has been added up so far.
+
+    errors (cells, D, K) of labelled cells, weight (D,): returns `count` draw numbers.
+    """
+    chosen: list[int] = []
+    total = np.zeros((errors.shape[0], errors.shape[2]))
+    while len(chosen) < count:
+        rest = [d for d in range(errors.shape[1]) if d not in chosen]
+        losses = [log_loss(total - weight[d] * errors[:, d], y) for d in rest]
+        best = rest[int(np.argmin(losses))]
+        chosen.append(best)
+        total -= weight[best] * errors[:, best]
+    return chosen

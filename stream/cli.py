@@ -1,0 +1,47 @@
+"""The command `cytostream`: the one place that chooses engines and sinks and turns errors into one line."""
+
+import sys
+
+import typer
+from rich.console import Console
+
+from ingest import CytostreamError
+
+from . import commands_model, commands_run, commands_slide, doctor
+from .demo import demo
+
+app = typer.Typer(
+    help="Finds every cell of a blood smear slide, classifies it, and streams labels and alerts to Kafka.",
+    no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich",
+)  # fmt: skip
+
+app.command()(commands_run.run)
+app.command()(commands_run.tail)
+app.command()(demo)
+app.command()(commands_slide.locate)
+app.command()(commands_model.classify)
+app.command()(commands_model.card)
+app.command()(commands_model.train)
+app.command()(commands_model.export)
+app.command()(commands_model.generate)
+app.command()(commands_run.schemas)
+app.command()(commands_run.config)
+app.command()(doctor.doctor)
+
+INTERRUPTED = 130
+
+
+def main() -> None:
+    """Run the command; an error of the house is one line on stderr and exit status 1."""
+    try:
+        app(standalone_mode=True)
+    except CytostreamError as error:
+        Console(stderr=True, soft_wrap=True).print(f"[red]error:[/] {error.what}" + (f"\n  -> {error.hint}" if error.hint else ""))
+        sys.exit(1)
+    except KeyboardInterrupt:
+        Console(stderr=True).print("stopped; the same command goes on where it stopped")
+        sys.exit(INTERRUPTED)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""The results of a slide in its zarr store: one row a cell, in the order in which the verdicts came."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from classify import Card, Verdict
+from ingest import SlideStore
+from ingest.store import CHUNK_ROWS
+from segment import Cell
+
+from .journal import CellRow
+from .outbox import Outbox
+
+KINDS = ("wbc", "platelet", "rbc")
+
+
+def body_of(cell: Cell, verdict: Verdict) -> str:
+    """A journalled cell as JSON: everything of cell and verdict but the pixels."""
+    facts = {name: getattr(cell, name) for name in Cell.__slots__ if name != "crop"}
+    return json.dumps({"cell": facts, "verdict": asdict(verdict)}, default=int)
+
+
+class ResultWriter:
+    """Moves crops and verdicts from the journal into the store, a whole chunk at a time.
+
+    What is in the store has no crop in the journal any more, so their number is the next row: a killed run goes on there.
+    """
+
+    def __init__(self, outbox: Outbox, store: SlideStore, slide_id: str, card: Card):
+        self.outbox, self.store, self.slide_id, self.card = outbox, store, slide_id, card
+        self.row, self.last = self.position()
+
+    def position(self) -> tuple[int, int]:
+        """Rows that are in the store, and the journal's number of the last of them."""
+        stored = [row.row for row in self.outbox.cells(self.slide_id) if row.crop is None]
+        return len(stored), stored[-1] if stored else 0
+
+    def write(self, final: bool = False) -> None:
+        """Store every whole chunk that waits; at the end what is left, too.
+
+        Raises:
+            StoreError: the disk is full; the rows wait in the journal.
+        """
+        waiting: list[CellRow] = []
+        for row in self.outbox.cells(self.slide_id, self.last):
+            waiting.append(row)
+            if len(waiting) == CHUNK_ROWS:
+                self.store_chunk(waiting)
+                waiting = []
+        if final and waiting:
+            self.store_chunk(waiting)
+
+    def store_chunk(self, rows: Sequence[CellRow]) -> None:
+        self.store.write(self.row, columns_of(rows, self.card))
+        with self.outbox.transaction() as tx:
+            tx.drop_crops(self.slide_id, rows[-1].row)
+        self.row, self.last = self.row + len(rows), rows[-1].row
+
+
+def columns_of(rows: Sequence[CellRow], card: Card) -> dict[str, np.ndarray]:
+    """The store's columns of journalled cells; boxes and centres in level-0 px."""
+    bodies = [json.loads(row.body) for row in rows]
+    cells, verdicts = [b["cell"] for b in bodies], [b["verdict"] for b in bodies]
+    side = card.crop_px
+    return {
+        "cell_id": np.array([list(bytes.fromhex(c["cell_id"])) for c in cells], np.uint8),
+        "crop": np.stack([np.frombuffer(row.crop, np.uint8).reshape(side, side, 3) for row in rows]),
+        "kind": np.array([KINDS.index(c["kind"]) for c in cells], np.uint8),
+        "box_px0": np.array([c["box_px0"] for c in cells], np.int32),
+        "centre_px0": np.array([(c["x_px0"], c["y_px0"]) for c in cells], np.int32),
+        "area_um2": np.array([c["area_um2"] for c in cells], np.float32),
+        "label": np.array([card.classes.index(v["label"]) for v in verdicts], np.uint8),
+        "probability": np.array([[v["scores"][c] for c in card.classes] for v in verdicts], np.float32),
+        "anomaly": np.array([[v["anomaly"][n] for n in ("score", "relative", "absolute")] for v in verdicts], np.float32),
+        "draws": np.array([v["draws"] for v in verdicts], np.uint16),
+        "decided": np.array([v["decided"] for v in verdicts], bool),
+    }
+
+
+def store_path(folder: Path, slide_id: str) -> Path:
+    return folder / f"{slide_id}.zarr"
