@@ -62,6 +62,7 @@ class Outbox(JournalReader):
         Raises:
             StoreError: it cannot be opened.
         """
+        self.path = path
         self._state = State(path, _TABLES + JOURNAL_TABLES)
         self._relays = State(path)  # a second connection: the relay does not wait for the writer's open transaction to read
         self._listeners: list[Callable[[], None]] = []

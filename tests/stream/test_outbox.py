@@ -13,44 +13,33 @@ def path(tmp_path):
     return tmp_path / "store" / "state.db"
 
 
-@pytest.fixture
-def outbox(path):
-    with Outbox(path) as outbox:
-        yield outbox
-
-
-def add(outbox, events):
-    with outbox.transaction() as tx:
-        tx.add(events)
-
-
 def numbers(parcels):
     return [parcel.event.data["cell_id"] for parcel in parcels]
 
 
-def test_events_come_back_equal_and_in_order(outbox):
+def test_events_come_back_equal_and_in_order(add, outbox):
     events = make_events(300)
-    add(outbox, events)
+    add(events)
     assert [parcel.event for parcel in outbox.events("s1")] == events
     assert [parcel.event for parcel in outbox.events()] == events
     assert [parcel.event for parcel in outbox.unsent("a", 500)] == events
 
 
-def test_the_same_event_twice_is_one(outbox):
-    add(outbox, make_events(2))
-    add(outbox, make_events(3))
+def test_the_same_event_twice_is_one(add, outbox):
+    add(make_events(2))
+    add(make_events(3))
     assert numbers(outbox.unsent("a", 9)) == ["c1", "c2", "c3"]
 
 
-def test_each_sink_has_its_own_place(outbox):
-    add(outbox, make_events(3))
+def test_each_sink_has_its_own_place(add, outbox):
+    add(make_events(3))
     second = outbox.unsent("a", 9)[1]
     outbox.mark_sent("a", second.seq)
     assert (outbox.count_unsent("a"), outbox.count_unsent("b")) == (1, 3)
 
 
-def test_a_refused_event_is_put_aside(outbox):
-    add(outbox, make_events(3))
+def test_a_refused_event_is_put_aside(add, outbox):
+    add(make_events(3))
     outbox.put_aside("a", 2, "too large")
     assert numbers(outbox.unsent("a", 9)) == ["c1", "c3"]
     assert [(row.seq, row.event.data["cell_id"], row.reason) for row in outbox.refused("a")] == [(2, "c2", "too large")]
@@ -102,15 +91,15 @@ def test_status_of_an_unknown_slide(outbox):
     assert (outbox.status("s1"), outbox.facts("s1"), outbox.slide_ids()) == (None, {}, [])
 
 
-def test_a_full_disk_says_so_and_keeps_what_was_committed(outbox):
-    add(outbox, make_events(3))
+def test_a_full_disk_says_so_and_keeps_what_was_committed(add, outbox):
+    add(make_events(3))
     pages = outbox._state.rows("PRAGMA page_count")[0][0]
     outbox._state.rows(f"PRAGMA max_page_count = {pages + 2}")
     with pytest.raises(StoreError, match="full.*free some space"):
-        add(outbox, make_events(500))
+        add(make_events(500))
     assert outbox.count_unsent("a") == 3
     outbox._state.rows("PRAGMA max_page_count = 100000")
-    add(outbox, make_events(500))
+    add(make_events(500))
     assert outbox.count_unsent("a") == 500
 
 
@@ -126,7 +115,7 @@ def test_a_folder_that_cannot_be_made(tmp_path):
         Outbox(tmp_path / "file" / "state.db")
 
 
-def test_a_relay_reads_while_the_writer_writes(outbox):
+def test_a_relay_reads_while_the_writer_writes(add, outbox):
     seen = []
 
     def relay():
@@ -139,15 +128,15 @@ def test_a_relay_reads_while_the_writer_writes(outbox):
     thread.start()
     events = make_events(50)
     for event in events:
-        add(outbox, [event])
+        add([event])
     thread.join(20)
     assert seen == [event.id for event in events]
 
 
-def test_a_commit_wakes_the_relay_and_a_rollback_does_not(outbox):
+def test_a_commit_wakes_the_relay_and_a_rollback_does_not(add, outbox):
     woken = []
     outbox.on_commit(lambda: woken.append(1))
-    add(outbox, make_events(1))
+    add(make_events(1))
     with pytest.raises(KeyError), outbox.transaction():
         raise KeyError
     assert woken == [1]
@@ -163,6 +152,6 @@ def test_a_locked_store_says_so(path, monkeypatch):
     with Outbox(path) as outbox:
         other = sqlite3.connect(path, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(StoreError, match="another run"):
-            add(outbox, make_events(1))
+        with pytest.raises(StoreError, match="another run"), outbox.transaction() as tx:
+            tx.add(make_events(1))
         other.close()
