@@ -27,7 +27,7 @@ class Broker:
         """`port` 0 takes a free one."""
         self.port = port or _free_port()
         self.bootstrap = f"127.0.0.1:{self.port}"
-        self._data = TemporaryDirectory(prefix="cytostream-broker-")
+        self._data: TemporaryDirectory[str] | None = None
         self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> "Broker":
@@ -36,15 +36,17 @@ class Broker:
         Raises:
             BrokerError: the `broker` extra is not installed, or the broker does not come up.
         """
-        command = [_binary(), "start", "--only", "kafka", "--kafka-port", str(self.port), "--data-dir", self._data.name]
+        binary = _binary()
+        self._data = self._data or TemporaryDirectory(prefix="cytostream-broker-")
+        command = [binary, "start", "--only", "kafka", "--kafka-port", str(self.port), "--data-dir", self._data.name]
         self._process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
         )
         said: list[str] = []
-        ready = threading.Event()
-        threading.Thread(target=_listen, args=(self._process, said, ready), daemon=True).start()
-        if not ready.wait(_READY_S) or self._process.poll() is not None:
-            self.stop()
+        heard, ended = threading.Event(), threading.Event()
+        threading.Thread(target=_listen, args=(self._process, said, heard, ended), daemon=True).start()
+        if not heard.wait(_READY_S) or ended.is_set():
+            self.close()
             raise BrokerError(f"the embedded broker does not start: {said[-1] if said else 'no word'}", "is the port free?")
         return self
 
@@ -65,22 +67,29 @@ class Broker:
             self._process.wait()
             self._process = None
 
+    def close(self) -> None:
+        """Stops, and forgets the data."""
+        self.stop()
+        if self._data:
+            self._data.cleanup()
+            self._data = None
+
     def __enter__(self) -> "Broker":
         return self.start()
 
     def __exit__(self, *_: object) -> None:
-        self.stop()
-        self._data.cleanup()
+        self.close()
 
 
-def _listen(process: subprocess.Popen[str], said: list[str], ready: threading.Event) -> None:
-    """Keeps the pipe empty, and notes when the broker has said its address or has ended."""
+def _listen(process: subprocess.Popen[str], said: list[str], heard: threading.Event, ended: threading.Event) -> None:
+    """Keeps the pipe empty; `heard` when the broker has said its address or has ended."""
     with process.stdout as lines:
         for line in lines:
             said.append(line.strip())
             if line.split()[:1] == ["kafka"]:
-                ready.set()
-    ready.set()
+                heard.set()
+    ended.set()
+    heard.set()
 
 
 def _binary() -> str:

@@ -4,9 +4,12 @@ import threading
 
 import pytest
 from making import make_events
+from sending import send_all, send_killed
 
 from ingest import StoreError
+from stream.codec import from_line
 from stream.relay import Relay, move
+from stream.sink_jsonl import JsonlSink
 from stream.sinks import EventRefusedError, MemorySink, SinkError, SinkFencedError
 
 WAIT_S = 10.0
@@ -113,6 +116,14 @@ def test_a_crash_between_send_and_mark_sends_nothing_twice(outbox, add, monkeypa
     while move(outbox, sink, 2):
         pass
     assert sink.delivered == events
+
+
+def test_a_process_killed_while_it_writes_a_file_leaves_each_event_once(outbox, add, tmp_path):
+    events, path = make_events(300), tmp_path / "events.jsonl"
+    add(events)
+    send_killed(outbox.path, lambda _: JsonlSink(path), kills=6, longest_s=0.1)
+    send_all(outbox.path, lambda _: JsonlSink(path))
+    assert [from_line(line) for line in path.read_text().splitlines()] == events
 
 
 def test_stop_ends_at_once_and_closes_the_sink(start):

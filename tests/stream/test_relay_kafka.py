@@ -1,13 +1,11 @@
 """The relay against a real broker, with everything killed in turn."""
 
-import multiprocessing
-import random
 import threading
 from collections import Counter
 
 import pytest
 from making import make_events
-from sending import send_all
+from sending import WAIT_S, send_all, send_killed
 
 from stream.broker import Broker
 from stream.relay import Relay, move
@@ -15,7 +13,6 @@ from stream.sink_kafka import KafkaSink
 from stream.tail import follow, read_all
 
 pytestmark = pytest.mark.broker
-WAIT_S = 20.0
 
 
 @pytest.fixture
@@ -24,30 +21,19 @@ def own_broker():
     pytest.importorskip("noida_db", reason="the broker extra is not installed")
     broker = Broker()
     yield broker
-    broker.__exit__()
+    broker.close()
 
 
-@pytest.fixture
-def fork():
-    """Processes that have imported everything already: a kill after 20 ms hits the sending, not the imports."""
-    return multiprocessing.get_context("fork")
-
-
-def test_a_relay_killed_at_random_points_delivers_each_event_once(outbox, add, kafka_for, session_broker, fork):
-    kafka, events, rng = kafka_for(session_broker), make_events(600), random.Random(5)
+def test_a_relay_killed_at_random_points_delivers_each_event_once(outbox, add, kafka_for, session_broker):
+    kafka, events = kafka_for(session_broker), make_events(200)
     add(events)
-    name, left = KafkaSink(kafka, outbox.store_id).name, []
-    for _ in range(6):
-        ready = fork.Event()
-        process = fork.Process(target=send_all, args=(outbox.path, kafka, ready))
-        process.start()
-        assert ready.wait(WAIT_S)
-        process.join(rng.uniform(0.0, 0.25))
-        process.kill()
-        process.join()
-        left.append(outbox.count_unsent(name))
-    assert 0 < left[-1] < 600, left
-    send_all(outbox.path, kafka)
+
+    def open_sink(outbox):
+        return KafkaSink(kafka, outbox.store_id)
+
+    send_killed(outbox.path, open_sink, kills=5, longest_s=0.2)
+    assert 0 < outbox.count_unsent(open_sink(outbox).name) < 200
+    send_all(outbox.path, open_sink)
     assert list(read_all(kafka)) == events
 
 
