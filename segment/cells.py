@@ -10,6 +10,7 @@ from ingest import Tile
 from .blob import Blob
 from .crops import crop_at
 from .grid import Grid, work_grid
+from .platelets import find_platelets
 from .reds import find_reds
 from .stain import Stain
 from .whites import find_whites
@@ -44,11 +45,23 @@ def find_cells(tile: Tile, stain: Stain, slide_id: str, kinds: tuple[str, ...] =
     depend on how it is cut into tiles.
     """
     grid = work_grid(tile)
-    found, white = find_whites(grid, stain)
-    found += find_reds(grid, stain, white) if "rbc" in kinds else []
-    mine = (b for b in found if b.kind in kinds and tile.spec.owns(*b.centre_px0(grid)))
-    cells = [_cell(b, tile, grid, slide_id) for b in mine]
-    return sorted(cells, key=lambda c: (c.y_px0, c.x_px0, c.kind))
+    centred = [(b, *b.centre_px0(grid)) for b in _blobs(grid, stain, kinds) if b.kind in kinds]
+    mine = {(y, x): b for b, x, y in sorted(centred, key=_least_first) if tile.spec.owns(x, y)}
+    return [_cell(mine[y, x], tile, grid, slide_id) for y, x in sorted(mine)]
+
+
+def _blobs(grid: Grid, stain: Stain, kinds: tuple[str, ...]) -> list[Blob]:
+    white, stained = stain.white(grid.sums, grid.share), stain.stained(grid.sums, grid.share)
+    found, taken = find_whites(white, grid, stain)
+    if "platelet" in kinds:
+        found += find_platelets(white, stained, taken, grid, stain)
+    return found + (find_reds(stained, taken, grid, stain) if "rbc" in kinds else [])
+
+
+def _least_first(centred: tuple[Blob, int, int]) -> tuple[int, int]:
+    """So that of two objects with one centre, and thus one id, the white cell, then the larger stays."""
+    blob = centred[0]
+    return ("rbc", "platelet", "wbc").index(blob.kind), blob.count
 
 
 def _cell(blob: Blob, tile: Tile, grid: Grid, slide_id: str) -> Cell:

@@ -1,6 +1,6 @@
 """The work grid: pixels as read, summed in squares, on one lattice for the whole slide."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,8 +17,15 @@ def bin_px(mpp: float) -> int:
 def bin_pixels(pixels: np.ndarray, factor: int) -> np.ndarray:
     """Sums (h // factor, w // factor, 3) uint16 over squares of (h, w, 3) uint8."""
     h, w = (n // factor * factor for n in pixels.shape[:2])
-    rows = sum(pixels[i:h:factor, :w].astype(np.uint16) for i in range(factor))
-    return sum(rows[:, i::factor] for i in range(factor))
+    rows = _added([pixels[i:h:factor, :w] for i in range(factor)])
+    return _added([rows[:, i::factor] for i in range(factor)])
+
+
+def _added(parts: list[np.ndarray]) -> np.ndarray:
+    total = parts[0].astype(np.uint16)
+    for part in parts[1:]:
+        np.add(total, part, out=total)
+    return total
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +39,11 @@ class Grid:
     y: int
     step_px0: int
     mpp: float
+
+    def part(self, where: tuple[slice, slice]) -> "Grid":
+        """The same lattice, a window of it."""
+        rows, cols = where
+        return replace(self, sums=self.sums[where], x=self.x + cols.start, y=self.y + rows.start)
 
     def px(self, um: float) -> int:
         """Whole work pixels, at least one."""

@@ -1,4 +1,4 @@
-"""White matter: the nuclei and bodies of white cells, and platelets, told by stain; its peaks are nuclei and their lobes."""
+"""White matter: the nuclei and bodies of white cells told by stain; its peaks are nuclei and their lobes."""
 
 from dataclasses import dataclass
 
@@ -7,48 +7,61 @@ from scipy import ndimage as ndi
 
 from .grid import Grid
 from .peaks import SCALE, Peaks, find_peaks, group, lowest_between, pairs_within, smooth
+from .shape import grown, opened, shrunk
 from .stain import Stain
 
 PEAK_RADIUS_UM = 2.2  # two peaks nearer than this are one
-LOBE_REACH_UM = 7.0  # lobes of one nucleus
-GROUP_REACH_UM = 8.5
-FULL = int(0.55 * 255 * SCALE)  # smoothed stain at the middle of a whole nucleus; a lobe stays below
-LEAST = int(0.12 * 255 * SCALE)
+LOBE_REACH_UM = 10.0  # lobes of one nucleus
+FULL = int(0.95 * 255 * SCALE)  # smoothed stain at the middle of a whole nucleus; a lobe stays below
+LEAST = int(0.25 * 255 * SCALE)
+GAP_UM = 0.8
+DEPTH_UM = 8.0
 
 
 @dataclass(frozen=True, slots=True)
 class White:
-    """`stain` (h, w) int16 mOD; `body` (h, w) bool, all white matter; `nucleus` (h, w) bool."""
+    """`body` (h, w) bool, all white matter; `near` the same with gaps closed; `nucleus` (h, w) bool; `mass` (h, w) int32,
+    nuclear stain smoothed to the size of a nucleus."""
 
-    stain: np.ndarray
     body: np.ndarray
+    near: np.ndarray
     nucleus: np.ndarray
+    mass: np.ndarray
 
 
-def white_matter(grid: Grid, stain: Stain) -> White:
-    """Where white matter lies. Specks are removed and gaps up to 1.6 um closed."""
-    values = stain.white(grid.sums, grid.share)
-    body = ndi.binary_opening(values > stain.white_mod)
-    near = grid.px(0.8)
-    body = ndi.minimum_filter(ndi.maximum_filter(body, 2 * near + 1), 2 * near + 1)
-    return White(values, body, values > stain.nucleus_mod)
+def white_matter(values: np.ndarray, grid: Grid, stain: Stain) -> White:
+    """White matter of a map (h, w) of white-cell stain in mOD."""
+    body = opened(values > stain.white_mod)
+    near = shrunk(grown(body, grid.px(GAP_UM)), grid.px(GAP_UM))
+    strength = (values.astype(np.int32) - stain.white_mod) * 255 // max(1, stain.nucleus_mod - stain.white_mod)
+    mass = smooth(np.clip(strength, 0, 255), grid.px(1.5))
+    return White(body, near, values > stain.nucleus_mod, mass)
 
 
-def find_nuclei(white: White, grid: Grid, stain: Stain) -> tuple[Peaks, np.ndarray]:
+def find_nuclei(white: White, grid: Grid) -> tuple[Peaks, np.ndarray]:
     """Peaks of nuclear stain, and for each the index of the one that stands for its cell (-1 for none)."""
-    strength = (white.stain.astype(np.int32) - stain.platelet_mod) * 255 // max(1, stain.level_mod - stain.platelet_mod)
-    mass = smooth(np.clip(strength, 0, 255) * white.body, grid.px(1.5))
-    peaks = find_peaks(mass, grid.x, grid.y, grid.px(PEAK_RADIUS_UM), LEAST)
+    peaks = find_peaks(white.mass, grid.x, grid.y, grid.px(PEAK_RADIUS_UM), LEAST)
     pairs = pairs_within(peaks, LOBE_REACH_UM / grid.mpp)
-    pairs = pairs[_one_cell(mass, white.body, peaks, pairs)]
-    return peaks, group(peaks, pairs, GROUP_REACH_UM / grid.mpp)
+    return peaks, group(peaks, pairs[_one_cell(white, peaks, pairs, grid)], LOBE_REACH_UM / grid.mpp)
 
 
-def _one_cell(mass: np.ndarray, body: np.ndarray, peaks: Peaks, pairs: np.ndarray) -> np.ndarray:
-    """Which pairs (k,) are lobes of one cell: joined by white matter, with no valley between them, or only a shallow one
-    where one of them is too slight for a nucleus of its own."""
+def _one_cell(white: White, peaks: Peaks, pairs: np.ndarray, grid: Grid) -> np.ndarray:
+    """Which pairs (k,) are lobes of one cell: with no valley between them; or a valley, where one of them is too slight for
+    a nucleus of its own and the cell has no neck there."""
     score = peaks.score[pairs]
-    valley = lowest_between(mass, peaks, pairs) / np.maximum(1, score.min(1))
-    joined = lowest_between(body, peaks, pairs) > 0
-    lobe = score.min(1) < FULL
-    return joined & ((valley > 0.92) | (lobe & (valley > 0.6)))
+    valley = lowest_between(white.mass, peaks, pairs) / np.maximum(1, score.min(1))
+    joined = lowest_between(white.near, peaks, pairs) > 0
+    lobe = joined & (score.min(1) < FULL) & (valley > 0.4)
+    lobe[lobe] = [_neck(white.near, peaks, two, grid) > 0.8 for two in pairs[lobe]]
+    return lobe | (joined & (valley > 0.92))
+
+
+def _neck(near: np.ndarray, peaks: Peaks, two: np.ndarray, grid: Grid) -> float:
+    """How deep in the white matter the way between two peaks runs, against how deep they lie themselves."""
+    reach = int(DEPTH_UM / grid.mpp)
+    low, high = ((f(peaks.y[two]), f(peaks.x[two])) for f in (np.min, np.max))
+    start = tuple(max(0, v - reach) for v in low)
+    window = near[start[0] : high[0] + reach + 1, start[1] : high[1] + reach + 1]
+    depth = np.minimum(ndi.distance_transform_edt(np.pad(window, 1, mode="edge"))[1:-1, 1:-1], reach)
+    pair = Peaks(peaks.y[two] - start[0], peaks.x[two] - start[1], peaks.score[two], peaks.rank[two])
+    return lowest_between(depth, pair, np.array([[0, 1]]))[0] / max(1, depth[pair.y, pair.x].min())

@@ -25,10 +25,9 @@ RED_UM2 = (12.0, 150.0)
 RIVALS = 6
 
 
-def find_reds(grid: Grid, stain: Stain, white: np.ndarray) -> list[Blob]:
-    """Red cells outside `white` (h, w) bool, as blobs of kind "rbc"."""
-    values = stain.stained(grid.sums, grid.share)
-    body = red_matter(values, grid, stain) & ~white
+def find_reds(values: np.ndarray, taken: np.ndarray, grid: Grid, stain: Stain) -> list[Blob]:
+    """Red cells of a map (h, w) of stain in mOD, outside `taken` (h, w) bool, as blobs of kind "rbc"."""
+    body = red_matter(values, grid, stain) & ~taken
     depth = np.minimum(ndi.distance_transform_edt(body) * grid.mpp, DEPTH_UM)
     score = _middles(values, depth, grid, stain)
     peaks = find_peaks(score, grid.x, grid.y, grid.px(PEAK_RADIUS_UM), LEAST)

@@ -20,17 +20,18 @@ class Stain:
     """What tells nuclei, cytoplasm, platelets and red cells apart on one slide; small and picklable.
 
     `white` = (R + G) / 2 - `red_ratio` * B is 0 for this slide's red cells however thick they lie, and grows with the
-    blue-violet of white cells and platelets: `white_mod` bounds their body, `platelet_mod` is the least peak of a
-    platelet, `nucleus_mod` bounds nuclei, `level_mod` is a typical nucleus. `stained_mod` bounds all that is not glass,
-    in (R + 2 G + B) / 4. All in mOD above `background_rgb`.
+    blue-violet of white cells: `white_mod` bounds their body, `nucleus_mod` their nuclei, `level_mod` is a typical nucleus.
+    `stained` = (R + 2 G + B) / 4: `stained_mod` bounds all that is not glass. `platelet` = `white` - `stained` / 3 keeps
+    the pale blue of platelets and turns the rims of red cells below 0: `platelet_mod` is the least peak of a platelet.
+    All in thousandths of optical density above `background_rgb`.
     """
 
     background_rgb: tuple[int, int, int]
     red_ratio: float
     white_mod: int
-    platelet_mod: int
     nucleus_mod: int
     level_mod: int
+    platelet_mod: int
     stained_mod: int
 
     def white(self, sums: np.ndarray, share: int) -> np.ndarray:
@@ -55,8 +56,17 @@ def fit_stain(samples: list[np.ndarray], background_rgb: tuple[int, int, int], m
     solid = [_solid(e, stained_mod) for e in every]
     red_ratio = _red_ratio(sums, solid, factor * factor, background_rgb)
     white = [_white(s, factor * factor, background_rgb, red_ratio) for s in sums]
-    thresholds = _white_thresholds(white, solid, radius=max(1, round(1.2 / (mpp * factor))))
-    return Stain(tuple(background_rgb), red_ratio, *thresholds, stained_mod)
+    nuclei, spread = _nuclei(white, solid, radius=max(1, round(1.2 / (mpp * factor))))
+    level = float(np.median(_where(white, nuclei))) if any(n.any() for n in nuclei) else 10 * spread
+    red = [s & ~n for s, n in zip(solid, nuclei, strict=True)]
+    platelet_mod = _platelet_threshold([platelet(w, e) for w, e in zip(white, every, strict=True)], red, level)
+    white_mod = max(0.15 * level, 2.5 * spread)
+    return Stain(tuple(background_rgb), red_ratio, int(white_mod), int(0.6 * level), int(level), platelet_mod, stained_mod)
+
+
+def platelet(white: np.ndarray, stained: np.ndarray) -> np.ndarray:
+    """The platelet stain in mOD, of the white-cell and the whole stain."""
+    return white - stained // 3
 
 
 def _mix(sums: np.ndarray, share: int, background_rgb: tuple[int, int, int], weights: tuple[float, ...]) -> np.ndarray:
@@ -96,28 +106,36 @@ def _solid(every: np.ndarray, stained_mod: int) -> np.ndarray:
 
 
 def _red_ratio(sums: list[np.ndarray], solid: list[np.ndarray], share: int, background_rgb: tuple[int, int, int]) -> float:
-    """(R + G) / 2 over B of the red cells: red cells are most of what is stained, and of low ratio, so a low middle rank."""
+    """(R + G) / 2 over B of the red cells: the lower of two kinds of stain, where there are two."""
     red_green = _where([_mix(s, share, background_rgb, (0.5, 0.5, 0)) for s in sums], solid)
     blue = _where([_mix(s, share, background_rgb, (0, 0, 1)) for s in sums], solid)
-    if not len(blue):
+    ratio = np.clip(red_green / np.maximum(blue, 20), 0.4, 8)
+    if not len(ratio):
         return 1.0
-    ratio = np.percentile(red_green / np.maximum(blue, 20), 40)
-    return round(float(np.clip(ratio, 0.4, 2.2)), 3)
+    lower = ratio[ratio <= np.exp(threshold_otsu(np.log(ratio)))]
+    two = np.median(ratio[ratio > lower.max()]) > 1.6 * np.median(lower) if len(lower) < len(ratio) else False
+    return round(float(min(np.median(lower if two and len(lower) > len(ratio) / 10 else ratio), 2.2)), 3)
 
 
 def _where(maps: list[np.ndarray], masks: list[np.ndarray]) -> np.ndarray:
     return np.concatenate([m[k] for m, k in zip(maps, masks, strict=True)] or [np.zeros(0, np.int16)])
 
 
-def _white_thresholds(white: list[np.ndarray], solid: list[np.ndarray], radius: int) -> tuple[int, int, int, int]:
-    """Body, platelet, nucleus, typical level: from the red cells' spread, then from what stands clear of it, specks aside."""
+def _nuclei(white: list[np.ndarray], solid: list[np.ndarray], radius: int) -> tuple[list[np.ndarray], float]:
+    """Where the samples hold nuclei (what stands clear of the red cells and is no speck), and the red cells' spread in mOD.
+
+    Red cells lie around 0 by the choice of the ratio; their spread is read from the side where no white cell is.
+    """
     red = _where(white, solid)
-    middle = float(np.median(red)) if len(red) else 0.0
-    spread = max(10.0, (middle - np.percentile(red, 10)) / 1.28) if len(red) else 20.0
-    clear = middle + 5 * spread
-    blobs = [ndi.minimum_filter(w, 2 * radius + 1) > clear for w in white]
-    nuclei = _where(white, [ndi.binary_dilation(b, iterations=radius) for b in blobs])
-    level = float(np.median(nuclei)) if len(nuclei) else middle + 8 * spread
-    rise = level - middle
-    body, platelet = max(0.15 * rise, 2.5 * spread), max(0.25 * rise, 4 * spread)
-    return int(middle + body), int(middle + platelet), int(middle + 0.6 * rise), int(level)
+    below = -red[red < 0]
+    spread = float(np.clip(np.percentile(below, 68), 10, 40)) if len(below) else 20.0
+    blobs = [ndi.minimum_filter(w, 2 * radius + 1) > 5 * spread for w in white]
+    return [ndi.binary_dilation(b, iterations=radius) for b in blobs], spread
+
+
+def _platelet_threshold(platelets: list[np.ndarray], red: list[np.ndarray], level: float) -> int:
+    """Clear of nearly every red-cell pixel (their lower side, mirrored, for white cells stray above), and a fair share of
+    a nucleus."""
+    values = _where(platelets, red)
+    middle, low = np.percentile(values, (50, 1)) if len(values) else (0, 0)
+    return int(max(0.14 * level, 1.5 * (2 * middle - low), LEAST_MOD))

@@ -1,4 +1,4 @@
-"""White cells and platelets: white matter parted among its nuclei, and named by size."""
+"""White cells: white matter parted among its nuclei."""
 
 import numpy as np
 from scipy import ndimage as ndi
@@ -7,59 +7,56 @@ from .blob import Blob, blob_of
 from .grid import Grid
 from .nuclei import White, find_nuclei, white_matter
 from .peaks import Peaks
+from .shape import grown, shrunk
 from .stain import Stain
 
-LARGE_UM = 7.0  # white matter no longer than this is a platelet or debris
 CELL_REACH_UM = 11.0  # from a nucleus or lobe to the edge of its cell
 WINDOW_UM = 19.0
-PLATELET_UM2 = (1.5, 45.0)
-NUCLEUS_UM2 = 12.0
+AROUND_UM = 50.0
+ROUND_UM = 1.2  # thinner bits of a cell's outline are something that touches it
 CELL_UM2 = 22.0
-SMUDGE_UM2 = 60.0
+NUCLEUS_UM2 = 10.0
 
 
-def find_whites(grid: Grid, stain: Stain) -> tuple[list[Blob], np.ndarray]:
-    """White cells and platelets of the grid, as blobs of kind "wbc" and "platelet", and the white matter (h, w) bool that
-    is too large for a platelet."""
-    white = white_matter(grid, stain)
-    labels, _ = ndi.label(white.body, np.ones((3, 3)))
-    slices = ndi.find_objects(labels)
-    longest = LARGE_UM / grid.mpp
-    large = np.array([False, *(max(s.stop - s.start for s in two) > longest for two in slices)])
-    peak = ndi.maximum(white.stain, labels, np.arange(len(large)))
-    small = [_small(labels, i, slices[i - 1], grid) for i in np.flatnonzero(~large & (peak > stain.platelet_mod)) if i]
-    body = large[labels]
-    return [b for b in small if _is_platelet(b, grid)] + _large(white, body, grid, stain), body
+def find_whites(values: np.ndarray, grid: Grid, stain: Stain) -> tuple[list[Blob], np.ndarray]:
+    """White cells of a map (h, w) of white-cell stain in mOD, as blobs of kind "wbc", and where they lie (h, w) bool."""
+    taken = np.zeros(values.shape, bool)
+    where = _around(values > stain.nucleus_mod, grid.px(AROUND_UM))
+    if where is None:
+        return [], taken
+    found, taken[where] = _find_whites(values[where], grid.part(where), stain)
+    return found, taken
 
 
-def _small(labels: np.ndarray, index: int, where: tuple[slice, slice], grid: Grid) -> Blob:
-    rows, cols = where
-    return blob_of("platelet", labels[where] == index, cols.start + grid.x, rows.start + grid.y)
+def _around(nucleus: np.ndarray, reach: int) -> tuple[slice, slice] | None:
+    """The box of all nuclei and whatever bears on their cells: most of a tile has none."""
+    axes = [np.flatnonzero(nucleus.any(1 - axis)) for axis in (0, 1)]
+    if not len(axes[0]):
+        return None
+    return tuple(slice(max(0, int(a[0]) - reach), int(a[-1]) + reach + 1) for a in axes)
 
 
-def _is_platelet(blob: Blob, grid: Grid) -> bool:
-    return PLATELET_UM2[0] <= blob.area_um2(grid) <= PLATELET_UM2[1]
+def _find_whites(values: np.ndarray, grid: Grid, stain: Stain) -> tuple[list[Blob], np.ndarray]:
+    white = white_matter(values, grid, stain)
+    peaks, root = find_nuclei(white, grid)
+    found, taken = [], np.zeros(values.shape, bool)
+    for index in np.flatnonzero(root == np.arange(len(peaks))):
+        where, mask = _cell(white, peaks, root, index, grid)
+        if _is_white_cell(mask, white.nucleus[where], grid):
+            found.append(blob_of("wbc", mask, where[1].start + grid.x, where[0].start + grid.y))
+            taken[where] |= mask
+    return found, taken
 
 
-def _large(white: White, body: np.ndarray, grid: Grid, stain: Stain) -> list[Blob]:
-    white = White(white.stain, body, white.nucleus & body)
-    peaks, root = find_nuclei(white, grid, stain)
-    found = [_cell(white, peaks, root, i, grid) for i in np.flatnonzero(root == np.arange(len(peaks)))]
-    return [b for b in found if b is not None]
-
-
-def _cell(white: White, peaks: Peaks, root: np.ndarray, index: int, grid: Grid) -> Blob | None:
-    """The white matter nearest to the lobes of one root, in a window around it."""
+def _cell(white: White, peaks: Peaks, root: np.ndarray, index: int, grid: Grid) -> tuple[tuple[slice, slice], np.ndarray]:
+    """A window around a root, and in it the white matter nearest to the root's lobes."""
     half = int(WINDOW_UM / grid.mpp)
     y, x = int(peaks.y[index]), int(peaks.x[index])
-    rows, cols = (slice(max(0, c - half), min(n, c + half + 1)) for c, n in zip((y, x), white.body.shape, strict=True))
+    where = tuple(slice(max(0, c - half), min(n, c + half + 1)) for c, n in zip((y, x), white.body.shape, strict=True))
     near = np.flatnonzero((np.abs(peaks.y - y) <= half) & (np.abs(peaks.x - x) <= half))
-    mask = white.body[rows, cols] & _nearest(peaks, near, root[near] == index, (rows, cols), CELL_REACH_UM / grid.mpp)
-    mask = _holding(mask, y - rows.start, x - cols.start)
-    if not mask.any():
-        return None
-    kind = _kind(mask, white.nucleus[rows, cols], grid)
-    return blob_of(kind, mask, cols.start + grid.x, rows.start + grid.y) if kind else None
+    own = _nearest(peaks, near, root[near] == index, where, CELL_REACH_UM / grid.mpp)
+    mask = grown(shrunk(white.near[where] & own, grid.px(ROUND_UM)), grid.px(ROUND_UM))
+    return where, _holding(mask, y - where[0].start, x - where[1].start)
 
 
 def _nearest(peaks: Peaks, near: np.ndarray, own: np.ndarray, where: tuple[slice, slice], reach: float) -> np.ndarray:
@@ -73,14 +70,11 @@ def _nearest(peaks: Peaks, near: np.ndarray, own: np.ndarray, where: tuple[slice
 
 
 def _holding(mask: np.ndarray, row: int, col: int) -> np.ndarray:
-    """The connected part of a mask that holds a point, its holes filled."""
+    """The connected part of a mask that holds a point, its holes filled; nothing where the point is outside."""
     labels, _ = ndi.label(mask)
     return ndi.binary_fill_holes(labels == labels[row, col]) if mask[row, col] else np.zeros_like(mask)
 
 
-def _kind(mask: np.ndarray, nucleus: np.ndarray, grid: Grid) -> str:
-    """By area: a white cell has a nucleus, or is too large for a platelet (a smudge); what is neither is debris."""
+def _is_white_cell(mask: np.ndarray, nucleus: np.ndarray, grid: Grid) -> bool:
     area, core = (np.count_nonzero(m) * grid.mpp**2 for m in (mask, mask & nucleus))
-    if area >= SMUDGE_UM2 or (area >= CELL_UM2 and core >= NUCLEUS_UM2):
-        return "wbc"
-    return "platelet" if PLATELET_UM2[0] <= area <= PLATELET_UM2[1] else ""
+    return area >= CELL_UM2 and core >= NUCLEUS_UM2
