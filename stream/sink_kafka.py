@@ -172,6 +172,7 @@ def _producer_settings(config: Kafka, transactional_id: str) -> dict:
         "max_block_ms": wait_ms,
         "request_timeout_ms": wait_ms,
         "delivery_timeout_ms": 2 * wait_ms,
+        "retry_backoff_ms": 20,  # the client waits it twice before the first transaction, with nothing to retry
         "linger_ms": config.linger_ms,
         "compression_type": config.compression,
         "max_request_size": config.max_event_bytes,
