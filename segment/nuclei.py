@@ -15,6 +15,7 @@ LOBE_REACH_UM = 10.0  # lobes of one nucleus
 FULL = int(0.95 * 255 * SCALE)  # smoothed stain at the middle of a whole nucleus; a lobe stays below
 LEAST = int(0.25 * 255 * SCALE)
 GAP_UM = 0.8
+PALE = 128  # of 255, what bounds white matter
 DEPTH_UM = 8.0
 
 
@@ -36,6 +37,15 @@ def white_matter(values: np.ndarray, grid: Grid, stain: Stain) -> White:
     strength = (values.astype(np.int32) - stain.white_mod) * 255 // max(1, stain.nucleus_mod - stain.white_mod)
     mass = smooth(np.clip(strength, 0, 255), grid.px(1.5))
     return White(body, near, values > stain.nucleus_mod, mass)
+
+
+def pale_matter(values: np.ndarray, grid: Grid, stain: Stain) -> White:
+    """The remains of burst cells, a pale net of nuclear stain: what is white matter on the mean over several um, in a map
+    (h, w) of white-cell stain in mOD."""
+    strength = values.astype(np.int32) * PALE // stain.white_mod
+    mass = smooth(np.clip(strength, 0, 255), grid.px(1.9))
+    body = mass > 0.75 * PALE * SCALE
+    return White(body, body, mass > 1.1 * PALE * SCALE, mass)
 
 
 def find_nuclei(white: White, grid: Grid) -> tuple[Peaks, np.ndarray]:

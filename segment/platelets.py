@@ -25,7 +25,7 @@ def find_platelets(white: np.ndarray, stained: np.ndarray, taken: np.ndarray, gr
         return []
     likely = _likely(labels, values > stain.platelet_mod, grid)
     clear = np.bincount(labels[values > CLEAR * stain.platelet_mod], minlength=count + 1) > 0
-    glass = (stained <= 1.3 * stain.stained_mod) | taken
+    glass = (stained <= 1.3 * stain.stained_mod) & ~taken
     boxes = ndi.find_objects(labels)
     found = []
     for i in likely:

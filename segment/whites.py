@@ -5,7 +5,7 @@ from scipy import ndimage as ndi
 
 from .blob import Blob, blob_of
 from .grid import Grid
-from .nuclei import White, find_nuclei, white_matter
+from .nuclei import White, find_nuclei, pale_matter, white_matter
 from .peaks import Peaks
 from .shape import grown, shrunk
 from .stain import Stain
@@ -15,17 +15,23 @@ WINDOW_UM = 19.0
 AROUND_UM = 50.0
 ROUND_UM = 1.2  # thinner bits of a cell's outline are something that touches it
 CELL_UM2 = 22.0
+SMUDGE_UM2 = 60.0
 NUCLEUS_UM2 = 10.0
 
 
 def find_whites(values: np.ndarray, grid: Grid, stain: Stain) -> tuple[list[Blob], np.ndarray]:
-    """White cells of a map (h, w) of white-cell stain in mOD, as blobs of kind "wbc", and where they lie (h, w) bool."""
-    taken = np.zeros(values.shape, bool)
+    """White cells of a map (h, w) of white-cell stain in mOD, as blobs of kind "wbc", and where they lie (h, w) bool.
+
+    First those with a nucleus, then, in what is left, the smudges: broken ones, pale and spread.
+    """
+    found, taken = [], np.zeros(values.shape, bool)
     where = _around(values > stain.nucleus_mod, grid.px(AROUND_UM))
-    if where is None:
-        return [], taken
-    found, taken[where] = _find_whites(values[where], grid.part(where), stain)
-    return found, taken
+    if where is not None:
+        white = white_matter(values[where], grid, stain)
+        found, taken[where] = _cells(white, grid.part(where), CELL_UM2)
+    rest = np.where(grown(taken, grid.px(ROUND_UM)), 0, values)
+    smudges, spread = _cells(pale_matter(rest, grid, stain), grid, SMUDGE_UM2)
+    return found + smudges, taken | spread
 
 
 def _around(nucleus: np.ndarray, reach: int) -> tuple[slice, slice] | None:
@@ -36,13 +42,13 @@ def _around(nucleus: np.ndarray, reach: int) -> tuple[slice, slice] | None:
     return tuple(slice(max(0, int(a[0]) - reach), int(a[-1]) + reach + 1) for a in axes)
 
 
-def _find_whites(values: np.ndarray, grid: Grid, stain: Stain) -> tuple[list[Blob], np.ndarray]:
-    white = white_matter(values, grid, stain)
+def _cells(white: White, grid: Grid, least_um2: float) -> tuple[list[Blob], np.ndarray]:
     peaks, root = find_nuclei(white, grid)
-    found, taken = [], np.zeros(values.shape, bool)
+    found, taken = [], np.zeros(white.body.shape, bool)
     for index in np.flatnonzero(root == np.arange(len(peaks))):
         where, mask = _cell(white, peaks, root, index, grid)
-        if _is_white_cell(mask, white.nucleus[where], grid):
+        area, core = (np.count_nonzero(m) * grid.mpp**2 for m in (mask, mask & white.nucleus[where]))
+        if area >= least_um2 and core >= NUCLEUS_UM2:
             found.append(blob_of("wbc", mask, where[1].start + grid.x, where[0].start + grid.y))
             taken[where] |= mask
     return found, taken
@@ -73,8 +79,3 @@ def _holding(mask: np.ndarray, row: int, col: int) -> np.ndarray:
     """The connected part of a mask that holds a point, its holes filled; nothing where the point is outside."""
     labels, _ = ndi.label(mask)
     return ndi.binary_fill_holes(labels == labels[row, col]) if mask[row, col] else np.zeros_like(mask)
-
-
-def _is_white_cell(mask: np.ndarray, nucleus: np.ndarray, grid: Grid) -> bool:
-    area, core = (np.count_nonzero(m) * grid.mpp**2 for m in (mask, mask & nucleus))
-    return area >= CELL_UM2 and core >= NUCLEUS_UM2
