@@ -17,6 +17,8 @@ LEAST = int(0.25 * 255 * SCALE)
 GAP_UM = 0.8
 PALE = 128  # of 255, what bounds white matter
 DEPTH_UM = 8.0
+PALE_BODY = 0.6
+RIM_UM = 2.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,7 @@ class White:
 
     body: np.ndarray
     near: np.ndarray
+    reach: np.ndarray
     nucleus: np.ndarray
     mass: np.ndarray
 
@@ -36,7 +39,8 @@ def white_matter(values: np.ndarray, grid: Grid, stain: Stain) -> White:
     near = shrunk(grown(body, grid.px(GAP_UM)), grid.px(GAP_UM))
     strength = (values.astype(np.int32) - stain.white_mod) * 255 // max(1, stain.nucleus_mod - stain.white_mod)
     mass = smooth(np.clip(strength, 0, 255), grid.px(1.5))
-    return White(body, near, values > stain.nucleus_mod, mass)
+    pale = ndi.uniform_filter(values, 5, mode="nearest") > PALE_BODY * stain.white_mod
+    return White(body, near, near | (pale & grown(near, grid.px(RIM_UM))), values > stain.nucleus_mod, mass)
 
 
 def pale_matter(values: np.ndarray, grid: Grid, stain: Stain) -> White:
@@ -45,7 +49,7 @@ def pale_matter(values: np.ndarray, grid: Grid, stain: Stain) -> White:
     strength = values.astype(np.int32) * PALE // stain.white_mod
     mass = smooth(np.clip(strength, 0, 255), grid.px(1.9))
     body = mass > 0.75 * PALE * SCALE
-    return White(body, body, mass > 1.1 * PALE * SCALE, mass)
+    return White(body, body, body, mass > 1.1 * PALE * SCALE, mass)
 
 
 def find_nuclei(white: White, grid: Grid) -> tuple[Peaks, np.ndarray]:

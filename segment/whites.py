@@ -46,7 +46,7 @@ def _cells(white: White, grid: Grid, least_um2: float) -> tuple[list[Blob], np.n
     peaks, root = find_nuclei(white, grid)
     found, taken = [], np.zeros(white.body.shape, bool)
     for index in np.flatnonzero(root == np.arange(len(peaks))):
-        where, mask = _cell(white, peaks, root, index, grid)
+        where, mask = cell_around(white, peaks, root, index, grid)
         area, core = (np.count_nonzero(m) * grid.mpp**2 for m in (mask, mask & white.nucleus[where]))
         if area >= least_um2 and core >= NUCLEUS_UM2:
             found.append(blob_of("wbc", mask, where[1].start + grid.x, where[0].start + grid.y))
@@ -54,14 +54,16 @@ def _cells(white: White, grid: Grid, least_um2: float) -> tuple[list[Blob], np.n
     return found, taken
 
 
-def _cell(white: White, peaks: Peaks, root: np.ndarray, index: int, grid: Grid) -> tuple[tuple[slice, slice], np.ndarray]:
-    """A window around a root, and in it the white matter nearest to the root's lobes."""
+def cell_around(
+    white: White, peaks: Peaks, root: np.ndarray, index: int, grid: Grid
+) -> tuple[tuple[slice, slice], np.ndarray]:
+    """A window around the peak `index`, a root, and in it (h, w) bool the white matter nearest to the root's lobes."""
     half = int(WINDOW_UM / grid.mpp)
     y, x = int(peaks.y[index]), int(peaks.x[index])
     where = tuple(slice(max(0, c - half), min(n, c + half + 1)) for c, n in zip((y, x), white.body.shape, strict=True))
     near = np.flatnonzero((np.abs(peaks.y - y) <= half) & (np.abs(peaks.x - x) <= half))
     own = _nearest(peaks, near, root[near] == index, where, CELL_REACH_UM / grid.mpp)
-    mask = grown(shrunk(white.near[where] & own, grid.px(ROUND_UM)), grid.px(ROUND_UM))
+    mask = grown(shrunk(white.reach[where] & own, grid.px(ROUND_UM)), grid.px(ROUND_UM))
     return where, _holding(mask, y - where[0].start, x - where[1].start)
 
 
