@@ -7,6 +7,6 @@ from .judge import judge
 from .verdict import Anomaly, Verdict
 
 __all__ = [
-    "ENGINES", "SHIPPED", "Anomaly", "Card", "CropFolder", "DataError", "Engine", "EngineError", "Model", "ModelError", "Verdict", "judge",
-    "load_model", "open_engine", "read_card",
+    "ENGINES", "SHIPPED", "Anomaly", "Card", "CropFolder", "DataError", "Engine", "EngineError", "Model", "ModelError",
+    "Verdict", "judge", "load_model", "open_engine", "read_card",
 ]

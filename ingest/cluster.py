@@ -75,12 +75,13 @@ class DaskWorkers:
             else:
                 yield item, error_or_result(future, error)
             future.release()
-        yield from self.again_alone(shared, suspects, limit_s)
+        yield from self.again_alone(function, suspects, limit_s)
 
-    def again_alone(self, shared: object, suspects: list[T], limit_s: float) -> Iterator[tuple[T, Outcome]]:
+    def again_alone(self, function: Callable[[T], R], suspects: list[T], limit_s: float) -> Iterator[tuple[T, Outcome]]:
         """One at a time: only the item that ended its worker is to blame, not those that waited beside it."""
         for item in suspects:
-            future = self.client.submit(limited, shared, item, limit_s, pure=False, retries=0)
+            self.client.wait_for_workers(self.count)
+            future = self.client.submit(limited, function, item, limit_s, pure=False)
             error = future.exception()
             if isinstance(error, KilledWorker):
                 error = CytostreamError(f"reading it ended the worker, or took over {limit_s:.0f} s", "scan the slide again")
@@ -136,7 +137,7 @@ def open_workers(count: int = 2, scheduler: str | None = None) -> Iterator[Worke
             with connect(scheduler) as client:
                 yield DaskWorkers(client, max(1, len(client.scheduler_info()["workers"])))
         else:
-            cluster = LocalCluster(n_workers=count, threads_per_worker=1, dashboard_address=None, silence_logs=logging.CRITICAL)
+            cluster = LocalCluster(n_workers=count, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=logging.CRITICAL)
             with cluster, Client(cluster, set_as_default=False) as client:
                 yield DaskWorkers(client, count)
 

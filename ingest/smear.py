@@ -68,12 +68,14 @@ def survey(slide: Slide) -> Smear:
     """Look at the whole slide once at about 1.7 um/px.
 
     Raises:
-        SlideError: it cannot be read at that level, or its background is dark (fluorescence).
+        SlideError: nothing of it can be decoded, or its background is dark (fluorescence).
     """
     step = look_step_px0(slide)
     block = max(1, round(BLOCK_UM / slide.mpp / step))
     rows = block * max(1, STRIP_PX // block)
     sample = np.concatenate([s[::4, ::4].reshape(-1, 3) for s in strips(slide, step, rows)])
+    if not sample.any():
+        raise SlideError(f"{slide.path}: no part of it can be decoded", "is it cut short? copy it again from the scanner")
     background = background_of(sample)
     if np.mean(background) < DARK:
         raise SlideError(f"{slide.path}: dark background, as in fluorescence", "a bright-field smear is wanted")

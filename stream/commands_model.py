@@ -1,6 +1,5 @@
 """Commands about the model: classify a folder, show the card, train, export, generate."""
 
-import json
 import tomllib
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from classify import SHIPPED, CropFolder, DataError, judge, load_model, open_engine, read_card
 
 from .config import ConfigError
+from .lines import json_lines
 
 ModelOption = Annotated[Path, typer.Option("--model", help="Model folder; the shipped one by default.")]
 EngineOption = Annotated[str, typer.Option("--engine", help="auto or openvino.")]
@@ -38,9 +38,9 @@ def classify(
     bar = track(images, description="classifying", total=len(images.paths), console=screen)
     right: dict[str, list[bool]] = {}
     draws = 0
-    with typer.open_file(str(json_out or "/dev/null"), "w") as out:
+    with json_lines(json_out) as write:
         for path, verdict in judge(bar, runner, loaded, exhaustive):
-            print(json.dumps(line_of(path, verdict)), file=out)
+            write(line_of(path, verdict))
             right.setdefault(path.parent.name, []).append(path.parent.name == verdict.label)
             draws += verdict.draws
     summarise(images, right, loaded.card.classes, draws)

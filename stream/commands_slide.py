@@ -1,6 +1,5 @@
 """Commands about a slide alone: where its cells are."""
 
-import json
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +10,8 @@ from rich.progress import track
 
 from ingest import CytostreamError, open_slide, open_workers, plan_tiles
 from segment import begin_scan
+
+from .lines import json_lines
 
 screen = Console(stderr=True)
 KINDS = ("wbc", "platelet", "rbc")
@@ -32,7 +33,7 @@ def locate(
     found = {kind: 0 for kind in kinds or KINDS}
     if unknown := set(found) - set(KINDS):
         raise CytostreamError(f"no kind {', '.join(unknown)}", f"of {', '.join(KINDS)}")
-    with open_workers(workers) as pool, typer.open_file(str(json_out or "/dev/null"), "w") as out:
+    with open_workers(workers) as pool, json_lines(json_out) as write:
         scan = pool.call(partial(begin_scan, kinds=tuple(found)), facts)
         specs = list(plan_tiles(facts, scan.smear, tile_px))
         results = (r for r in pool.each(scan.cells_in, specs, 60.0) if r is not None)
@@ -42,7 +43,7 @@ def locate(
                 continue
             for cell in outcome:
                 found[cell.kind] += 1
-                print(json.dumps(line_of(cell)), file=out)
+                write(line_of(cell))
     screen.print("  ".join(f"{kind} {n}" for kind, n in found.items()))
 
 

@@ -5,12 +5,12 @@ import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
 from typing import Annotated
 
 import numpy as np
-import openvino
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -83,7 +83,7 @@ def says_of_engine(folder: Path) -> str:
     engine.errors(*batch)
     start = perf_counter()
     engine.errors(*batch)
-    return f"{engine.name} {openvino.__version__.split('-')[0]}, {engine.precision}, {n / (perf_counter() - start):.0f} passes/s"
+    return f"{engine.name} {version(engine.name)}, {engine.precision}, {n / (perf_counter() - start):.0f} passes/s"
 
 
 def disk() -> str:

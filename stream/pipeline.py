@@ -226,7 +226,7 @@ class SlideRun:
 
 def work_of(lab: Lab) -> dict[str, str]:
     """What decides a slide's results: they go on only under the same."""
-    return {"model": lab.stamp.model_hash, "config": lab.stamp.config_hash}
+    return {"model_id": lab.stamp.model_hash, "config_id": lab.stamp.config_hash}
 
 
 def tile_key(spec: TileSpec) -> str:

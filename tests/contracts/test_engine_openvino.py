@@ -13,10 +13,15 @@ def model():
     return load_model()
 
 
+@pytest.fixture(scope="module")
+def engines(model):
+    return {precision: OpenVinoEngine(model, precision) for precision in ("f32", None)}
+
+
 class TestOpenVinoF32(EngineContract):
-    @pytest.fixture(scope="class")
-    def engine(self, model):
-        return OpenVinoEngine(model, "f32")
+    @pytest.fixture
+    def engine(self, engines):
+        return engines["f32"]
 
     def test_the_error_follows_from_the_denoised_image(self, engine, model):
         """EDM: the error of F is that of D over c_out, here over the whole window, so only near to that over the disc."""
@@ -30,6 +35,6 @@ class TestOpenVinoF32(EngineContract):
 
 
 class TestOpenVinoAsTheCardAllows(EngineContract):
-    @pytest.fixture(scope="class")
-    def engine(self, model):
-        return OpenVinoEngine(model)
+    @pytest.fixture
+    def engine(self, engines):
+        return engines[None]

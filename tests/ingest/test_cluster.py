@@ -1,0 +1,68 @@
+"""Workers: the serial fake and real Dask processes, under one contract."""
+
+import os
+import time
+
+import pytest
+
+from ingest import CytostreamError, SlideError, open_workers
+
+
+def work(item):
+    if item == 3:
+        raise SlideError("item 3 is bad", "leave it")
+    return item * 10
+
+
+def deadly(item):
+    if item == 2:
+        os._exit(1)
+    if item == 4:
+        time.sleep(60)
+    return item
+
+
+@pytest.fixture(scope="module", params=[0, 2], ids=["serial", "dask"])
+def workers(request):
+    with open_workers(request.param) as pool:
+        yield pool
+
+
+def outcomes(workers, function, items, limit_s=30.0):
+    return dict(r for r in workers.each(function, items, limit_s) if r is not None)
+
+
+def test_every_item_comes_back_once(workers):
+    assert outcomes(workers, work, [0, 1, 2, 4]) == {0: 0, 1: 10, 2: 20, 4: 40}
+
+
+def test_nothing_to_do(workers):
+    assert outcomes(workers, work, []) == {}
+
+
+def test_a_house_error_is_the_items_outcome(workers):
+    found = outcomes(workers, work, range(6))
+    assert isinstance(found[3], SlideError) and found[3].hint == "leave it" and found[5] == 50
+
+
+def test_call(workers):
+    assert workers.call(work, 7) == 70
+    with pytest.raises(SlideError):
+        workers.call(work, 3)
+
+
+def test_abandoned_work_does_no_harm(workers):
+    next(r for r in workers.each(work, range(50), 30.0) if r)
+    assert workers.call(work, 1) == 10
+
+
+def test_a_crash_and_a_hang_cost_only_their_own_items():
+    with open_workers(2) as pool:
+        found = outcomes(pool, deadly, range(8), limit_s=2.0)
+    assert {k for k, v in found.items() if isinstance(v, CytostreamError)} == {2, 4}
+    assert [found[k] for k in (0, 1, 3, 5, 6, 7)] == [0, 1, 3, 5, 6, 7]
+
+
+def test_no_scheduler_there():
+    with pytest.raises(CytostreamError, match="no Dask scheduler"), open_workers(scheduler="tcp://127.0.0.1:9"):
+        pass

@@ -1,0 +1,178 @@
+"""The main path on small smears: real slides, real segmentation, real outbox and store; a fake engine."""
+
+import json
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ingest import SlideError, SlideStore, open_slide, open_workers
+from ingest.simulate import write_pyramid
+from stream.config import Config, Reading
+from stream.events import Stamp
+from stream.outbox import Outbox
+from stream.pipeline import Lab, run_slide
+from stream.results import store_path
+from tests.make import BrightnessEngine, smear, tiny_model
+
+WHITES = 7
+
+
+@pytest.fixture(scope="module")
+def slide_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("slides") / "smear.tiff"
+    smear(path, side_px=1500, whites=WHITES)
+    return path
+
+
+def lab_in(folder, tile_px=512, **changes):
+    folder.mkdir(exist_ok=True)
+    with open_workers(0) as workers:
+        config = Config(reading=Reading(tile_px=tile_px))
+        stamp = Stamp("test", "model-1", f"config-{tile_px}", {})
+        lab = Lab(config, tiny_model(), BrightnessEngine(), workers, Outbox(folder / "state.db"), folder, stamp)
+        return replace(lab, **changes)
+
+
+def cells_of(lab, slide_id):
+    return {row.cell_id: json.loads(row.body)["verdict"]["label"] for row in lab.outbox.cells(slide_id)}
+
+
+def events_of(lab):
+    return [parcel.event for parcel in lab.outbox.events()]
+
+
+@pytest.fixture(scope="module")
+def reference(slide_file, tmp_path_factory):
+    lab = lab_in(tmp_path_factory.mktemp("reference"))
+    report = run_slide(lab, slide_file)
+    return lab, report, cells_of(lab, report.slide.slide_id)
+
+
+def test_every_white_cell_comes_out(reference):
+    lab, report, cells = reference
+    assert report.status == "done" and report.counts.total() == len(cells) >= WHITES
+    centres = smear_centres(lab, report)
+    assert len(centres) >= WHITES
+
+
+def smear_centres(lab, report):
+    return SlideStore.open(store_path(lab.folder, report.slide.slide_id)).read("centre_px0")
+
+
+def test_store_journal_and_events_tell_the_same(reference):
+    lab, report, cells = reference
+    store = SlideStore.open(store_path(lab.folder, report.slide.slide_id))
+    ids = [bytes(row).hex() for row in store.read("cell_id")]
+    labels = [store.facts["classes"][n] for n in store.read("label")]
+    assert dict(zip(ids, labels, strict=True)) == cells and store.rows == len(cells)
+    told = {e.data["cell_id"]: e.data["label"] for e in events_of(lab) if e.kind == "cells"}
+    assert told == cells
+    statuses = [e.data["status"] for e in events_of(lab) if e.kind == "slides"]
+    assert statuses == ["running", "done"]
+    assert store.facts["model_id"] == "model-1" and store.facts["config"]["reading"]["tile_px"] == 512
+    assert all(row.crop is None for row in lab.outbox.cells(report.slide.slide_id))
+
+
+@pytest.mark.parametrize("tile_px", [256, 1024])
+def test_the_same_cells_and_labels_whatever_the_tiles(slide_file, reference, tmp_path, tile_px):
+    lab = lab_in(tmp_path, tile_px)
+    report = run_slide(lab, slide_file)
+    assert cells_of(lab, report.slide.slide_id) == reference[2]
+
+
+def test_a_second_run_does_nothing(slide_file, reference):
+    lab, first, _ = reference
+    before = len(events_of(lab))
+    again = run_slide(lab, slide_file)
+    assert again.status == "done before" and again.counts == first.counts and len(events_of(lab)) == before
+
+
+def test_an_interrupted_run_goes_on_where_it_stopped(slide_file, reference, tmp_path):
+    stops = iter(range(3))
+
+    def stop_now(*_):
+        if next(stops, None) == 2:
+            raise KeyboardInterrupt
+
+    lab = lab_in(tmp_path, on_progress=stop_now)
+    with pytest.raises(KeyboardInterrupt):
+        run_slide(lab, slide_file)
+    slide_id = open_slide(slide_file).slide_id
+    assert lab.outbox.status(slide_id) == "interrupted" and len(lab.outbox.tiles_done(slide_id)) == 3
+    report = run_slide(replace(lab, on_progress=lambda *_: None), slide_file)
+    assert cells_of(lab, slide_id) == reference[2] and report.counts == Counter(reference[2].values())
+    told = [e.data["cell_id"] for e in events_of(lab) if e.kind == "cells"]
+    assert sorted(told) == sorted(reference[2])
+    assert len(smear_centres(lab, report)) == len(reference[2])
+
+
+def test_another_model_does_not_mix_in(slide_file, tmp_path):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    lab = lab_in(tmp_path, on_progress=stop)
+    with pytest.raises(KeyboardInterrupt):
+        run_slide(lab, slide_file)
+    with pytest.raises(Exception, match="another model or configuration"):
+        run_slide(replace(lab, stamp=replace(lab.stamp, model_hash="model-2")), slide_file)
+
+
+class OneBadTile:
+    """Workers for whom the tile at a corner cannot be read."""
+
+    def __init__(self, workers):
+        self.workers, self.call, self.count = workers, workers.call, workers.count
+
+    def each(self, function, items, limit_s):
+        def maybe(spec):
+            if (spec.x_px0, spec.y_px0) == (0, 0):
+                raise SlideError("cannot decode", "scan it again")
+            return function(spec)
+
+        return self.workers.each(maybe, items, limit_s)
+
+
+def test_one_bad_tile_is_a_failure_event_and_the_rest_goes_on(slide_file, reference, tmp_path):
+    lab = lab_in(tmp_path)
+    report = run_slide(replace(lab, workers=OneBadTile(lab.workers)), slide_file)
+    (failure,) = [e for e in events_of(lab) if e.kind == "failures"]
+    assert failure.data["stage"] == "tile" and failure.data["box_px0"] == [0, 0, 512, 512] and failure.data["hint"]
+    assert report.status == "done" and report.progress.failures == 1
+    rest = cells_of(lab, report.slide.slide_id)
+    assert rest.items() < reference[2].items()
+
+
+def test_a_slide_with_damaged_tiles_on_disk(slide_file, reference, tmp_path):
+    """Bytes in the middle of the file are overwritten: some tiles cannot be decoded, or decode to other pixels; none hangs."""
+    data = bytearray(slide_file.read_bytes())
+    middle = len(data) // 3
+    data[middle : middle + 4000] = bytes(4000)
+    (tmp_path / "damaged.tiff").write_bytes(data)
+    lab = lab_in(tmp_path / "out")
+    report = run_slide(lab, tmp_path / "damaged.tiff")
+    assert report.status == "done" and report.progress.tiles_done == report.progress.tiles
+    assert report.progress.failures == len([e for e in events_of(lab) if e.kind == "failures"])
+
+
+def test_an_empty_slide_is_done_and_says_that_it_is_empty(tmp_path):
+    write_pyramid(tmp_path / "white.tiff", np.full((900, 900, 3), 250, np.uint8), 0.25)
+    lab = lab_in(tmp_path / "out")
+    report = run_slide(lab, tmp_path / "white.tiff")
+    assert report.status == "done" and not report.counts
+    assert "nothing stained" in [e for e in events_of(lab) if e.kind == "failures"][0].data["what"]
+
+
+@pytest.mark.parametrize("kind", ["missing", "text", "dark"])
+def test_what_cannot_be_read_is_a_failure_event_without_its_name(tmp_path, kind):
+    path = tmp_path / "Smith John 1970.tiff"
+    if kind == "text":
+        path.write_text("no slide")
+    if kind == "dark":
+        write_pyramid(path, np.full((600, 600, 3), 9, np.uint8), 0.25)
+    lab = lab_in(tmp_path / "out")
+    report = run_slide(lab, path)
+    assert report.status == "failed" and report.failure.hint
+    failure = [e for e in events_of(lab) if e.kind == "failures"][0]
+    assert "Smith" not in json.dumps(failure.data) and failure.data["hint"]
