@@ -28,7 +28,7 @@ class Card(BaseModel):
     sigmas: tuple[float, ...] = Field(min_length=1, description="noise level of each draw, in order")
     error_level: float = Field(gt=0, lt=1, description="how often elimination may decide otherwise than all draws would")
     elimination: float = Field(gt=0, lt=1, description="a class whose probability falls below this is out")
-    screen: float = Field(0.95, gt=0, le=1, description="a cell odder than this takes every draw before it is called odd or normal")
+    screen: float = Field(0.95, gt=0, le=1, description="a cell odder than this takes every draw before it is judged")
     precisions: tuple[str, ...] = Field(("f32",), description="arithmetic that keeps the decisions, fastest first")
     training: dict
     data: dict[str, str]

@@ -69,14 +69,16 @@ def load_crops(folder: Path, px: int = 128, classes: tuple[str, ...] = ()) -> La
     return LabelledCrops(np.stack(images), np.array(labels), names, tuple(paths), skipped)
 
 
-def balanced_batches(labels: np.ndarray, classes: int, batch: int, seed: int, start: int, steps: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def balanced_batches(
+    labels: np.ndarray, classes: int, batch: int, seed: int, steps: range
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """(image numbers, class numbers) of each step, every class equally often; class `classes - 1` without images is `other`.
 
     Each step draws from its own seed, so that a resumed run sees what an unbroken one would have seen.
     """
     members = [np.flatnonzero(labels == c) for c in range(classes)]
     everything = np.arange(len(labels))
-    for step in range(start, steps):
+    for step in steps:
         rng = np.random.default_rng((seed, step))
         y = rng.permutation(np.arange(batch) + rng.integers(classes)) % classes
         pools = [members[c] if len(members[c]) else everything for c in y]

@@ -50,7 +50,8 @@ class OpenVinoEngine:
             hints = {"INFERENCE_PRECISION_HINT": self.precision, "PERFORMANCE_HINT": "LATENCY"}
             return self.core.compile_model(graph, "CPU", hints)
         except RuntimeError as error:
-            raise EngineError(f"OpenVINO cannot compile {self.model.graph}: {error}", "is the model whole? `cytostream card`") from error
+            hint = "is the model whole? `cytostream card`"
+            raise EngineError(f"OpenVINO cannot compile {self.model.graph}: {error}", hint) from error
 
 
 def best_precision(core: openvino.Core, allowed: tuple[str, ...]) -> str:

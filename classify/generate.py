@@ -40,8 +40,13 @@ def sample(engine: Engine, x: np.ndarray, classes: np.ndarray, steps: int = 18) 
     return x
 
 
-def generate(model: Model, engine: Engine, classes: Sequence[int] | np.ndarray, seed: int = 0, steps: int = 18) -> Iterator[np.ndarray]:
-    """8-bit images (px, px, 3) of the model's window, one a class number (or row of class weights); the same seed, the same cells."""
+def generate(
+    model: Model, engine: Engine, classes: Sequence[int] | np.ndarray, seed: int = 0, steps: int = 18
+) -> Iterator[np.ndarray]:
+    """8-bit images (px, px, 3) of the model's window, one a class number (or row of class weights).
+
+    The same seed gives the same cells.
+    """
     classes = np.asarray(classes)
     px = model.card.image_px
     rng = np.random.default_rng(seed)

@@ -93,7 +93,7 @@ class Trunk(nn.Module):
         self.stem = nn.Conv2d(3 * cfg.patch_px**2, ch[0], 3, padding=1)
         self.patch_px = cfg.patch_px
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
-        for i, (c, n) in enumerate(zip(ch, cfg.blocks)):
+        for i, (c, n) in enumerate(zip(ch, cfg.blocks, strict=True)):
             self.down.append(nn.ModuleList([Block(ch[max(i - 1, 0)] if j == 0 else c, c, n_emb) for j in range(n)]))
         self.middle = Attention(ch[-1])
         for i in reversed(range(len(ch) - 1)):

@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -44,6 +43,7 @@ class TrainConfig(BaseModel):
     other: bool = Field(True, description="add the class of what surrounds the cells")
     network: dict = {}
     jitter: Jitter = Jitter()
+    init: Path | None = Field(None, description="training run whose averaged weights to begin with: fine-tuning")
     seed: int = 0
     checkpoint_every: int = 150
     validate_every: int = 450
@@ -123,7 +123,15 @@ class Training:
         }
         part = path.with_suffix(".part")
         torch.save(state, part)
-        os.replace(part, path)
+        part.replace(path)
+
+    def begin_with(self, path: Path) -> None:
+        """Take over another run's averaged weights; heads of another number of classes begin anew."""
+        there = torch.load(path, map_location=self.device, weights_only=True)["average"]
+        mine = self.model.state_dict()
+        fits = {k: v for k, v in there.items() if k in mine and v.shape == mine[k].shape}
+        self.model.load_state_dict(mine | fits)
+        self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
 
     def load(self, path: Path) -> None:
         state = torch.load(path, map_location=self.device, weights_only=True)
@@ -140,7 +148,8 @@ def validate(model: Denoiser, x: Tensor, y: np.ndarray, draws: int = 4, seed: in
         noise = torch.randn(1, *x.shape[1:], generator=torch.Generator().manual_seed(seed + i))
         sigma = torch.full((len(x),), float(s))
         with torch.autocast("cpu", torch.bfloat16):
-            errors = torch.cat([model.errors(b, noise.expand_as(b), t) for b, t in zip(x.split(64), sigma.split(64))])
+            parts = zip(x.split(64), sigma.split(64), strict=True)
+            errors = torch.cat([model.errors(images, noise.expand_as(images), level) for images, level in parts])
         total = total - model.log_gain(sigma).exp()[:, None] * errors
     right = (total.argmax(1).numpy() == y)
     return float(np.mean([right[y == c].mean() for c in np.unique(y)]))
@@ -151,7 +160,8 @@ def validation_set(data: LabelledCrops, cfg: TrainConfig, image_px: int, per_cla
     chosen = np.concatenate([np.flatnonzero(data.labels == c)[:per_class] for c in range(len(data.classes))])
     y = data.labels[chosen]
     if cfg.other:
-        chosen, y = np.concatenate([chosen, chosen[:per_class]]), np.concatenate([y, np.full(min(per_class, len(chosen)), len(data.classes))])
+        again = chosen[:per_class]
+        chosen, y = np.concatenate([chosen, again]), np.concatenate([y, np.full(len(again), len(data.classes))])
     rng = torch.Generator().manual_seed(7)
     still = Jitter(rotate=False, scale=0, shift_px=0)
     other = torch.from_numpy(y == len(data.classes))
@@ -172,9 +182,11 @@ def train(cfg: TrainConfig, on_step: Callable[[dict], None] = lambda row: None, 
     keep_config(cfg, classes)
     if (cfg.out / "last.pt").exists():
         run.load(cfg.out / "last.pt")
+    elif cfg.init:
+        run.begin_with(cfg.init / "last.pt")
     x_val, y_val = validation_set(val, cfg, run.network.image_px)
-    with open(cfg.out / "log.jsonl", "a") as log:
-        for chosen, y in balanced_batches(data.labels, len(classes), cfg.batch, cfg.seed, run.step, cfg.steps):
+    with (cfg.out / "log.jsonl").open("a") as log:
+        for chosen, y in balanced_batches(data.labels, len(classes), cfg.batch, cfg.seed, range(run.step, cfg.steps)):
             start = time.perf_counter()
             y = torch.from_numpy(y)
             row = run.advance(torch.from_numpy(data.images[chosen]), y, y == len(data.classes))

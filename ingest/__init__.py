@@ -8,6 +8,7 @@ from .store import SlideStore
 from .tiles import Tile, TileSpec, plan_tiles, read_tile
 
 __all__ = [
-    "READ_MPP", "CytostreamError", "Failure", "Level", "Slide", "SlideError", "SlideStore", "Smear", "StoreError", "Tile",
-    "TileSpec", "Workers", "open_slide", "open_workers", "openslide_version", "plan_tiles", "read_tile", "stain_samples", "step_px0", "survey",
+    "READ_MPP", "CytostreamError", "Failure", "Level", "Slide", "SlideError", "SlideStore", "Smear", "StoreError",
+    "Tile", "TileSpec", "Workers", "open_slide", "open_workers", "openslide_version", "plan_tiles", "read_tile",
+    "stain_samples", "step_px0", "survey",
 ]

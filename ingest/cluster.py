@@ -137,7 +137,8 @@ def open_workers(count: int = 2, scheduler: str | None = None) -> Iterator[Worke
             with connect(scheduler) as client:
                 yield DaskWorkers(client, max(1, len(client.scheduler_info()["workers"])))
         else:
-            cluster = LocalCluster(n_workers=count, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=logging.CRITICAL)
+            options = {"dashboard_address": "127.0.0.1:0", "silence_logs": logging.CRITICAL}
+            cluster = LocalCluster(n_workers=count, threads_per_worker=1, **options)
             with cluster, Client(cluster, set_as_default=False) as client:
                 yield DaskWorkers(client, count)
 
@@ -146,4 +147,5 @@ def connect(scheduler: str) -> Client:
     try:
         return Client(scheduler, timeout=10, set_as_default=False)
     except (OSError, ValueError) as error:
-        raise CytostreamError(f"no Dask scheduler at {scheduler}: {error}", "start one with `dask scheduler`, or leave out --scheduler") from error
+        hint = "start one with `dask scheduler`, or leave out --scheduler"
+        raise CytostreamError(f"no Dask scheduler at {scheduler}: {error}", hint) from error

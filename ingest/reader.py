@@ -42,7 +42,8 @@ class OpenSlideReader:
         except openslide.OpenSlideError as error:
             self.handle.close()
             self.open()
-            raise SlideError(f"cannot decode the place ({x_px0}, {y_px0}) of level {level}: {error}", "scan the slide again") from error
+            what = f"cannot decode the place ({x_px0}, {y_px0}) of level {level}: {error}"
+            raise SlideError(what, "scan the slide again") from error
         white = Image.new("RGB", region.size, (255, 255, 255))
         white.paste(region, mask=region.getchannel("A"))
         return np.asarray(white)
@@ -79,7 +80,7 @@ def step_px0(slide: Slide, mpp: float = READ_MPP) -> int:
 
 def level_for(slide: Slide, step_px0: int) -> int:
     """The coarsest level whose pixels fit a whole number of times into a `step_px0` square."""
-    fits = [i for i, level in enumerate(slide.levels) if level.downsample == int(level.downsample) and step_px0 % int(level.downsample) == 0]
+    fits = [i for i, level in enumerate(slide.levels) if step_px0 % level.downsample == 0]
     return max(fits, key=lambda i: slide.levels[i].downsample, default=0)
 
 

@@ -73,7 +73,8 @@ class SlideStore:
                 array.resize((row + len(values), *values.shape[1:]))
                 array[row:] = values
         except OSError as error:
-            raise StoreError(f"{self.path}: cannot be written: {error}", "free some space, then the same command goes on") from error
+            hint = "free some space, then the same command goes on"
+            raise StoreError(f"{self.path}: cannot be written: {error}", hint) from error
 
     def column(self, name: str, values: np.ndarray) -> zarr.Array:
         if name in self.group:

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from ingest import CytostreamError
 
-from . import commands_model, commands_run, commands_slide, doctor
+from . import commands_model, commands_run, commands_slide, doctor, screen
 from .demo import demo
 
 app = typer.Typer(
@@ -36,7 +36,7 @@ def main() -> None:
     try:
         app(standalone_mode=True)
     except CytostreamError as error:
-        Console(stderr=True, soft_wrap=True).print(f"[red]error:[/] {error.what}" + (f"\n  -> {error.hint}" if error.hint else ""))
+        screen.print_error(error.what, error.hint)
         sys.exit(1)
     except KeyboardInterrupt:
         Console(stderr=True).print("stopped; the same command goes on where it stopped")

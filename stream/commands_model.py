@@ -55,7 +55,8 @@ def line_of(path: Path, verdict: object) -> dict:
 
 def summarise(images: CropFolder, right: dict[str, list[bool]], classes: tuple[str, ...], draws: int) -> None:
     n = sum(map(len, right.values()))
-    screen.print(f"{n} images, {draws / max(1, n):.2f} draws each" + (f"; {len(images.skipped)} left out:" if images.skipped else ""))
+    left_out = f"; {len(images.skipped)} left out:" if images.skipped else ""
+    screen.print(f"{n} images, {draws / max(1, n):.2f} draws each{left_out}")
     for path, why in list(images.skipped.items())[:10]:
         screen.print(f"  {path}: {why}")
     known = {c: r for c, r in right.items() if c in classes}

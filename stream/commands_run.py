@@ -22,7 +22,7 @@ from .outbox import Outbox
 from .payloads import write_schemas
 from .pipeline import Lab, Report, run_slide
 from .relay import Relay
-from .screen import Screen, report_table
+from .screen import Screen, print_error, report_table
 from .sinks import Sink
 
 screen = Console(stderr=True)
@@ -64,7 +64,7 @@ def run(
         for report in reports:
             typer.echo(json.dumps(report_line(report)))
     for failed in (r.failure for r in reports if r.failure):
-        screen.print(f"[red]failed:[/] {failed.what}" + (f"\n  -> {failed.hint}" if failed.hint else ""), soft_wrap=True)
+        print_error(failed.what, failed.hint, "failed")
     if unsent or any(r.failure for r in reports):
         raise typer.Exit(1)
 

@@ -1,4 +1,4 @@
-"""THE main path: tiles in, cells found, verdicts given, events and results committed. Sees protocols, never a concrete engine or sink."""
+"""THE main path: tiles read, cells found, verdicts given, results and events committed. Sees no concrete engine or sink."""
 
 import json
 from collections import Counter
@@ -127,7 +127,8 @@ class SlideRun:
         begun = lab.outbox.facts(slide.slide_id)
         mine = work_of(lab)
         if begun and any(begun.get(k, v) != v for k, v in mine.items()):
-            raise CytostreamError(f"{slide.path}: begun in {lab.folder} with another model or configuration", "choose another --store")
+            what = f"{slide.path}: begun in {lab.folder} with another model or configuration"
+            raise CytostreamError(what, "choose another --store")
 
     def resumed(self, tiles: int) -> Tally:
         """What the journal knows: an earlier run's tiles, cells, alerts and failures."""

@@ -1,4 +1,4 @@
-"""What a person at the terminal sees: progress while slides run, a report at the end. Everything goes to stderr; stdout is for programs."""
+"""What a person at the terminal sees: progress while slides run, a report at the end. All on stderr; stdout is for programs."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -6,6 +6,7 @@ from time import monotonic
 from types import TracebackType
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -13,6 +14,12 @@ from ingest import Slide
 
 from .payloads import Progress as SlideProgress
 from .pipeline import Report
+
+
+def print_error(what: str, hint: str = "", word: str = "error") -> None:
+    """One line of what went wrong and one of what to do next."""
+    next_step = f"\n  -> {escape(hint)}" if hint else ""
+    Console(stderr=True, soft_wrap=True).print(f"[red]{word}:[/] {escape(what)}{next_step}", highlight=False)
 
 
 class Screen:

@@ -20,7 +20,8 @@ def slide_file(tmp_path_factory):
 def test_facts_of_a_pyramid(slide_file):
     slide = open_slide(slide_file)
     assert (slide.width_px0, slide.height_px0, slide.reader) == (700, 700, "openslide")
-    assert slide.mpp == pytest.approx(MPP) and [level.downsample for level in slide.levels] == [1, 2, 4, pytest.approx(8, abs=0.1)]
+    assert slide.mpp == pytest.approx(MPP)
+    assert [level.downsample for level in slide.levels] == [1, 2, 4, pytest.approx(8, abs=0.1)]
 
 
 def test_the_same_content_is_the_same_slide(slide_file, tmp_path):
