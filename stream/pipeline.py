@@ -2,10 +2,12 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import numpy as np
 
 from classify import Engine, Model, Verdict, judge
 from ingest import CytostreamError, Failure, Slide, SlideStore, TileSpec, Workers, open_slide, plan_tiles
@@ -13,10 +15,12 @@ from segment import Cell, Scan, begin_scan
 
 from .alerts import alerts_of
 from .config import Config
-from .events import Stamp, alert_event, cell_event, failure_event, slide_event
+from .events import Event, Stamp, alert_event, cell_event, failure_event, slide_event
 from .outbox import Outbox
 from .payloads import Progress
 from .results import ResultWriter, body_of, store_path
+
+COMMIT_CELLS = 16  # a commit waits for the disk some milliseconds, so cells share it
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +120,7 @@ class SlideRun:
         self.tally = self.resumed(len(specs))
         self.writer = ResultWriter(lab.outbox, self.open_store(), self.slide.slide_id, lab.model.card)
         self.found: dict[str, tuple[TileSpec, Cell]] = {}
+        self.decided: list[tuple[str, Verdict]] = []
 
     @staticmethod
     def check_same_work(lab: Lab, slide: Slide) -> None:
@@ -152,18 +157,22 @@ class SlideRun:
     def all(self) -> Report:
         self.say("running")
         for cell_id, verdict in judge(self.crops(), self.lab.engine, self.lab.model):
-            self.commit(cell_id, verdict)
+            self.decided.append((cell_id, verdict))
+            if len(self.decided) >= COMMIT_CELLS:
+                self.commit()
+        self.commit()
         self.writer.write(final=True)
         if not self.scan.smear.look.any():
             self.fail(Failure(self.slide.slide_id, "survey", "nothing stained on the slide", "is it empty, or not a smear?"))
         self.say("done")
         return Report(self.slide, "done", self.tally.cells, self.tally.progress())
 
-    def crops(self) -> Iterator[tuple[str, object] | None]:
-        """Crops of the cells as tiles come back; `None` where none is ready."""
+    def crops(self) -> Iterator[tuple[str, np.ndarray] | None]:
+        """Crops of the cells as tiles come back; `None` where none is ready, and then what is decided is committed."""
         for arrived in self.lab.workers.each(self.scan.cells_in, self.todo, self.lab.config.reading.read_limit_s):
             if arrived is None:
                 yield None
+                self.commit()
                 continue
             spec, outcome = arrived
             if isinstance(outcome, CytostreamError):
@@ -172,49 +181,51 @@ class SlideRun:
             new = [cell for cell in outcome if cell.cell_id not in self.known]
             self.tally.waiting[spec] = {cell.cell_id for cell in new}
             if not new:
-                self.close(spec)
+                self.close([spec])
             for cell in new:
                 self.found[cell.cell_id] = spec, cell
                 yield cell.cell_id, cell.crop
 
-    def commit(self, cell_id: str, verdict: Verdict) -> None:
-        """A verdict, its events, and the tile where it was the last one of it: together."""
-        spec, cell = self.found.pop(cell_id)
+    def commit(self) -> None:
+        """Verdicts, their events, and the tiles that they complete: together."""
+        if not self.decided:
+            return
+        events, rows, complete = [], [], []
+        for cell_id, verdict in self.decided:
+            spec, cell = self.found.pop(cell_id)
+            events += self.events_of(cell, verdict)
+            rows.append((cell_id, body_of(cell, verdict), cell.crop.tobytes()))
+            self.tally.cells[verdict.label] += 1
+            self.tally.waiting[spec].discard(cell_id)
+            complete += [spec] * (not self.tally.waiting[spec])
+        self.decided.clear()
+        self.close(complete, events, rows)
+
+    def events_of(self, cell: Cell, verdict: Verdict) -> list[Event]:
         alerts = alerts_of(cell, verdict, self.lab.config.alerts)
-        events = [cell_event(self.slide, cell, verdict, self.lab.stamp)]
-        events += [alert_event(self.slide, cell, verdict, alert, self.lab.stamp) for alert in alerts]
-        waiting = self.tally.waiting[spec]
-        waiting.discard(cell_id)
+        self.tally.alerts += len(alerts)
+        stamp = self.lab.stamp
+        return [
+            cell_event(self.slide, cell, verdict, stamp),
+            *(alert_event(self.slide, cell, verdict, alert, stamp) for alert in alerts),
+        ]
+
+    def close(self, specs: Sequence[TileSpec], events: Sequence[Event] = (), rows: Sequence[tuple] = ()) -> None:
+        """Commit events and cells, and that these tiles are done."""
         with self.lab.outbox.transaction() as tx:
             tx.add(events)
-            tx.add_cells(self.slide.slide_id, [(cell_id, body_of(cell, verdict), cell.crop.tobytes())])
-            if not waiting:
+            tx.add_cells(self.slide.slide_id, rows)
+            for spec in specs:
                 tx.tile_done(self.slide.slide_id, tile_key(spec))
-        self.tally.cells[verdict.label] += 1
-        self.tally.alerts += len(alerts)
-        if not waiting:
-            self.closed(spec)
-
-    def close(self, spec: TileSpec) -> None:
-        """A tile without a new cell."""
-        with self.lab.outbox.transaction() as tx:
-            tx.tile_done(self.slide.slide_id, tile_key(spec))
-        self.closed(spec)
-
-    def closed(self, spec: TileSpec) -> None:
-        self.tally.waiting.pop(spec, None)
-        self.tally.tiles_done += 1
-        self.writer.write()
+        for spec in specs:
+            self.tally.waiting.pop(spec, None)
+        self.tally.tiles_done += len(specs)
+        self.writer.write(len(rows))
         self.lab.on_progress(self.slide, self.tally.progress(), self.tally.cells)
 
     def fail(self, failure: Failure, spec: TileSpec | None = None) -> None:
-        with self.lab.outbox.transaction() as tx:
-            tx.add([failure_event(failure, self.lab.stamp, self.slide.path)])
-            if spec:
-                tx.tile_done(self.slide.slide_id, tile_key(spec))
         self.tally.failures += 1
-        if spec:
-            self.closed(spec)
+        self.close([spec] if spec else [], [failure_event(failure, self.lab.stamp, self.slide.path)])
 
     def say(self, status: str) -> None:
         """Tell of the slide's status, and keep it."""

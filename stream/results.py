@@ -32,19 +32,20 @@ class ResultWriter:
 
     def __init__(self, outbox: Outbox, store: SlideStore, slide_id: str, card: Card):
         self.outbox, self.store, self.slide_id, self.card = outbox, store, slide_id, card
-        self.row, self.last = self.position()
+        rows = [(row.row, row.crop is None) for row in outbox.cells(slide_id)]
+        stored = [row for row, is_stored in rows if is_stored]
+        self.row, self.last = len(stored), max(stored, default=0)
+        self.waiting = len(rows) - len(stored)
 
-    def position(self) -> tuple[int, int]:
-        """Rows that are in the store, and the journal's number of the last of them."""
-        stored = [row.row for row in self.outbox.cells(self.slide_id) if row.crop is None]
-        return len(stored), stored[-1] if stored else 0
-
-    def write(self, final: bool = False) -> None:
-        """Store every whole chunk that waits; at the end what is left, too.
+    def write(self, new: int = 0, final: bool = False) -> None:
+        """Store every whole chunk, now that `new` more rows wait in the journal; at the end what is left, too.
 
         Raises:
             StoreError: the disk is full; the rows wait in the journal.
         """
+        self.waiting += new
+        if self.waiting < CHUNK_ROWS and not final:
+            return
         waiting: list[CellRow] = []
         for row in self.outbox.cells(self.slide_id, self.last):
             waiting.append(row)
@@ -58,7 +59,7 @@ class ResultWriter:
         self.store.write(self.row, columns_of(rows, self.card))
         with self.outbox.transaction() as tx:
             tx.drop_crops(self.slide_id, rows[-1].row)
-        self.row, self.last = self.row + len(rows), rows[-1].row
+        self.row, self.last, self.waiting = self.row + len(rows), rows[-1].row, self.waiting - len(rows)
 
 
 def columns_of(rows: Sequence[CellRow], card: Card) -> dict[str, np.ndarray]:
