@@ -2,6 +2,7 @@
 
 import faulthandler
 import logging
+import signal
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Protocol, TypeVar
@@ -138,9 +139,20 @@ def open_workers(count: int = 2, scheduler: str | None = None) -> Iterator[Worke
                 yield DaskWorkers(client, max(1, len(client.scheduler_info()["workers"])))
         else:
             options = {"dashboard_address": "127.0.0.1:0", "silence_logs": logging.CRITICAL}
-            cluster = LocalCluster(n_workers=count, threads_per_worker=1, **options)
+            with deaf_to_interrupts():
+                cluster = LocalCluster(n_workers=count, threads_per_worker=1, **options)
             with cluster, Client(cluster, set_as_default=False) as client:
                 yield DaskWorkers(client, count)
+
+
+@contextmanager
+def deaf_to_interrupts() -> Iterator[None]:
+    """Processes started inside ignore Ctrl-C, which a terminal sends to all: the one that started them ends them in order."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def connect(scheduler: str) -> Client:

@@ -3,7 +3,6 @@
 import sys
 
 import typer
-from rich.console import Console
 
 from ingest import CytostreamError
 
@@ -28,8 +27,6 @@ app.command()(commands_run.schemas)
 app.command()(commands_run.config)
 app.command()(doctor.doctor)
 
-INTERRUPTED = 130
-
 
 def main() -> None:
     """Run the command; an error of the house is one line on stderr and exit status 1."""
@@ -38,9 +35,6 @@ def main() -> None:
     except CytostreamError as error:
         screen.print_error(error.what, error.hint)
         sys.exit(1)
-    except KeyboardInterrupt:
-        Console(stderr=True).print("stopped; the same command goes on where it stopped")
-        sys.exit(INTERRUPTED)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ from .sinks import Sink
 
 screen = Console(stderr=True)
 ConfigOption = Annotated[Path | None, typer.Option("--config", help="TOML file; see configs/example.toml.")]
+INTERRUPTED = 130
 PACKAGES = ("cytostream", "openvino", "openslide-bin", "scikit-image", "numpy")
 
 
@@ -54,11 +55,15 @@ def run(
     changes = {"workers": workers, "scheduler": scheduler, "tile_px": tile_px}
     settings = changed(load_config(config), {k: v for k, v in changes.items() if v is not None})
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with ExitStack() as stack:
-        outbox = open_outbox(store, stack)
-        relays = [stack.enter_context(Relay(outbox, open_sink(spec, settings, outbox))) for spec in sink or ["kafka"]]
-        reports = run_all(slides, settings, outbox, store, (model, engine), mpp, json_report)
-        unsent = drain(relays, settings.kafka.give_up_s)
+    try:
+        with ExitStack() as stack:
+            outbox = open_outbox(store, stack)
+            relays = [stack.enter_context(Relay(outbox, open_sink(spec, settings, outbox))) for spec in sink or ["kafka"]]
+            reports = run_all(slides, settings, outbox, store, (model, engine), mpp, json_report)
+            unsent = drain(relays, settings.kafka.give_up_s)
+    except KeyboardInterrupt:
+        screen.print(f"stopped; what was found is in {store}, and the same command goes on there")
+        raise typer.Exit(INTERRUPTED) from None
     screen.print(report_table(reports))
     if json_report:
         for report in reports:
