@@ -11,24 +11,24 @@ from .shape import grown, opened, shrunk
 from .stain import Stain
 
 PEAK_RADIUS_UM = 2.2  # two peaks nearer than this are one
-LOBE_REACH_UM = 10.0  # lobes of one nucleus
+LOBE_REACH_UM = 10.0  # from lobe to lobe of one nucleus
+NUCLEUS_REACH_UM = 11.0  # from its main lobe to any other
 FULL = int(0.95 * 255 * SCALE)  # smoothed stain at the middle of a whole nucleus; a lobe stays below
 LEAST = int(0.25 * 255 * SCALE)
-GAP_UM = 0.8
+GAP_UM = 0.8  # closed in white matter
 PALE = 128  # of 255, what bounds white matter
-DEPTH_UM = 8.0
-PALE_BODY = 0.6
-RIM_UM = 2.5
+NECK = 0.7
+DEPTH_UM = 5.0  # a neck is judged up to this depth
+PALE_BODY = 0.6  # of what bounds white matter, on the mean over 5 px, bounds pale cytoplasm
+RIM_UM = 2.5  # which reaches no further than this
 
 
 @dataclass(frozen=True, slots=True)
 class White:
-    """`body` (h, w) bool, all white matter; `near` the same with gaps closed; `nucleus` (h, w) bool; `mass` (h, w) int32,
-    nuclear stain smoothed to the size of a nucleus."""
+    """`body` (h, w) bool, where cells may reach, pale cytoplasm near white matter included; `nucleus` (h, w) bool;
+    `mass` (h, w) int32, nuclear stain smoothed to the size of a nucleus."""
 
     body: np.ndarray
-    near: np.ndarray
-    reach: np.ndarray
     nucleus: np.ndarray
     mass: np.ndarray
 
@@ -36,11 +36,11 @@ class White:
 def white_matter(values: np.ndarray, grid: Grid, stain: Stain) -> White:
     """White matter of a map (h, w) of white-cell stain in mOD."""
     body = opened(values > stain.white_mod)
-    near = shrunk(grown(body, grid.px(GAP_UM)), grid.px(GAP_UM))
+    body = shrunk(grown(body, grid.px(GAP_UM)), grid.px(GAP_UM))
     strength = (values.astype(np.int32) - stain.white_mod) * 255 // max(1, stain.nucleus_mod - stain.white_mod)
     mass = smooth(np.clip(strength, 0, 255), grid.px(1.5))
     pale = ndi.uniform_filter(values, 5, mode="nearest") > PALE_BODY * stain.white_mod
-    return White(body, near, near | (pale & grown(near, grid.px(RIM_UM))), values > stain.nucleus_mod, mass)
+    return White(body | (pale & grown(body, grid.px(RIM_UM))), values > stain.nucleus_mod, mass)
 
 
 def pale_matter(values: np.ndarray, grid: Grid, stain: Stain) -> White:
@@ -49,33 +49,33 @@ def pale_matter(values: np.ndarray, grid: Grid, stain: Stain) -> White:
     strength = values.astype(np.int32) * PALE // stain.white_mod
     mass = smooth(np.clip(strength, 0, 255), grid.px(1.9))
     body = mass > 0.75 * PALE * SCALE
-    return White(body, body, body, mass > 1.1 * PALE * SCALE, mass)
+    return White(body, mass > 1.1 * PALE * SCALE, mass)
 
 
 def find_nuclei(white: White, grid: Grid) -> tuple[Peaks, np.ndarray]:
     """Peaks of nuclear stain, and for each the index of the one that stands for its cell (-1 for none)."""
     peaks = find_peaks(white.mass, grid.x, grid.y, grid.px(PEAK_RADIUS_UM), LEAST)
     pairs = pairs_within(peaks, LOBE_REACH_UM / grid.mpp)
-    return peaks, group(peaks, pairs[_one_cell(white, peaks, pairs, grid)], LOBE_REACH_UM / grid.mpp)
+    return peaks, group(peaks, pairs[_one_cell(white, peaks, pairs, grid)], NUCLEUS_REACH_UM / grid.mpp)
 
 
 def _one_cell(white: White, peaks: Peaks, pairs: np.ndarray, grid: Grid) -> np.ndarray:
-    """Which pairs (k,) are lobes of one cell: with no valley between them; or a valley, where one of them is too slight for
-    a nucleus of its own and the cell has no neck there."""
+    """Which pairs (k,) are lobes of one cell: with no valley between them; or a valley, deeper where one of them is too
+    slight for a nucleus of its own, if the cell has no neck there."""
     score = peaks.score[pairs]
     valley = lowest_between(white.mass, peaks, pairs) / np.maximum(1, score.min(1))
-    joined = lowest_between(white.near, peaks, pairs) > 0
-    lobe = joined & (score.min(1) < FULL) & (valley > 0.4)
-    lobe[lobe] = [_neck(white.near, peaks, two, grid) > 0.8 for two in pairs[lobe]]
-    return lobe | (joined & (valley > 0.92))
+    joined = lowest_between(white.body, peaks, pairs) > 0
+    lobes = joined & (valley > np.where(score.min(1) < FULL, 0.4, 0.6))
+    lobes[lobes] = [_neck(white.body, peaks, two, grid) > NECK for two in pairs[lobes]]
+    return lobes | (joined & (valley > 0.92))
 
 
-def _neck(near: np.ndarray, peaks: Peaks, two: np.ndarray, grid: Grid) -> float:
+def _neck(body: np.ndarray, peaks: Peaks, two: np.ndarray, grid: Grid) -> float:
     """How deep in the white matter the way between two peaks runs, against how deep they lie themselves."""
     reach = int(DEPTH_UM / grid.mpp)
     low, high = ((f(peaks.y[two]), f(peaks.x[two])) for f in (np.min, np.max))
     start = tuple(max(0, v - reach) for v in low)
-    window = near[start[0] : high[0] + reach + 1, start[1] : high[1] + reach + 1]
+    window = body[start[0] : high[0] + reach + 1, start[1] : high[1] + reach + 1]
     depth = np.minimum(ndi.distance_transform_edt(np.pad(window, 1, mode="edge"))[1:-1, 1:-1], reach)
     pair = Peaks(peaks.y[two] - start[0], peaks.x[two] - start[1], peaks.score[two], peaks.rank[two])
     return lowest_between(depth, pair, np.array([[0, 1]]))[0] / max(1, depth[pair.y, pair.x].min())

@@ -63,7 +63,7 @@ def cell_around(
     where = tuple(slice(max(0, c - half), min(n, c + half + 1)) for c, n in zip((y, x), white.body.shape, strict=True))
     near = np.flatnonzero((np.abs(peaks.y - y) <= half) & (np.abs(peaks.x - x) <= half))
     own = _nearest(peaks, near, root[near] == index, where, CELL_REACH_UM / grid.mpp)
-    mask = grown(shrunk(white.reach[where] & own, grid.px(ROUND_UM)), grid.px(ROUND_UM))
+    mask = grown(shrunk(white.body[where] & own, grid.px(ROUND_UM)), grid.px(ROUND_UM))
     return where, _holding(mask, y - where[0].start, x - where[1].start)
 
 
