@@ -1,5 +1,6 @@
 """What runs the net. The judge sees this protocol; the choice is the command's."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -7,13 +8,15 @@ import numpy as np
 from .card import Model
 from .errors import EngineError
 
-NAMES = ("auto", "openvino")
+BEST_FIRST = ("tensorrt", "tensorrt-rtx", "openvino")
+NAMES = ("auto", *BEST_FIRST)
 
 
 class Engine(Protocol):
     """`name` and `precision` go into the provenance; `batch` is how many (cell, draw) pairs a pass takes."""
 
     name: str
+    version: str
     precision: str
     batch: int
 
@@ -27,14 +30,39 @@ class Engine(Protocol):
         """The denoised image (n, K, 3, px, px) under every class."""
 
 
-def open_engine(model: Model, name: str = "auto", precision: str | None = None) -> Engine:
-    """The named engine, compiled for this machine.
+def silent(line: str) -> None:
+    """Tells nobody."""
+
+
+def open_engine(model: Model, name: str = "auto", precision: str | None = None, tell: Callable[[str], None] = silent) -> Engine:
+    """The named engine, compiled for this machine; `auto` is the best that works.
+
+    `tell` is given one line on which engine was chosen and why not a better one, and one where a broken cache was mended.
 
     Raises:
         EngineError: it is not known or does not work here.
     """
     if name not in NAMES:
         raise EngineError(f"no engine {name!r}", f"one of {', '.join(NAMES)}")
-    from .engine_openvino import OpenVinoEngine  # an engine is loaded only where one runs
+    if name != "auto":
+        return opened(model, name, precision, tell)
+    refused = []
+    for candidate in BEST_FIRST:
+        try:
+            engine = opened(model, candidate, precision, tell)
+        except EngineError as error:
+            refused.append(error.what)
+            continue
+        tell("; ".join([f"engine {engine.name} {engine.version}, {engine.precision}", *refused]))
+        return engine
+    raise EngineError(f"no engine works here: {'; '.join(refused)}", "pip install --force-reinstall cytostream")
 
-    return OpenVinoEngine(model, precision)
+
+def opened(model: Model, name: str, precision: str | None, tell: Callable[[str], None]) -> Engine:
+    if name == "openvino":  # an engine is loaded only where one runs
+        from .engine_openvino import OpenVinoEngine
+
+        return OpenVinoEngine(model, precision)
+    from .engine_tensorrt import open_tensorrt
+
+    return open_tensorrt(model, name, precision, tell)

@@ -12,7 +12,7 @@ BATCH = 16
 class OpenVinoEngine:
     """Batches of one fixed size, the last one padded, so that a pair's errors never depend on its company."""
 
-    name = "openvino"
+    name, version = "openvino", openvino.__version__.partition("-")[0]
 
     def __init__(self, model: Model, precision: str | None = None, batch: int = BATCH):
         self.batch = batch

@@ -6,7 +6,7 @@ import typer
 
 from ingest import CytostreamError
 
-from . import commands_model, commands_run, commands_slide, doctor, screen
+from . import commands_compile, commands_model, commands_run, commands_slide, doctor, screen
 from .demo import demo
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app.command()(commands_model.card)
 app.command()(commands_model.train)
 app.command()(commands_model.export)
 app.command()(commands_model.generate)
+app.command("compile")(commands_compile.compile_engine)
 app.command()(commands_run.schemas)
 app.command()(commands_run.config)
 app.command()(doctor.doctor)

@@ -13,9 +13,10 @@ from classify import SHIPPED, CropFolder, DataError, judge, load_model, open_eng
 
 from .config import ConfigError
 from .lines import json_lines
+from .screen import say
 
 ModelOption = Annotated[Path, typer.Option("--model", help="Model folder; the shipped one by default.")]
-EngineOption = Annotated[str, typer.Option("--engine", help="auto or openvino.")]
+EngineOption = Annotated[str, typer.Option("--engine", help="auto, openvino, tensorrt or tensorrt-rtx.")]
 screen = Console(stderr=True)
 
 
@@ -34,7 +35,7 @@ def classify(
     """
     loaded = load_model(model)
     images = CropFolder(folder, loaded.card.crop_px)
-    runner = open_engine(loaded, engine, "f32" if exhaustive else None)
+    runner = open_engine(loaded, engine, "f32" if exhaustive else None, say)
     bar = track(images, description="classifying", total=len(images.paths), console=screen)
     right: dict[str, list[bool]] = {}
     draws = 0
@@ -143,6 +144,6 @@ def generate(
         raise DataError(f"{label!r} is no class of this model", f"one of {', '.join(loaded.card.classes)}")
     out.mkdir(parents=True, exist_ok=True)
     chosen = [loaded.card.classes.index(label)] * count
-    for i, image in enumerate(make(loaded, open_engine(loaded, engine, "f32"), chosen, seed)):
+    for i, image in enumerate(make(loaded, open_engine(loaded, engine, "f32", say), chosen, seed)):
         Image.fromarray(image).save(out / f"{label}-{seed}-{i:04d}.png")
     screen.print(f"{count} generated {label} cells in {out}")

@@ -22,7 +22,7 @@ from .outbox import Outbox
 from .payloads import write_schemas
 from .pipeline import Lab, Report, run_slide
 from .relay import Relay
-from .screen import Screen, print_error, report_table
+from .screen import Screen, print_error, report_table, say
 from .sinks import Sink
 
 screen = Console(stderr=True)
@@ -41,7 +41,7 @@ def run(
     scheduler: Annotated[str | None, typer.Option(help="An existing Dask cluster: tcp://host:8786.")] = None,
     tile_px: Annotated[int | None, typer.Option(min=256, max=8192, help="Side of a tile, in px as read.")] = None,
     model: Annotated[Path, typer.Option(help="Model folder; the shipped one by default.")] = SHIPPED,
-    engine: Annotated[str, typer.Option(help="auto or openvino.")] = "auto",
+    engine: Annotated[str, typer.Option(help="auto, openvino, tensorrt or tensorrt-rtx.")] = "auto",
     json_report: Annotated[bool, typer.Option("--json", help="Write one JSON line a slide to stdout at the end.")] = False,
 ) -> None:
     """Find and classify every cell of slides, and stream labels and alerts. The same command goes on after a stop.
@@ -103,7 +103,7 @@ def run_all(
     slides: list[Path], settings: Config, outbox: Outbox, store: Path, chosen: tuple[Path, str], mpp: float | None, quiet: bool
 ) -> list[Report]:
     model = load_model(chosen[0])
-    engine = open_engine(model, chosen[1])
+    engine = open_engine(model, chosen[1], tell=say)
     reading = settings.reading
     with screen.status("starting workers"), ExitStack() as starting:
         pool = starting.enter_context(open_workers(reading.workers, reading.scheduler))

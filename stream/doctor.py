@@ -5,7 +5,6 @@ import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
 from typing import Annotated
@@ -83,7 +82,7 @@ def says_of_engine(folder: Path) -> str:
     engine.errors(*batch)
     start = perf_counter()
     engine.errors(*batch)
-    return f"{engine.name} {version(engine.name)}, {engine.precision}, {n / (perf_counter() - start):.0f} passes/s"
+    return f"{engine.name} {engine.version}, {engine.precision}, {n / (perf_counter() - start):.0f} passes/s"
 
 
 def disk() -> str:

@@ -22,6 +22,11 @@ def print_error(what: str, hint: str = "", word: str = "error") -> None:
     Console(stderr=True, soft_wrap=True).print(f"[red]{word}:[/] {escape(what)}{next_step}", highlight=False)
 
 
+def say(line: str) -> None:
+    """One line that a person may want to know."""
+    Console(stderr=True, soft_wrap=True).print(escape(line), highlight=False)
+
+
 class Screen:
     """Progress bars, one a slide, with cells, cells/s, alerts and time left."""
 

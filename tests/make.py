@@ -62,7 +62,7 @@ def tiny_model(draws: int = 6, px: int = 16, elimination: float = 1e-3) -> Model
 class BrightnessEngine:
     """A fake: the classes differ by how bright the middle is; each draw adds noise of its own. Counts its passes."""
 
-    name, precision, batch = "fake", "f32", 8
+    name, version, precision, batch = "fake", "0", "f32", 8
 
     def __init__(self, classes: int = len(CLASSES)):
         self.targets = np.linspace(-0.6, 0.8, classes, dtype=np.float32)

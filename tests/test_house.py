@@ -13,7 +13,7 @@ ORDER = ["ingest", "segment", "classify", "stream"]
 OWNERS = {
     "openslide": {"ingest"}, "dask": {"ingest"}, "distributed": {"ingest"}, "zarr": {"ingest"}, "tifffile": {"ingest"},
     "skimage": {"segment"}, "torch": {"classify"}, "openvino": {"classify"}, "onnx": {"classify"}, "tensorrt": {"classify"},
-    "tensorrt_rtx": {"classify"}, "kafka": {"stream"}, "fastapi": {"stream"}, "starlette": {"stream"},
+    "tensorrt_rtx": {"classify"}, "cuda": {"classify"}, "kafka": {"stream"}, "fastapi": {"stream"}, "starlette": {"stream"},
     "prometheus_client": {"stream"},
 }  # fmt: skip
 TRAINING = {"network", "augment", "train", "export", "release"}
