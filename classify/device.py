@@ -35,7 +35,9 @@ def open_device(cuda: ModuleType | None = None) -> Device:
     cuda = cuda or load_cuda()
     error, count = cuda.cudaGetDeviceCount()
     if error != cuda.cudaError_t.cudaSuccess or count < 1:
-        raise EngineError(f"no NVIDIA GPU that CUDA can use ({says(cuda, error)})", DRIVER)
+        driver = cuda.cudaDriverGetVersion()[1]  # 13020 is CUDA 13.2; 0 where there is none
+        why = says(cuda, error) if driver else "there is no driver"
+        raise EngineError(f"no NVIDIA GPU that CUDA can use: {why}", DRIVER)
     facts = done(cuda, cuda.cudaGetDeviceProperties(0))
     return Device(cuda, facts.name.decode(), f"sm_{facts.major}{facts.minor}")
 

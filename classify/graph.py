@@ -5,7 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+from google.protobuf.message import DecodeError
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper, shape_inference
+
+from .errors import ModelError
 
 FLOAT = TensorProto.FLOAT
 TYPES = {"f32": FLOAT, "f16": TensorProto.FLOAT16, "bf16": TensorProto.BFLOAT16}
@@ -22,9 +25,9 @@ def specialised(path: Path, output: str, batch: int, precision: str = "f32") -> 
 
     Raises:
         KeyError: the precision is none of f32, f16, bf16.
-        OSError: the file cannot be read.
+        ModelError: the file is no graph.
     """
-    model = onnx.load(path)
+    model = load(path)
     unfold_weights(model.graph)
     cut(model.graph, output)
     fix_batch(model.graph, batch)
@@ -32,6 +35,13 @@ def specialised(path: Path, output: str, batch: int, precision: str = "f32") -> 
         Lowering(model, TYPES[precision]).run()
     onnx.checker.check_model(model)
     return model
+
+
+def load(path: Path) -> ModelProto:
+    try:
+        return onnx.load(path)
+    except (OSError, DecodeError) as error:
+        raise ModelError(f"{path}: no graph that can be read: {error}", "export the model again, or restore the file") from error
 
 
 def unfold_weights(graph: GraphProto) -> None:

@@ -54,7 +54,7 @@ def test_serving_names_no_training(path):
 
 
 def test_the_serving_path_loads_no_torch_and_no_engine():
-    code = "import sys, stream.cli; print([m for m in ('torch', 'onnx', 'openvino', 'tensorrt') if m in sys.modules])"
+    code = "import sys, stream.cli; print([m for m in ('torch', 'onnx', 'openvino', 'tensorrt', 'tensorrt_rtx', 'cuda') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
 
 

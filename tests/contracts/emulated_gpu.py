@@ -1,0 +1,102 @@
+"""A GPU played by this process: the CUDA runtime's calls over host memory, and a library whose plan is the graph itself.
+
+Work waits in the stream until it is synchronised, so that a forgotten wait shows; what it computes is real (OpenVINO, fp32).
+"""
+
+from types import SimpleNamespace
+
+import numpy as np
+import openvino
+
+
+class EmulatedCuda:
+    cudaError_t = SimpleNamespace(cudaSuccess=0)  # noqa: N815
+    cudaMemcpyKind = SimpleNamespace(cudaMemcpyHostToDevice=1, cudaMemcpyDeviceToHost=2)  # noqa: N815
+    cudaStreamCaptureMode = SimpleNamespace(cudaStreamCaptureModeThreadLocal=1)  # noqa: N815
+
+    def __init__(self):
+        self.memory, self.queue, self.recording, self.launches = {}, [], None, 0
+        self.broken = False
+
+    def cudaGetErrorString(self, error):  # noqa: N802
+        return 0, b"unspecified launch failure"
+
+    def cudaMalloc(self, nbytes):  # noqa: N802
+        block = np.zeros(nbytes, np.uint8)
+        self.memory[block.ctypes.data] = block
+        return 0, block.ctypes.data
+
+    cudaMallocHost = cudaMalloc  # noqa: N815
+
+    def cudaStreamCreate(self):  # noqa: N802
+        return 0, 7
+
+    def do(self, work):
+        (self.queue if self.recording is None else self.recording).append(work)
+
+    def cudaMemcpyAsync(self, to, source, nbytes, kind, stream):  # noqa: N802
+        self.do(lambda: np.copyto(self.memory[to][:nbytes], self.memory[source][:nbytes]))
+        return (0,)
+
+    def cudaStreamBeginCapture(self, stream, mode):  # noqa: N802
+        self.recording = []
+        return (0,)
+
+    def cudaStreamEndCapture(self, stream):  # noqa: N802
+        recorded, self.recording = self.recording, None
+        return 0, recorded
+
+    def cudaGraphInstantiate(self, graph, flags):  # noqa: N802
+        return 0, tuple(graph)
+
+    def cudaGraphLaunch(self, graph, stream):  # noqa: N802
+        self.launches += 1
+        self.queue.extend(graph)
+        return (999,) if self.broken else (0,)
+
+    def cudaStreamSynchronize(self, stream):  # noqa: N802
+        work, self.queue = self.queue, []
+        for step in work:
+            step()
+        return (0,)
+
+
+class EmulatedContext:
+    def __init__(self, cuda, plan):
+        self.cuda, self.addresses = cuda, {}
+        core = openvino.Core()
+        self.compiled = core.compile_model(core.read_model(plan), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        self.names = ["image", "noise", "sigma", self.compiled.output(0).any_name]
+
+    def set_tensor_address(self, name, address):
+        self.addresses[name] = address
+        return name in self.names
+
+    def execute_async_v3(self, stream):
+        self.cuda.do(self.compute)
+        return True
+
+    def compute(self):
+        *inputs, output = (self.cuda.memory[self.addresses[name]].view(np.float32) for name in self.names)
+        shaped = [x.reshape(tuple(port.shape)) for x, port in zip(inputs, self.compiled.inputs, strict=True)]
+        output[:] = self.compiled(shaped)[0].ravel()
+
+
+class EmulatedLibrary:
+    """`refusals` contexts are refused before one is given."""
+
+    name, version, portable = "tensorrt-rtx", "0", True
+
+    def __init__(self, cuda, refusals=0):
+        self.cuda, self.refusals, self.builds = cuda, refusals, 0
+
+    def build(self, graph, target):
+        self.builds += 1
+        return graph
+
+    def context(self, plan):
+        self.refusals -= 1
+        return EmulatedContext(self.cuda, plan) if self.refusals < 0 else None
+
+    def complaint(self):
+        return "made for another driver"
