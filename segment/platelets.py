@@ -8,9 +8,11 @@ from .grid import Grid
 from .shape import grown, opened
 from .stain import Stain, platelet
 
+WINDOW_UM = 5.0
 LONGEST_UM = 8.0
 AREA_UM2 = (1.2, 30.0)
 BODY = 0.55  # of the least peak, bounds the body
+HALF = 0.45  # of its own peak, bounds the body of a strong one, so that neighbours part
 CLEAR = 2.5  # times the least peak, a stain that no rim of a red cell reaches
 GLASS, CLEAR_GLASS = 0.65, 0.15  # least share of glass around it: on a red cell it is debris or a rim
 SLIM = 1.7  # longer than this times its width is a rim or a fold
@@ -19,37 +21,45 @@ SLIM = 1.7  # longer than this times its width is a rim or a fold
 def find_platelets(white: np.ndarray, stained: np.ndarray, taken: np.ndarray, grid: Grid, stain: Stain) -> list[Blob]:
     """Platelets of maps (h, w) of white-cell and whole stain in mOD, outside `taken` (h, w) bool, as blobs of kind
     "platelet"."""
-    values = platelet(white, stained)
-    labels, count = ndi.label(opened((values > BODY * stain.platelet_mod) & ~taken), np.ones((3, 3)))
-    if not count:
-        return []
-    likely = _likely(labels, values > stain.platelet_mod, grid)
-    clear = np.bincount(labels[values > CLEAR * stain.platelet_mod], minlength=count + 1) > 0
+    values = np.where(taken, 0, platelet(white, stained))
+    body = opened(values > BODY * stain.platelet_mod)
     glass = (stained <= 1.3 * stain.stained_mod) & ~taken
-    boxes = ndi.find_objects(labels)
     found = []
-    for i in likely:
-        where = tuple(slice(max(0, s.start - 3), s.stop + 3) for s in boxes[i - 1])
-        body = labels[where] == i
-        if _is_platelet(body, glass[where], CLEAR_GLASS if clear[i] else GLASS, grid):
-            found.append(blob_of("platelet", grown(body, 1), where[1].start + grid.x, where[0].start + grid.y))
+    for row, col in _peaks(values * body, grid, stain):
+        where, mask = _around(values, body, row, col, grid)
+        clear = values[row, col] > CLEAR * stain.platelet_mod
+        if mask is not None and _is_platelet(mask, glass[where], CLEAR_GLASS if clear else GLASS, grid):
+            found.append(blob_of("platelet", grown(mask, 1), where[1].start + grid.x, where[0].start + grid.y))
     return found
 
 
-def _likely(labels: np.ndarray, peak: np.ndarray, grid: Grid) -> np.ndarray:
-    """The labels whose area fits and that hold a peak."""
-    count = labels.max() + 1
-    area = np.bincount(labels.ravel(), minlength=count) * grid.mpp**2
-    fits = (area >= AREA_UM2[0]) & (area <= AREA_UM2[1]) & (np.bincount(labels[peak], minlength=count) > 0)
-    return np.flatnonzero(fits[1:]) + 1
+def _peaks(values: np.ndarray, grid: Grid, stain: Stain) -> np.ndarray:
+    """Places (n, 2) of the highest stain within 1.5 um."""
+    top = ndi.maximum_filter(values, 2 * grid.px(1.5) + 1)
+    return np.argwhere((values == top) & (values > stain.platelet_mod))
+
+
+def _around(
+    values: np.ndarray, body: np.ndarray, row: int, col: int, grid: Grid
+) -> tuple[tuple[slice, slice], np.ndarray | None]:
+    """A window around a peak, and in it (h, w) bool the body that hangs together with it; None if that has a higher peak,
+    or an equal one before this."""
+    half = grid.px(WINDOW_UM) + 3
+    where = tuple(slice(max(0, c - half), c + half + 1) for c in (row, col))
+    labels, _ = ndi.label(body[where] & (values[where] >= HALF * values[row, col]))
+    mask = labels == labels[row - where[0].start, col - where[1].start]
+    inside = np.where(mask, values[where], 0)
+    first = np.unravel_index(inside.argmax(), inside.shape)
+    return where, mask if first == (row - where[0].start, col - where[1].start) else None
 
 
 def _is_platelet(body: np.ndarray, glass: np.ndarray, least_glass: float, grid: Grid) -> bool:
     around = grown(body, 3) & ~grown(body, 1)  # the pale rim of the body aside
     rows, cols = np.nonzero(body)
-    longest = max(np.ptp(rows), np.ptp(cols)) + 1
+    area = len(rows) * grid.mpp**2
     return (
-        longest * grid.mpp <= LONGEST_UM
+        AREA_UM2[0] <= area <= AREA_UM2[1]
+        and (max(np.ptp(rows), np.ptp(cols)) + 1) * grid.mpp <= LONGEST_UM
         and np.count_nonzero(around & glass) >= least_glass * np.count_nonzero(around)
         and _slimness(rows, cols) <= SLIM
     )

@@ -17,7 +17,7 @@ DEPTH_UM = 5.0  # distances to the edge are told apart up to here
 DEPTH_SHARE = 64  # weight of a full depth in the score of a middle, out of 255
 PEAK_RADIUS_UM = 1.8
 SAME_CELL_UM = 4.5
-VALLEY = 0.85
+VALLEY = 0.9
 EXPECTED = 100  # votes at the middle of a clean round cell
 LEAST = 24 * SCALE
 CELL_REACH_UM = 6.5
@@ -48,8 +48,8 @@ def red_matter(values: np.ndarray, grid: Grid, stain: Stain) -> np.ndarray:
 
 
 def _midway(values: np.ndarray, stained: np.ndarray, radius: int) -> np.ndarray:
-    """Between the mean of the stain and of the glass within `radius` px, a little nearer to the glass."""
-    return (9 * _mean_where(values, stained, radius) + 11 * _mean_where(values, ~stained, radius)) // 20
+    """Between the mean of the stain and of the glass within `radius` px, nearer to the glass, so that pale rings close."""
+    return (7 * _mean_where(values, stained, radius) + 13 * _mean_where(values, ~stained, radius)) // 20
 
 
 def _mean_where(values: np.ndarray, where: np.ndarray, radius: int) -> np.ndarray:
