@@ -9,7 +9,7 @@ from .card import Model
 from .errors import EngineError
 
 BEST_FIRST = ("tensorrt", "tensorrt-rtx", "openvino")
-NAMES = ("auto", *BEST_FIRST)
+NAMES = ("auto", *BEST_FIRST, "torch")
 
 
 class Engine(Protocol):
@@ -63,6 +63,16 @@ def opened(model: Model, name: str, precision: str | None, tell: Callable[[str],
         from .engine_openvino import OpenVinoEngine
 
         return OpenVinoEngine(model, precision)
+    if name == "torch":
+        return reference(model, precision)
     from .engine_tensorrt import open_tensorrt
 
     return open_tensorrt(model, name, precision, tell)
+
+
+def reference(model: Model, precision: str | None) -> Engine:
+    try:
+        from .engine_torch import TorchEngine
+    except ImportError as error:
+        raise EngineError(f"the torch engine needs the training side: {error}", "pip install 'cytostream[train]'") from error
+    return TorchEngine(model, precision)
