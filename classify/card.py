@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from .errors import ModelError
 
 SHIPPED = Path(__file__).parent / "model"
-GRAPH, TABLES, CARD = "denoiser.onnx", "tables.npz", "card.json"
+GRAPH, TABLES, CARD, SHEET = "denoiser.onnx", "tables.npz", "card.json", "cells.png"
 
 
 class Card(BaseModel):

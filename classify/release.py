@@ -7,20 +7,23 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 
 from .augment import Jitter, view
 from .calibrate import ErrorTable, choose_elimination, error_table, fit
-from .card import Card, Model, load_model, save_tables, write_card
+from .card import SHEET, Card, Model, load_model, save_tables, write_card
 from .data import OTHER, load_crops
 from .engine_openvino import OpenVinoEngine
 from .errors import ModelError
 from .export import export_graph
+from .generate import generate
 from .pixels import to_input
 from .schedule import candidates, order
 from .train import TrainConfig, Training
 
 CANDIDATES, DRAWS = 48, 16
-ORDER_CELLS = 700
+ORDER_CELLS = 400
+SHEET_COLUMNS = 10
 ERROR_LEVEL = 0.01
 PBC = {
     "name": "PBC: peripheral blood cells of normal donors, CellaVision DM96, May Gruenwald-Giemsa, Barcelona",
@@ -92,7 +95,21 @@ def release(run_folder: Path, out: Path, name: str, data: dict[str, str] = PBC) 
     }
     facts["training"] |= {"calibration_cells": len(cells.y), "release_s": round(time.perf_counter() - start)}
     write_card(out, facts)
-    return load_model(out)
+    model = load_model(out)
+    Image.fromarray(sheet(model, engine)).save(out / SHEET)
+    return model
+
+
+def sheet(model: Model, engine: OpenVinoEngine) -> np.ndarray:
+    """Generated cells (rows * px, columns * px, 3): a row a counted class, and a last one of mixtures of two classes."""
+    k, counted = len(model.card.classes), len(model.card.counted)
+    rng = np.random.default_rng(5)
+    one = np.eye(k)[np.repeat(np.arange(counted), SHEET_COLUMNS)]
+    pairs = np.stack([rng.choice(counted, 2, replace=False) for _ in range(SHEET_COLUMNS)])
+    mixed = np.eye(k)[pairs].mean(axis=1)
+    cells = np.stack(list(generate(model, engine, np.concatenate([one, mixed]).astype(np.float32))))
+    rows = cells.reshape(-1, SHEET_COLUMNS, *cells.shape[1:]).transpose(0, 2, 1, 3, 4)
+    return rows.reshape(rows.shape[0] * rows.shape[1], -1, 3)
 
 
 def write_draft(out: Path, run: Training, classes: tuple[str, ...], cfg: TrainConfig, name: str, data: dict[str, str]) -> Card:

@@ -1,0 +1,124 @@
+"""Training, small: the same seed and a killed run give the same curve; bad folders say so; what is exported is what was trained."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from classify import DataError, load_model
+from tests.make import GLASS, white_cell
+
+torch = pytest.importorskip("torch", reason="training needs the train extra: pip install -e '.[train]'")
+pytestmark = [pytest.mark.train, pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning",
+                                                            "ignore::FutureWarning")]  # fmt: skip
+
+from classify import release as releasing  # noqa: E402
+from classify.card import SHEET  # noqa: E402
+from classify.data import load_crops  # noqa: E402
+from classify.engine_openvino import OpenVinoEngine  # noqa: E402
+from classify.train import TrainConfig, train  # noqa: E402
+
+TINY = {"image_px": 32, "patch_px": 4, "channels": (16, 32), "blocks": (1, 1)}
+
+
+def crop(radius_um, rng):
+    image = np.full((128, 128, 3), GLASS, np.float32)
+    rgb, alpha = white_cell(rng, 36 / 128, radius_um)
+    half = rgb.shape[0] // 2
+    where = slice(64 - half, 64 - half + rgb.shape[0])
+    image[where, where] = alpha[..., None] * rgb + (1 - alpha[..., None]) * image[where, where]
+    return image.astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def cells(tmp_path_factory):
+    """Two classes that differ in size."""
+    folder, rng = tmp_path_factory.mktemp("cells"), np.random.default_rng(0)
+    for name, radius_um in (("large", 8.0), ("small", 3.5)):
+        (folder / name).mkdir()
+        for i in range(12):
+            Image.fromarray(crop(radius_um, rng)).save(folder / name / f"{i}.png")
+    return folder
+
+
+def config(cells, out, **changes):
+    return TrainConfig(**{"train": cells, "val": cells, "out": out, "steps": 6, "batch": 6, "network": TINY, "checkpoint_every": 2,
+                          "validate_every": 6} | changes)  # fmt: skip
+
+
+def losses_of(out):
+    return [(row["denoising"], row["cross_entropy"]) for row in map(json.loads, (out / "log.jsonl").read_text().splitlines())]
+
+
+def test_the_same_seed_gives_the_same_losses(cells, tmp_path):
+    for name in ("a", "b"):
+        train(config(cells, tmp_path / name))
+    assert losses_of(tmp_path / "a") == losses_of(tmp_path / "b")
+
+
+def test_a_killed_training_resumes_to_the_same_curve(cells, tmp_path):
+    train(config(cells, tmp_path / "whole"))
+
+    def die(row):
+        if row["step"] == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(config(cells, tmp_path / "killed"), die)
+    train(config(cells, tmp_path / "killed"))
+    assert losses_of(tmp_path / "killed") == losses_of(tmp_path / "whole")
+
+
+def test_another_configuration_does_not_go_on_there(cells, tmp_path):
+    train(config(cells, tmp_path / "run"))
+    with pytest.raises(DataError, match="another configuration"):
+        train(config(cells, tmp_path / "run", batch=4))
+
+
+def test_fine_tuning_begins_with_the_other_runs_weights(cells, tmp_path):
+    first = train(config(cells, tmp_path / "first"))
+    second = train(config(cells, tmp_path / "second", init=tmp_path / "first", steps=1, learning_rate=1e-9, warmup_steps=0))
+    for key, value in first.average.items():
+        assert torch.allclose(value, second.average[key], atol=1e-6)
+
+
+def test_an_unreadable_and_a_16_bit_image_are_counted_and_left_out(cells, tmp_path):
+    for name in ("large", "small"):
+        (tmp_path / name).mkdir()
+        Image.open(cells / name / "0.png").save(tmp_path / name / "0.png")
+    (tmp_path / "large" / "broken.png").write_text("no image")
+    Image.fromarray(np.zeros((128, 128), np.uint16)).save(tmp_path / "small" / "deep.png")
+    data = load_crops(tmp_path)
+    assert len(data.images) == 2 and {p.name for p in data.skipped} == {"broken.png", "deep.png"}
+
+
+@pytest.mark.parametrize("kind", ["empty class", "one class", "no folder"])
+def test_a_folder_that_cannot_be_trained_on(cells, tmp_path, kind):
+    folder = tmp_path / "data"
+    if kind != "no folder":
+        (folder / "large").mkdir(parents=True)
+        Image.open(cells / "large" / "0.png").save(folder / "large" / "0.png")
+    if kind == "empty class":
+        (folder / "small").mkdir()
+    with pytest.raises(DataError) as caught:
+        load_crops(folder)
+    assert caught.value.hint
+
+
+def test_what_is_exported_is_what_was_trained(cells, tmp_path, monkeypatch):
+    for name, value in (("CANDIDATES", 4), ("DRAWS", 3), ("ORDER_CELLS", 12), ("SHEET_COLUMNS", 1)):
+        monkeypatch.setattr(releasing, name, value)
+    run = train(config(cells, tmp_path / "run"))
+    model = releasing.release(tmp_path / "run", tmp_path / "model", "tiny")
+    assert load_model(tmp_path / "model").card.classes == ("large", "small", "other") and (tmp_path / "model" / SHEET).exists()
+    rng = np.random.default_rng(0)
+    images, noise = (rng.standard_normal((3, 3, 32, 32)).astype(np.float32) for _ in range(2))
+    sigma = np.array([0.2, 0.7, 2.0], np.float32)
+    engine = OpenVinoEngine(model, "f32")
+    with torch.no_grad():
+        x, eps, s = map(torch.from_numpy, (images, noise, sigma))
+        errors = run.averaged().errors(x, eps, s).numpy()
+        denoised = run.averaged().denoise(x + s[:, None, None, None] * eps, s).numpy()
+    np.testing.assert_allclose(engine.errors(images, noise, sigma), errors, rtol=2e-3)
+    np.testing.assert_allclose(engine.denoised(images, noise, sigma), denoised, atol=5e-3)
