@@ -157,7 +157,7 @@ def validate(model: Denoiser, x: Tensor, y: np.ndarray, draws: int = 4, seed: in
 
 def validation_set(data: LabelledCrops, cfg: TrainConfig, image_px: int, per_class: int = 40) -> tuple[Tensor, np.ndarray]:
     """Unaugmented inputs, the same each time: up to `per_class` cells of each class, and as many of `other`."""
-    chosen = np.concatenate([np.flatnonzero(data.labels == c)[:per_class] for c in range(len(data.classes))])
+    chosen = np.concatenate([spread(np.flatnonzero(data.labels == c), per_class) for c in range(len(data.classes))])
     y = data.labels[chosen]
     if cfg.other:
         again = chosen[:per_class]
@@ -166,6 +166,11 @@ def validation_set(data: LabelledCrops, cfg: TrainConfig, image_px: int, per_cla
     still = Jitter(rotate=False, scale=0, shift_px=0)
     other = torch.from_numpy(y == len(data.classes))
     return view(torch.from_numpy(data.images[chosen]), other, cfg.window_px, image_px, still, rng), y
+
+
+def spread(numbers: np.ndarray, count: int) -> np.ndarray:
+    """At most `count` of them, evenly: sorted names put the subtypes of a class one after the other."""
+    return numbers[np.linspace(0, len(numbers) - 1, min(count, len(numbers))).astype(int)]
 
 
 def train(cfg: TrainConfig, on_step: Callable[[dict], None] = lambda row: None, device: str = "cpu") -> Training:

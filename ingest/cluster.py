@@ -19,8 +19,12 @@ Outcome = R | CytostreamError
 class Workers(Protocol):
     count: int
 
-    def call(self, function: Callable[..., R], *args: object) -> R:
-        """Run once on a worker and wait."""
+    def call(self, function: Callable[[T], R], item: T, limit_s: float) -> R:
+        """`function(item)`, once, on a worker.
+
+        Raises:
+            CytostreamError: it failed, or ended the worker, or took longer than `limit_s`.
+        """
 
     def each(self, function: Callable[[T], R], items: Iterable[T], limit_s: float) -> Iterator[tuple[T, Outcome] | None]:
         """`function(item)` of every item as they finish, a few in flight; `None` where the next one is still awaited.
@@ -35,8 +39,8 @@ class SerialWorkers:
 
     count = 1
 
-    def call(self, function: Callable[..., R], *args: object) -> R:
-        return function(*args)
+    def call(self, function: Callable[[T], R], item: T, limit_s: float) -> R:
+        return only(self.each(function, [item], limit_s))
 
     def each(self, function: Callable[[T], R], items: Iterable[T], limit_s: float) -> Iterator[tuple[T, Outcome]]:
         for item in items:
@@ -44,21 +48,24 @@ class SerialWorkers:
 
 
 class DaskWorkers:
-    """A Dask cluster: tasks are few (a tile each), results come back as they finish."""
+    """A Dask cluster: tasks are few (a tile each), results come back as they finish.
+
+    The function travels with every task, and should be small: scattered data or a shared task would be lost with a worker
+    that dies, and take its neighbours along.
+    """
 
     def __init__(self, client: Client, count: int):
         self.client, self.count = client, count
 
-    def call(self, function: Callable[..., R], *args: object) -> R:
-        return self.client.submit(function, *args, pure=False).result()
+    def call(self, function: Callable[[T], R], item: T, limit_s: float) -> R:
+        return only(self.one_by_one(function, [item], limit_s))
 
     def each(self, function: Callable[[T], R], items: Iterable[T], limit_s: float) -> Iterator[tuple[T, Outcome] | None]:
         todo, suspects, alive = iter(items), [], {}
-        shared = self.client.submit(itself, function, pure=False)  # a task, not scattered data: it survives its worker
         completed = as_completed(loop=self.client.loop)
 
         def start(item: T) -> None:
-            future = self.client.submit(limited, shared, item, limit_s, pure=False)
+            future = self.client.submit(limited, function, item, limit_s, pure=False)
             alive[future] = item
             completed.add(future)
 
@@ -74,31 +81,26 @@ class DaskWorkers:
             if isinstance(error, KilledWorker):
                 suspects.append(item)
             else:
-                yield item, error_or_result(future, error)
+                yield item, future.result()
             future.release()
-        yield from self.again_alone(function, suspects, limit_s)
+        yield from self.one_by_one(function, suspects, limit_s)
 
-    def again_alone(self, function: Callable[[T], R], suspects: list[T], limit_s: float) -> Iterator[tuple[T, Outcome]]:
+    def one_by_one(self, function: Callable[[T], R], suspects: list[T], limit_s: float) -> Iterator[tuple[T, Outcome]]:
         """One at a time: only the item that ended its worker is to blame, not those that waited beside it."""
         for item in suspects:
             self.client.wait_for_workers(self.count)
             future = self.client.submit(limited, function, item, limit_s, pure=False)
-            error = future.exception()
-            if isinstance(error, KilledWorker):
-                error = CytostreamError(f"reading it ended the worker, or took over {limit_s:.0f} s", "scan the slide again")
-            yield item, error_or_result(future, error)
+            if isinstance(future.exception(), KilledWorker):
+                yield item, CytostreamError(f"reading it ended the worker, or took over {limit_s:.0f} s", "scan the slide again")
+            else:
+                yield item, future.result()
 
 
-def error_or_result(future: object, error: BaseException | None) -> Outcome:
-    if error is None:
-        return future.result()
-    if isinstance(error, CytostreamError):
-        return error
-    raise error
-
-
-def itself(value: R) -> R:
-    return value
+def only(outcomes: Iterator[tuple[T, Outcome]]) -> R:
+    ((_, outcome),) = outcomes
+    if isinstance(outcome, CytostreamError):
+        raise outcome
+    return outcome
 
 
 def first(items: Iterator[T], n: int) -> list[T]:
@@ -106,18 +108,21 @@ def first(items: Iterator[T], n: int) -> list[T]:
 
 
 def outcome_of(function: Callable[[T], R], item: T) -> Outcome:
+    """What `function` returns, or what stopped it: a fault that shows on one item must not stop the others."""
     try:
         return function(item)
     except CytostreamError as error:
         return error
+    except Exception as error:  # the last stop before a worker's edge; the text names the fault
+        return CytostreamError(f"unexpected {type(error).__name__}: {error}", "report it, with this slide if you may")
 
 
-def limited(function: Callable[[T], R], item: T, limit_s: float) -> R:
+def limited(function: Callable[[T], R], item: T, limit_s: float) -> Outcome:
     """Run under a watchdog in C, which works where a decoder holds the interpreter's lock: past the limit the process ends."""
     with open("/dev/null", "w") as nowhere:  # noqa: PTH123
         faulthandler.dump_traceback_later(limit_s, exit=True, file=nowhere)
         try:
-            return function(item)
+            return outcome_of(function, item)
         finally:
             faulthandler.cancel_dump_traceback_later()
 

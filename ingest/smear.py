@@ -80,7 +80,7 @@ def survey(slide: Slide) -> Smear:
     if np.mean(background) < DARK:
         raise SlideError(f"{slide.path}: dark background, as in fluorescence", "a bright-field smear is wanted")
     parts = [block_maps(strip, block, background) for strip in strips(slide, step, rows)]
-    stained, density = (np.concatenate([p[i] for p in parts]) for i in range(2))
+    stained, density = (np.concatenate([p[i] for p in parts]).astype(np.float16) for i in range(2))
     return Smear(block * step, look_map(stained > look_threshold(sample, background)), density, stained, background)
 
 

@@ -11,6 +11,7 @@ from rich.progress import track
 from ingest import CytostreamError, open_slide, open_workers, plan_tiles
 from segment import begin_scan
 
+from .config import Reading
 from .lines import json_lines
 
 screen = Console(stderr=True)
@@ -29,14 +30,14 @@ def locate(
 
     Example: cytostream locate smear.svs --json cells.jsonl
     """
-    facts = open_slide(slide, mpp)
+    facts, reading = open_slide(slide, mpp), Reading()
     found = {kind: 0 for kind in kinds or KINDS}
     if unknown := set(found) - set(KINDS):
         raise CytostreamError(f"no kind {', '.join(unknown)}", f"of {', '.join(KINDS)}")
     with open_workers(workers) as pool, json_lines(json_out) as write:
-        scan = pool.call(partial(begin_scan, kinds=tuple(found)), facts)
+        scan = pool.call(partial(begin_scan, kinds=tuple(found)), facts, reading.survey_limit_s)
         specs = list(plan_tiles(facts, scan.smear, tile_px))
-        results = (r for r in pool.each(scan.cells_in, specs, 60.0) if r is not None)
+        results = (r for r in pool.each(scan.cells_in, specs, reading.read_limit_s) if r is not None)
         for spec, outcome in track(results, "locating", total=len(specs), console=screen):
             if isinstance(outcome, CytostreamError):
                 screen.print(f"tile {spec.box_px0}: {outcome}")

@@ -81,7 +81,7 @@ def run_slide(lab: Lab, path: Path, mpp: float | None = None) -> Report:
         return finished(lab, slide)
     SlideRun.check_same_work(lab, slide)
     try:
-        scan = lab.workers.call(begin_scan, slide)
+        scan = lab.workers.call(begin_scan, slide, lab.config.reading.survey_limit_s)
     except CytostreamError as error:
         return refuse(lab, Failure(slide.slide_id, "survey", error.what, error.hint), path, slide)
     run = SlideRun(lab, scan)

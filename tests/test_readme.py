@@ -13,7 +13,8 @@ from stream.cli import app
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-COMMANDS = re.findall(r"^cytostream [^#\n]+", README, re.MULTILINE)
+BLOCKS = "\n".join(re.findall(r"^```\n(.*?)^```", README, re.MULTILINE | re.DOTALL))
+COMMANDS = re.findall(r"^cytostream [^#\n]+", BLOCKS, re.MULTILINE)
 
 
 @pytest.mark.parametrize("line", COMMANDS)
@@ -24,7 +25,7 @@ def test_every_command_and_option_of_the_readme_exists(line):
     assert not [word for word in words if word.startswith("--") and word not in said.output]
 
 
-@pytest.mark.parametrize("target", re.findall(r"^make (\w+)", README, re.MULTILINE))
+@pytest.mark.parametrize("target", re.findall(r"^make (\w+)", BLOCKS, re.MULTILINE))
 def test_every_make_target_of_the_readme_exists(target):
     subprocess.run(["make", "-n", target], cwd=ROOT, check=True, capture_output=True)
 

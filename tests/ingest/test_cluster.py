@@ -11,6 +11,8 @@ from ingest import CytostreamError, SlideError, open_workers
 def work(item):
     if item == 3:
         raise SlideError("item 3 is bad", "leave it")
+    if item == 9:
+        raise ZeroDivisionError("a fault of ours")
     return item * 10
 
 
@@ -45,15 +47,20 @@ def test_a_house_error_is_the_items_outcome(workers):
     assert isinstance(found[3], SlideError) and found[3].hint == "leave it" and found[5] == 50
 
 
+def test_a_fault_of_ours_on_one_item_does_not_stop_the_others(workers):
+    found = outcomes(workers, work, [8, 9, 10])
+    assert "ZeroDivisionError" in found[9].what and (found[8], found[10]) == (80, 100)
+
+
 def test_call(workers):
-    assert workers.call(work, 7) == 70
+    assert workers.call(work, 7, 30.0) == 70
     with pytest.raises(SlideError):
-        workers.call(work, 3)
+        workers.call(work, 3, 30.0)
 
 
 def test_abandoned_work_does_no_harm(workers):
     next(r for r in workers.each(work, range(50), 30.0) if r)
-    assert workers.call(work, 1) == 10
+    assert workers.call(work, 1, 30.0) == 10
 
 
 def test_a_crash_and_a_hang_cost_only_their_own_items():
