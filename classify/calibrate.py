@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.optimize import minimize
+from scipy.special import log_softmax
 from scipy.stats import beta
 
 from .anomaly import raw_anomaly
@@ -12,6 +14,15 @@ from .schedule import best_temperature
 
 TAUS = np.geomspace(1e-5, 0.05, 40)
 CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A scale under way (see `judge.Scale`)."""
+
+    weight: np.ndarray
+    temperature: np.ndarray
+    bias: np.ndarray
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +43,29 @@ def error_table(engine: Engine, images: np.ndarray, noise: np.ndarray, sigma: np
 
 
 def fit(table: ErrorTable, weight: np.ndarray) -> dict[str, np.ndarray]:
-    """The calibration of a model: temperature (D,), mean and spread (D, K), normal (D, n) as `Model` names them."""
+    """The calibration of a model: temperature (D,), bias (K,), mean and spread (D, K), normal (D, n) as `Model` names them."""
     logits = -np.cumsum(weight[:, None] * table.errors, axis=1, dtype=np.float64)
     temperature = np.array([best_temperature(logits[:, d], table.y) for d in range(len(weight))])
+    bias = best_bias(logits[:, -1] / temperature[-1], table.y)
     mean, spread = own_errors(table)
-    probability = posterior(table.errors, weight, temperature)
+    probability = posterior(table.errors, Fitted(weight, temperature, bias))
     raw = np.stack(
         [raw_anomaly(table.errors[:, : d + 1], probability[:, d], mean, spread) for d in range(len(weight))]
     )
-    return {"temperature": temperature, "mean": mean, "spread": spread, "normal": np.sort(raw, axis=1)}
+    return {"temperature": temperature, "bias": bias, "mean": mean, "spread": spread, "normal": np.sort(raw, axis=1)}
+
+
+def best_bias(logits: np.ndarray, y: np.ndarray, shrink: float = 1e-3) -> np.ndarray:
+    """What to add to the logits (n, K) so that labels y (n,) are likeliest, all classes weighing the same; mean 0."""
+    k = logits.shape[1]
+    share = 1 / np.bincount(y, minlength=k)[y]
+    share /= share.sum()
+
+    def loss(bias: np.ndarray) -> float:
+        return -share @ log_softmax(logits + bias, axis=1)[np.arange(len(y)), y] + shrink * bias @ bias
+
+    bias = minimize(loss, np.zeros(k)).x
+    return bias - bias.mean()
 
 
 def own_errors(table: ErrorTable) -> tuple[np.ndarray, np.ndarray]:
@@ -50,13 +75,12 @@ def own_errors(table: ErrorTable) -> tuple[np.ndarray, np.ndarray]:
     return np.stack([e.mean(axis=0) for e in own], axis=1), np.stack([e.std(axis=0) + 1e-4 for e in own], axis=1)
 
 
-def choose_elimination(errors: np.ndarray, weight: np.ndarray, temperature: np.ndarray, level: float) -> float:
+def choose_elimination(probability: np.ndarray, level: float) -> float:
     """The highest threshold whose decisions differ from all draws' in at most `level` of cells, with 95 % confidence.
 
     Learn-then-test (Angelopoulos et al. 2021) over an ordered grid: from the strictest on, stop at the first that the
-    Clopper-Pearson bound does not clear. Holds for cells exchangeable with these.
+    Clopper-Pearson bound does not clear. probability (n, D, K), after each draw; holds for cells exchangeable with these.
     """
-    probability = posterior(errors, weight, temperature)
     reference = probability[:, -1].argmax(axis=1)
     chosen = TAUS[0]
     for tau in TAUS:

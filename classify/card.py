@@ -46,6 +46,7 @@ class Model:
     """A checked model. D draws, K classes, px = card.image_px, n in 1..D draws used.
 
     `noise` (D, 3, px, px) float32; `weight` (D,), a(sigma) of each draw; `temperature` (D,), for logits after n draws;
+    `bias` (K,), added to the logits, since some classes' heads fit better than others';
     `mean`, `spread` (D, K): errors that normal cells of a class have under it; `normal` (D, q) sorted: raw anomaly of normal
     cells after n draws.
     """
@@ -56,6 +57,7 @@ class Model:
     noise: np.ndarray
     weight: np.ndarray
     temperature: np.ndarray
+    bias: np.ndarray
     mean: np.ndarray
     spread: np.ndarray
     normal: np.ndarray

@@ -8,7 +8,7 @@ from .card import Model
 from .engine import Engine
 from .pixels import to_uint8
 
-SIGMA_MAX, SIGMA_MIN, RHO = 40.0, 0.02, 7.0
+SIGMA_MAX, SIGMA_MIN, RHO = 40.0, 0.15, 7.0  # below it this net leaves noise, so the last step goes to its denoised image
 BATCH = 8
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -23,6 +23,14 @@ class Pending:
     errors: list[np.ndarray] = field(default_factory=list)
 
 
+class Scale(Protocol):
+    """What turns errors into probabilities: `weight`, `temperature` (D,) and `bias` (K,), as `Model` has them."""
+
+    weight: np.ndarray
+    temperature: np.ndarray
+    bias: np.ndarray
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """When to stop. `exhaustive` takes every draw and drops no class: the slow reference."""
@@ -39,7 +47,8 @@ class Rule:
         draws, last = len(errors), len(self.model.sigma)
         if self.exhaustive and draws < last:
             return None
-        card, probability = self.model.card, posterior(errors, self.model.weight, self.model.temperature)
+        card = self.model.card
+        probability = posterior(errors, self.model)
         left = survivors_of(probability[-1:] if self.exhaustive else probability, card.elimination)
         if left.sum() > 1 and draws < last:
             return None
@@ -51,10 +60,11 @@ class Rule:
         return Verdict(label, scores, anomaly, draws, bool(left.sum() == 1))
 
 
-def posterior(errors: np.ndarray, weight: np.ndarray, temperature: np.ndarray) -> np.ndarray:
-    """Class probabilities (..., d, K) after 1, 2, ... d draws, of errors (..., d, K), weight and temperature (D,), D >= d."""
+def posterior(errors: np.ndarray, scale: Scale) -> np.ndarray:
+    """Class probabilities (..., d, K) after 1, 2, ... d draws, of errors (..., d, K)."""
     d = errors.shape[-2]
-    logits = -np.cumsum(weight[:d, None] * errors, axis=-2, dtype=np.float64) / temperature[:d, None]
+    evidence = -np.cumsum(scale.weight[:d, None] * errors, axis=-2, dtype=np.float64)
+    logits = evidence / scale.temperature[:d, None] + scale.bias
     p = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return p / p.sum(axis=-1, keepdims=True)
 

@@ -2,7 +2,7 @@
 
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +10,14 @@ import torch
 from PIL import Image
 
 from .augment import Jitter, view
-from .calibrate import ErrorTable, choose_elimination, error_table, fit
+from .calibrate import ErrorTable, Fitted, choose_elimination, error_table, fit
 from .card import SHEET, Card, Model, load_model, save_tables, write_card
 from .data import OTHER, load_crops
 from .engine_openvino import OpenVinoEngine
 from .errors import ModelError
 from .export import export_graph
 from .generate import generate
+from .judge import posterior
 from .pixels import to_input
 from .schedule import candidates, order
 from .train import TrainConfig, Training
@@ -24,7 +25,7 @@ from .train import TrainConfig, Training
 CANDIDATES, DRAWS = 48, 16
 ORDER_CELLS = 400
 SHEET_COLUMNS = 10
-ERROR_LEVEL = 0.01
+ERROR_LEVEL = 0.005
 PBC = {
     "name": "PBC: peripheral blood cells of normal donors, CellaVision DM96, May Gruenwald-Giemsa, Barcelona",
     "licence": "CC BY 4.0",
@@ -87,7 +88,8 @@ def release(run_folder: Path, out: Path, name: str, data: dict[str, str] = PBC) 
     table = ErrorTable(error_table(engine, cells.images, draws.noise, draws.sigma), cells.y)
     fitted = fit(table, draws.weight)
     save_tables(out, {"sigma": draws.sigma, "noise": draws.noise, "weight": draws.weight, **fitted})
-    tau = choose_elimination(table.errors, draws.weight, fitted["temperature"], ERROR_LEVEL)
+    probability = posterior(table.errors, Fitted(draws.weight, fitted["temperature"], fitted["bias"]))
+    tau = choose_elimination(probability, ERROR_LEVEL)
     facts = draft.model_dump(exclude={"sha256"}) | {
         "sigmas": tuple(round(float(s), 4) for s in draws.sigma),
         "elimination": tau,
@@ -118,7 +120,8 @@ def write_draft(out: Path, run: Training, classes: tuple[str, ...], cfg: TrainCo
     with torch.no_grad():
         weight = run.averaged().log_gain(torch.from_numpy(sigma)).exp().numpy()
     k = len(classes)
-    blank = {"temperature": np.ones(len(sigma)), "mean": np.zeros((len(sigma), k)), "spread": np.ones((len(sigma), k))}
+    table = np.ones((len(sigma), k))
+    blank = {"temperature": np.ones(len(sigma)), "bias": np.zeros(k), "mean": table, "spread": table}
     save_tables(out, {"sigma": sigma, "noise": noise, "weight": weight, **blank, "normal": np.zeros((len(sigma), 1))})
     return write_card(out, {
         "name": name, "classes": classes, "crop_um": cfg.crop_um, "crop_px": cfg.crop_px, "window_px": cfg.window_px,
@@ -133,8 +136,8 @@ def choose_draws(out: Path, cells: Cells) -> Model:
     some = cells.part(np.random.default_rng(0).permutation(len(cells.y))[:ORDER_CELLS])
     errors = error_table(OpenVinoEngine(full, None), some.images, full.noise, full.sigma)
     chosen = order(errors, full.weight, some.y, DRAWS)
-    tables = {k: getattr(full, k)[chosen] for k in ("sigma", "noise", "weight", "temperature", "mean", "spread", "normal")}
-    return Model(full.card, full.graph, **tables)
+    of_draws = ("sigma", "noise", "weight", "temperature", "mean", "spread", "normal")
+    return replace(full, **{name: getattr(full, name)[chosen] for name in of_draws})
 
 
 def precisions(model: Model, cells: Cells, errors: np.ndarray, fitted: dict[str, np.ndarray]) -> tuple[str, ...]:

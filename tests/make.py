@@ -54,8 +54,9 @@ def tiny_model(draws: int = 6, px: int = 16, elimination: float = 1e-3) -> Model
     )  # fmt: skip
     return Model(
         card, Path("none"), np.full(draws, 0.5, np.float32), rng.standard_normal((draws, 3, px, px)).astype(np.float32),
-        np.full(draws, 60.0, np.float32), np.arange(1, draws + 1, dtype=np.float32), np.full((draws, k), 0.4, np.float32),
-        np.full((draws, k), 0.1, np.float32), np.sort(rng.normal(0, 1, (draws, 1500)).astype(np.float32), axis=1),
+        np.full(draws, 60.0, np.float32), np.arange(1, draws + 1, dtype=np.float32), np.zeros(k, np.float32),
+        np.full((draws, k), 0.4, np.float32), np.full((draws, k), 0.1, np.float32),
+        np.sort(rng.normal(0, 1, (draws, 1500)).astype(np.float32), axis=1),
     )  # fmt: skip
 
 

@@ -32,7 +32,8 @@ def test_every_make_target_of_the_readme_exists(target):
 
 @pytest.mark.broker
 def test_the_demo(tmp_path):
-    done = subprocess.run([sys.executable, "-m", "stream.cli", "demo", "--out", tmp_path], cwd=ROOT, capture_output=True, text=True)
+    words = [sys.executable, "-m", "stream.cli", "demo", "--out", tmp_path]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     events, ids = map(int, re.search(r"read back from Kafka: (\d+) events, (\d+) ids", done.stderr).groups())
     assert events == ids > 80 and "ALERT" in done.stderr and "neutrophil" in done.stderr

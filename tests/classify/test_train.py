@@ -1,4 +1,4 @@
-"""Training, small: the same seed and a killed run give the same curve; bad folders say so; what is exported is what was trained."""
+"""Training, small: the same seed and a killed run give the same curve; bad folders say so; the export is what was trained."""
 
 import json
 
@@ -43,8 +43,8 @@ def cells(tmp_path_factory):
 
 
 def config(cells, out, **changes):
-    return TrainConfig(**{"train": cells, "val": cells, "out": out, "steps": 6, "batch": 6, "network": TINY, "checkpoint_every": 2,
-                          "validate_every": 6} | changes)  # fmt: skip
+    small = {"steps": 6, "batch": 6, "network": TINY, "checkpoint_every": 2, "validate_every": 6}
+    return TrainConfig(**{"train": cells, "val": cells, "out": out} | small | changes)
 
 
 def losses_of(out):
