@@ -64,7 +64,8 @@ class Model:
 
     @property
     def model_id(self) -> str:
-        return self.card.sha256[GRAPH][:12]
+        """Changes with the graph, the draws and the calibration; the card's figures do not count."""
+        return hashlib.sha256(self.card.model_dump_json(exclude={"figures"}).encode()).hexdigest()[:12]
 
 
 def sha256_of(path: Path) -> str:
@@ -90,11 +91,15 @@ def load_model(folder: Path = SHIPPED) -> Model:
         ModelError: a file is absent or is not the one that the card names.
     """
     card = read_card(folder)
-    for name, expected in card.sha256.items():
+    for name in (GRAPH, TABLES):
+        expected = card.sha256.get(name)
         if not (folder / name).is_file() or sha256_of(folder / name) != expected:
             raise ModelError(f"{folder / name}: not the file that its card names", "export the model again, or restore the file")
-    with np.load(folder / TABLES) as tables:
-        return Model(card, folder / GRAPH, **{k: tables[k].astype(np.float32) for k in tables.files})
+    try:
+        with np.load(folder / TABLES) as tables:
+            return Model(card, folder / GRAPH, **{k: tables[k].astype(np.float32) for k in tables.files})
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"{folder / TABLES}: of another version of cytostream: {error}", "export the model again") from error
 
 
 def save_tables(folder: Path, tables: dict[str, np.ndarray]) -> None:

@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
 import dask
-from distributed import Client, KilledWorker, LocalCluster, as_completed
+from distributed import Client, Future, KilledWorker, LocalCluster, as_completed
 
 from .errors import CytostreamError
 
+RESTART_S = 60
 T, R = TypeVar("T"), TypeVar("R")
 Outcome = R | CytostreamError
 
@@ -81,19 +82,30 @@ class DaskWorkers:
             if isinstance(error, KilledWorker):
                 suspects.append(item)
             else:
-                yield item, future.result()
+                yield item, result_of(future)
             future.release()
         yield from self.one_by_one(function, suspects, limit_s)
 
     def one_by_one(self, function: Callable[[T], R], suspects: list[T], limit_s: float) -> Iterator[tuple[T, Outcome]]:
         """One at a time: only the item that ended its worker is to blame, not those that waited beside it."""
         for item in suspects:
-            self.client.wait_for_workers(self.count)
+            self.client.wait_for_workers(self.count, timeout=RESTART_S)
             future = self.client.submit(limited, function, item, limit_s, pure=False)
             if isinstance(future.exception(), KilledWorker):
                 yield item, CytostreamError(f"reading it ended the worker, or took over {limit_s:.0f} s", "scan the slide again")
             else:
-                yield item, future.result()
+                yield item, result_of(future)
+
+
+def result_of(future: Future) -> Outcome:
+    """The outcome, or what kept the cluster from giving one.
+
+    Raises:
+        CytostreamError: the cluster lost the task, or its workers lack this package.
+    """
+    if error := future.exception():
+        raise CytostreamError(f"the Dask cluster failed: {error}", "do its workers have this version of cytostream?") from error
+    return future.result()
 
 
 def only(outcomes: Iterator[tuple[T, Outcome]]) -> R:
@@ -141,7 +153,7 @@ def open_workers(count: int = 2, scheduler: str | None = None) -> Iterator[Worke
     with dask.config.set(settings):
         if scheduler:
             with connect(scheduler) as client:
-                yield DaskWorkers(client, max(1, len(client.scheduler_info()["workers"])))
+                yield DaskWorkers(client, count_workers(client))
         else:
             options = {"dashboard_address": "127.0.0.1:0", "silence_logs": logging.CRITICAL}
             with deaf_to_interrupts():
@@ -158,6 +170,18 @@ def deaf_to_interrupts() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def count_workers(client: Client) -> int:
+    """Workers of a cluster.
+
+    Raises:
+        CytostreamError: there is none, or one has several threads: the time limit of a tile ends a process.
+    """
+    workers = client.scheduler_info(n_workers=-1)["workers"].values()
+    if not workers or any(worker["nthreads"] != 1 for worker in workers):
+        raise CytostreamError("the cluster's workers must have one thread each", "start them with `dask worker --nthreads 1`")
+    return len(workers)
 
 
 def connect(scheduler: str) -> Client:

@@ -30,18 +30,19 @@ class OpenSlideReader:
     def __init__(self, slide: Slide):
         self.path = slide.path
         self.cache = openslide.OpenSlideCache(CACHE_BYTES)
-        self.open()
+        self.handle = self.opened()
 
-    def open(self) -> None:
-        self.handle = openslide.OpenSlide(self.path)
-        self.handle.set_cache(self.cache)
+    def opened(self) -> openslide.OpenSlide:
+        handle = openslide.OpenSlide(self.path)
+        handle.set_cache(self.cache)
+        return handle
 
     def read(self, x_px0: int, y_px0: int, level: int, size_px: tuple[int, int]) -> np.ndarray:
         try:
+            self.handle = self.handle or self.opened()
             region = self.handle.read_region((x_px0, y_px0), level, size_px)
         except openslide.OpenSlideError as error:
-            self.handle.close()
-            self.open()
+            self.handle = None  # the next call opens it anew, if the file is there by then
             what = f"cannot decode the place ({x_px0}, {y_px0}) of level {level}: {error}"
             raise SlideError(what, "scan the slide again") from error
         white = Image.new("RGB", region.size, (255, 255, 255))

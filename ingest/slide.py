@@ -56,10 +56,13 @@ def open_slide(path: Path, mpp: float | None = None) -> Slide:
     path = Path(path)
     check_file(path)
     try:
+        mpp = mpp if mpp is None else believable_mpp(path, mpp)
         vendor = openslide.OpenSlide.detect_format(path)
         return facts_of_slide(path, mpp) if vendor else facts_of_image(path, mpp)
     except openslide.OpenSlideError as error:
         raise SlideError(f"{path}: damaged or not readable: {error}", "copy it again from the scanner") from error
+    except OSError as error:
+        raise SlideError(f"{path}: {error.strerror or error}", "is the disk or the share still there?") from error
 
 
 def check_file(path: Path) -> None:
@@ -125,7 +128,7 @@ def believable_mpp(path: Path, value: str | float | None) -> float:
         raise SlideError(f"{path}: does not say its um per pixel", "give --mpp, 0.25 for most 40x scanners")
     mpp = float(value)
     if not MPP_RANGE[0] <= mpp <= MPP_RANGE[1]:
-        raise SlideError(f"{path}: says {mpp:.4g} um per pixel, which no microscope has", "give the true one with --mpp")
+        raise SlideError(f"{path}: {mpp:.4g} um per pixel is what no microscope has", "give the true one with --mpp")
     return mpp
 
 

@@ -1,6 +1,8 @@
 """Commands about the model: classify a folder, show the card, train, export, generate."""
 
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -81,14 +83,19 @@ def train(
 
     Example: cytostream train configs/pbc-64px.toml
     """
-    from classify.train import TrainConfig
-    from classify.train import train as fit
-
     try:
         values = tomllib.loads(config.read_text())
-        cfg = TrainConfig(**(values | ({"out": out} if out else {})))
-    except (OSError, tomllib.TOMLDecodeError, ValidationError) as error:
+    except (OSError, ValueError) as error:
         raise ConfigError(f"{config}: {error}", "see configs/ for files that work") from error
+    with training_side():
+        from classify.train import TrainConfig
+        from classify.train import train as fit
+    try:
+        cfg = TrainConfig(**(values | ({"out": out} if out else {})))
+    except ValidationError as error:
+        first = error.errors()[0]
+        what = f"{config}: {'.'.join(map(str, first['loc']))}: {first['msg']}"
+        raise ConfigError(what, "see configs/ for files that work") from error
     columns = (TextColumn("step"), MofNCompleteColumn(), BarColumn(), TextColumn("{task.fields[row]}"), TimeRemainingColumn())
     with Progress(*columns, console=screen) as bars:
         task = bars.add_task("train", total=cfg.steps, row="")
@@ -100,6 +107,19 @@ def train(
 
         fit(cfg, show)
     screen.print(f"trained: {cfg.out}; next: cytostream export {cfg.out} --out MODEL")
+
+
+@contextmanager
+def training_side() -> Iterator[None]:
+    """Imports of what serving does not need.
+
+    Raises:
+        DataError: they are not installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise DataError(f"training needs {error.name}", "pip install 'cytostream[train]'") from error
 
 
 def training_line(row: dict) -> str:
@@ -116,7 +136,8 @@ def export(
 
     Example: cytostream export runs/pbc-64px --out models/mine
     """
-    from classify.release import release
+    with training_side():
+        from classify.release import release
 
     with screen.status("exporting: graph, choice of draws, calibration (some minutes)"):
         model = release(run, out, name)

@@ -1,5 +1,6 @@
 """Commands of the main path: run slides, follow the topics, show the schemas and the configuration."""
 
+import fcntl
 import json
 import signal
 from collections import Counter
@@ -12,8 +13,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from classify import SHIPPED, load_model, open_engine
+from classify import SHIPPED, ModelError, load_model, open_engine
 from ingest import CytostreamError, open_workers
+from segment import CROP_PX, CROP_UM
 
 from .codec import to_line
 from .config import Config, ConfigError, load_config
@@ -79,7 +81,21 @@ def open_outbox(store: Path, stack: ExitStack) -> Outbox:
         store.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CytostreamError(f"{store}: cannot be made: {error.strerror}", "choose another --store") from error
+    hold(store, stack)
     return stack.enter_context(Outbox(store / "state.db"))
+
+
+def hold(store: Path, stack: ExitStack) -> None:
+    """One run a store, until it ends.
+
+    Raises:
+        CytostreamError: another run has it.
+    """
+    lock = stack.enter_context((store / "lock").open("w"))
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise CytostreamError(f"{store}: another run is using it", "wait for it, or choose another --store") from error
 
 
 def open_sink(spec: str, settings: Config, outbox: Outbox) -> Sink:
@@ -103,6 +119,8 @@ def run_all(
     slides: list[Path], settings: Config, outbox: Outbox, store: Path, chosen: tuple[Path, str], mpp: float | None, quiet: bool
 ) -> list[Report]:
     model = load_model(chosen[0])
+    if (model.card.crop_um, model.card.crop_px) != (CROP_UM, CROP_PX):
+        raise ModelError(f"{chosen[0]}: made for other crops than {CROP_UM:g} um in {CROP_PX} px", "train it on such crops")
     engine = open_engine(model, chosen[1], tell=say)
     reading = settings.reading
     with screen.status("starting workers"), ExitStack() as starting:
@@ -118,7 +136,10 @@ def drain(relays: list[Relay], give_up_s: float) -> int:
     left = 0
     for relay in relays:
         with screen.status("sending the last events"):
-            unsent = relay.drain(give_up_s)
+            unsent, moved = relay.drain(give_up_s), -1
+            while unsent and relay.moved > moved:  # slow is not absent
+                moved = relay.moved
+                unsent = relay.drain(give_up_s)
         if unsent:
             why = f": {relay.trouble}" if relay.trouble else ""
             screen.print(f"[yellow]{unsent} events wait in the store{why}[/]\n  -> the same command sends them", soft_wrap=True)
@@ -187,4 +208,4 @@ def schemas(out: Annotated[Path, typer.Option(help="Folder to write to.")] = Pat
 
 def config(path: Annotated[Path | None, typer.Argument(help="File to check; the defaults without one.")] = None) -> None:
     """Check a configuration file, and show what it resolves to."""
-    typer.echo(load_config(path).model_dump_json(indent=1))
+    typer.echo(load_config(path).model_dump_json(indent=1, exclude={"kafka": {"security"}}))

@@ -66,8 +66,8 @@ def load_config(path: Path | None) -> Config:
         if bootstrap := os.environ.get("CYTOSTREAM_BOOTSTRAP"):
             values.setdefault("kafka", {})["bootstrap"] = bootstrap
         return Config(**values)
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{path}: {error}", "give a TOML file") from error
     except ValidationError as error:
         first = error.errors()[0]
         raise ConfigError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}", "see `cytostream config`") from error
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise ConfigError(f"{path}: {error}", "give a TOML file") from error

@@ -140,7 +140,9 @@ def _anomaly(verdict: Verdict) -> dict:
 def _redacted(text: str, path: Path | None, stamp: Stamp) -> str:
     if path is None or stamp.share_names:
         return text
-    secrets = "|".join(map(re.escape, filter(None, (str(path.absolute()), str(path), path.name, path.stem))))
+    forms = (path.absolute(), path.resolve(), path)
+    words = {w for p in forms for w in (str(p), str(p.parent), p.name, p.stem) if len(w) > 1}
+    secrets = "|".join(map(re.escape, sorted(words, key=len, reverse=True)))
     return re.sub(rf"(?<!\w)({secrets})(?!\w)", "<file>", text)
 
 

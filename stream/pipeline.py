@@ -20,6 +20,7 @@ from .outbox import Outbox
 from .payloads import Progress
 from .results import ResultWriter, body_of, store_path
 
+DONE = "done"
 COMMIT_CELLS = 16  # a commit waits for the disk some milliseconds, so cells share it
 
 
@@ -77,9 +78,9 @@ def run_slide(lab: Lab, path: Path, mpp: float | None = None) -> Report:
         slide = open_slide(path, mpp)
     except CytostreamError as error:
         return refuse(lab, Failure("", "open", error.what, error.hint), path)
-    if lab.outbox.status(slide.slide_id) == "done":
+    check_same_work(lab, slide)
+    if lab.outbox.status(slide.slide_id) == DONE:
         return finished(lab, slide)
-    SlideRun.check_same_work(lab, slide)
     try:
         scan = lab.workers.call(begin_scan, slide, lab.config.reading.survey_limit_s)
     except CytostreamError as error:
@@ -99,13 +100,25 @@ def refuse(lab: Lab, failure: Failure, path: Path, slide: Slide | None = None) -
         tx.add([failure_event(failure, lab.stamp, path)])
         if slide:
             tx.add([slide_event(slide, "failed", lab.stamp, reason=failure.what)])
-            tx.set_status(slide.slide_id, "failed")
+            tx.set_status(slide.slide_id, "failed", **work_of(lab, slide))
     return Report(slide, "failed", Counter(), Progress(failures=1), failure)
 
 
 def finished(lab: Lab, slide: Slide) -> Report:
     facts = lab.outbox.facts(slide.slide_id)
     return Report(slide, "done before", Counter(facts["counts"]), Progress(**facts["progress"]))
+
+
+def check_same_work(lab: Lab, slide: Slide) -> None:
+    """Results of two models, configurations or scales do not mix.
+
+    Raises:
+        CytostreamError: the slide was begun with others.
+    """
+    begun = lab.outbox.facts(slide.slide_id)
+    differs = [name for name, value in work_of(lab, slide).items() if begun.get(name, value) != value]
+    if differs:
+        raise CytostreamError(f"{slide.path}: begun in {lab.folder} with another {', '.join(differs)}", "choose another --store")
 
 
 class SlideRun:
@@ -122,34 +135,22 @@ class SlideRun:
         self.found: dict[str, tuple[TileSpec, Cell]] = {}
         self.decided: list[tuple[str, Verdict]] = []
 
-    @staticmethod
-    def check_same_work(lab: Lab, slide: Slide) -> None:
-        """Results of two models or two configurations do not mix.
-
-        Raises:
-            CytostreamError: the slide was begun with others.
-        """
-        begun = lab.outbox.facts(slide.slide_id)
-        mine = work_of(lab)
-        if begun and any(begun.get(k, v) != v for k, v in mine.items()):
-            what = f"{slide.path}: begun in {lab.folder} with another model or configuration"
-            raise CytostreamError(what, "choose another --store")
-
     def resumed(self, tiles: int) -> Tally:
-        """What the journal knows: an earlier run's tiles, cells, alerts and failures."""
+        """What the journal knows: an earlier run's tiles, cells and alerts. Tiles that failed are tried again."""
         tally = Tally(tiles, tiles - len(self.todo))
         for row in self.lab.outbox.cells(self.slide.slide_id):
             tally.cells[json.loads(row.body)["verdict"]["label"]] += 1
         kinds = Counter(parcel.event.kind for parcel in self.lab.outbox.events(self.slide.slide_id))
-        tally.alerts, tally.failures = kinds["alerts"], kinds["failures"]
+        tally.alerts = kinds["alerts"]
         return tally
 
     def open_store(self) -> SlideStore:
-        config = self.lab.config.model_dump(mode="json")
+        config = self.lab.config.model_dump(mode="json", exclude={"kafka": {"security"}})
         facts = {
             "slide_id": self.slide.slide_id, "width_px0": self.slide.width_px0, "height_px0": self.slide.height_px0,
-            "mpp": self.slide.mpp, "vendor": self.slide.vendor, "scanner": self.slide.scanner,
-            "classes": self.lab.model.card.classes, "kinds": ("wbc", "platelet", "rbc"), "config": config, **work_of(self.lab),
+            "vendor": self.slide.vendor, "scanner": self.slide.scanner,
+            "classes": self.lab.model.card.classes, "kinds": ("wbc", "platelet", "rbc"), "config": config,
+            **work_of(self.lab, self.slide),
             "engine": self.lab.engine.name, "precision": self.lab.engine.precision, "versions": self.lab.stamp.versions,
         }  # fmt: skip
         return SlideStore.create(store_path(self.lab.folder, self.slide.slide_id), facts)
@@ -164,8 +165,8 @@ class SlideRun:
         self.writer.write(final=True)
         if not self.scan.smear.look.any():
             self.fail(Failure(self.slide.slide_id, "survey", "nothing stained on the slide", "is it empty, or not a smear?"))
-        self.say("done")
-        return Report(self.slide, "done", self.tally.cells, self.tally.progress())
+        self.say(DONE)
+        return Report(self.slide, DONE, self.tally.cells, self.tally.progress())
 
     def crops(self) -> Iterator[tuple[str, np.ndarray] | None]:
         """Crops of the cells as tiles come back; `None` where none is ready, and then what is decided is committed."""
@@ -176,7 +177,7 @@ class SlideRun:
                 continue
             spec, outcome = arrived
             if isinstance(outcome, CytostreamError):
-                self.fail(Failure(self.slide.slide_id, "tile", outcome.what, outcome.hint, spec.box_px0), spec)
+                self.fail(Failure(self.slide.slide_id, "tile", outcome.what, outcome.hint, spec.box_px0))
                 continue
             new = [cell for cell in outcome if cell.cell_id not in self.known]
             self.tally.waiting[spec] = {cell.cell_id for cell in new}
@@ -223,22 +224,23 @@ class SlideRun:
         self.writer.write(len(rows))
         self.lab.on_progress(self.slide, self.tally.progress(), self.tally.cells)
 
-    def fail(self, failure: Failure, spec: TileSpec | None = None) -> None:
+    def fail(self, failure: Failure) -> None:
+        """Tell of a failure. Its tile is not done: the same command tries it again."""
         self.tally.failures += 1
-        self.close([spec] if spec else [], [failure_event(failure, self.lab.stamp, self.slide.path)])
+        self.close([], [failure_event(failure, self.lab.stamp, self.slide.path)])
 
     def say(self, status: str) -> None:
         """Tell of the slide's status, and keep it."""
         progress, counts = self.tally.progress(), dict(self.tally.cells)
         with self.lab.outbox.transaction() as tx:
-            tx.add([slide_event(self.slide, status, self.lab.stamp, progress, counts if status == "done" else None)])
-            facts = {"counts": counts, "progress": progress.model_dump(), **work_of(self.lab)}
-            tx.set_status(self.slide.slide_id, status, **facts)
+            tx.add([slide_event(self.slide, status, self.lab.stamp, progress, counts if status == DONE else None)])
+            facts = {"counts": counts, "progress": progress.model_dump(), **work_of(self.lab, self.slide)}
+            tx.set_status(self.slide.slide_id, "failures" if status == DONE and self.tally.failures else status, **facts)
 
 
-def work_of(lab: Lab) -> dict[str, str]:
+def work_of(lab: Lab, slide: Slide) -> dict[str, str | float]:
     """What decides a slide's results: they go on only under the same."""
-    return {"model_id": lab.stamp.model_hash, "config_id": lab.stamp.config_hash}
+    return {"model_id": lab.stamp.model_hash, "config_id": lab.stamp.config_hash, "mpp": slide.mpp}
 
 
 def tile_key(spec: TileSpec) -> str:

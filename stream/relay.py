@@ -78,6 +78,8 @@ class Relay:
                 pause_s = self._next_pause(pause_s)
         except SinkFencedError as error:
             self.trouble = error
+        except Exception as error:  # a thread's last word: it must not end unheard
+            self.trouble = CytostreamError(f"the relay stopped: {type(error).__name__}: {error}", "the events wait in the store")
         finally:
             self._tell()
 

@@ -1,6 +1,7 @@
 """The results of a slide in its zarr store: one row a cell, in the order in which the verdicts came."""
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from classify import Card, Verdict
-from ingest import SlideStore
+from ingest import SlideStore, StoreError
 from ingest.store import CHUNK_ROWS
 from segment import Cell
 
@@ -36,6 +37,9 @@ class ResultWriter:
         stored = [row for row, is_stored in rows if is_stored]
         self.row, self.last = len(stored), max(stored, default=0)
         self.waiting = len(rows) - len(stored)
+        if store.rows < self.row:
+            gone = self.row - store.rows
+            raise StoreError(f"{store.path}: {gone} stored cells are gone", "restore it, or choose another --store")
 
     def write(self, new: int = 0, final: bool = False) -> None:
         """Store every whole chunk, now that `new` more rows wait in the journal; at the end what is left, too.
@@ -57,6 +61,7 @@ class ResultWriter:
 
     def store_chunk(self, rows: Sequence[CellRow]) -> None:
         self.store.write(self.row, columns_of(rows, self.card))
+        os.sync()  # the journal lets go of the crops, so they must be on the disk
         with self.outbox.transaction() as tx:
             tx.drop_crops(self.slide_id, rows[-1].row)
         self.row, self.last, self.waiting = self.row + len(rows), rows[-1].row, self.waiting - len(rows)

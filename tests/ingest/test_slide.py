@@ -33,6 +33,12 @@ def test_mpp_given_overrules(slide_file):
     assert open_slide(slide_file, mpp=0.5).mpp == 0.5
 
 
+@pytest.mark.parametrize("mpp", [40, 0, -0.25, float("nan")])
+def test_an_mpp_that_cannot_be_is_not_taken(slide_file, mpp):
+    with pytest.raises(SlideError, match="no microscope"):
+        open_slide(slide_file, mpp=mpp)
+
+
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif"])
 def test_a_plain_field_of_view(tmp_path, suffix):
     path = tmp_path / f"field{suffix}"

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import tifffile
 
 from ingest import SlideError, SlideStore, open_slide, open_workers
 from ingest.simulate import write_pyramid
@@ -115,7 +116,7 @@ def test_another_model_does_not_mix_in(slide_file, tmp_path):
     lab = lab_in(tmp_path, on_progress=stop)
     with pytest.raises(KeyboardInterrupt):
         run_slide(lab, slide_file)
-    with pytest.raises(Exception, match="another model or configuration"):
+    with pytest.raises(Exception, match="another model_id"):
         run_slide(replace(lab, stamp=replace(lab.stamp, model_hash="model-2")), slide_file)
 
 
@@ -145,15 +146,18 @@ def test_one_bad_tile_is_a_failure_event_and_the_rest_goes_on(slide_file, refere
 
 
 def test_a_slide_with_damaged_tiles_on_disk(slide_file, reference, tmp_path):
-    """Bytes in the middle of the file are overwritten: some tiles cannot be decoded, or decode to other pixels; none hangs."""
+    """The head of one compressed tile of level 0 is overwritten."""
     data = bytearray(slide_file.read_bytes())
-    middle = len(data) // 3
-    data[middle : middle + 4000] = bytes(4000)
+    with tifffile.TiffFile(slide_file) as file:
+        at = file.pages[0].dataoffsets[0]
+    data[at : at + 400] = bytes(400)
     (tmp_path / "damaged.tiff").write_bytes(data)
     lab = lab_in(tmp_path / "out")
     report = run_slide(lab, tmp_path / "damaged.tiff")
-    assert report.status == "done" and report.progress.tiles_done == report.progress.tiles
-    assert report.progress.failures == len([e for e in events_of(lab) if e.kind == "failures"])
+    failures = [e for e in events_of(lab) if e.kind == "failures"]
+    assert report.status == "done" and 1 <= report.progress.failures == len(failures) < report.progress.tiles
+    again = run_slide(lab, tmp_path / "damaged.tiff")
+    assert again.progress == report.progress and len([e for e in events_of(lab) if e.kind == "failures"]) == len(failures)
 
 
 def test_an_empty_slide_is_done_and_says_that_it_is_empty(tmp_path):
