@@ -13,6 +13,9 @@ from .config import Alerts
 from .payloads import Severity
 
 
+OTHER = "other"
+
+
 @dataclass(frozen=True, slots=True)
 class Alert:
     """The rule that spoke, its score against its threshold, the sentence for a person, and a PNG of the cell."""
@@ -26,7 +29,13 @@ class Alert:
 
 
 def alerts_of(cell: Cell, verdict: Verdict, rules: Alerts) -> list[Alert]:
-    """The alerts that one cell raises; none for most."""
+    """The alerts that one cell raises; none for most.
+
+    A small thing that the model calls `other` (a red cell's edge, a grain of stain) is named and not alarmed; an odd white
+    cell is, whatever it is called.
+    """
+    if verdict.label == OTHER and cell.kind != "wbc":
+        return []
     anomaly = verdict.anomaly
     if not anomaly.score > rules.anomaly_above:
         return []

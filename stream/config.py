@@ -36,7 +36,7 @@ class Kafka(Section):
 
 
 class Alerts(Section):
-    anomaly_above: float = Field(0.999, ge=0, le=1, description="share of normal cells that are less odd")
+    anomaly_above: float = Field(0.99, ge=0, le=1, description="share of normal cells that are less odd")
 
 
 class Reading(Section):

@@ -47,7 +47,7 @@ def demo(
     with Broker() as broker:
         screen.print(f"a Kafka broker listens on {broker.bootstrap}")
         config = out / "demo.toml"
-        config.write_text(f'[kafka]\nbootstrap = "{broker.bootstrap}"\n\n[alerts]\nanomaly_above = 0.99\n')
+        config.write_text(f'[kafka]\nbootstrap = "{broker.bootstrap}"\n')
         store = out / "results" if keep else fresh(out)
         run([slide], store=store, sink=None, config=config, mpp=None, workers=None, scheduler=None, tile_px=None, model=SHIPPED,
             engine="auto", json_report=False)  # fmt: skip

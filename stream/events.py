@@ -141,7 +141,7 @@ def _redacted(text: str, path: Path | None, stamp: Stamp) -> str:
     if path is None or stamp.share_names:
         return text
     forms = (path.absolute(), path.resolve(), path)
-    words = {w for p in forms for w in (str(p), str(p.parent), p.name, p.stem) if len(w) > 1}
+    words = {w for p in forms for w in (str(p), str(p.parent), p.name, p.stem) if w not in ("", ".", "/")}
     secrets = "|".join(map(re.escape, sorted(words, key=len, reverse=True)))
     return re.sub(rf"(?<!\w)({secrets})(?!\w)", "<file>", text)
 

@@ -1,6 +1,7 @@
 import base64
 import io
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -166,3 +167,19 @@ def test_the_committed_schemas_are_the_models(tmp_path):
 
 def test_a_schema_an_event_type():
     assert set(schemas()) == set(PAYLOADS)
+
+
+def test_what_is_no_cell_is_named_and_not_alarmed():
+    odd = replace(make_verdict(anomaly=0.9999), label="other")
+    assert alerts_of(replace(make_cell(), kind="platelet"), odd, Alerts()) == []
+    assert len(alerts_of(make_cell(), odd, Alerts())) == 1
+
+
+def test_a_link_does_not_tell_the_name_behind_it(tmp_path):
+    real = tmp_path / "Smith John 1970" / "scan.tiff"
+    real.parent.mkdir()
+    real.touch()
+    link = tmp_path / "latest.tiff"
+    link.symlink_to(real)
+    event = failure_event(Failure("s1", "survey", f"{real}: dark background"), STAMP, link)
+    assert "Smith" not in event.data["what"]
