@@ -12,7 +12,6 @@ from segment import Cell
 from .config import Alerts
 from .payloads import Severity
 
-
 OTHER = "other"
 
 
