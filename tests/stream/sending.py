@@ -5,26 +5,40 @@ import random
 
 from stream.outbox import Outbox
 from stream.relay import move
+from stream.sink_jsonl import JsonlSink
+from stream.sink_kafka import KafkaSink
 
 WAIT_S = 20.0
 
 
 def send_all(path, open_sink, ready=None):
-    """Sends all that a store has not sent; sets `ready` once the first batch is out."""
+    """Sends all that a store has not sent; sets `ready` once the first batch is out, or where there is none."""
     with Outbox(path) as outbox:
         sink = open_sink(outbox)
         while move(outbox, sink, 5):
             if ready and not ready.is_set():
                 ready.set()
         sink.close()
+    if ready:
+        ready.set()
+
+
+def open_jsonl(path, _outbox):
+    return JsonlSink(path)
+
+
+def open_kafka(kafka, outbox):
+    return KafkaSink(kafka, outbox.store_id)
 
 
 def send_killed(path, open_sink, kills, longest_s):
     """Starts a sender and kills it (-9) at a random point, `kills` times.
 
-    The sender is forked, so that it has imported everything already: the kill hits the sending, not the imports.
+    The senders come from a server that has imported everything already, so that the kill hits the sending and not the imports;
+    forking the test's own process would copy the locks of the engines' threads.
     """
-    fork, rng = multiprocessing.get_context("fork"), random.Random(5)
+    fork, rng = multiprocessing.get_context("forkserver"), random.Random(5)
+    fork.set_forkserver_preload(["stream.relay", "stream.sink_kafka", "stream.sink_jsonl"])
     for _ in range(kills):
         ready = fork.Event()
         process = fork.Process(target=send_all, args=(path, open_sink, ready))

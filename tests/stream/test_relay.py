@@ -1,15 +1,15 @@
 """The relay against sinks that fail as told."""
 
 import threading
+from functools import partial
 
 import pytest
 from making import make_events
-from sending import send_all, send_killed
+from sending import open_jsonl, send_all, send_killed
 
 from ingest import StoreError
 from stream.codec import from_line
 from stream.relay import Relay, move
-from stream.sink_jsonl import JsonlSink
 from stream.sinks import EventRefusedError, MemorySink, SinkError, SinkFencedError
 
 WAIT_S = 10.0
@@ -119,10 +119,10 @@ def test_a_crash_between_send_and_mark_sends_nothing_twice(outbox, add, monkeypa
 
 
 def test_a_process_killed_while_it_writes_a_file_leaves_each_event_once(outbox, add, tmp_path):
-    events, path = make_events(300), tmp_path / "events.jsonl"
+    events, path = make_events(2000), tmp_path / "events.jsonl"
     add(events)
-    send_killed(outbox.path, lambda _: JsonlSink(path), kills=6, longest_s=0.1)
-    send_all(outbox.path, lambda _: JsonlSink(path))
+    send_killed(outbox.path, partial(open_jsonl, path), kills=6, longest_s=0.1)
+    send_all(outbox.path, partial(open_jsonl, path))
     assert [from_line(line) for line in path.read_text().splitlines()] == events
 
 

@@ -2,10 +2,11 @@
 
 import threading
 from collections import Counter
+from functools import partial
 
 import pytest
 from making import make_events
-from sending import WAIT_S, send_all, send_killed
+from sending import WAIT_S, open_kafka, send_all, send_killed
 
 from stream.broker import Broker
 from stream.relay import Relay, move
@@ -25,14 +26,12 @@ def own_broker():
 
 
 def test_a_relay_killed_at_random_points_delivers_each_event_once(outbox, add, kafka_for, session_broker):
-    kafka, events = kafka_for(session_broker), make_events(200)
+    kafka, events = kafka_for(session_broker), make_events(1000)
     add(events)
 
-    def open_sink(outbox):
-        return KafkaSink(kafka, outbox.store_id)
-
+    open_sink = partial(open_kafka, kafka)
     send_killed(outbox.path, open_sink, kills=5, longest_s=0.2)
-    assert 0 < outbox.count_unsent(open_sink(outbox).name) < 200
+    assert 0 < outbox.count_unsent(open_sink(outbox).name) < 1000
     send_all(outbox.path, open_sink)
     assert list(read_all(kafka)) == events
 
