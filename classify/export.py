@@ -62,6 +62,8 @@ def halve_weights(proto: onnx.ModelProto) -> onnx.ModelProto:
         keep.append(numpy_helper.from_array(values.astype(np.float16), tensor.name + "_half"))
         casts.append(helper.make_node("Cast", [tensor.name + "_half"], [tensor.name], to=TensorProto.FLOAT))
     nodes = casts + list(proto.graph.node)
+    for part in (proto, proto.graph, *nodes, *proto.graph.input, *proto.graph.output):
+        del part.metadata_props[:]  # the exporter's traces name this machine's folders
     del proto.graph.initializer[:], proto.graph.node[:], proto.graph.value_info[:]
     proto.graph.initializer.extend(keep)
     proto.graph.node.extend(nodes)

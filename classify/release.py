@@ -126,7 +126,7 @@ def write_draft(out: Path, run: Training, classes: tuple[str, ...], cfg: TrainCo
     return write_card(out, {
         "name": name, "classes": classes, "crop_um": cfg.crop_um, "crop_px": cfg.crop_px, "window_px": cfg.window_px,
         "image_px": run.network.image_px, "sigmas": tuple(map(float, sigma)), "error_level": ERROR_LEVEL, "elimination": 0.001,
-        "training": {"steps": run.step, **json.loads(cfg.model_dump_json(exclude={"train", "val", "out"}))}, "data": data,
+        "training": {"steps": run.step, **json.loads(cfg.model_dump_json(exclude={"train", "val", "out", "init"}))}, "data": data,
     })  # fmt: skip
 
 
