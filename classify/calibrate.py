@@ -93,13 +93,13 @@ def choose_elimination(probability: np.ndarray, level: float) -> float:
 
 def early_labels(probability: np.ndarray, tau: float) -> np.ndarray:
     """Labels (n,) of elimination at `tau`, given the probabilities (n, D, K) after each draw."""
-    return np.array([first_alone(p, tau)[0] for p in probability])
+    return np.array([first_alone(p, tau) for p in probability])
 
 
-def first_alone(probability: np.ndarray, tau: float) -> tuple[int, int]:
-    """(class, draws) when one class is left of probabilities (D, K), or at the last draw."""
+def first_alone(probability: np.ndarray, tau: float) -> int:
+    """The class when one class is left of probabilities (D, K), or at the last draw."""
     for d in range(1, len(probability) + 1):
         left = survivors_of(probability[:d], tau)
         if left.sum() == 1:
             break
-    return int(np.argmax(np.where(left, probability[d - 1], -1))), d
+    return int(np.argmax(np.where(left, probability[d - 1], -1)))

@@ -5,7 +5,7 @@ diffusion classifiers (arXiv 2305.15241): one pass yields the denoised image of 
 """
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -24,9 +24,6 @@ class NetworkConfig:
     channels: tuple[int, ...] = (48, 96, 160)
     blocks: tuple[int, ...] = (1, 2, 2)
     disc_fraction: float = 0.84
-
-    def as_dict(self) -> dict:
-        return asdict(self)
 
 
 def groups_of(channels: int) -> int:

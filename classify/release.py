@@ -93,7 +93,7 @@ def release(run_folder: Path, out: Path, name: str, data: dict[str, str] = PBC) 
     facts = draft.model_dump(exclude={"sha256"}) | {
         "sigmas": tuple(round(float(s), 4) for s in draws.sigma),
         "elimination": tau,
-        "precisions": precisions(draws, cells, table.errors, fitted),
+        "precisions": precisions(draws, cells, table.errors),
     }
     facts["training"] |= {"calibration_cells": len(cells.y), "release_s": round(time.perf_counter() - start)}
     write_card(out, facts)
@@ -140,7 +140,7 @@ def choose_draws(out: Path, cells: Cells) -> Model:
     return replace(full, **{name: getattr(full, name)[chosen] for name in of_draws})
 
 
-def precisions(model: Model, cells: Cells, errors: np.ndarray, fitted: dict[str, np.ndarray]) -> tuple[str, ...]:
+def precisions(model: Model, cells: Cells, errors: np.ndarray) -> tuple[str, ...]:
     """bf16 first if all draws in it give the labels of f32 in all but one cell in 500."""
     engine = OpenVinoEngine(model, "bf16")
     some = np.arange(0, len(cells.y), 2)

@@ -41,9 +41,6 @@ class Slide:
     scanner: str
     reader: str
 
-    def um_to_px0(self, um: float) -> float:
-        return um / self.mpp
-
 
 def open_slide(path: Path, mpp: float | None = None) -> Slide:
     """Read the facts of any slide that OpenSlide reads, or of a PNG, JPEG or TIFF field of view.

@@ -51,9 +51,6 @@ class SlideStore:
     def facts(self) -> dict[str, Any]:
         return dict(self.group.attrs)
 
-    def update_facts(self, **facts: Any) -> None:
-        self.group.attrs.update(facts)
-
     @property
     def rows(self) -> int:
         return min((array.shape[0] for _, array in self.group.arrays()), default=0)

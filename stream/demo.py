@@ -121,6 +121,9 @@ def truth_table(placed: list[Placed], cells: list[dict]) -> Table:
 
 def nearest(at: Placed, cells: list[dict], within_um: float = 8.0) -> dict | None:
     """The cell nearest to a place, if it is near."""
-    distance = lambda c: np.hypot(c["x_px0"] - at.x_px0, c["y_px0"] - at.y_px0)  # noqa: E731
+
+    def distance(cell: dict) -> float:
+        return np.hypot(cell["x_px0"] - at.x_px0, cell["y_px0"] - at.y_px0)
+
     best = min(cells, key=distance, default=None)
     return best if best and distance(best) * MPP <= within_um else None

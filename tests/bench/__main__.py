@@ -7,8 +7,8 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from classify import SHIPPED, judge, load_model, open_engine
-from classify.card import SHEET
+from classify import judge, load_model, open_engine
+from stream.demo import read_sheet
 
 COPIES = 3
 
@@ -16,9 +16,8 @@ COPIES = 3
 def shipped_cells(model):
     """The generated cells as crops (n, 128, 128, 3): the model's window in the middle, its border repeated around it."""
     card = model.card
-    sheet = np.asarray(Image.open(SHIPPED / SHEET).convert("RGB"))
     px = card.image_px
-    cells = sheet.reshape(-1, px, sheet.shape[1] // px, px, 3).swapaxes(1, 2).reshape(-1, px, px, 3)
+    cells = read_sheet(len(card.counted) + 1).reshape(-1, px, px, 3)
     size = (card.window_px, card.window_px)
     grown = [np.asarray(Image.fromarray(c).resize(size, Image.Resampling.BICUBIC)) for c in cells]
     pad = (card.crop_px - card.window_px) // 2
