@@ -1,8 +1,11 @@
 """Other views, other stains, other cameras: the augmentation of training (needs torch)."""
 
+import io
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -11,17 +14,23 @@ from .pixels import resample_matrix
 
 @dataclass(frozen=True, slots=True)
 class Jitter:
-    """How far augmentation goes; 0 everywhere is none. Spreads are standard deviations."""
+    """How far augmentation goes; 0 everywhere is none. Spreads are standard deviations.
+
+    `stain` is how much of each dye there is, `hue` its own colour, `faded` the share of images that lose some of all colour.
+    """
 
     rotate: bool = True
     scale: float = 0.08
     shift_px: float = 3.0
     stain: float = 0.35
+    hue: float = 0.0
+    faded: float = 0.0
     colour: float = 0.08
     gamma: float = 0.2
     white: float = 0.1
     blur_px: float = 1.0
     noise: float = 0.02
+    jpeg_share: float = 0.0
     mild_share: float = 0.25
 
 
@@ -74,10 +83,31 @@ def recolour(x: Tensor, jitter: Jitter, rng: torch.Generator) -> Tensor:
     density = -((x.flatten(2) + 1) / 2).clamp(1 / 255, 1).log()
     stains = torch.linalg.solve(HED.T, density)
     stains = stains * (1 + jitter.stain * s * normal(3, 1)).clamp(min=0.2) + 0.1 * jitter.stain * s * normal(3, 1)
+    dyes = HED.T * (0.5 * jitter.hue * s * normal(3, 3)).exp() if jitter.hue else HED.T
     mix = torch.eye(3) + jitter.colour * s * normal(3, 3)
-    density = mix @ (HED.T @ stains) + jitter.white * s * normal(3, 1)
-    density = density.clamp(min=0) * (jitter.gamma * s * normal(1, 1)).exp()
+    density = mix @ (dyes @ stains) + jitter.white * s * normal(3, 1)
+    if jitter.faded:
+        density = fade(density, jitter.faded, rng)
+    density = density.clamp(min=0) * (jitter.gamma * s * normal(1, 1) + (jitter.hue * s * normal(3, 1) if jitter.hue else 0)).exp()
     return ((-density).exp() * 2 - 1).reshape(x.shape)
+
+
+def fade(density: Tensor, share: float, rng: torch.Generator) -> Tensor:
+    """Densities (b, 3, n) of which a share of images is drawn towards grey, so that shape must tell what colour does not."""
+    b = len(density)
+    lost = (torch.rand(b, 1, 1, generator=rng) < share) * torch.rand(b, 1, 1, generator=rng)
+    return density + lost * (density.mean(dim=1, keepdim=True) - density)
+
+
+def jpeg(x: Tensor, chosen: Tensor, rng: torch.Generator) -> Tensor:
+    """Images (b, 3, px, px) in [-1, 1]; the chosen (b,) after JPEG at a random quality from 30 to 90."""
+    quality = torch.randint(30, 91, (len(x),), generator=rng)
+    x = x.clone()
+    for i in torch.nonzero(chosen).flatten().tolist():
+        file = io.BytesIO()
+        Image.fromarray(((x[i].permute(1, 2, 0) + 1) * 127.5).round().byte().numpy()).save(file, "JPEG", quality=int(quality[i]))
+        x[i] = torch.from_numpy(np.array(Image.open(file))).permute(2, 0, 1) / 127.5 - 1
+    return x
 
 
 def blur(x: Tensor, sigma_px: Tensor) -> Tensor:
@@ -96,4 +126,5 @@ def augment(images: Tensor, other: Tensor, window_px: int, image_px: int, jitter
     chosen = torch.rand(len(x), generator=rng) < 0.3
     x = blur(x, chosen * jitter.blur_px * torch.rand(len(x), generator=rng))
     grain = jitter.noise * torch.rand(len(x), 1, 1, 1, generator=rng)
-    return (x + 2 * grain * torch.randn(x.shape, generator=rng)).clamp(-1, 1)
+    x = (x + 2 * grain * torch.randn(x.shape, generator=rng)).clamp(-1, 1)
+    return jpeg(x, torch.rand(len(x), generator=rng) < jitter.jpeg_share, rng) if jitter.jpeg_share else x

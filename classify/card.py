@@ -25,6 +25,7 @@ class Card(BaseModel):
     crop_px: int = Field(gt=0)
     window_px: int = Field(gt=0, description="central part of the crop that the model looks at, in crop px")
     image_px: int = Field(gt=0, description="side of the model's own pixels of that window")
+    white: bool = Field(False, description="the crop's background is made white before the model sees it")
     sigmas: tuple[float, ...] = Field(min_length=1, description="noise level of each draw, in order")
     error_level: float = Field(gt=0, lt=1, description="how often elimination may decide otherwise than all draws would")
     elimination: float = Field(gt=0, lt=1, description="a class whose probability falls below this is out")
@@ -39,6 +40,11 @@ class Card(BaseModel):
     def counted(self) -> tuple[str, ...]:
         """Classes of a differential count; `other` is not a cell to count."""
         return tuple(c for c in self.classes if c != "other")
+
+    @property
+    def features(self) -> int:
+        """How many numbers the trunk pools a noisy image into."""
+        return self.training["network"]["channels"][-1]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

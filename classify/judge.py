@@ -89,11 +89,11 @@ def judge(
     Raises:
         ValueError: a crop is smaller than the model's window.
     """
-    rule = Rule(model, exhaustive)
+    rule, card = Rule(model, exhaustive), model.card
     pending: dict[Key, Pending] = {}
     for item in cells:
         if item is not None:
-            pending[item[0]] = Pending(to_input(item[1][None], model.card.window_px, model.card.image_px)[0])
+            pending[item[0]] = Pending(to_input(item[1][None], card.window_px, card.image_px, card.white)[0])
         while len(pending) >= engine.batch or (item is None and pending):
             yield from advance(pending, engine, rule)
     while pending:

@@ -12,7 +12,7 @@ from PIL import Image
 from .augment import Jitter, view
 from .calibrate import ErrorTable, Fitted, choose_elimination, error_table, fit
 from .card import SHEET, Card, Model, load_model, save_tables, write_card
-from .data import OTHER, load_crops
+from .data import OTHER
 from .engine_openvino import OpenVinoEngine
 from .errors import ModelError
 from .export import export_graph
@@ -20,7 +20,7 @@ from .generate import generate
 from .judge import posterior
 from .pixels import to_input
 from .schedule import candidates, order
-from .train import TrainConfig, Training
+from .train import TrainConfig, Training, read_crops
 
 CANDIDATES, DRAWS = 48, 16
 ORDER_CELLS = 400
@@ -62,7 +62,7 @@ def load_run(folder: Path) -> tuple[TrainConfig, tuple[str, ...], Training]:
 
 def calibration_cells(cfg: TrainConfig, classes: tuple[str, ...], image_px: int) -> Cells:
     """Every second validation cell, so that the others can be measured on, and as many of `other` as of a class."""
-    data = load_crops(cfg.val, cfg.crop_px, tuple(c for c in classes if c != OTHER))
+    data = read_crops(cfg.val, cfg, tuple(c for c in classes if c != OTHER))
     images, y = to_input(data.images[::2], cfg.window_px, image_px), data.labels[::2]
     if OTHER not in classes:
         return Cells(images, y)
@@ -125,7 +125,7 @@ def write_draft(out: Path, run: Training, classes: tuple[str, ...], cfg: TrainCo
     save_tables(out, {"sigma": sigma, "noise": noise, "weight": weight, **blank, "normal": np.zeros((len(sigma), 1))})
     return write_card(out, {
         "name": name, "classes": classes, "crop_um": cfg.crop_um, "crop_px": cfg.crop_px, "window_px": cfg.window_px,
-        "image_px": run.network.image_px, "sigmas": tuple(map(float, sigma)), "error_level": ERROR_LEVEL, "elimination": 0.001,
+        "white": cfg.white, "image_px": run.network.image_px, "sigmas": tuple(map(float, sigma)), "error_level": ERROR_LEVEL, "elimination": 0.001,
         "training": {"steps": run.step, **json.loads(cfg.model_dump_json(exclude={"train", "val", "out", "init"}))}, "data": data,
     })  # fmt: skip
 

@@ -4,6 +4,7 @@ import json
 import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from .augment import Jitter, augment, view
 from .data import OTHER, LabelledCrops, balanced_batches, load_crops
 from .errors import DataError
 from .network import Denoiser, NetworkConfig
+from .pixels import on_white
 
 
 class TrainConfig(BaseModel):
@@ -40,6 +42,7 @@ class TrainConfig(BaseModel):
     crop_px: int = 128
     crop_um: float = 36.0
     window_px: int = 96
+    white: bool = Field(False, description="make the background of every crop white before anything else")
     other: bool = Field(True, description="add the class of what surrounds the cells")
     network: dict = {}
     jitter: Jitter = Jitter()
@@ -180,8 +183,8 @@ def train(cfg: TrainConfig, on_step: Callable[[dict], None] = lambda row: None, 
         DataError: the image folders cannot be trained on, or the checkpoint is of another configuration.
     """
     cfg.out.mkdir(parents=True, exist_ok=True)
-    data = load_crops(cfg.train, cfg.crop_px)
-    val = load_crops(cfg.val, cfg.crop_px, data.classes)
+    data = read_crops(cfg.train, cfg)
+    val = read_crops(cfg.val, cfg, data.classes)
     classes = class_names(data, cfg)
     run = Training(cfg, classes, device)
     keep_config(cfg, classes)
@@ -203,6 +206,12 @@ def train(cfg: TrainConfig, on_step: Callable[[dict], None] = lambda row: None, 
             print(json.dumps(row), file=log, flush=True)
             on_step(row)
     return run
+
+
+def read_crops(folder: Path, cfg: TrainConfig, classes: tuple[str, ...] = ()) -> LabelledCrops:
+    """The labelled crops of a folder as the net is to see them: with a white background where the configuration says so."""
+    data = load_crops(folder, cfg.crop_px, classes)
+    return replace(data, images=on_white(data.images)) if cfg.white else data
 
 
 def keep_config(cfg: TrainConfig, classes: tuple[str, ...]) -> None:
