@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from .events import Event, Stamp, alert_event, cell_event, failure_event, slide_
 from .outbox import Outbox
 from .payloads import Progress
 from .results import ResultWriter, body_of, store_path
+from .slides import facts_of
 
 DONE = "done"
 COMMIT_CELLS = 16  # a commit waits for the disk some milliseconds, so cells share it
@@ -100,7 +102,8 @@ def refuse(lab: Lab, failure: Failure, path: Path, slide: Slide | None = None) -
         tx.add([failure_event(failure, lab.stamp, path)])
         if slide:
             tx.add([slide_event(slide, "failed", lab.stamp, reason=failure.what)])
-            tx.set_status(slide.slide_id, "failed", **work_of(lab, slide))
+            about = {"slide": facts_of(slide), "reason": failure.what, "at": datetime.now(UTC).isoformat()}
+            tx.set_status(slide.slide_id, "failed", **about, **work_of(lab, slide))
     return Report(slide, "failed", Counter(), Progress(failures=1), failure)
 
 
@@ -234,7 +237,8 @@ class SlideRun:
         progress, counts = self.tally.progress(), dict(self.tally.cells)
         with self.lab.outbox.transaction() as tx:
             tx.add([slide_event(self.slide, status, self.lab.stamp, progress, counts if status == DONE else None)])
-            facts = {"counts": counts, "progress": progress.model_dump(), **work_of(self.lab, self.slide)}
+            about = {"counts": counts, "progress": progress.model_dump(), "slide": facts_of(self.slide)}
+            facts = {**about, "at": datetime.now(UTC).isoformat(), **work_of(self.lab, self.slide)}
             tx.set_status(self.slide.slide_id, "failures" if status == DONE and self.tally.failures else status, **facts)
 
 

@@ -1,0 +1,16 @@
+"""A slide's facts as the journal keeps them: with the path, which never leaves the store; a viewer need not hash it again."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+from ingest import Level, Slide
+
+
+def facts_of(slide: Slide) -> dict:
+    """The facts as JSON values."""
+    return {**asdict(slide), "path": str(slide.path)}
+
+
+def slide_of(facts: dict) -> Slide:
+    """The inverse of `facts_of`."""
+    return Slide(**{**facts, "path": Path(facts["path"]), "levels": tuple(Level(**level) for level in facts["levels"])})
