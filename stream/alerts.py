@@ -27,6 +27,19 @@ class Alert:
     thumbnail_png: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class SlideAlert:
+    """A rule that spoke about a slide as a whole: its score against its threshold, over `cells` cells."""
+
+    rule: str
+    severity: Severity
+    score: float
+    threshold: float
+    reason: str
+    cells: int
+    scanner: str
+
+
 def alerts_of(cell: Cell, verdict: Verdict, rules: Alerts) -> list[Alert]:
     """The alerts that one cell raises; none for most.
 

@@ -10,6 +10,7 @@ from cloudevents.core.v1.event import CloudEvent
 
 from .events import KINDS, Event, EventError
 
+REPLAY = "replayof"  # the one extension attribute: the id of the event that this one repeats
 _JSON = JSONFormat()
 _BAD = (BaseCloudEventException, ValueError, TypeError, KeyError, AttributeError)
 
@@ -51,11 +52,13 @@ def from_record(headers: list[tuple[str, bytes]], value: bytes) -> Event:
 
 def _cloud_event(event: Event) -> CloudEvent:
     attributes = {name: getattr(event, name) for name in ("id", "type", "source", "subject", "time")}
-    return CloudEvent({**attributes, "datacontenttype": "application/json"}, event.data)
+    marked = {REPLAY: event.replay_of} if event.replay_of else {}
+    return CloudEvent({**attributes, "datacontenttype": "application/json", **marked}, event.data)
 
 
 def _event(cloud: BaseCloudEvent) -> Event:
     data, kind = cloud.get_data(), cloud.get_type()
     if kind not in KINDS or not isinstance(data, dict):
         raise ValueError(f"type {kind!r} with {type(data).__name__} data")
-    return Event(cloud.get_id(), kind, cloud.get_source(), cloud.get_subject(), cloud.get_time().astimezone(UTC), data)
+    at = cloud.get_time().astimezone(UTC)
+    return Event(cloud.get_id(), kind, cloud.get_source(), cloud.get_subject(), at, data, cloud.get_extension(REPLAY))

@@ -19,7 +19,7 @@ from segment import CROP_PX, CROP_UM
 
 from .codec import to_line
 from .config import Config, ConfigError, load_config
-from .events import KINDS, Event, Stamp
+from .events import TOPICS, Event, Stamp
 from .outbox import Outbox
 from .payloads import write_schemas
 from .pipeline import Lab, Report, run_slide
@@ -176,9 +176,9 @@ def tail(
     """
     from .tail import follow
 
-    kinds = tuple(topics or KINDS.values())
-    if unknown := set(kinds) - set(KINDS.values()):
-        raise ConfigError(f"no topic {', '.join(unknown)}", f"of {', '.join(KINDS.values())}")
+    kinds = tuple(topics or TOPICS)
+    if unknown := set(kinds) - set(TOPICS):
+        raise ConfigError(f"no topic {', '.join(unknown)}", f"of {', '.join(TOPICS)}")
     for event in follow(load_config(config).kafka, kinds, from_beginning):
         if json_out:
             typer.echo(to_line(event))

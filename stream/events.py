@@ -8,7 +8,7 @@ cannot read committed drops a second copy by its id. File names and paths may na
 import base64
 import hashlib
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,11 +18,28 @@ from classify import Verdict
 from ingest import CytostreamError, Failure, Slide
 from segment import Cell
 
-from .alerts import Alert
-from .payloads import PAYLOADS, AlertData, AnomalyData, CellData, FailureData, Payload, Progress, SlideData, Status
+from .alerts import Alert, SlideAlert
+from .payloads import (
+    PAYLOADS,
+    Action,
+    AlertData,
+    AnomalyData,
+    CellData,
+    DeadLetterData,
+    FailureData,
+    Payload,
+    Progress,
+    ReviewData,
+    SlideAlertData,
+    SlideData,
+    Status,
+)
 
-CELL, ALERT, SLIDE, FAILURE = PAYLOADS
-KINDS = {CELL: "cells", ALERT: "alerts", SLIDE: "slides", FAILURE: "failures"}
+CELL, ALERT, SLIDE, FAILURE, SLIDE_ALERT, REVIEW, DEAD = PAYLOADS
+KINDS = {
+    CELL: "cells", ALERT: "alerts", SLIDE: "slides", FAILURE: "failures", SLIDE_ALERT: "alerts", REVIEW: "reviews", DEAD: "dead",
+}  # fmt: skip
+TOPICS = tuple(dict.fromkeys(KINDS.values()))
 
 
 class EventError(CytostreamError):
@@ -31,7 +48,10 @@ class EventError(CytostreamError):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One CloudEvent; `subject` is the slide id, `time` is aware, `data` holds JSON values only."""
+    """One CloudEvent; `subject` is the slide id, `time` is aware, `data` holds JSON values only.
+
+    `replay_of` is the id of the event that this one repeats on demand, None for an original.
+    """
 
     id: str
     type: str
@@ -39,10 +59,11 @@ class Event:
     subject: str
     time: datetime
     data: dict
+    replay_of: str | None = None
 
     @property
     def kind(self) -> str:
-        """Which topic it belongs to: cells, alerts, slides or failures."""
+        """Which topic it belongs to: cells, alerts, slides, failures, reviews or dead."""
         return KINDS[self.type]
 
     def payload(self) -> Payload:
@@ -59,6 +80,7 @@ class Stamp:
     config_hash: str = ""
     versions: dict[str, str] = field(default_factory=dict)
     share_names: bool = False
+    set_id: str | None = None
 
 
 def cell_event(slide: Slide, cell: Cell, verdict: Verdict, stamp: Stamp, at: datetime | None = None) -> Event:
@@ -88,6 +110,42 @@ def alert_event(slide: Slide, cell: Cell, verdict: Verdict, alert: Alert, stamp:
     return _event(ALERT, stamp, cell.slide_id, (cell.cell_id, alert.rule, stamp.model_hash), data)
 
 
+def slide_alert_event(slide_id: str, alert: SlideAlert, stamp: Stamp) -> Event:
+    """The event of an alert about a whole slide, timed now; one a slide and rule.
+
+    Raises:
+        EventError: a score that is not a number.
+    """
+    facts = {name: getattr(alert, name) for name in SlideAlert.__slots__}
+    data = _data(SlideAlertData, slide_id=slide_id, model_hash=stamp.model_hash, **facts)
+    return _event(SLIDE_ALERT, stamp, slide_id, (alert.rule, stamp.model_hash), data)
+
+
+def review_event(slide_id: str, action: Action, reviewer: str, stamp: Stamp, **about: str | int | None) -> Event:
+    """The event of what a person decided, timed now: `cell_id`, `alert_id`, `label`, `was`, `comment`, `version` as they apply.
+
+    Raises:
+        EventError: an unknown action or field.
+    """
+    data = _data(ReviewData, slide_id=slide_id, action=action, reviewer=reviewer, **about)
+    at = datetime.now(UTC)
+    return _event(REVIEW, stamp, slide_id, (action, reviewer, at.isoformat(), *sorted(about.items())), data, at)
+
+
+def dead_letter_event(refused: Event, size_bytes: int, reason: str, sink: str) -> Event:
+    """The event that tells of one that a sink refused; one a sink and event."""
+    data = _data(
+        DeadLetterData, event_id=refused.id, event_type=refused.type, slide_id=refused.subject, size_bytes=size_bytes, reason=reason
+    )
+    return Event(_digest(DEAD, refused.id, sink), DEAD, refused.source, refused.subject, datetime.now(UTC), data)
+
+
+def replayed(event: Event, occasion: str) -> Event:
+    """The same event once more, on demand: an id of its own an occasion, marked with the id of the original."""
+    original = event.replay_of or event.id
+    return replace(event, id=_digest("replay", original, occasion), replay_of=original)
+
+
 def slide_event(
     slide: Slide,
     status: Status,
@@ -103,7 +161,7 @@ def slide_event(
         vendor=slide.vendor, scanner=slide.scanner, reader=slide.reader, progress=progress, counts=counts,
         reason=_redacted(reason, slide.path, stamp) or None, name=slide.path.name if stamp.share_names else None,
         path=str(slide.path) if stamp.share_names else None, model_hash=stamp.model_hash, config_hash=stamp.config_hash,
-        versions=stamp.versions,
+        versions=stamp.versions, set_id=stamp.set_id,
     )
     about = (status, stamp.model_hash, stamp.config_hash, progress.model_dump_json())
     return _event(SLIDE, stamp, slide.slide_id, about, data)

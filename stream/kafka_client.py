@@ -1,11 +1,14 @@
 """What every client of the broker shares: settings, a first knock, the topics, words for its errors."""
 
+import logging
 import socket
 
 from kafka import KafkaAdminClient
 from kafka.errors import AuthorizationError, TopicAlreadyExistsError
 
 from .config import Kafka
+
+log = logging.getLogger(__name__)
 
 
 def reach(config: Kafka) -> None:
@@ -38,20 +41,29 @@ def client_settings(config: Kafka) -> dict:
 
 
 def make_topics(config: Kafka) -> None:
-    """Makes the topics that are not there, with the broker's own defaults.
+    """Makes the topics that are not there, with the config's partitions, copies and retention; says where one differs.
 
     Raises:
         KafkaError: the broker does not answer, or does not allow it.
     """
     admin = KafkaAdminClient(**client_settings(config))
     try:
-        missing = set(config.topics.model_dump().values()) - set(admin.list_topics())
-        if missing:
-            admin.create_topics(sorted(missing), wait_for_metadata=True)
+        wanted = set(config.topics.model_dump().values())
+        if missing := wanted - set(admin.list_topics()):
+            admin.create_topics({name: _options(config) for name in sorted(missing)}, wait_for_metadata=True)
+        for topic in admin.describe_topics(sorted(wanted - missing)):
+            name, parts = topic.get("name") or topic["topic"], len(topic["partitions"])
+            if parts != config.partitions:
+                log.warning("%s has %d partitions, not %d: it stays as it is", name, parts, config.partitions)
     except TopicAlreadyExistsError:
         pass  # another process was faster
     finally:
         admin.close()
+
+
+def _options(config: Kafka) -> dict:
+    keep_ms = str(int(config.retention_days * 86_400_000))
+    return {"num_partitions": config.partitions, "replication_factor": config.replication, "configs": {"retention.ms": keep_ms}}
 
 
 def one_line(error: Exception) -> str:

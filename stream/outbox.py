@@ -4,30 +4,40 @@ Events commit in the same transaction as the results they tell of, in one order 
 it has taken. So a new sink gets everything, and an absent one delays events and loses none.
 """
 
+import json
+import shutil
 import sqlite3
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic, time
 
-from .codec import from_line, to_line
-from .events import Event
+from ingest import StoreError
+
+from .codec import from_line, to_record
+from .events import DEAD, Event, dead_letter_event
 from .journal import TABLES as JOURNAL_TABLES
 from .journal import JournalReader, JournalWriter
+from .leases import TABLES as LEASE_TABLES
+from .leases import LeaseLostError, Leases
 from .sinks import Parcel
 from .state import State
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS store (id TEXT PRIMARY KEY) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS events (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, subject TEXT NOT NULL, line TEXT NOT NULL);
-CREATE INDEX IF NOT EXISTS events_of_slide ON events (subject);
+CREATE TABLE IF NOT EXISTS records (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, subject TEXT NOT NULL, type TEXT NOT NULL, added REAL NOT NULL,
+    headers TEXT NOT NULL, value BLOB NOT NULL);
+CREATE INDEX IF NOT EXISTS records_of_slide ON records (subject, type);
 CREATE TABLE IF NOT EXISTS cursors (sink TEXT PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS refused (sink TEXT, seq INTEGER, reason TEXT NOT NULL, PRIMARY KEY (sink, seq)) WITHOUT ROWID;
 """
+_COLUMNS = "seq, id, type, subject, headers, value"
+_CHECK_S = 2.0
 _UNSENT = """
-FROM events WHERE seq > coalesce((SELECT seq FROM cursors WHERE sink = ?1), 0)
+FROM records WHERE seq > coalesce((SELECT seq FROM cursors WHERE sink = ?1), 0)
 AND seq NOT IN (SELECT seq FROM refused WHERE sink = ?1)
 """
 
@@ -44,30 +54,53 @@ class Refused:
 class Transaction(JournalWriter):
     """What commits together: results, how far the slide is, and the events that tell of them."""
 
-    def __init__(self, db: sqlite3.Connection):
-        self._db = db
+    def __init__(self, db: sqlite3.Connection, owner: str = ""):
+        self._db, self._owner = db, owner
 
     def add(self, events: Iterable[Event]) -> None:
-        """Queues events; one whose id is there already stays as it is."""
-        rows = ((event.id, event.subject, to_line(event)) for event in events)
-        self._db.executemany("INSERT OR IGNORE INTO events (id, subject, line) VALUES (?, ?, ?)", rows)
+        """Queues events, encoded as they will be sent; one whose id is there already stays as it is."""
+        sql = "INSERT OR IGNORE INTO records (id, subject, type, added, headers, value) VALUES (?, ?, ?, ?, ?, ?)"
+        self._db.executemany(sql, (_row(event) for event in events))
+
+    def hold(self, name: str) -> None:
+        """What follows is written only while this process has the lease.
+
+        Raises:
+            LeaseLostError: it has not.
+        """
+        row = self._db.execute("SELECT owner FROM leases WHERE name = ?", (name,)).fetchone()
+        if row != (self._owner,):
+            raise LeaseLostError(f"{name}: another process has taken over", "nothing is lost: it goes on there")
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How much disk the outbox may take: a run stops in order before the disk is full, and before more than `waiting_bytes` of events wait for a sink."""
+
+    free_bytes: float = 0.0
+    waiting_bytes: float = float("inf")
 
 
 class Outbox(JournalReader):
-    """The outbox and journal of a store, in one SQLite file. One thread writes results, one relay a sink reads."""
+    """The outbox and journal of a store, in one SQLite file, which several processes may share."""
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, room: Room | None = None, lease_s: float = 30.0):
         """Opens or makes `path`.
 
         Raises:
             StoreError: it cannot be opened.
         """
-        self.path = path
-        self._state = State(path, _TABLES + JOURNAL_TABLES)
-        self._relays = State(path)  # a second connection: the relay does not wait for the writer's open transaction to read
+        self.path, self.room = path, room or Room()
+        self._state = State(path, _TABLES + JOURNAL_TABLES + LEASE_TABLES)
+        # a second connection: the relay does not wait for the writer's open transaction to read. A power cut may take its last
+        # commits back: the sinks know themselves what they have
+        self._relays = State(path, sync="NORMAL")
+        self.leases = Leases(self._relays, lease_s)
         self._listeners: list[Callable[[], None]] = []
+        self._checked_s = 0.0
         with self._state.transaction() as db:
             db.execute("INSERT INTO store SELECT ? WHERE NOT EXISTS (SELECT 1 FROM store)", (uuid.uuid4().hex,))
+            _move_lines(db)
 
     @property
     def store_id(self) -> str:
@@ -79,10 +112,11 @@ class Outbox(JournalReader):
         """All that is added inside commits together, then wakes the relays.
 
         Raises:
-            StoreError: the disk is full, or the file cannot be written; what was committed before stays.
+            StoreError: the disk is full, or full as the config sees it, or the file cannot be written; what was committed before stays.
         """
+        self._check_room()
         with self._state.transaction() as db:
-            yield Transaction(db)
+            yield Transaction(db, self.leases.owner)
         for wake in self._listeners:
             wake()
 
@@ -93,35 +127,80 @@ class Outbox(JournalReader):
     def events(self, slide_id: str | None = None, after_seq: int = 0) -> Iterator[Parcel]:
         """All events, or those of a slide, sent or not, in order; a page at a time."""
         where = "seq > ?" if slide_id is None else "seq > ? AND subject = ?"
-        sql = f"SELECT seq, line FROM events WHERE {where} ORDER BY seq LIMIT 256"
+        sql = f"SELECT {_COLUMNS} FROM records WHERE {where} ORDER BY seq LIMIT 256"
         while page := self._state.rows(sql, after_seq, *([] if slide_id is None else [slide_id])):
-            yield from (Parcel(seq, from_line(line)) for seq, line in page)
+            yield from (_parcel(*row) for row in page)
             after_seq = page[-1][0]
+
+    def count(self, slide_id: str, kind: str) -> int:
+        """How many events of a type a slide has."""
+        return self._state.rows("SELECT count(*) FROM records WHERE subject = ? AND type = ?", slide_id, kind)[0][0]
 
     def unsent(self, sink: str, limit: int) -> list[Parcel]:
         """The next events that a sink has not taken."""
-        rows = self._relays.rows(f"SELECT seq, line {_UNSENT} ORDER BY seq LIMIT ?2", sink, limit)
-        return [Parcel(seq, from_line(line)) for seq, line in rows]
+        rows = self._relays.rows(f"SELECT {_COLUMNS} {_UNSENT} ORDER BY seq LIMIT ?2", sink, limit)
+        return [_parcel(*row) for row in rows]
 
     def count_unsent(self, sink: str) -> int:
         return self._relays.rows(f"SELECT count(*) {_UNSENT}", sink)[0][0]
 
     def mark_sent(self, sink: str, upto_seq: int) -> None:
-        """The sink has taken everything up to and with `upto_seq`."""
+        """The sink has taken everything up to and with `upto_seq`; less than before where it has lost what it had."""
         with self._relays.transaction() as db:
             db.execute("INSERT OR REPLACE INTO cursors VALUES (?, ?)", (sink, upto_seq))
 
+    def sent(self, sink: str) -> int:
+        """Up to which `seq` the sink has taken everything."""
+        rows = self._relays.rows("SELECT seq FROM cursors WHERE sink = ?", sink)
+        return rows[0][0] if rows else 0
+
     def put_aside(self, sink: str, seq: int, reason: str) -> None:
-        """The sink will never take this event."""
+        """The sink will never take this event; a dead letter tells of it, except of another dead letter."""
         with self._relays.transaction() as db:
             db.execute("INSERT OR REPLACE INTO refused VALUES (?, ?, ?)", (sink, seq, reason))
+            row = db.execute(f"SELECT {_COLUMNS} FROM records WHERE seq = ?", (seq,)).fetchone()
+            if row and row[2] != DEAD:
+                Transaction(db).add([dead_letter_event(_parcel(*row).event, len(row[-1]), reason, sink)])
 
-    def refused(self, sink: str) -> list[Refused]:
-        """What the sink would not take, and why."""
-        sql = "SELECT seq, line, reason FROM refused JOIN events USING (seq) WHERE sink = ? ORDER BY seq"
-        return [Refused(seq, from_line(line), reason) for seq, line, reason in self._relays.rows(sql, sink)]
+    def refused(self, sink: str | None = None) -> list[Refused]:
+        """What a sink would not take, and why; of all sinks without one."""
+        sql = f"SELECT reason, {_COLUMNS} FROM refused JOIN records USING (seq) WHERE ?1 IS NULL OR sink = ?1 ORDER BY seq"
+        return [Refused(row[0], _parcel(*row).event, reason) for reason, *row in self._relays.rows(sql, sink)]
+
+    def prune(self, keep_days: float, sinks: Iterable[str]) -> int:
+        """Drops events of finished slides that are older than `keep_days` and that all these sinks have; returns how many."""
+        upto = min((self.sent(sink) for sink in sinks), default=0)
+        with self._relays.transaction() as db:
+            sql = """DELETE FROM records WHERE added < ? AND seq <= ?
+                AND seq NOT IN (SELECT seq FROM refused) AND seq < (SELECT max(seq) FROM records)
+                AND subject IN (SELECT slide_id FROM slides WHERE status = 'done')"""
+            return db.execute(sql, (time() - keep_days * 86_400, upto)).rowcount
+
+    def size_bytes(self) -> int:
+        """Of the state file, without what was dropped from it."""
+        (pages,), (free,), (page,) = (self._state.rows(f"PRAGMA {n}")[0] for n in ("page_count", "freelist_count", "page_size"))
+        return (pages - free) * page
+
+    def waiting_bytes(self) -> int:
+        """Of the events that no sink has yet."""
+        sql = "SELECT coalesce(sum(length(value)), 0) FROM records WHERE seq > coalesce((SELECT max(seq) FROM cursors), 0)"
+        return self._state.rows(sql)[0][0]
+
+    def _check_room(self) -> None:
+        """Raises StoreError where there is too little; looks now and then."""
+        if monotonic() - self._checked_s < _CHECK_S:
+            return
+        self._checked_s = monotonic()
+        free = shutil.disk_usage(self.path.parent).free
+        if free < self.room.free_bytes:
+            do = "free some space (store.free_gb), then the same command goes on"
+            raise StoreError(f"{self.path.parent}: {free / 1e9:.2f} GB free on the disk", do)
+        if self.size_bytes() > self.room.waiting_bytes < (waiting := self.waiting_bytes()):
+            do = "start the broker, or raise store.waiting_gb; then the same command goes on"
+            raise StoreError(f"{self.path}: {waiting / 1e9:.2f} GB of events wait for a sink", do)
 
     def close(self) -> None:
+        self.leases.close()
         self._state.close()
         self._relays.close()
 
@@ -130,3 +209,24 @@ class Outbox(JournalReader):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _row(event: Event) -> tuple:
+    _, headers, value = to_record(event)
+    text = json.dumps([(name, header.decode()) for name, header in headers])
+    return event.id, event.subject, event.type, time(), text, value
+
+
+def _parcel(seq: int, event_id: str, kind: str, subject: str, headers: str, value: bytes) -> Parcel:
+    pairs = [(name, header.encode()) for name, header in json.loads(headers)]
+    return Parcel(seq, event_id, kind, subject.encode(), pairs, value)
+
+
+def _move_lines(db: sqlite3.Connection) -> None:
+    """A store of version 0.1.0 kept its events as lines."""
+    if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'events' AND type = 'table'").fetchone():
+        return
+    for seq, line in db.execute("SELECT seq, line FROM events ORDER BY seq").fetchall():
+        sql = "INSERT INTO records (seq, id, subject, type, added, headers, value) VALUES (?, ?, ?, ?, ?, ?, ?)"
+        db.execute(sql, (seq, *_row(from_line(line))))
+    db.execute("DROP TABLE events")

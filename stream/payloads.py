@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.json_schema import GenerateJsonSchema
 
 Status = Literal["seen", "running", "done", "failed", "interrupted"]
 Severity = Literal["notice", "warning", "urgent"]
+Action = Literal["reclassify", "confirm", "unidentified", "comment", "acknowledge", "sign", "amend", "undo"]
 Box = tuple[int, int, int, int]
 
 
@@ -89,6 +91,7 @@ class SlideData(Payload):
     reason: str | None = Field(None, description="why it failed or was interrupted")
     name: str | None = Field(None, description="file name, only where the config shares names")
     path: str | None = Field(None, description="only where the config shares names")
+    set_id: str | None = Field(None, description="fields of view of one slide share it: a digest of their folder")
     model_hash: str
     config_hash: str
     versions: dict[str, str]
@@ -106,17 +109,76 @@ class FailureData(Payload):
     path: str | None = Field(None, description="only where the config shares names")
 
 
+class SlideAlertData(Payload):
+    """What a slide as a whole, or the slides of a scanner, should be looked at for; it stands for many cells at once."""
+
+    slide_id: str
+    rule: str
+    severity: Severity
+    score: float
+    threshold: float
+    reason: str
+    cells: int = Field(description="cells that the score is taken from")
+    scanner: str
+    model_hash: str
+
+
+class ReviewData(Payload):
+    """What a person decided: about a cell, an alert or a slide. Later reviews of the same thing stand above earlier ones."""
+
+    slide_id: str
+    action: Action
+    reviewer: str = Field(description="account of the person, never a patient")
+    cell_id: str | None = Field(None, description="the cell that was reclassified, confirmed, or commented")
+    alert_id: str | None = Field(None, description="ce_id of the alert that was acknowledged")
+    label: str | None = Field(None, description="what the person calls the cell")
+    was: str | None = Field(None, description="what it was called before")
+    comment: str | None = None
+    version: int = Field(1, description="of the signed report: 1 until an amendment")
+    number: int | None = Field(None, description="place in the store's audit trail; one act on many cells has a number a cell")
+    act: str | None = Field(None, description="the same for all cells of one act")
+    undoes: str | None = Field(None, description="the act that is taken back")
+    counts: dict[str, int] | None = Field(None, description="cells a label, as signed")
+    upto_row: int | None = Field(None, description="the last cell of the journal that was signed for")
+    previous: str | None = Field(None, description="SHA-256 of the entry before this one in the audit trail")
+
+
+class DeadLetterData(Payload):
+    """An event that the broker will never take: which one, and why. It waits in the store for `cytostream replay --refused`."""
+
+    event_id: str
+    event_type: str
+    slide_id: str
+    size_bytes: int
+    reason: str
+
+
 PAYLOADS: dict[str, type[Payload]] = {
     "cytostream.cell.v1": CellData,
     "cytostream.alert.v1": AlertData,
     "cytostream.slide.v1": SlideData,
     "cytostream.failure.v1": FailureData,
+    "cytostream.slidealert.v1": SlideAlertData,
+    "cytostream.review.v1": ReviewData,
+    "cytostream.deadletter.v1": DeadLetterData,
 }
+
+
+class _Open(GenerateJsonSchema):
+    """A consumer must ignore a field that it does not know, so that one can be added; only our own door forbids it."""
+
+    def model_schema(self, schema: dict) -> dict:
+        made = super().model_schema(schema)
+        made.pop("additionalProperties", None)
+        return made
 
 
 def schemas() -> dict[str, dict]:
     """The JSON Schema of each event type's data."""
-    return {name: {"$id": f"urn:{name.replace('.', ':')}", **model.model_json_schema()} for name, model in PAYLOADS.items()}
+    return {
+        name: {"$id": f"urn:{name.replace('.', ':')}", **model.model_json_schema(schema_generator=_Open)}
+        for name, model in PAYLOADS.items()
+    }
 
 
 def write_schemas(folder: Path) -> list[Path]:

@@ -1,5 +1,7 @@
 """Moves events from the outbox to a sink, in order, for as long as it takes."""
 
+import logging
+import random
 import threading
 
 from ingest import CytostreamError, StoreError
@@ -7,7 +9,9 @@ from ingest import CytostreamError, StoreError
 from .outbox import Outbox
 from .sinks import EventRefusedError, Sink, SinkError, SinkFencedError
 
+log = logging.getLogger(__name__)
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
+_LOOK_S = 0.2  # for what other processes commit to the same store
 
 
 def move(outbox: Outbox, sink: Sink, batch: int) -> int:
@@ -31,16 +35,40 @@ def move(outbox: Outbox, sink: Sink, batch: int) -> int:
     return len(parcels)
 
 
+def step_back(outbox: Outbox, sink: Sink) -> int:
+    """Where a target has lost what it had (a broker without a second copy, after a crash), send from there on again.
+
+    Returns how many events that is; 0 where nothing is lost, or the target cannot tell.
+
+    Raises:
+        SinkError: the sink does not answer.
+    """
+    sent = outbox.sent(sink.name)
+    if not sent or (place := sink.place()) is None or place >= sent:
+        return 0
+    before = outbox.count_unsent(sink.name)
+    outbox.mark_sent(sink.name, place)
+    lost = outbox.count_unsent(sink.name) - before
+    if lost:
+        log.warning("%s has lost %d events; they are sent again", sink.name, lost)
+    return lost
+
+
 class Relay:
     """A thread that moves events as they are committed, and waits longer and longer where the sink takes none.
 
-    `trouble` says what is wrong now, None where all is well; `moved` counts.
+    Of the processes that share a store one relays to a sink (it has the lease); the others stand by. `trouble` says what is wrong
+    now, None where all is well; `moved` counts, `ready` is set once the sink's place is known.
     """
 
     def __init__(self, outbox: Outbox, sink: Sink, batch: int = 500):
         self.moved = 0
         self.trouble: CytostreamError | None = None
+        self.ready = threading.Event()
+        self.name = sink.name
+        self._lease = f"relay {sink.name}"
         self._outbox, self._sink, self._batch = outbox, sink, batch
+        self._connected = False
         self._more, self._stopping = threading.Event(), threading.Event()
         self._progress = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="relay", daemon=True)
@@ -51,7 +79,7 @@ class Relay:
         return self
 
     def drain(self, timeout_s: float) -> int:
-        """Waits until everything is sent, at most `timeout_s`; returns how many events are not."""
+        """Waits until everything is sent, by whichever process, at most `timeout_s`; returns how many events are not."""
         with self._progress:
             self._progress.wait_for(lambda: not self._thread.is_alive() or not self._unsent(), timeout_s)
         return self._unsent()
@@ -65,6 +93,7 @@ class Relay:
         ended = not self._thread.is_alive()
         if ended:
             self._sink.close()
+            self._outbox.leases.give(self._lease)
         return ended
 
     def _unsent(self) -> int:
@@ -73,7 +102,7 @@ class Relay:
     def _run(self) -> None:
         pause_s = 0.0
         try:
-            while not self._stopping.wait(pause_s):
+            while not self._stopping.wait(pause_s * random.uniform(0.7, 1.0)):  # not all stores at once
                 self._more.clear()  # before the look, so that a commit after it is not missed
                 pause_s = self._next_pause(pause_s)
         except SinkFencedError as error:
@@ -85,18 +114,34 @@ class Relay:
 
     def _next_pause(self, pause_s: float) -> float:
         try:
-            moved = move(self._outbox, self._sink, self._batch)
+            moved = self._move() if self._outbox.leases.take(self._lease) else self._stand_by()
         except SinkFencedError:
-            raise
+            if self._outbox.leases.holds(self._lease):
+                raise
+            return _FIRST_PAUSE_S  # this process was silent for too long, and another one of the store relays
         except (SinkError, StoreError) as error:
-            self.trouble = error
+            self.trouble, self._connected = error, False
             return min(max(2 * pause_s, _FIRST_PAUSE_S), _LONGEST_PAUSE_S)
         self.trouble = None
         self.moved += moved
         self._tell()
         if not moved and not self._stopping.is_set():
-            self._more.wait()
+            self._more.wait(_LOOK_S)
         return 0.0
+
+    def _move(self) -> int:
+        if not self._connected:
+            step_back(self._outbox, self._sink)
+            self._connected = True
+            self.ready.set()
+        return move(self._outbox, self._sink, self._batch)
+
+    def _stand_by(self) -> int:
+        self.ready.set()
+        if self._connected:
+            self._sink.close()
+            self._connected = False
+        return 0
 
     def _tell(self) -> None:
         with self._progress:

@@ -17,37 +17,53 @@ _BEGIN = b'{"id": "'
 class JsonlSink:
     """Appends to `path`, a batch at a time, on disk when `send` returns.
 
-    A torn last line (from a crash in the middle of a write) is cut off on opening. One process at a time holds the file.
+    A torn last line (from a crash in the middle of a write) is cut off on opening. One process at a time holds the file, from its
+    first `send` to `close`.
     """
 
     def __init__(self, path: Path):
-        """Opens or makes the file.
+        """Makes the file where there is none.
 
         Raises:
-            SinkError: it cannot be opened, holds something else than events, or another process writes it.
+            SinkError: it cannot be opened, or holds something else than events.
         """
         self.path = path.absolute()
         self.name = f"jsonl:{self.path}"
+        self._file: FileIO | None = None
+        self._ids: set[str] = set()
         with self._errors():
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = FileIO(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644), "r+")
-            try:
-                self._lock()
-                self._ids = self._read_ids()
-            except BaseException:
-                self._file.close()
-                raise
+            with self.path.open("a+b") as lines:
+                lines.seek(0)
+                if not self._is_torn(first := lines.readline()):
+                    self._id(1, first)
+
+    def place(self) -> None:
+        """A file does not lose what is on the disk."""
 
     def send(self, batch: Sequence[Parcel]) -> None:
-        if self._file.closed:
-            raise SinkError(f"{self.path} is closed")
-        new = {parcel.event.id: parcel.event for parcel in batch if parcel.event.id not in self._ids}
+        self._open()
+        new = {parcel.id: parcel.event for parcel in batch if parcel.id not in self._ids}
         if new:
             self._append("".join(f"{to_line(event)}\n" for event in new.values()).encode())
             self._ids.update(new)
 
     def close(self) -> None:
-        self._file.close()
+        if self._file:
+            self._file.close()
+            self._file = None
+
+    def _open(self) -> None:
+        if self._file:
+            return
+        with self._errors():
+            self._file = FileIO(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644), "r+")
+            try:
+                self._lock()
+                self._ids = self._read_ids()
+            except BaseException:
+                self.close()
+                raise
 
     def _append(self, block: bytes) -> None:
         """All of the block, or none of it."""
@@ -80,7 +96,7 @@ class JsonlSink:
 
     @staticmethod
     def _is_torn(line: bytes) -> bool:
-        """The beginning of a line of ours, and nobody else's text."""
+        """Nothing, or the beginning of a line of ours, and nobody else's text."""
         return not line.endswith(b"\n") and (line.startswith(_BEGIN) or _BEGIN.startswith(line))
 
     def _id(self, number: int, line: bytes) -> str:

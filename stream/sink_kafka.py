@@ -21,7 +21,6 @@ from kafka.errors import (
 )
 from kafka.structs import OffsetAndMetadata
 
-from .codec import to_record
 from .config import Kafka
 from .kafka_client import client_settings, hint, make_topics, one_line, reach
 from .sinks import EventRefusedError, Parcel, SinkError, SinkFencedError
@@ -41,7 +40,13 @@ class KafkaSink:
         self._group = f"cytostream-relay-{store_id}"
         self._mark_at = TopicPartition(config.topics.slides, 0)
         self._producer: _Producer | None = None
-        self._mark = OffsetAndMetadata(0, "", -1)
+        self._mark, self._fresh = OffsetAndMetadata(0, "", -1), False
+
+    def place(self) -> int | None:
+        """The last `seq` that the broker has of this store; None where it has forgotten, which it may after a week of silence."""
+        with self._errors():
+            self._producer = self._producer or self._connect()
+        return self._mark.offset if self._mark.metadata or self._fresh else None
 
     def send(self, batch: Sequence[Parcel]) -> None:
         with self._errors():
@@ -61,24 +66,30 @@ class KafkaSink:
         try:
             make_topics(self._config)
             producer.init_transactions()
-            self._mark = self._read_mark()
+            self._mark, self._fresh = self._read_mark()
         except BaseException:
             producer.drop()
             raise
         return producer
 
-    def _read_mark(self) -> OffsetAndMetadata:
+    def _read_mark(self) -> tuple[OffsetAndMetadata, bool]:
+        """How far this store has come, and whether the topics have never held anything."""
         settings = client_settings(self._config)
         # read_committed makes the broker wait for offsets of a transaction that is just ending
         consumer = KafkaConsumer(group_id=self._group, isolation_level="read_committed", enable_auto_commit=False, **settings)
         try:
             wait_ms = self._config.answer_s * 1000
-            return consumer.committed(self._mark_at, metadata=True, timeout_ms=wait_ms) or OffsetAndMetadata(0, "", -1)
+            mark = consumer.committed(self._mark_at, metadata=True, timeout_ms=wait_ms)
+            if mark:
+                return mark, False
+            topics = self._config.topics.model_dump().values()
+            parts = [TopicPartition(topic, n) for topic in topics for n in consumer.partitions_for_topic(topic) or ()]
+            return OffsetAndMetadata(0, "", -1), not any(consumer.end_offsets(parts).values())
         finally:
             consumer.close(autocommit=False)
 
     def _not_yet_sent(self, batch: Sequence[Parcel]) -> list[Parcel]:
-        if any(parcel.seq == self._mark.offset and parcel.event.id != self._mark.metadata for parcel in batch):
+        if any(parcel.seq == self._mark.offset and parcel.id != self._mark.metadata for parcel in batch):
             do = "a copied store must not send: run the slides into a new store"
             raise SinkFencedError("another copy of this store has sent other events", do)
         return [parcel for parcel in batch if parcel.seq > self._mark.offset]
@@ -96,7 +107,7 @@ class KafkaSink:
             self._send(parcels[half:])
 
     def _transact(self, parcels: list[Parcel]) -> None:
-        mark = OffsetAndMetadata(parcels[-1].seq, parcels[-1].event.id, -1)
+        mark = OffsetAndMetadata(parcels[-1].seq, parcels[-1].id, -1)
         self._producer.begin_transaction()
         self._producer.put_all(self._record(parcel) for parcel in parcels)
         self._producer.send_offsets_to_transaction({self._mark_at: mark}, self._group)
@@ -104,8 +115,8 @@ class KafkaSink:
         self._mark = mark
 
     def _record(self, parcel: Parcel) -> dict:
-        key, headers, value = to_record(parcel.event)
-        return {"topic": getattr(self._config.topics, parcel.event.kind), "key": key, "headers": headers, "value": value}
+        topic = getattr(self._config.topics, parcel.kind)
+        return {"topic": topic, "key": parcel.key, "headers": parcel.headers, "value": parcel.value}
 
     @contextmanager
     def _errors(self) -> Iterator[None]:

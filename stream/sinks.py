@@ -6,7 +6,8 @@ from typing import Protocol
 
 from ingest import CytostreamError
 
-from .events import Event
+from .codec import from_record, to_record
+from .events import KINDS, Event
 
 
 class SinkError(CytostreamError):
@@ -30,10 +31,26 @@ class EventRefusedError(CytostreamError):
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """An event and its place in the outbox; `seq` grows strictly."""
+    """An event as a Kafka record, encoded once, and its place in the outbox; `seq` grows strictly."""
 
     seq: int
-    event: Event
+    id: str
+    type: str
+    key: bytes
+    headers: list[tuple[str, bytes]]
+    value: bytes
+
+    @classmethod
+    def of(cls, seq: int, event: Event) -> "Parcel":
+        return cls(seq, event.id, event.type, *to_record(event))
+
+    @property
+    def kind(self) -> str:
+        return KINDS[self.type]
+
+    @property
+    def event(self) -> Event:
+        return from_record(self.headers, self.value)
 
 
 class Sink(Protocol):
@@ -47,6 +64,13 @@ class Sink(Protocol):
     def name(self) -> str:
         """The target, the same for every process that sends there."""
 
+    def place(self) -> int | None:
+        """The last `seq` that the target has, where it can tell; less than what was sent is a target that has lost some.
+
+        Raises:
+            SinkError: not now.
+        """
+
     def send(self, batch: Sequence[Parcel]) -> None:
         """Delivers a batch, in ascending `seq`.
 
@@ -57,7 +81,7 @@ class Sink(Protocol):
         """
 
     def close(self) -> None:
-        """Gives everything back; more than once does no harm."""
+        """Gives everything back, until the next `send`; more than once does no harm."""
 
 
 class MemorySink:
@@ -69,14 +93,17 @@ class MemorySink:
         self.broken: SinkError | None = None
         self._max_bytes = max_bytes
 
+    def place(self) -> None:
+        """A list loses nothing."""
+
     def send(self, batch: Sequence[Parcel]) -> None:
         if self.broken:
             raise self.broken
         for parcel in batch:
-            if (size := len(str(parcel.event.data))) > self._max_bytes:
+            if (size := len(parcel.value)) > self._max_bytes:
                 raise EventRefusedError(parcel.seq, f"{size} bytes, at most {self._max_bytes}")
         there = {event.id for event in self.delivered}
-        self.delivered += [parcel.event for parcel in batch if parcel.event.id not in there]
+        self.delivered += [parcel.event for parcel in batch if parcel.id not in there]
 
     def close(self) -> None:
         """Nothing to give back."""

@@ -1,4 +1,8 @@
-"""The state file of a store: one SQLite database, safe against kill -9 and power loss (WAL, synchronous=FULL)."""
+"""The state file of a store: one SQLite database, safe against kill -9 and power loss (synchronous=FULL).
+
+On a local disk it writes ahead (WAL). That needs memory shared between the processes, which a network share has not: there it
+journals the old way, so that two hosts may use it, as far as the share's locks work (NFSv4, SMB 3).
+"""
 
 import sqlite3
 import threading
@@ -6,9 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
+
 from ingest import StoreError
 
-_PRAGMAS = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY;"
+_PRAGMAS = "PRAGMA journal_mode={journal}; PRAGMA synchronous={sync}; PRAGMA temp_store=MEMORY;"
+_SHARES = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "9p", "virtiofs", "ceph", "lustre", "glusterfs", "fuse.glusterfs"}
 _BUSY_WAIT_S = 30.0
 _HINTS = {
     "SQLITE_FULL": "free some space and run the same command: it goes on",
@@ -19,8 +26,8 @@ _HINTS = {
 class State:
     """One connection. Threads may share it: a lock serves them one at a time."""
 
-    def __init__(self, path: Path, tables: str = ""):
-        """Opens or makes the file, with `tables` (SQL).
+    def __init__(self, path: Path, tables: str = "", sync: str = "FULL"):
+        """Opens or makes the file, with `tables` (SQL). With `sync` NORMAL a power cut may take back the last commits.
 
         Raises:
             StoreError: it cannot be opened, or is no database.
@@ -30,7 +37,8 @@ class State:
         _make_folder(path.parent)
         with self._errors():
             self._db = sqlite3.connect(path, timeout=_BUSY_WAIT_S, check_same_thread=False, isolation_level=None)
-            self._db.executescript(_PRAGMAS + tables)
+            journal = "DELETE" if is_on_share(path) else "WAL"
+            self._db.executescript(_PRAGMAS.format(journal=journal, sync="FULL" if journal == "DELETE" else sync) + tables)
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -65,6 +73,12 @@ class State:
     def close(self) -> None:
         with self._lock:
             self._db.close()
+
+
+def is_on_share(path: Path) -> bool:
+    """Whether a path lies on a network share."""
+    mounts = {Path(part.mountpoint): part.fstype for part in psutil.disk_partitions(all=True)}
+    return next((mounts[folder] in _SHARES for folder in path.resolve().parents if folder in mounts), False)
 
 
 def _make_folder(folder: Path) -> None:

@@ -10,7 +10,7 @@ from kafka.errors import KafkaError
 
 from .codec import from_record
 from .config import Kafka
-from .events import KINDS, Event, EventError
+from .events import TOPICS, Event, EventError
 from .kafka_client import client_settings, hint, one_line, reach
 from .sinks import SinkError
 
@@ -19,7 +19,7 @@ _POLL_MS = 200
 
 
 def follow(
-    config: Kafka, kinds: Iterable[str] = tuple(KINDS.values()), from_beginning: bool = False, stop: threading.Event | None = None
+    config: Kafka, kinds: Iterable[str] = TOPICS, from_beginning: bool = False, stop: threading.Event | None = None
 ) -> Iterator[Event]:
     """The events of some topics (cells, alerts, slides, failures) as they come, until `stop`.
 
@@ -35,7 +35,7 @@ def follow(
             yield from _poll(consumer)
 
 
-def read_all(config: Kafka, kinds: Iterable[str] = tuple(KINDS.values())) -> Iterator[Event]:
+def read_all(config: Kafka, kinds: Iterable[str] = TOPICS) -> Iterator[Event]:
     """The events that are committed now, from the beginning, then ends. A topic that is not there holds none.
 
     Raises:

@@ -13,7 +13,7 @@ def make_event(number: int, slide: str = "s1", text: str = "x") -> Event:
 
 
 def parcels(first: int, last: int) -> list[Parcel]:
-    return [Parcel(number, make_event(number)) for number in range(first, last + 1)]
+    return [Parcel.of(number, make_event(number)) for number in range(first, last + 1)]
 
 
 class SinkContract:
@@ -60,7 +60,7 @@ class RefusalContract:
 
     def test_a_refused_event_is_named_and_the_rest_goes(self, open_sink, received):
         sink = open_sink()
-        big = Parcel(2, make_event(2, text="y" * 2_000_000))
+        big = Parcel.of(2, make_event(2, text="y" * 2_000_000))
         with pytest.raises(EventRefusedError) as refused:
             sink.send([*parcels(1, 1), big, *parcels(3, 4)])
         assert refused.value.seq == 2

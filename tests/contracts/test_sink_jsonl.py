@@ -54,9 +54,9 @@ def test_a_file_that_holds_something_else_stays_as_it_is(open_sink, path, text):
 
 
 def test_one_run_at_a_time_holds_the_file(open_sink):
-    open_sink()
+    open_sink().send(parcels(1, 1))
     with pytest.raises(SinkFencedError, match="another run"):
-        open_sink()
+        open_sink().send(parcels(2, 2))
 
 
 def test_a_full_disk_leaves_whole_batches_only(open_sink, received, monkeypatch):

@@ -43,7 +43,7 @@ class TestKafkaSink(SinkContract, RefusalContract):
 def test_two_stores_send_side_by_side(open_sink, received):
     first, second = open_sink("a"), open_sink("b")
     for sink, slide in ((first, "s1"), (second, "s2")):
-        sink.send([Parcel(1, make_event(1, slide))])
+        sink.send([Parcel.of(1, make_event(1, slide))])
     assert {event.id for event in received()} == {"s1-e1", "s2-e1"}
 
 
@@ -69,12 +69,12 @@ def test_what_a_dead_relay_had_begun_is_not_seen(open_sink, received, monkeypatc
 def test_a_copied_store_does_not_send(open_sink, received):
     open_sink().send(parcels(1, 3))
     with pytest.raises(SinkFencedError, match="copy"):
-        open_sink().send([Parcel(3, make_event(33)), Parcel(4, make_event(44))])
+        open_sink().send([Parcel.of(3, make_event(33)), Parcel.of(4, make_event(44))])
     assert len(received()) == 3
 
 
 def test_many_slides_keep_their_order(open_sink, received):
-    batch = [Parcel(number, make_event(number, f"s{number % 3}")) for number in range(1, 400)]
+    batch = [Parcel.of(number, make_event(number, f"s{number % 3}")) for number in range(1, 400)]
     open_sink().send(batch)
     events = received()
     for slide in ("s0", "s1", "s2"):

@@ -9,15 +9,28 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from making import STAMP, make_cell, make_slide, make_verdict, share_names
+from making import STAMP, make_cell, make_events, make_slide, make_verdict, share_names
 from PIL import Image
 
 from classify import Anomaly, Verdict
 from ingest import Failure
-from stream.alerts import alerts_of
+from stream.alerts import SlideAlert, alerts_of
 from stream.codec import from_line, from_record, to_line, to_record
 from stream.config import Alerts
-from stream.events import CELL, KINDS, Event, EventError, alert_event, cell_event, failure_event, slide_event
+from stream.events import (
+    CELL,
+    KINDS,
+    Event,
+    EventError,
+    alert_event,
+    cell_event,
+    dead_letter_event,
+    failure_event,
+    replayed,
+    review_event,
+    slide_alert_event,
+    slide_event,
+)
 from stream.payloads import PAYLOADS, Progress, schemas, write_schemas
 
 SLIDE = make_slide()
@@ -45,6 +58,14 @@ def test_a_kafka_record_reads_back_equal(event):
     key, headers, value = to_record(event)
     assert key == event.subject.encode()
     assert from_record(headers, value) == event
+
+
+def test_a_replay_is_marked_and_reads_back_equal():
+    (event,) = make_events(1)
+    again = replayed(event, "monday")
+    assert again.replay_of == event.id != again.id
+    assert replayed(again, "monday") == again != replayed(event, "tuesday")
+    assert from_line(to_line(again)) == again and from_record(*to_record(again)[1:]) == again
 
 
 def test_a_line_is_a_cloudevent():
@@ -99,9 +120,12 @@ def test_every_kind_of_event_fits_its_model():
         alert_event(SLIDE, cell, verdict, alerts_of(cell, verdict, Alerts())[0], STAMP),
         slide_event(SLIDE, "done", STAMP, Progress(cells=3), counts={"neutrophil": 3}),
         failure_event(Failure("s1", "read", "torn"), STAMP),
+        slide_alert_event("s1", SlideAlert("drift", "urgent", 9.0, 5.0, "more odd cells", 900, "scanner-1"), STAMP),
+        review_event("s1", "reclassify", "anna", STAMP, cell_id="c1", label="ig", was="neutrophil"),
+        dead_letter_event(make_events(1)[0], 2_000_000, "too large", "kafka:b"),
     ]
     assert [event.type for event in made] == list(PAYLOADS)
-    assert [event.kind for event in made] == ["cells", "alerts", "slides", "failures"]
+    assert [event.kind for event in made] == ["cells", "alerts", "slides", "failures", "alerts", "reviews", "dead"]
     for event in made:
         assert event.payload().model_dump(mode="json") == from_line(to_line(event)).data
 
