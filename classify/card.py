@@ -46,6 +46,11 @@ class Card(BaseModel):
         """How many numbers the trunk pools a noisy image into."""
         return self.training["network"]["channels"][-1]
 
+    @property
+    def disc_fraction(self) -> float:
+        """Radius of the disc that errors are summed over, in half widths of the image."""
+        return self.training.get("network", {}).get("disc_fraction", 0.84)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Model:

@@ -29,6 +29,9 @@ class Engine(Protocol):
     def denoised(self, images: np.ndarray, noise: np.ndarray, sigma: np.ndarray) -> np.ndarray:
         """The denoised image (n, K, 3, px, px) under every class."""
 
+    def features(self, images: np.ndarray, noise: np.ndarray, sigma: np.ndarray) -> np.ndarray:
+        """What the trunk makes of each noisy image (n, C), pooled over its pixels."""
+
 
 def silent(line: str) -> None:
     """Tells nobody."""

@@ -27,6 +27,9 @@ class OpenVinoEngine:
     def denoised(self, images: np.ndarray, noise: np.ndarray, sigma: np.ndarray) -> np.ndarray:
         return self.run("denoised", images, noise, sigma)
 
+    def features(self, images: np.ndarray, noise: np.ndarray, sigma: np.ndarray) -> np.ndarray:
+        return self.run("features", images, noise, sigma)
+
     def run(self, output: str, *inputs: np.ndarray) -> np.ndarray:
         request = self.request(output)
         parts = []

@@ -38,6 +38,9 @@ class TensorRtEngine:
     def denoised(self, images: np.ndarray, noise: np.ndarray, sigma: np.ndarray) -> np.ndarray:
         return self.run("denoised", images, noise, sigma)
 
+    def features(self, images: np.ndarray, noise: np.ndarray, sigma: np.ndarray) -> np.ndarray:
+        return self.run("features", images, noise, sigma)
+
     def run(self, output: str, images: np.ndarray, noise: np.ndarray, sigma: np.ndarray) -> np.ndarray:
         step = self.pass_of(output)
         parts = [slice(i, i + self.batch) for i in range(0, len(images), self.batch)]
@@ -87,7 +90,7 @@ def shapes_of(model: Model, batch: int, output: str) -> tuple[dict[str, tuple], 
     """Shapes of the inputs by name, and of an output."""
     px, k = model.card.image_px, len(model.card.classes)
     image = (batch, 3, px, px)
-    outputs = {"errors": (batch, k), "denoised": (batch, k, 3, px, px)}
+    outputs = {"errors": (batch, k), "denoised": (batch, k, 3, px, px), "features": (batch, model.card.features)}
     return {"image": image, "noise": image, "sigma": (batch,)}, outputs[output]
 
 

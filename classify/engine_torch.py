@@ -35,6 +35,10 @@ class TorchEngine:
         noisy = images + sigma[:, None, None, None] * noise
         return self.run(self.net.denoise, noisy, sigma)
 
+    def features(self, images: np.ndarray, noise: np.ndarray, sigma: np.ndarray) -> np.ndarray:
+        noisy = images + sigma[:, None, None, None] * noise
+        return self.run(lambda x, s: self.net.raw(x, s)[1], noisy, sigma)
+
     @torch.inference_mode()
     def run(self, function: nn.Module, *inputs: np.ndarray) -> np.ndarray:
         n = len(inputs[0])

@@ -67,3 +67,10 @@ def to_uint8(images: np.ndarray) -> np.ndarray:
     """float (..., 3, h, w) in [-1, 1] -> 8-bit (..., h, w, 3)."""
     x = np.moveaxis(np.asarray(images), -3, -1)
     return np.clip(np.rint((x + 1.0) * 127.5), 0, 255).astype(np.uint8)
+
+
+def disc(px: int, fraction: float) -> np.ndarray:
+    """Soft disc (px, px) of `fraction` of the image's half width, mean 1: where errors count, as the network has it."""
+    r = (np.arange(px) + 0.5 - px / 2) / (px / 2)
+    mask = 1 / (1 + np.exp((np.hypot(r[:, None], r) - fraction) * px / 4))
+    return (mask / mask.mean()).astype(np.float32)

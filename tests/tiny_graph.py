@@ -11,7 +11,8 @@ from tests.make import tiny_model
 
 TEXT = """
 <ir_version: 10, opset_import: ["" : 20]>
-tiny (float[n,3,16,16] image, float[n,3,16,16] noise, float[n] sigma) => (float[n,3] errors, float[n,3,3,16,16] denoised) {
+tiny (float[n,3,16,16] image, float[n,3,16,16] noise, float[n] sigma) => (float[n,3] errors, float[n,3,3,16,16] denoised,
+      float[n,8] features) {
   s = Unsqueeze(sigma, to_image)
   noisy = Mul(s, noise)
   x = Add(image, noisy)
@@ -20,6 +21,7 @@ tiny (float[n,3,16,16] image, float[n,3,16,16] noise, float[n] sigma) => (float[
   norm = InstanceNormalization(first, ones, zeros)
   open = Sigmoid(norm)
   act = Mul(norm, open)
+  features = ReduceMean<keepdims = 0>(act, plane)
   second = Conv<pads = [1,1,1,1]>(act, w2, b2)
   shape = Shape(second)
   same = Reshape(second, shape)
@@ -36,7 +38,7 @@ tiny (float[n,3,16,16] image, float[n,3,16,16] noise, float[n] sigma) => (float[
 def tiny_graph():
     rng = np.random.default_rng(5)
     tensors = {
-        "to_image": np.array([1, 2, 3]), "one": np.array([1]), "pixels": np.array([2, 3, 4]),
+        "to_image": np.array([1, 2, 3]), "one": np.array([1]), "pixels": np.array([2, 3, 4]), "plane": np.array([2, 3]),
         "classes": np.array([-1, 3, 3, 16, 16]), "ones": np.ones(8, np.float32), "zeros": np.zeros(8, np.float32),
         "w1_half": rng.normal(0, 0.3, (8, 3, 3, 3)).astype(np.float16), "b1": np.zeros(8, np.float32),
         "w2": rng.normal(0, 0.1, (9, 8, 3, 3)).astype(np.float32), "b2": np.zeros(9, np.float32),

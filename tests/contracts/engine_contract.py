@@ -32,5 +32,11 @@ class EngineContract:
         denoised = engine.denoised(images, noise, sigma)
         assert denoised.shape == (4, len(model.card.classes), *images.shape[1:])
 
+    def test_the_features_of_a_pair_do_not_depend_on_its_company(self, engine, model):
+        given = inputs(model, 9)
+        features = engine.features(*given)
+        assert features.shape == (9, model.card.features) and np.isfinite(features).all()
+        np.testing.assert_array_equal(engine.features(*(x[4:5] for x in given)), features[4:5])
+
     def test_it_names_itself(self, engine):
         assert engine.name and engine.precision in ("f32", "bf16", "f16") and engine.batch >= 1
