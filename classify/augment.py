@@ -88,7 +88,8 @@ def recolour(x: Tensor, jitter: Jitter, rng: torch.Generator) -> Tensor:
     density = mix @ (dyes @ stains) + jitter.white * s * normal(3, 1)
     if jitter.faded:
         density = fade(density, jitter.faded, rng)
-    density = density.clamp(min=0) * (jitter.gamma * s * normal(1, 1) + (jitter.hue * s * normal(3, 1) if jitter.hue else 0)).exp()
+    contrast = jitter.gamma * s * normal(1, 1) + (jitter.hue * s * normal(3, 1) if jitter.hue else 0)
+    density = density.clamp(min=0) * contrast.exp()
     return ((-density).exp() * 2 - 1).reshape(x.shape)
 
 

@@ -125,7 +125,8 @@ def write_draft(out: Path, run: Training, classes: tuple[str, ...], cfg: TrainCo
     save_tables(out, {"sigma": sigma, "noise": noise, "weight": weight, **blank, "normal": np.zeros((len(sigma), 1))})
     return write_card(out, {
         "name": name, "classes": classes, "crop_um": cfg.crop_um, "crop_px": cfg.crop_px, "window_px": cfg.window_px,
-        "white": cfg.white, "image_px": run.network.image_px, "sigmas": tuple(map(float, sigma)), "error_level": ERROR_LEVEL, "elimination": 0.001,
+        "white": cfg.white, "image_px": run.network.image_px,
+        "sigmas": tuple(map(float, sigma)), "error_level": ERROR_LEVEL, "elimination": 0.001,
         "training": {"steps": run.step, **json.loads(cfg.model_dump_json(exclude={"train", "val", "out", "init"}))}, "data": data,
     })  # fmt: skip
 

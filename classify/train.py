@@ -3,7 +3,8 @@
 import json
 import math
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,8 +17,10 @@ from torch.nn import functional as F
 from .augment import Jitter, augment, view
 from .data import OTHER, LabelledCrops, balanced_batches, load_crops
 from .errors import DataError
+from .initial import Initial, begin_with, read_initial
 from .network import Denoiser, NetworkConfig
 from .pixels import on_white
+from .ranks import Ranks
 
 
 class TrainConfig(BaseModel):
@@ -46,7 +49,7 @@ class TrainConfig(BaseModel):
     other: bool = Field(True, description="add the class of what surrounds the cells")
     network: dict = {}
     jitter: Jitter = Jitter()
-    init: Path | None = Field(None, description="training run whose averaged weights to begin with: fine-tuning")
+    init: Path | None = Field(None, description="model or training run whose weights to begin with: fine-tuning")
     seed: int = 0
     checkpoint_every: int = 150
     validate_every: int = 450
@@ -78,21 +81,24 @@ def learning_rate(step: int, cfg: TrainConfig) -> float:
     return cfg.learning_rate * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done)))
 
 
+ALONE = Ranks()
+
+
 class Training:
     """Everything that a checkpoint holds, and the one step that moves it."""
 
-    def __init__(self, cfg: TrainConfig, classes: tuple[str, ...], device: str = "cpu"):
+    def __init__(self, cfg: TrainConfig, classes: tuple[str, ...], device: str = "cpu", ranks: Ranks = ALONE):
         torch.manual_seed(cfg.seed)
-        self.cfg, self.device, self.step = cfg, device, 0
+        self.cfg, self.classes, self.device, self.ranks, self.step = cfg, classes, device, ranks, 0
         self.network = NetworkConfig(classes=len(classes), **cfg.network)
         self.model = Denoiser(self.network).to(device, memory_format=torch.channels_last)
         self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=0.0, betas=(0.9, 0.99), weight_decay=cfg.weight_decay)
 
     def advance(self, images: Tensor, y: Tensor, other: Tensor) -> dict[str, float]:
-        """One optimizer step on 8-bit crops (b, px, px, 3) with class numbers y (b,)."""
+        """One optimizer step on this process's 8-bit crops (b, px, px, 3) with class numbers y (b,)."""
         cfg = self.cfg
-        rng = torch.Generator().manual_seed(cfg.seed * 1_000_003 + self.step)
+        rng = torch.Generator().manual_seed((cfg.seed * 1_000_003 + self.step) * self.ranks.world + self.ranks.rank)
         x = augment(images, other, cfg.window_px, self.network.image_px, cfg.jitter, rng).to(self.device)
         sigma, noise = draw_sigma(len(x), cfg, rng).to(self.device), torch.randn(x.shape, generator=rng).to(self.device)
         denoising, crossing = losses(self.model, x, y.to(self.device), sigma, noise)
@@ -100,6 +106,7 @@ class Training:
             group["lr"] = learning_rate(self.step, cfg)
         self.optimizer.zero_grad(set_to_none=True)
         (denoising + cfg.class_weight * crossing).backward()
+        self.ranks.average(self.model)
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), cfg.clip)
         self.optimizer.step()
         self.update_average()
@@ -128,12 +135,9 @@ class Training:
         torch.save(state, part)
         part.replace(path)
 
-    def begin_with(self, path: Path) -> None:
-        """Take over another run's averaged weights; heads of another number of classes begin anew."""
-        there = torch.load(path, map_location=self.device, weights_only=True)["average"]
-        mine = self.model.state_dict()
-        fits = {k: v for k, v in there.items() if k in mine and v.shape == mine[k].shape}
-        self.model.load_state_dict(mine | fits)
+    def begin_with(self, initial: Initial) -> None:
+        """Take over weights, as `initial.begin_with`."""
+        begin_with(self.model, initial, self.classes)
         self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
 
     def load(self, path: Path) -> None:
@@ -176,36 +180,64 @@ def spread(numbers: np.ndarray, count: int) -> np.ndarray:
     return numbers[np.linspace(0, len(numbers) - 1, min(count, len(numbers))).astype(int)]
 
 
-def train(cfg: TrainConfig, on_step: Callable[[dict], None] = lambda row: None, device: str = "cpu") -> Training:
+def train(
+    cfg: TrainConfig, on_step: Callable[[dict], None] = lambda row: None, device: str = "cpu", ranks: Ranks = ALONE
+) -> Training:
     """Train to `cfg.steps`, going on from `cfg.out/last.pt` where there is one; rows go to `cfg.out/log.jsonl`.
+
+    Of several processes the first one writes.
 
     Raises:
         DataError: the image folders cannot be trained on, or the checkpoint is of another configuration.
     """
     cfg.out.mkdir(parents=True, exist_ok=True)
+    initial = read_initial(cfg.init) if cfg.init else None
+    cfg = like(cfg, initial) if initial else cfg
     data = read_crops(cfg.train, cfg)
     val = read_crops(cfg.val, cfg, data.classes)
     classes = class_names(data, cfg)
-    run = Training(cfg, classes, device)
-    keep_config(cfg, classes)
+    run = Training(cfg, classes, device, ranks)
+    if ranks.rank == 0:
+        keep_config(cfg, classes)
     if (cfg.out / "last.pt").exists():
         run.load(cfg.out / "last.pt")
-    elif cfg.init:
-        run.begin_with(cfg.init / "last.pt")
-    x_val, y_val = validation_set(val, cfg, run.network.image_px)
+    elif initial:
+        run.begin_with(initial)
+    steps = rows(run, data, validation_set(val, cfg, run.network.image_px))
+    if ranks.rank > 0:
+        deque(steps, maxlen=0)
+        return run
     with (cfg.out / "log.jsonl").open("a") as log:
-        for chosen, y in balanced_batches(data.labels, len(classes), cfg.batch, cfg.seed, range(run.step, cfg.steps)):
-            start = time.perf_counter()
-            y = torch.from_numpy(y)
-            row = run.advance(torch.from_numpy(data.images[chosen]), y, y == len(data.classes))
-            row["images_per_s"] = len(chosen) / (time.perf_counter() - start)
-            if run.step % cfg.validate_every == 0 or run.step == cfg.steps:
-                row["val_balanced_accuracy"] = validate(run.averaged(), x_val, y_val)
+        for row in steps:
             if run.step % cfg.checkpoint_every == 0 or run.step == cfg.steps:
                 run.save(cfg.out / "last.pt")
             print(json.dumps(row), file=log, flush=True)
             on_step(row)
     return run
+
+
+def rows(run: Training, data: LabelledCrops, validation: tuple[Tensor, np.ndarray]) -> Iterator[dict]:
+    """Every step to the last and what it showed; the first process also validates."""
+    cfg, ranks = run.cfg, run.ranks
+    for chosen, y in balanced_batches(data.labels, len(run.classes), cfg.batch, cfg.seed, range(run.step, cfg.steps)):
+        start = time.perf_counter()
+        mine, y = ranks.part(chosen), torch.from_numpy(ranks.part(y))
+        row = run.advance(torch.from_numpy(data.images[mine]), y, y == len(data.classes))
+        row["images_per_s"] = len(chosen) / (time.perf_counter() - start)
+        if ranks.rank == 0 and (run.step % cfg.validate_every == 0 or run.step == cfg.steps):
+            row["val_balanced_accuracy"] = validate(run.averaged(), *validation)
+        yield row
+
+
+def like(cfg: TrainConfig, initial: Initial) -> TrainConfig:
+    """The configuration with the network of the weights that it begins with, where it names none.
+
+    Raises:
+        DataError: those weights know another kind of pixels.
+    """
+    if cfg.white != initial.white:
+        raise DataError(f"{cfg.init} was trained with white = {str(initial.white).lower()}", "say the same in the configuration")
+    return cfg if cfg.network else cfg.model_copy(update={"network": initial.network})
 
 
 def read_crops(folder: Path, cfg: TrainConfig, classes: tuple[str, ...] = ()) -> LabelledCrops:

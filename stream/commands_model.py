@@ -3,6 +3,7 @@
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from os import environ
 from pathlib import Path
 from typing import Annotated
 
@@ -78,20 +79,27 @@ def card(model: Annotated[Path, typer.Argument(help="Model folder.")] = SHIPPED)
 def train(
     config: Annotated[Path, typer.Argument(help="TOML file, as those in configs/.")],
     out: Annotated[Path | None, typer.Option(help="Folder of checkpoints and log; overrules the file.")] = None,
+    init: Annotated[Path | None, typer.Option(help="Model folder or training run to begin with: fine-tuning.")] = None,
+    device: Annotated[str, typer.Option(help="cpu, or cuda and the like.")] = "cpu",
 ) -> None:
     """Train a denoiser on image folders; the same command goes on after a stop.
 
-    Example: cytostream train configs/pbc-64px.toml
+    Example: cytostream train configs/pbc-64px-v2.toml
+
+    Example: cytostream train configs/fine-tune.toml --init classify/model
+
+    Several processes: torchrun --nproc-per-node 2 -m stream.cli train configs/pbc-64px-v2.toml
     """
     try:
         values = tomllib.loads(config.read_text())
     except (OSError, ValueError) as error:
         raise ConfigError(f"{config}: {error}", "see configs/ for files that work") from error
     with training_side():
+        from classify.ranks import Ranks, join
         from classify.train import TrainConfig
         from classify.train import train as fit
     try:
-        cfg = TrainConfig(**(values | ({"out": out} if out else {})))
+        cfg = TrainConfig(**values | {k: v for k, v in (("out", out), ("init", init)) if v})
     except ValidationError as error:
         first = error.errors()[0]
         what = f"{config}: {'.'.join(map(str, first['loc']))}: {first['msg']}"
@@ -105,7 +113,8 @@ def train(
             shown.update(row)
             bars.update(task, completed=row["step"], row=training_line(shown))
 
-        fit(cfg, show)
+        ranks = join(int(environ["RANK"]), int(environ["WORLD_SIZE"]), device) if "WORLD_SIZE" in environ else Ranks()
+        fit(cfg, show, device, ranks)
     screen.print(f"trained: {cfg.out}; next: cytostream export {cfg.out} --out MODEL")
 
 

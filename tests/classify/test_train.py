@@ -1,6 +1,10 @@
 """Training, small: the same seed and a killed run give the same curve; bad folders say so; the export is what was trained."""
 
 import json
+import os
+import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -81,6 +85,46 @@ def test_fine_tuning_begins_with_the_other_runs_weights(cells, tmp_path):
     second = train(config(cells, tmp_path / "second", init=tmp_path / "first", steps=1, learning_rate=1e-9, warmup_steps=0))
     for key, value in first.average.items():
         assert torch.allclose(value, second.average[key], atol=1e-6)
+
+
+def test_fine_tuning_a_released_model_keeps_the_heads_of_its_classes(cells, tmp_path, monkeypatch):
+    for name, value in (("CANDIDATES", 4), ("DRAWS", 3), ("ORDER_CELLS", 12), ("SHEET_COLUMNS", 1)):
+        monkeypatch.setattr(releasing, name, value)
+    first = train(config(cells, tmp_path / "first"))
+    releasing.release(tmp_path / "first", tmp_path / "model", "tiny")
+    shutil.copytree(cells / "small", tmp_path / "new" / "small")
+    shutil.copytree(cells / "large", tmp_path / "new" / "blast")
+    slow = {"steps": 1, "learning_rate": 1e-9, "warmup_steps": 0, "network": {}, "seed": 3}
+    second = train(config(tmp_path / "new", tmp_path / "second", init=tmp_path / "model", **slow))
+    assert second.classes == ("blast", "small", "other") and first.classes == ("large", "small", "other")
+    a, b = (run.average["heads.weight"].unflatten(0, (3, -1)) for run in (first, second))
+    assert torch.allclose(a[1:], b[1:], atol=1e-5) and not torch.allclose(a[0], b[0], atol=1e-5)
+    assert torch.allclose(first.average["trunk.stem.weight"], second.average["trunk.stem.weight"], atol=2e-3)
+    assert torch.allclose(first.average["gain"], second.average["gain"], atol=1e-3)
+
+
+def test_weights_of_other_pixels_are_refused(cells, tmp_path):
+    train(config(cells, tmp_path / "first", steps=1))
+    with pytest.raises(DataError, match="white = false"):
+        train(config(cells, tmp_path / "second", init=tmp_path / "first", white=True))
+    with pytest.raises(DataError, match="neither a model nor a training run"):
+        train(config(cells, tmp_path / "third", init=tmp_path / "nowhere"))
+
+
+def test_two_processes_train_one_net(cells, tmp_path):
+    job = tmp_path / "job.py"
+    job.write_text(
+        "import os, sys, torch\nfrom pathlib import Path\nfrom classify.ranks import join\n"
+        "from classify.train import TrainConfig, train\nranks = join(int(os.environ['RANK']), 2)\n"
+        "cfg = TrainConfig(**__import__('json').loads(sys.argv[1]))\nrun = train(cfg, ranks=ranks)\n"
+        "torch.save(run.model.state_dict(), Path(sys.argv[2]) / f'{ranks.rank}.pt')\n"
+    )
+    settings = config(cells, tmp_path / "run", steps=3).model_dump_json()
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", job, settings, tmp_path]
+    subprocess.run(command, check=True, capture_output=True, timeout=120, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))
+    assert all(torch.equal(first[k], second[k]) for k in first)
+    assert len(losses_of(tmp_path / "run")) == 3
 
 
 def test_an_unreadable_and_a_16_bit_image_are_counted_and_left_out(cells, tmp_path):
