@@ -1,25 +1,32 @@
 """OpenVINO on a CPU."""
 
+import os
+
 import numpy as np
 import openvino
 
 from .card import Model
 from .errors import EngineError
 
-BATCH = 16
+CHUNK = 8  # pairs of one request: few enough that a lone cell's draws fill all cores, and no slower than more
 
 
 class OpenVinoEngine:
-    """Batches of one fixed size, the last one padded, so that a pair's errors never depend on its company."""
+    """A request of one fixed size for each core, on a thread of its own: twice as quick as one request on two threads.
+
+    The last request is padded, so that a pair's errors never depend on its company.
+    """
 
     name, version = "openvino", openvino.__version__.partition("-")[0]
 
-    def __init__(self, model: Model, precision: str | None = None, batch: int = BATCH):
-        self.batch = batch
+    def __init__(self, model: Model, precision: str | None = None, batch: int | None = None):
+        self.streams = len(os.sched_getaffinity(0))
+        self.chunk = batch or CHUNK
+        self.batch = self.chunk * self.streams
         self.core = openvino.Core()
         self.precision = precision or best_precision(self.core, model.card.precisions)
         self.model = model
-        self.compiled: dict[str, openvino.CompiledModel] = {}
+        self.queues: dict[str, openvino.AsyncInferQueue] = {}
 
     def errors(self, images: np.ndarray, noise: np.ndarray, sigma: np.ndarray) -> np.ndarray:
         return self.run("errors", images, noise, sigma)
@@ -31,17 +38,21 @@ class OpenVinoEngine:
         return self.run("features", images, noise, sigma)
 
     def run(self, output: str, *inputs: np.ndarray) -> np.ndarray:
-        request = self.request(output)
-        parts = []
-        for start in range(0, len(inputs[0]), self.batch):
-            part = [padded(x[start : start + self.batch], self.batch) for x in inputs]
-            parts.append(request.infer(part)[0].copy())
-        return np.concatenate(parts)[: len(inputs[0])]
+        queue, parts = self.queue(output), {}
 
-    def request(self, output: str) -> openvino.InferRequest:
-        if output not in self.compiled:
-            self.compiled[output] = self.compile(output).create_infer_request()
-        return self.compiled[output]
+        def keep(request: openvino.InferRequest, start: int) -> None:
+            parts[start] = request.get_output_tensor(0).data.copy()
+
+        queue.set_callback(keep)
+        for start in range(0, len(inputs[0]), self.chunk):
+            queue.start_async([padded(x[start : start + self.chunk], self.chunk) for x in inputs], start)
+        queue.wait_all()
+        return np.concatenate([parts[start] for start in sorted(parts)])[: len(inputs[0])]
+
+    def queue(self, output: str) -> openvino.AsyncInferQueue:
+        if output not in self.queues:
+            self.queues[output] = openvino.AsyncInferQueue(self.compile(output), self.streams)
+        return self.queues[output]
 
     def compile(self, output: str) -> openvino.CompiledModel:
         """The graph cut to one output, so that judging does not compute the images."""
@@ -49,9 +60,9 @@ class OpenVinoEngine:
             graph = self.core.read_model(self.model.graph)
             px = self.model.card.image_px
             graph = openvino.Model([graph.output(output)], graph.get_parameters())
-            graph.reshape({0: [self.batch, 3, px, px], 1: [self.batch, 3, px, px], 2: [self.batch]})
-            hints = {"INFERENCE_PRECISION_HINT": self.precision, "PERFORMANCE_HINT": "LATENCY"}
-            return self.core.compile_model(graph, "CPU", hints)
+            graph.reshape({0: [self.chunk, 3, px, px], 1: [self.chunk, 3, px, px], 2: [self.chunk]})
+            threads = {"NUM_STREAMS": self.streams, "INFERENCE_NUM_THREADS": self.streams}
+            return self.core.compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": self.precision, **threads})
         except RuntimeError as error:
             hint = "is the model whole? `cytostream card`"
             raise EngineError(f"OpenVINO cannot compile {self.model.graph}: {error}", hint) from error
