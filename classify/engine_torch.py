@@ -7,6 +7,7 @@ import onnx
 import torch
 from onnx import GraphProto, numpy_helper
 from torch import Tensor, nn
+from torch.nn import functional
 
 from .card import Model
 from .errors import EngineError
@@ -64,8 +65,15 @@ def released(model: Model) -> Denoiser:
         net.load_state_dict(own)
     except RuntimeError as error:
         raise EngineError(f"{model.graph}: not this network's graph: {error}", "use --engine openvino") from error
-    net.mask = tensors[PREFIX + "mask"]
+    net.mask = mask_of(tensors, net.cfg.patch_px)
     return net
+
+
+def mask_of(tensors: dict[str, Tensor], patch_px: int) -> Tensor:
+    """The disc (px, px), which the graph holds as patches; older graphs as it is."""
+    if PREFIX + "mask" in tensors:
+        return tensors[PREFIX + "mask"]
+    return functional.pixel_shuffle(tensors["patch_mask"][: patch_px**2], patch_px)[0]
 
 
 def config_of(model: Model) -> NetworkConfig:
