@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from classify.pixels import resample_matrix, to_input, to_uint8
+from classify.pixels import DENSEST_BACKGROUND, background, on_white, resample_matrix, to_input, to_uint8
+from tests.make import white_cell
 
 
 @given(st.integers(2, 130), st.integers(1, 130))
@@ -25,3 +26,31 @@ def test_the_middle_is_what_is_seen():
 def test_too_small():
     with pytest.raises(ValueError, match="smaller"):
         to_input(np.zeros((1, 10, 10, 3), np.uint8), 96, 64)
+
+
+def crop_on(glass):
+    """A dark-centred crop (1, 96, 96, 3) as a lamp and camera of this background colour show it."""
+    rgb, alpha = white_cell(np.random.default_rng(0), 36 / 128, 6.0)
+    clear = np.ones((96, 96, 3))
+    half = (96 - rgb.shape[0]) // 2
+    where = slice(half, half + rgb.shape[0])
+    clear[where, where] = 1 - alpha[..., None] * (1 - rgb / 255)
+    return np.rint(clear * np.array(glass)).astype(np.uint8)[None]
+
+
+@given(st.tuples(*[st.integers(150, 255)] * 3))
+def test_lamp_and_camera_do_not_show_on_white(glass):
+    bare = -np.log(np.array(glass) / 255)
+    np.testing.assert_allclose(background(crop_on(glass))[0], bare, atol=0.01)
+    seen, true = on_white(crop_on(glass)).astype(int), crop_on((255, 255, 255)).astype(int)
+    assert np.abs(seen - true).max() <= 3
+
+
+def test_a_crop_without_glass_is_not_blown_up():
+    dark = np.full((1, 64, 64, 3), 40, np.uint8)
+    assert on_white(dark).max() <= np.ceil(40 * np.exp(DENSEST_BACKGROUND))
+
+
+def test_white_input_is_that_of_the_white_crop():
+    crop = crop_on((250, 230, 200))
+    np.testing.assert_array_equal(to_input(crop, 72, 48, white=True), to_input(on_white(crop), 72, 48))
