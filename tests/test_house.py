@@ -17,7 +17,7 @@ OWNERS = {
     "prometheus_client": {"stream"},
 }  # fmt: skip
 TRAINING = {"network", "augment", "train", "initial", "ranks", "export", "release"}
-TRAINING |= {"baseline", "retrain", "scoring", "workshop", "axes", "axis_generated", "evaluate", "report_training"}
+TRAINING |= {"baseline", "retrain", "scoring", "workshop", "axes", "axis_generated", "evaluation", "report_training"}
 REFERENCE = "engine_torch"  # named by the choice of engine, loaded only when asked for
 FORBIDDEN_NAMES = {"core", "common", "types", "utils", "helpers", "base"}
 

@@ -1,0 +1,59 @@
+"""The discriminative baseline: the denoiser's own trunk without noise, and one linear head (needs torch).
+
+It is given what the denoiser is given: crops, augmentation, sampling, optimiser, averaging, minutes.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .network import NetworkConfig, Trunk
+from .train import TrainConfig, Training
+
+C_NOISE = 0.0  # the trunk's noise input, constant
+
+
+class Classifier(nn.Module):
+    """Images (b, 3, px, px) in [-1, 1] -> logits (b, K); features are the trunk's finest and coarsest, pooled and joined."""
+
+    def __init__(self, cfg: NetworkConfig):
+        super().__init__()
+        self.cfg = cfg
+        self.trunk = Trunk(cfg)
+        self.head = nn.Linear(cfg.channels[0] + cfg.channels[-1], cfg.classes)
+
+    def features(self, image: Tensor) -> Tensor:
+        """Pooled features (b, channels[0] + channels[-1])."""
+        fine, coarse = self.trunk(2 * image, torch.full((len(image),), C_NOISE, device=image.device))
+        return torch.cat([fine.mean(dim=(2, 3)), coarse], dim=1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.head(self.features(image).float())
+
+    def errors(self, image: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
+        """Negative log-probabilities (b, K), so that training's first term is the cross-entropy; noise is left out."""
+        return -F.log_softmax(self(image).float(), dim=1)
+
+    def log_gain(self, sigma: Tensor) -> Tensor:
+        return torch.zeros_like(sigma)
+
+
+class BaselineTraining(Training):
+    """Training of a `Classifier` by the loop of the denoiser, with cross-entropy alone."""
+
+    def __init__(self, cfg: TrainConfig, classes: tuple[str, ...], device: str = "cpu"):
+        super().__init__(cfg.model_copy(update={"class_weight": 0.0}), classes, device)
+        torch.manual_seed(cfg.seed)
+        self.model = Classifier(self.network).to(device, memory_format=torch.channels_last)
+        self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
+        self.optimizer.param_groups.clear()
+        self.optimizer.add_param_group({"params": list(self.model.parameters())})
+
+    def averaged(self) -> Classifier:
+        model = Classifier(self.network).eval()
+        model.load_state_dict({k: v.cpu() for k, v in self.average.items()})
+        return model
+
+
+def parameters(model: nn.Module) -> int:
+    return sum(p.numel() for p in model.parameters())
