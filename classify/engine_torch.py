@@ -7,7 +7,6 @@ import onnx
 import torch
 from onnx import GraphProto, numpy_helper
 from torch import Tensor, nn
-from torch.nn import functional
 
 from .card import Model
 from .errors import EngineError
@@ -38,7 +37,7 @@ class TorchEngine:
 
     def features(self, images: np.ndarray, noise: np.ndarray, sigma: np.ndarray) -> np.ndarray:
         noisy = images + sigma[:, None, None, None] * noise
-        return self.run(lambda x, s: self.net.raw(x, s)[1], noisy, sigma)
+        return self.run(lambda x, s: self.net.patches(x, s)[1], noisy, sigma)
 
     @torch.inference_mode()
     def run(self, function: nn.Module, *inputs: np.ndarray) -> np.ndarray:
@@ -65,15 +64,7 @@ def released(model: Model) -> Denoiser:
         net.load_state_dict(own)
     except RuntimeError as error:
         raise EngineError(f"{model.graph}: not this network's graph: {error}", "use --engine openvino") from error
-    net.mask = mask_of(tensors, net.cfg.patch_px)
     return net
-
-
-def mask_of(tensors: dict[str, Tensor], patch_px: int) -> Tensor:
-    """The disc (px, px), which the graph holds as patches; older graphs as it is."""
-    if PREFIX + "mask" in tensors:
-        return tensors[PREFIX + "mask"]
-    return functional.pixel_shuffle(tensors["patch_mask"][: patch_px**2], patch_px)[0]
 
 
 def config_of(model: Model) -> NetworkConfig:
@@ -105,7 +96,7 @@ def running_order(net: Denoiser) -> list[str]:
     hooks = [m.register_forward_hook(lambda module, given, made, name=name: seen.append(name)) for name, m in norms]
     px = net.cfg.image_px
     with torch.inference_mode():
-        net.raw(torch.zeros(1, 3, px, px), torch.ones(1))
+        net.patches(torch.zeros(1, 3, px, px), torch.ones(1))
     for hook in hooks:
         hook.remove()
     return seen

@@ -7,39 +7,22 @@ import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from .card import GRAPH
-from .network import SIGMA_DATA, Denoiser
+from .network import Denoiser
 
 HALF_FROM = 1024  # tensors of fewer numbers stay whole: they cost nothing
 
 
 class Served(nn.Module):
-    """What the engine runs: errors and denoised images of every class, in one pass.
-
-    Errors are taken between patches, before they are laid out as images: laying out an image a class costs a seventh of a pass.
-    """
+    """The denoiser under the name that its weights have in the graph."""
 
     def __init__(self, model: Denoiser):
         super().__init__()
-        self.model, self.patch_px = model, model.cfg.patch_px
-        mask = F.pixel_unshuffle(model.mask[None], self.patch_px).repeat(3, 1, 1)
-        self.register_buffer("patch_mask", mask, persistent=False)
+        self.model = model
 
     def forward(self, image: Tensor, noise: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        s = sigma[:, None, None, None]
-        x = image + s * noise
-        total = s**2 + SIGMA_DATA**2
-        c_skip, c_out = SIGMA_DATA**2 / total, s * SIGMA_DATA / total.sqrt()
-        hidden, features = self.model.trunk(total.rsqrt() * x, sigma.log() / 4)
-        patches = self.model.heads(hidden)
-        # The error of F against its target is that of the denoised image over c_out.
-        target = F.pixel_unshuffle((image - c_skip * x) / c_out, self.patch_px)
-        delta = patches.unflatten(1, (self.model.cfg.classes, -1)) - target[:, None]
-        errors = (delta**2 * self.patch_mask).mean(dim=(2, 3, 4))
-        raw = F.pixel_shuffle(patches, self.patch_px).unflatten(1, (self.model.cfg.classes, 3))
-        return errors, (c_skip * x)[:, None] + c_out[:, None] * raw, features
+        return self.model(image, noise, sigma)
 
 
 def export_graph(model: Denoiser, folder: Path) -> Path:

@@ -124,7 +124,11 @@ def disc(px: int, fraction: float) -> Tensor:
 
 
 class Denoiser(nn.Module):
-    """`denoise(x, sigma)` gives the denoised image under every class; `errors` what the judge adds up."""
+    """`denoise(x, sigma)` gives the denoised image under every class; `errors` what the judge adds up.
+
+    Both come of the net's own output F under every class, in patches (b, K, 3 * patch_px^2, px / patch_px, px / patch_px):
+    laying out an image a class would cost a seventh of a pass, and errors do not need it.
+    """
 
     def __init__(self, cfg: NetworkConfig):
         super().__init__()
@@ -134,35 +138,49 @@ class Denoiser(nn.Module):
         nn.init.normal_(self.heads.weight, std=1e-3)
         nn.init.zeros_(self.heads.bias)
         self.gain = nn.Parameter(torch.tensor([3.0, 0.0]))  # log a(sigma), log-linear in sigma
-        self.register_buffer("mask", disc(cfg.image_px, cfg.disc_fraction), persistent=False)
+        mask = F.pixel_unshuffle(disc(cfg.image_px, cfg.disc_fraction)[None], cfg.patch_px).repeat(3, 1, 1)
+        self.register_buffer("mask", mask, persistent=False)
 
-    def raw(self, x: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
-        """The net's own output F under every class (b, K, 3, px, px), and the pooled features (b, channels[-1])."""
+    def forward(self, image: Tensor, noise: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What is served, in one pass: errors (b, K), denoised images (b, K, 3, px, px), pooled features (b, channels[-1])."""
+        x = image + sigma[:, None, None, None] * noise
+        patches, pooled = self.patches(x, sigma)
+        return self.errors_of(patches, image, x, sigma), self.denoised_of(patches, x, sigma), pooled
+
+    def patches(self, x: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
+        """F of noisy images x (b, 3, px, px), and the coarsest features, pooled (b, channels[-1])."""
         c_in = (sigma**2 + SIGMA_DATA**2).rsqrt()[:, None, None, None]
-        h, pooled = self.trunk(c_in * x, sigma.log() / 4)
-        px = self.cfg.image_px
-        return F.pixel_shuffle(self.heads(h), self.cfg.patch_px).reshape(-1, self.cfg.classes, 3, px, px), pooled
+        hidden, pooled = self.trunk(c_in * x, sigma.log() / 4)
+        return self.heads(hidden).unflatten(1, (self.cfg.classes, -1)), pooled
+
+    def denoised_of(self, patches: Tensor, x: Tensor, sigma: Tensor) -> Tensor:
+        c_skip, c_out = scales(sigma)
+        raw = F.pixel_shuffle(patches.flatten(1, 2), self.cfg.patch_px).unflatten(1, (self.cfg.classes, 3))
+        return (c_skip * x)[:, None] + c_out[:, None] * raw.float()
+
+    def errors_of(self, patches: Tensor, image: Tensor, x: Tensor, sigma: Tensor) -> Tensor:
+        """EDM's weight 1/c_out^2 makes the denoised image's error that of F against its target; summed in fp32 over the disc."""
+        c_skip, c_out = scales(sigma)
+        target = F.pixel_unshuffle((image - c_skip * x) / c_out, self.cfg.patch_px)
+        delta = patches.float() - target[:, None]
+        return (delta**2 * self.mask).mean(dim=(2, 3, 4))
 
     def denoise(self, x: Tensor, sigma: Tensor) -> Tensor:
         """Noisy images (b, 3, px, px) in [-1, 1] plus noise, sigma (b,) -> denoised (b, K, 3, px, px)."""
-        s = sigma[:, None, None, None]
-        total = s**2 + SIGMA_DATA**2
-        c_skip, c_out = SIGMA_DATA**2 / total, s * SIGMA_DATA / total.sqrt()
-        return (c_skip * x)[:, None] + c_out[:, None] * self.raw(x, sigma)[0].float()
+        return self.denoised_of(self.patches(x, sigma)[0], x, sigma)
 
     def errors(self, image: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
-        """Weighted squared error (b, K) of the clean image under every class; about 1 for an untrained net.
-
-        EDM's weight 1/c_out^2 makes it the error of F against its target, summed in fp32 over the disc.
-        """
-        s = sigma[:, None, None, None]
-        x = image + s * noise
-        # F's target: (image - c_skip x) / c_out
-        root = (s**2 + SIGMA_DATA**2).sqrt()
-        target = (image * root**2 - SIGMA_DATA**2 * x) / (s * SIGMA_DATA * root)
-        delta = self.raw(x, sigma)[0].float() - target[:, None]
-        return (delta**2 * self.mask).mean(dim=(2, 3, 4))
+        """Weighted squared error (b, K) of the clean image under every class; about 1 for an untrained net."""
+        x = image + sigma[:, None, None, None] * noise
+        return self.errors_of(self.patches(x, sigma)[0], image, x, sigma)
 
     def log_gain(self, sigma: Tensor) -> Tensor:
         """log a(sigma): the weight at which errors at this noise level add up to class logits."""
         return self.gain[0] + self.gain[1] * sigma.log()
+
+
+def scales(sigma: Tensor) -> tuple[Tensor, Tensor]:
+    """c_skip and c_out (b, 1, 1, 1) of noise levels (b,)."""
+    s = sigma[:, None, None, None]
+    total = s**2 + SIGMA_DATA**2
+    return SIGMA_DATA**2 / total, s * SIGMA_DATA / total.sqrt()
