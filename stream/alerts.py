@@ -48,10 +48,13 @@ def alerts_of(cell: Cell, verdict: Verdict, rules: Alerts) -> list[Alert]:
     """
     if verdict.label == OTHER and cell.kind != "wbc":
         return []
-    anomaly = verdict.anomaly
-    if not anomaly.score > rules.anomaly_above:
-        return []
-    return [Alert("anomaly", "warning", anomaly.score, rules.anomaly_above, anomaly.reason, png(cell.crop))]
+    anomaly, found = verdict.anomaly, []
+    if anomaly.score > rules.anomaly_above:
+        found.append(("anomaly", rules.severity, anomaly.score, rules.anomaly_above, anomaly.reason))
+    for rule in rules.classes:
+        if verdict.label == rule.label and (p := verdict.scores[rule.label]) > rule.above:
+            found.append((f"class {rule.label}", rule.severity, p, rule.above, f"{rule.label}, probability {p:.2f}"))
+    return [Alert(*facts, png(cell.crop)) for facts in found]
 
 
 def png(rgb: np.ndarray) -> bytes:

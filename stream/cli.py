@@ -6,7 +6,7 @@ import typer
 
 from ingest import CytostreamError
 
-from . import commands_compile, commands_model, commands_run, commands_slide, doctor, screen
+from . import commands_compile, commands_evaluate, commands_model, commands_run, commands_slide, commands_topics, doctor, screen
 from .demo import demo
 
 app = typer.Typer(
@@ -15,17 +15,20 @@ app = typer.Typer(
 )  # fmt: skip
 
 app.command()(commands_run.run)
-app.command()(commands_run.tail)
+app.command()(commands_run.relay)
+app.command()(commands_run.replay)
+app.command()(commands_topics.tail)
 app.command()(demo)
 app.command()(commands_slide.locate)
 app.command()(commands_model.classify)
 app.command()(commands_model.card)
 app.command()(commands_model.train)
 app.command()(commands_model.export)
+app.command()(commands_evaluate.evaluate)
 app.command()(commands_model.generate)
 app.command("compile")(commands_compile.compile_engine)
-app.command()(commands_run.schemas)
-app.command()(commands_run.config)
+app.command()(commands_topics.schemas)
+app.command()(commands_topics.config)
 app.command()(doctor.doctor)
 
 

@@ -1,42 +1,38 @@
-"""Commands of the main path: run slides, follow the topics, show the schemas and the configuration."""
+"""Commands of the main path: run slides, send what waits, send again."""
 
-import fcntl
 import json
-import signal
-from collections import Counter
-from contextlib import ExitStack
-from hashlib import blake2b
-from importlib.metadata import version
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from classify import SHIPPED, ModelError, load_model, open_engine
-from ingest import CytostreamError, open_workers
-from segment import CROP_PX, CROP_UM
+from classify import SHIPPED
+from ingest import CytostreamError, slides_in
 
-from .codec import to_line
-from .config import Config, ConfigError, load_config
-from .events import TOPICS, Event, Stamp
-from .outbox import Outbox
-from .payloads import write_schemas
-from .pipeline import Lab, Report, run_slide
-from .relay import Relay
-from .screen import Screen, print_error, report_table, say
-from .sinks import Sink
+from .backlog import Backlog, Job
+from .config import Config, load_config
+from .events import replayed
+from .pipeline import Report
+from .screen import print_error, report_table
+from .station import Choice, changed, drain, open_lab, open_station
+from .work import Ending, report_of, work
 
 screen = Console(stderr=True)
 ConfigOption = Annotated[Path | None, typer.Option("--config", help="TOML file; see configs/example.toml.")]
+StoreOption = Annotated[Path, typer.Option(help="Folder of results and of the outbox.")]
+SinkOption = Annotated[list[str] | None, typer.Option(help="kafka, jsonl:PATH, or none; may be repeated. Default kafka.")]
+RESULTS = Path("cytostream-results")
 INTERRUPTED = 130
-PACKAGES = ("cytostream", "openvino", "openslide-bin", "scikit-image", "numpy")
+LISTS = {".txt", ".lst", ".list"}
 
 
 def run(
-    slides: Annotated[list[Path], typer.Argument(help="Slides or fields of view.")],
-    store: Annotated[Path, typer.Option(help="Folder of results and of the outbox.")] = Path("cytostream-results"),
-    sink: Annotated[list[str] | None, typer.Option(help="kafka, or jsonl:PATH; may be repeated. Default kafka.")] = None,
+    slides: Annotated[list[Path], typer.Argument(help="Slides, fields of view, folders of them, or lists (.txt).")],
+    store: StoreOption = RESULTS,
+    sink: SinkOption = None,
     config: ConfigOption = None,
     mpp: Annotated[float | None, typer.Option(help="um per level-0 px, where the file does not say.")] = None,
     workers: Annotated[int | None, typer.Option(min=0, help="Worker processes; 0 is this process.")] = None,
@@ -48,21 +44,21 @@ def run(
 ) -> None:
     """Find and classify every cell of slides, and stream labels and alerts. The same command goes on after a stop.
 
+    Two processes, or two hosts on one share, may run it on the same store: each slide is done once.
+
     [bold]Examples[/]
 
     cytostream run smear.svs --sink kafka
 
+    cytostream run /scans/monday --store /share/results
+
     cytostream run field.png --mpp 0.1 --sink jsonl:events.jsonl --store results
     """
-    changes = {"workers": workers, "scheduler": scheduler, "tile_px": tile_px}
-    settings = changed(load_config(config), {k: v for k, v in changes.items() if v is not None})
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    settings = changed(load_config(config), {"workers": workers, "scheduler": scheduler, "tile_px": tile_px})
+    choice = Choice(model, engine, sink or ["kafka"])
+    jobs = [Job(path.absolute(), mpp=mpp) for path in expanded(slides)]
     try:
-        with ExitStack() as stack:
-            outbox = open_outbox(store, stack)
-            relays = [stack.enter_context(Relay(outbox, open_sink(spec, settings, outbox))) for spec in sink or ["kafka"]]
-            reports = run_all(slides, settings, outbox, store, (model, engine), mpp, json_report)
-            unsent = drain(relays, settings.kafka.give_up_s)
+        reports, unsent = run_jobs(jobs, store, settings, choice, json_report)
     except KeyboardInterrupt:
         screen.print(f"stopped; what was found is in {store}, and the same command goes on there")
         raise typer.Exit(INTERRUPTED) from None
@@ -76,86 +72,44 @@ def run(
         raise typer.Exit(1)
 
 
-def open_outbox(store: Path, stack: ExitStack) -> Outbox:
-    try:
-        store.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CytostreamError(f"{store}: cannot be made: {error.strerror}", "choose another --store") from error
-    hold(store, stack)
-    return stack.enter_context(Outbox(store / "state.db"))
+def run_jobs(jobs: list[Job], store: Path, settings: Config, choice: Choice, quiet: bool) -> tuple[list[Report], int]:
+    """The reports of all jobs, whoever did them, and how many events are not sent."""
+    only = frozenset(str(job.path) for job in jobs)
+    with Ending(settings.backlog.drain_s) as ending, open_station(store, settings, choice.sinks) as station:
+        station.backlog.add(jobs)
+        with open_lab(station, choice, only, quiet) as lab:
+            mine = {str(job.path): report for job, report in work(lab, station.backlog, ending.stop, only)}
+        unsent = drain(station.relays, settings.kafka.give_up_s)
+        if ending.stop.is_set() and station.backlog.is_open(only):
+            raise KeyboardInterrupt
+        return [mine.get(str(job.path)) or report_of(station.outbox, job) for job in station.backlog.jobs(only)], unsent
 
 
-def hold(store: Path, stack: ExitStack) -> None:
-    """One run a store, until it ends.
-
-    Raises:
-        CytostreamError: another run has it.
-    """
-    lock = stack.enter_context((store / "lock").open("w"))
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise CytostreamError(f"{store}: another run is using it", "wait for it, or choose another --store") from error
-
-
-def open_sink(spec: str, settings: Config, outbox: Outbox) -> Sink:
-    """The sink of a --sink word.
+def expanded(slides: Iterable[Path]) -> Iterator[Path]:
+    """The slides of folders and lists, each once.
 
     Raises:
-        ConfigError: it is none.
+        CytostreamError: a folder without a slide, or a list that cannot be read.
     """
-    if spec == "kafka":
-        from .sink_kafka import KafkaSink
-
-        return KafkaSink(settings.kafka, outbox.store_id)
-    if spec.startswith("jsonl:") and spec != "jsonl:":
-        from .sink_jsonl import JsonlSink
-
-        return JsonlSink(Path(spec.removeprefix("jsonl:")))
-    raise ConfigError(f"no sink {spec!r}", "kafka, or jsonl:PATH")
+    seen: set[Path] = set()
+    for path in slides:
+        many = folder_of(path) if path.is_dir() else list_of(path) if path.suffix in LISTS else [path]
+        yield from (p for p in many if not (p.absolute() in seen or seen.add(p.absolute())))
 
 
-def run_all(
-    slides: list[Path], settings: Config, outbox: Outbox, store: Path, chosen: tuple[Path, str], mpp: float | None, quiet: bool
-) -> list[Report]:
-    model = load_model(chosen[0])
-    if (model.card.crop_um, model.card.crop_px) != (CROP_UM, CROP_PX):
-        raise ModelError(f"{chosen[0]}: made for other crops than {CROP_UM:g} um in {CROP_PX} px", "train it on such crops")
-    engine = open_engine(model, chosen[1], tell=say)
-    reading = settings.reading
-    with screen.status("starting workers"), ExitStack() as starting:
-        pool = starting.enter_context(open_workers(reading.workers, reading.scheduler))
-        closing = starting.pop_all()
-    with closing, Screen(screen, quiet) as bars:
-        lab = Lab(settings, model, engine, pool, outbox, store, stamp_of(settings, model.model_id), bars.show)
-        return [run_slide(lab, path, mpp) for path in slides]
+def folder_of(path: Path) -> list[Path]:
+    if found := [found.path for found in slides_in(path)]:
+        return found
+    raise CytostreamError(f"{path}: no slide in this folder", "see the README for the formats")
 
 
-def drain(relays: list[Relay], give_up_s: float) -> int:
-    """Wait for the sinks to have everything; says what is left."""
-    left = 0
-    for relay in relays:
-        with screen.status("sending the last events"):
-            unsent, moved = relay.drain(give_up_s), -1
-            while unsent and relay.moved > moved:  # slow is not absent
-                moved = relay.moved
-                unsent = relay.drain(give_up_s)
-        if unsent:
-            why = f": {relay.trouble}" if relay.trouble else ""
-            screen.print(f"[yellow]{unsent} events wait in the store{why}[/]\n  -> the same command sends them", soft_wrap=True)
-        left += unsent
-    return left
-
-
-def changed(settings: Config, reading: dict) -> Config:
-    return settings.model_copy(update={"reading": settings.reading.model_copy(update=reading)})
-
-
-def stamp_of(settings: Config, model_id: str) -> Stamp:
-    """The provenance that every event and result carries; its config hash is of what changes results."""
-    deciding = json.dumps([settings.alerts.model_dump(mode="json"), settings.reading.tile_px], sort_keys=True)
-    digest = blake2b(deciding.encode(), digest_size=6).hexdigest()
-    return Stamp(settings.source, model_id, digest, {name: version(name) for name in PACKAGES}, settings.share_names)
+def list_of(path: Path) -> list[Path]:
+    """The paths of a list, those from where the list lies."""
+    try:
+        lines = [line.strip() for line in path.read_text().splitlines()]
+    except (OSError, ValueError) as error:
+        raise CytostreamError(f"{path}: cannot be read: {error}", "give a text file with a path a line") from error
+    return [path.parent / line for line in lines if line and not line.startswith("#")]
 
 
 def report_line(report: Report) -> dict:
@@ -164,48 +118,60 @@ def report_line(report: Report) -> dict:
     return {**slide, "status": report.status, "counts": dict(report.counts), **report.progress.model_dump(), **failure}
 
 
-def tail(
-    topics: Annotated[list[str] | None, typer.Argument(help="cells, alerts, slides, failures; all by default.")] = None,
+def relay(
+    store: StoreOption = RESULTS,
+    sink: SinkOption = None,
     config: ConfigOption = None,
-    from_beginning: Annotated[bool, typer.Option(help="Also what is there already.")] = False,
-    json_out: Annotated[bool, typer.Option("--json", help="One JSON line an event, to stdout.")] = False,
+    forever: Annotated[bool, typer.Option(help="Go on, for what other processes add.")] = False,
 ) -> None:
-    """Follow the topics in the terminal, until Ctrl-C.
+    """Send what waits in a store, and what the broker has lost of it since.
 
-    Example: cytostream tail alerts --from-beginning
+    Example: cytostream relay --store results
     """
-    from .tail import follow
-
-    kinds = tuple(topics or TOPICS)
-    if unknown := set(kinds) - set(TOPICS):
-        raise ConfigError(f"no topic {', '.join(unknown)}", f"of {', '.join(TOPICS)}")
-    for event in follow(load_config(config).kafka, kinds, from_beginning):
-        if json_out:
-            typer.echo(to_line(event))
-        else:
-            screen.print(sentence(event), highlight=False)
+    settings = load_config(config)
+    with Ending(0) as ending, open_station(store, settings, sink or ["kafka"]) as station:
+        if forever:
+            ending.stop.wait()
+        for one in station.relays:
+            one.ready.wait(settings.kafka.give_up_s)
+        if drain(station.relays, settings.kafka.give_up_s):
+            raise typer.Exit(1)
 
 
-def sentence(event: Event) -> str:
-    """An event in one line for a person."""
-    data = event.data
-    clock = f"[dim]{event.time:%H:%M:%S}[/] {event.subject[:8]}"
-    if event.kind == "cells":
-        return f"{clock} cell    {data['label']:<12} p {data['scores'][data['label']]:.2f}  at {data['x_px0']},{data['y_px0']}"
-    if event.kind == "alerts":
-        return f"{clock} [bold red]ALERT[/]   {data['label']:<12} at {data['x_px0']},{data['y_px0']}: {data['reason']}"
-    if event.kind == "slides":
-        counts = "  ".join(f"{k} {v}" for k, v in Counter(data["counts"] or {}).most_common())
-        return f"{clock} [bold]slide[/]   {data['status']}  {data['progress']['cells']} cells  {counts}"
-    return f"{clock} [yellow]failure[/] {data['stage']}: {data['what']} -> {data['hint']}"
+def replay(
+    slides: Annotated[list[Path] | None, typer.Argument(help="Slides, or their ids.")] = None,
+    store: StoreOption = RESULTS,
+    sink: SinkOption = None,
+    config: ConfigOption = None,
+    refused: Annotated[bool, typer.Option(help="What the broker has refused, instead of slides.")] = False,
+) -> None:
+    """Send the events of slides again, each with a new id and marked `replayof` with the id of the first.
+
+    Example: cytostream replay smear.svs --store results
+    """
+    settings, occasion = load_config(config), datetime.now(UTC).isoformat()
+    with open_station(store, settings, sink or ["kafka"]) as station:
+        ids = [slide_id_of(station.backlog, slide) for slide in slides or []]
+        events = [row.event for row in station.outbox.refused()] if refused else []
+        events += [p.event for slide_id in ids for p in station.outbox.events(slide_id) if not p.event.replay_of]
+        if not events:
+            raise CytostreamError(f"{store}: nothing to send again", "name slides of this store (events are kept for keep_days)")
+        with station.outbox.transaction() as tx:
+            tx.add(replayed(event, occasion) for event in events)
+        screen.print(f"{len(events)} events go out again, marked")
+        if drain(station.relays, settings.kafka.give_up_s):
+            raise typer.Exit(1)
 
 
-def schemas(out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("schemas")) -> None:
-    """Write the JSON Schema of every event type."""
-    for path in write_schemas(out):
-        typer.echo(path)
+def slide_id_of(backlog: Backlog, slide: Path) -> str:
+    """The id of a slide of the store, by its path or by the id itself.
 
-
-def config(path: Annotated[Path | None, typer.Argument(help="File to check; the defaults without one.")] = None) -> None:
-    """Check a configuration file, and show what it resolves to."""
-    typer.echo(load_config(path).model_dump_json(indent=1, exclude={"kafka": {"security"}}))
+    Raises:
+        CytostreamError: the store does not know it.
+    """
+    if str(slide) in backlog.outbox.slide_ids():
+        return str(slide)
+    known = {str(job.path): job.slide_id for job in backlog.jobs()}
+    if found := known.get(str(slide.absolute())):
+        return found
+    raise CytostreamError(f"{slide}: not done in this store", "give --store, or the slide's id from its events")

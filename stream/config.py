@@ -67,8 +67,8 @@ class Alerts(Section):
     per_100_white: tuple[RatioRule, ...] = ()
     white_at_least: int = Field(50, ge=1, description="white cells that a slide must have for a ratio")
     anomalies_per_slide: int = Field(200, ge=0, description="more odd cells make one alert of the slide")
-    at_most_per_slide: int = Field(500, ge=1, description="cell alerts a rule and slide; one alert of the slide stands for the rest")
-    at_most_per_hour: int = Field(5000, ge=1, description="cell alerts of all slides; one alert a slide stands for the rest")
+    at_most_per_slide: int = Field(500, ge=1, description="cell alerts a rule and slide; one slide alert for the rest")
+    at_most_per_hour: int = Field(5000, ge=1, description="cell alerts of all slides; one slide alert for the rest")
     drift_slides: int = Field(5, ge=1, description="last slides of a scanner, held against those before them")
     drift_before: int = Field(20, ge=2, description="how many those before them are")
     drift_z: float = Field(5.0, gt=0, description="standard errors by which the share of odd cells must have moved")
@@ -85,7 +85,8 @@ class Reading(Section):
 class Backlog(Section):
     tries: int = Field(3, ge=1, description="of a slide that fails")
     retry_s: float = Field(10.0, ge=0, description="pause before the next try, doubled each time")
-    lease_s: float = Field(30.0, gt=0, description="a host that is silent for so long has lost its slides to the others")
+    deaths: int = Field(20, ge=1, description="a slide under which the process died so often is given up")
+    lease_s: float = Field(30.0, gt=0, description="a host that is silent for so long loses its slides to the others")
     drain_s: float = Field(20.0, ge=0, description="after SIGTERM: the slide in hand may end within this, then it is interrupted")
     progress_s: float = Field(10.0, gt=0, description="between two running events of a slide")
 

@@ -16,7 +16,8 @@ from ingest import CytostreamError
 from ingest.simulate import Sprite, glass, place, red_cell, write_pyramid
 
 from .broker import Broker
-from .commands_run import run, sentence
+from .commands_run import run
+from .commands_topics import sentence
 from .config import Kafka
 from .tail import read_all
 

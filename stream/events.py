@@ -134,9 +134,8 @@ def review_event(slide_id: str, action: Action, reviewer: str, stamp: Stamp, **a
 
 def dead_letter_event(refused: Event, size_bytes: int, reason: str, sink: str) -> Event:
     """The event that tells of one that a sink refused; one a sink and event."""
-    data = _data(
-        DeadLetterData, event_id=refused.id, event_type=refused.type, slide_id=refused.subject, size_bytes=size_bytes, reason=reason
-    )
+    about = {"event_id": refused.id, "event_type": refused.type, "slide_id": refused.subject}
+    data = _data(DeadLetterData, **about, size_bytes=size_bytes, reason=reason)
     return Event(_digest(DEAD, refused.id, sink), DEAD, refused.source, refused.subject, datetime.now(UTC), data)
 
 

@@ -55,6 +55,19 @@ class JournalReader:
         rows = self._state.rows("SELECT facts FROM slides WHERE slide_id = ?", slide_id)
         return json.loads(rows[0][0]) if rows else {}
 
+    def facts_of_path(self, path: str) -> dict:
+        """The facts of a slide under way, by its resolved path; empty where none is."""
+        sql = "SELECT facts FROM slides WHERE status = 'running' AND json_extract(facts, '$.slide.path') = ?"
+        rows = self._state.rows(sql, path)
+        return json.loads(rows[0][0]) if rows else {}
+
+    def odd_shares(self, scanner: str, slides: int, but: str) -> list[tuple[int, int]]:
+        """(odd cells, cells) of a scanner's last finished slides, newest first; without the slide `but`."""
+        sql = """SELECT json_extract(facts, '$.odd'), json_extract(facts, '$.progress.cells') FROM slides
+            WHERE status IN ('done', 'failures') AND json_extract(facts, '$.slide.scanner') = ? AND slide_id != ?
+            AND json_extract(facts, '$.odd') IS NOT NULL ORDER BY json_extract(facts, '$.at') DESC LIMIT ?"""
+        return self._state.rows(sql, scanner, but, slides)
+
     def slide_ids(self) -> list[str]:
         return [slide_id for (slide_id,) in self._state.rows("SELECT slide_id FROM slides ORDER BY slide_id")]
 

@@ -1,8 +1,8 @@
 """Who does what in a store that several processes, or hosts, share: a name has one holder at a time.
 
-No clock is compared between hosts: a holder counts up, and another takes its place after it has watched that count stand still for
-`lease_s` of its own time. A process that died on this very host is known at once. A holder that was only slow finds out within its
-next transaction (`Transaction.hold`), before it can write anything.
+No clock is compared between hosts: a holder counts up, and another takes its place after it has watched that count stand still
+for `lease_s` of its own time. A process that died on this very host is known at once. A holder that was only slow finds out
+within its next transaction (`Transaction.hold`), before it can write anything.
 """
 
 import os

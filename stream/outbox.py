@@ -8,8 +8,9 @@ import json
 import shutil
 import sqlite3
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, time
@@ -17,7 +18,7 @@ from time import monotonic, time
 from ingest import StoreError
 
 from .codec import from_line, to_record
-from .events import DEAD, Event, dead_letter_event
+from .events import ALERT, DEAD, Event, dead_letter_event
 from .journal import TABLES as JOURNAL_TABLES
 from .journal import JournalReader, JournalWriter
 from .leases import TABLES as LEASE_TABLES
@@ -28,9 +29,10 @@ from .state import State
 _TABLES = """
 CREATE TABLE IF NOT EXISTS store (id TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS records (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, subject TEXT NOT NULL, type TEXT NOT NULL, added REAL NOT NULL,
-    headers TEXT NOT NULL, value BLOB NOT NULL);
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, subject TEXT NOT NULL, type TEXT NOT NULL,
+    added REAL NOT NULL, headers TEXT NOT NULL, value BLOB NOT NULL);
 CREATE INDEX IF NOT EXISTS records_of_slide ON records (subject, type);
+CREATE INDEX IF NOT EXISTS alerts_by_time ON records (added) WHERE type = 'cytostream.alert.v1';
 CREATE TABLE IF NOT EXISTS cursors (sink TEXT PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS refused (sink TEXT, seq INTEGER, reason TEXT NOT NULL, PRIMARY KEY (sink, seq)) WITHOUT ROWID;
 """
@@ -75,7 +77,7 @@ class Transaction(JournalWriter):
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """How much disk the outbox may take: a run stops in order before the disk is full, and before more than `waiting_bytes` of events wait for a sink."""
+    """How much disk the outbox may take: a run stops in order where less is free, or more waits for a sink."""
 
     free_bytes: float = 0.0
     waiting_bytes: float = float("inf")
@@ -112,13 +114,25 @@ class Outbox(JournalReader):
         """All that is added inside commits together, then wakes the relays.
 
         Raises:
-            StoreError: the disk is full, or full as the config sees it, or the file cannot be written; what was committed before stays.
+            StoreError: the disk is full, for the config or in fact, or cannot be written; what was committed before stays.
         """
         self._check_room()
         with self._state.transaction() as db:
             yield Transaction(db, self.leases.owner)
         for wake in self._listeners:
             wake()
+
+    def make_tables(self, tables: str) -> None:
+        """Adds the tables (SQL) of whoever keeps something beside the events."""
+        self._state.run(tables)
+
+    def rows(self, sql: str, *values: object) -> list[tuple]:
+        """What a query gives."""
+        return self._state.rows(sql, *values)
+
+    def exclusive(self) -> AbstractContextManager[sqlite3.Connection]:
+        """A transaction beside the results, which no other process can come between; it wakes no relay."""
+        return self._state.transaction()
 
     def on_commit(self, wake: Callable[[], None]) -> None:
         """Calls `wake` after every commit, in the writer's thread."""
@@ -132,9 +146,15 @@ class Outbox(JournalReader):
             yield from (_parcel(*row) for row in page)
             after_seq = page[-1][0]
 
-    def count(self, slide_id: str, kind: str) -> int:
-        """How many events of a type a slide has."""
-        return self._state.rows("SELECT count(*) FROM records WHERE subject = ? AND type = ?", slide_id, kind)[0][0]
+    def alerts_given(self, slide_id: str) -> Counter[str]:
+        """How many cell alerts a slide has raised, by rule."""
+        sql = "SELECT json_extract(CAST(value AS TEXT), '$.rule') FROM records WHERE subject = ? AND type = ?"
+        return Counter(rule for (rule,) in self._state.rows(sql, slide_id, ALERT))
+
+    def alerts_since(self, seconds: float) -> int:
+        """How many cell alerts all slides have raised in the last `seconds`."""
+        sql = f"SELECT count(*) FROM records WHERE type = '{ALERT}' AND added > ?"
+        return self._state.rows(sql, time() - seconds)[0][0]
 
     def unsent(self, sink: str, limit: int) -> list[Parcel]:
         """The next events that a sink has not taken."""

@@ -6,20 +6,23 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from time import monotonic
 
 import numpy as np
 
 from classify import Engine, Model, Verdict, judge
-from ingest import CytostreamError, Failure, Slide, SlideStore, TileSpec, Workers, open_slide, plan_tiles
+from ingest import CytostreamError, Failure, Slide, SlideError, SlideStore, TileSpec, Workers, open_slide, plan_tiles
 from segment import Cell, Scan, begin_scan
 
-from .alerts import alerts_of
+from .alerts import OTHER, Alert
 from .config import Config
-from .events import Event, Stamp, alert_event, cell_event, failure_event, slide_event
+from .events import Event, Stamp, alert_event, cell_event, failure_event, slide_alert_event, slide_event
 from .outbox import Outbox
 from .payloads import Progress
 from .results import ResultWriter, body_of, store_path
+from .rules import Desk, Share
 from .slides import facts_of
 
 DONE = "done"
@@ -42,13 +45,18 @@ class Lab:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """How a slide ended: status, cells a label, alerts, failures."""
+    """How a slide ended: status, cells a label, alerts, failures; `again` where another try may end better."""
 
     slide: Slide | None
     status: str
     counts: Counter
     progress: Progress
     failure: Failure | None = None
+    again: bool = False
+
+
+class SlideBusyError(CytostreamError):
+    """Another process is at this slide."""
 
 
 @dataclass(slots=True)
@@ -58,9 +66,14 @@ class Tally:
     tiles: int
     tiles_done: int = 0
     cells: Counter = field(default_factory=Counter)
+    white: int = 0
     alerts: int = 0
     failures: int = 0
     waiting: dict[TileSpec, set[str]] = field(default_factory=dict)
+
+    def count(self, label: str, kind: str) -> None:
+        self.cells[label] += 1
+        self.white += kind == "wbc" and label != OTHER
 
     def progress(self) -> Progress:
         return Progress(
@@ -74,19 +87,31 @@ def run_slide(lab: Lab, path: Path, mpp: float | None = None) -> Report:
     A slide that cannot be read is a failure event and a report, not an exception.
 
     Raises:
+        SlideBusyError, LeaseLostError: another process is at this slide, or has taken it over.
         StoreError: results cannot be written.
     """
     try:
         slide = open_slide(path, mpp)
     except CytostreamError as error:
-        return refuse(lab, Failure("", "open", error.what, error.hint), path)
+        return refuse(lab, Failure("", "open", error.what, error.hint), path, again=is_passing(error))
+    lease = lease_of(slide)
+    if not lab.outbox.leases.take(lease):
+        raise SlideBusyError(f"{path}: another process is at it", "wait for it")
+    try:
+        return run_leased(lab, slide, path)
+    finally:
+        with suppress(CytostreamError):
+            lab.outbox.leases.give(lease)
+
+
+def run_leased(lab: Lab, slide: Slide, path: Path) -> Report:
     check_same_work(lab, slide)
     if lab.outbox.status(slide.slide_id) == DONE:
         return finished(lab, slide)
     try:
         scan = lab.workers.call(begin_scan, slide, lab.config.reading.survey_limit_s)
     except CytostreamError as error:
-        return refuse(lab, Failure(slide.slide_id, "survey", error.what, error.hint), path, slide)
+        return refuse(lab, Failure(slide.slide_id, "survey", error.what, error.hint), path, slide, is_passing(error))
     run = SlideRun(lab, scan)
     try:
         return run.all()
@@ -96,7 +121,12 @@ def run_slide(lab: Lab, path: Path, mpp: float | None = None) -> Report:
         raise
 
 
-def refuse(lab: Lab, failure: Failure, path: Path, slide: Slide | None = None) -> Report:
+def is_passing(error: CytostreamError) -> bool:
+    """Whether another try may go better: the share was away, or the cluster lost a worker; not where the file is at fault."""
+    return not isinstance(error, SlideError) or getattr(error.__cause__, "errno", None) is not None
+
+
+def refuse(lab: Lab, failure: Failure, path: Path, slide: Slide | None = None, again: bool = False) -> Report:
     """Tell of a slide that cannot be read."""
     with lab.outbox.transaction() as tx:
         tx.add([failure_event(failure, lab.stamp, path)])
@@ -104,7 +134,7 @@ def refuse(lab: Lab, failure: Failure, path: Path, slide: Slide | None = None) -
             tx.add([slide_event(slide, "failed", lab.stamp, reason=failure.what)])
             about = {"slide": facts_of(slide), "reason": failure.what, "at": datetime.now(UTC).isoformat()}
             tx.set_status(slide.slide_id, "failed", **about, **work_of(lab, slide))
-    return Report(slide, "failed", Counter(), Progress(failures=1), failure)
+    return Report(slide, "failed", Counter(), Progress(failures=1), failure, again)
 
 
 def finished(lab: Lab, slide: Slide) -> Report:
@@ -133,18 +163,21 @@ class SlideRun:
         done = lab.outbox.tiles_done(self.slide.slide_id)
         self.todo = [spec for spec in specs if tile_key(spec) not in done]
         self.known = lab.outbox.cell_ids(self.slide.slide_id)
+        this_hour = partial(lab.outbox.alerts_since, 3600)
+        self.desk = Desk(lab.config.alerts, self.slide.scanner, lab.outbox.alerts_given(self.slide.slide_id), this_hour)
         self.tally = self.resumed(len(specs))
+        self.again, self.said_s = False, monotonic()
         self.writer = ResultWriter(lab.outbox, self.open_store(), self.slide.slide_id, lab.model.card)
         self.found: dict[str, tuple[TileSpec, Cell]] = {}
         self.decided: list[tuple[str, Verdict]] = []
 
     def resumed(self, tiles: int) -> Tally:
         """What the journal knows: an earlier run's tiles, cells and alerts. Tiles that failed are tried again."""
-        tally = Tally(tiles, tiles - len(self.todo))
+        tally = Tally(tiles, tiles - len(self.todo), alerts=self.desk.given.total())
         for row in self.lab.outbox.cells(self.slide.slide_id):
-            tally.cells[json.loads(row.body)["verdict"]["label"]] += 1
-        kinds = Counter(parcel.event.kind for parcel in self.lab.outbox.events(self.slide.slide_id))
-        tally.alerts = kinds["alerts"]
+            body = json.loads(row.body)
+            tally.count(body["verdict"]["label"], body["cell"]["kind"])
+            self.desk.odd += body["verdict"]["anomaly"]["score"] > self.lab.config.alerts.anomaly_above
         return tally
 
     def open_store(self) -> SlideStore:
@@ -169,7 +202,7 @@ class SlideRun:
         if not self.scan.smear.look.any():
             self.fail(Failure(self.slide.slide_id, "survey", "nothing stained on the slide", "is it empty, or not a smear?"))
         self.say(DONE)
-        return Report(self.slide, DONE, self.tally.cells, self.tally.progress())
+        return Report(self.slide, DONE, self.tally.cells, self.tally.progress(), again=self.again)
 
     def crops(self) -> Iterator[tuple[str, np.ndarray] | None]:
         """Crops of the cells as tiles come back; `None` where none is ready, and then what is decided is committed."""
@@ -180,6 +213,7 @@ class SlideRun:
                 continue
             spec, outcome = arrived
             if isinstance(outcome, CytostreamError):
+                self.again |= is_passing(outcome)
                 self.fail(Failure(self.slide.slide_id, "tile", outcome.what, outcome.hint, spec.box_px0))
                 continue
             new = [cell for cell in outcome if cell.cell_id not in self.known]
@@ -197,26 +231,28 @@ class SlideRun:
         events, rows, complete = [], [], []
         for cell_id, verdict in self.decided:
             spec, cell = self.found.pop(cell_id)
+            self.tally.count(verdict.label, cell.kind)
             events += self.events_of(cell, verdict)
             rows.append((cell_id, body_of(cell, verdict), cell.crop.tobytes()))
-            self.tally.cells[verdict.label] += 1
             self.tally.waiting[spec].discard(cell_id)
             complete += [spec] * (not self.tally.waiting[spec])
         self.decided.clear()
         self.close(complete, events, rows)
 
     def events_of(self, cell: Cell, verdict: Verdict) -> list[Event]:
-        alerts = alerts_of(cell, verdict, self.lab.config.alerts)
-        self.tally.alerts += len(alerts)
-        stamp = self.lab.stamp
-        return [
-            cell_event(self.slide, cell, verdict, stamp),
-            *(alert_event(self.slide, cell, verdict, alert, stamp) for alert in alerts),
-        ]
+        events = [cell_event(self.slide, cell, verdict, self.lab.stamp)]
+        for alert in self.desk.of_cell(cell, verdict, self.tally.cells.total()):
+            if isinstance(alert, Alert):
+                self.tally.alerts += 1
+                events.append(alert_event(self.slide, cell, verdict, alert, self.lab.stamp))
+            else:
+                events.append(slide_alert_event(self.slide.slide_id, alert, self.lab.stamp))
+        return events
 
     def close(self, specs: Sequence[TileSpec], events: Sequence[Event] = (), rows: Sequence[tuple] = ()) -> None:
         """Commit events and cells, and that these tiles are done."""
         with self.lab.outbox.transaction() as tx:
+            tx.hold(lease_of(self.slide))
             tx.add(events)
             tx.add_cells(self.slide.slide_id, rows)
             for spec in specs:
@@ -226,6 +262,8 @@ class SlideRun:
         self.tally.tiles_done += len(specs)
         self.writer.write(len(rows))
         self.lab.on_progress(self.slide, self.tally.progress(), self.tally.cells)
+        if monotonic() - self.said_s > self.lab.config.backlog.progress_s:
+            self.say("running")
 
     def fail(self, failure: Failure) -> None:
         """Tell of a failure. Its tile is not done: the same command tries it again."""
@@ -233,18 +271,30 @@ class SlideRun:
         self.close([], [failure_event(failure, self.lab.stamp, self.slide.path)])
 
     def say(self, status: str) -> None:
-        """Tell of the slide's status, and keep it."""
-        progress, counts = self.tally.progress(), dict(self.tally.cells)
+        """Tell of the slide's status, and keep it; at the end, the slide's own alerts too."""
+        progress, counts, self.said_s = self.tally.progress(), dict(self.tally.cells), monotonic()
+        about = {"counts": counts, "progress": progress.model_dump(), "slide": facts_of(self.slide), "odd": self.desk.odd}
+        facts = {**about, "at": datetime.now(UTC).isoformat(), **work_of(self.lab, self.slide)}
+        events = [slide_event(self.slide, status, self.lab.stamp, progress, counts if status == DONE else None)]
         with self.lab.outbox.transaction() as tx:
-            tx.add([slide_event(self.slide, status, self.lab.stamp, progress, counts if status == DONE else None)])
-            about = {"counts": counts, "progress": progress.model_dump(), "slide": facts_of(self.slide)}
-            facts = {**about, "at": datetime.now(UTC).isoformat(), **work_of(self.lab, self.slide)}
+            tx.hold(lease_of(self.slide))
+            tx.add([*self.slide_alerts(), *events] if status == DONE else events)
             tx.set_status(self.slide.slide_id, "failures" if status == DONE and self.tally.failures else status, **facts)
+
+    def slide_alerts(self) -> list[Event]:
+        rules = self.lab.config.alerts
+        rows = self.lab.outbox.odd_shares(self.slide.scanner, rules.drift_slides + rules.drift_before, self.slide.slide_id)
+        found = self.desk.of_slide(self.tally.cells, self.tally.white, [Share(*row) for row in rows])
+        return [slide_alert_event(self.slide.slide_id, alert, self.lab.stamp) for alert in found]
 
 
 def work_of(lab: Lab, slide: Slide) -> dict[str, str | float]:
     """What decides a slide's results: they go on only under the same."""
     return {"model_id": lab.stamp.model_hash, "config_id": lab.stamp.config_hash, "mpp": slide.mpp}
+
+
+def lease_of(slide: Slide) -> str:
+    return f"slide {slide.slide_id}"
 
 
 def tile_key(spec: TileSpec) -> str:

@@ -15,7 +15,7 @@ import psutil
 from ingest import StoreError
 
 _PRAGMAS = "PRAGMA journal_mode={journal}; PRAGMA synchronous={sync}; PRAGMA temp_store=MEMORY;"
-_SHARES = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "9p", "virtiofs", "ceph", "lustre", "glusterfs", "fuse.glusterfs"}
+_SHARES = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "9p", "virtiofs", "ceph", "lustre", "fuse.glusterfs"}
 _BUSY_WAIT_S = 30.0
 _HINTS = {
     "SQLITE_FULL": "free some space and run the same command: it goes on",
@@ -56,6 +56,11 @@ class State:
                 if self._db.in_transaction:  # SQLite itself rolls back on a full disk
                     self._db.execute("ROLLBACK")
                 raise
+
+    def run(self, script: str) -> None:
+        """Statements, each for itself: to make tables."""
+        with self._lock, self._errors():
+            self._db.executescript(script)
 
     def rows(self, sql: str, *values: object) -> list[tuple]:
         """What a query gives."""
