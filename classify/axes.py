@@ -8,6 +8,7 @@ import numpy as np
 from . import metrics, plots
 from .data import LabelledCrops
 from .figures import Figure, Findings, Row, best
+from .psychometric import Psychometric, fit_psychometric
 from .retrain import BASELINE, OURS
 from .scoring import Arm, Scores
 from .workshop import Workshop, odd
@@ -172,7 +173,16 @@ def calibration(work: Workshop) -> Findings:
             found.figures += Row("calibration", of, metric, y, work.suite.resamples).compare(statistics, PAIR)
         sure = {k: (s.confidence, s.predicted == y) for k, s in scores.items()}
         found.pictures[f"Reliability, {of}"] = plots.reliability(sure, of)
+        fits = {k: fit_psychometric(*both, len(work.shipped.classes)) for k, both in sure.items()}
+        found.figures += [f for arm, fitted in fits.items() for f in psychometric_figures(of, arm, fitted)]
+        found.pictures[f"Psychometric function, {of}"] = plots.psychometric({k: (*sure[k], fits[k]) for k in fits}, of)
     return found
+
+
+def psychometric_figures(of: str, arm: str, fitted: Psychometric) -> list[Figure]:
+    """Confidence at half of the rise, width of the rise, lapse rate."""
+    numbers = {name: (getattr(fitted, name), *getattr(fitted, f"{name}_interval")) for name in ("threshold", "width", "lapse")}
+    return [Figure("calibration", of, f"psychometric {name}", arm, *three, fitted.cells) for name, three in numbers.items()]
 
 
 def uncertainty() -> dict[str, Callable[[Scores, np.ndarray], float]]:

@@ -1,7 +1,7 @@
 """Pictures of an evaluation and of a training, as PNG bytes (needs matplotlib; the `train` extra)."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure as Canvas
@@ -60,6 +60,19 @@ def reliability(arms: dict[str, tuple[np.ndarray, np.ndarray]], title: str) -> b
     left.set(xlabel="confidence", ylabel="share right", title=title)
     right_side.set(xlabel="coverage: share of cells named", ylabel="error rate among them")
     left.legend(fontsize=8)
+    return png(canvas)
+
+
+def psychometric(arms: dict[str, tuple[np.ndarray, np.ndarray, Callable[[np.ndarray], np.ndarray]]], title: str) -> bytes:
+    """Share right against confidence, with the fitted function, of (confidence (n,), right (n,), function) by name."""
+    canvas = Canvas(figsize=(5, 4))
+    axes, x = canvas.subplots(), np.linspace(0, 1, 200)
+    for name, (confidence, right, function) in arms.items():
+        bins = np.array_split(np.argsort(confidence, kind="stable"), BINS)
+        (dots,) = axes.plot([confidence[i].mean() for i in bins], [right[i].mean() for i in bins], "o", ms=3)
+        axes.plot(x, function(x), color=dots.get_color(), label=name)
+    axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", ylabel="probability right", title=title)
+    axes.legend(fontsize=8)
     return png(canvas)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from classify import DataError, load_model
+from classify import DataError, ModelError, load_model
 from classify.suite import Suite, read_suite
 from tests.make import GLASS, white_cell
 
@@ -22,6 +22,7 @@ from classify.baseline import BaselineTraining, Classifier, parameters  # noqa: 
 from classify.data import load_crops  # noqa: E402
 from classify.evaluation import AXES, chosen_axes, evaluate  # noqa: E402
 from classify.network import Denoiser, NetworkConfig  # noqa: E402
+from classify.report_training import SMOOTH, report_training, smoothed  # noqa: E402
 from classify.retrain import BASELINE, OURS, Plan, few, log_rows, retrain, without  # noqa: E402
 from classify.train import TrainConfig, train  # noqa: E402
 from classify.workshop import odd, parted  # noqa: E402
@@ -233,6 +234,29 @@ def test_a_suite_that_will_not_do_says_what_to_mend(place, tmp_path, change, tol
     with pytest.raises(DataError, match=told) as caught:
         read_suite(path)
     assert caught.value.hint
+
+
+def test_a_training_report_shows_curves_cells_and_confusion(place):
+    """On the run that the other tests' model comes from."""
+    out = report_training(place / "run", per_class=4)
+    told = json.loads((out / "training.json").read_text())
+    assert told["steps"] == 20 and told["images"] == 240 and len(told["validation"]) == 1
+    confusion = np.array(told["confusion"])
+    assert confusion.shape == (4, 4) and confusion[:3].sum(axis=1).tolist() == [4, 4, 4] and confusion[3].sum() > 0
+    assert told["recall"]["large"] == pytest.approx(confusion[0, 0] / 4)
+    pictures = {p.stem: Image.open(p) for p in out.glob("*.png")}
+    assert set(pictures) == {"losses", "gradient", "accuracy", "generated", "trained-on", "confusion"}
+    assert all(min(p.size) > 100 and len(np.unique(np.asarray(p.convert("L")))) > 10 for p in pictures.values())
+
+
+def test_a_training_report_of_no_training_says_so(tmp_path):
+    with pytest.raises(ModelError, match="not a training run"):
+        report_training(tmp_path)
+
+
+def test_smoothing_is_the_mean_of_the_last_steps():
+    values = list(range(200))
+    assert smoothed(values)[:3].tolist() == [0, 0.5, 1] and smoothed(values)[-1] == np.mean(values[-SMOOTH:])
 
 
 @pytest.mark.parametrize("name", ["quick", "full"])
