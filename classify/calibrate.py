@@ -1,19 +1,15 @@
-"""What turns errors into probabilities, stops and odds: fitted on labelled cells that were not trained on."""
+"""What turns errors into probabilities and odds: fitted on labelled cells that were not trained on."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import minimize
 from scipy.special import log_softmax
-from scipy.stats import beta
 
 from .anomaly import raw_anomaly
 from .engine import Engine
-from .judge import posterior, survivors_of
+from .judge import posterior
 from .schedule import best_temperature
-
-TAUS = np.geomspace(1e-5, 0.05, 40)
-CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,33 +69,3 @@ def own_errors(table: ErrorTable) -> tuple[np.ndarray, np.ndarray]:
     classes = range(table.errors.shape[2])
     own = [table.errors[table.y == c][:, :, c] for c in classes]
     return np.stack([e.mean(axis=0) for e in own], axis=1), np.stack([e.std(axis=0) + 1e-4 for e in own], axis=1)
-
-
-def choose_elimination(probability: np.ndarray, level: float) -> float:
-    """The highest threshold whose decisions differ from all draws' in at most `level` of cells, with 95 % confidence.
-
-    Learn-then-test (Angelopoulos et al. 2021) over an ordered grid: from the strictest on, stop at the first that the
-    Clopper-Pearson bound does not clear. probability (n, D, K), after each draw; holds for cells exchangeable with these.
-    """
-    reference = probability[:, -1].argmax(axis=1)
-    chosen = TAUS[0]
-    for tau in TAUS:
-        wrong = int((early_labels(probability, tau) != reference).sum())
-        if beta.ppf(CONFIDENCE, wrong + 1, len(reference) - wrong) > level:
-            break
-        chosen = tau
-    return float(chosen)
-
-
-def early_labels(probability: np.ndarray, tau: float) -> np.ndarray:
-    """Labels (n,) of elimination at `tau`, given the probabilities (n, D, K) after each draw."""
-    return np.array([first_alone(p, tau) for p in probability])
-
-
-def first_alone(probability: np.ndarray, tau: float) -> int:
-    """The class when one class is left of probabilities (D, K), or at the last draw."""
-    for d in range(1, len(probability) + 1):
-        left = survivors_of(probability[:d], tau)
-        if left.sum() == 1:
-            break
-    return int(np.argmax(np.where(left, probability[d - 1], -1)))

@@ -28,7 +28,7 @@ class Card(BaseModel):
     white: bool = Field(False, description="the crop's background is made white before the model sees it")
     sigmas: tuple[float, ...] = Field(min_length=1, description="noise level of each draw, in order")
     error_level: float = Field(gt=0, lt=1, description="how often elimination may decide otherwise than all draws would")
-    elimination: float = Field(gt=0, lt=1, description="a class whose probability falls below this is out")
+    elimination: float = Field(gt=0, lt=1, description="a class whose chance of being the label falls below this is out")
     screen: float = Field(0.95, gt=0, le=1, description="a cell odder than this takes every draw before it is judged")
     precisions: tuple[str, ...] = Field(("f32",), description="arithmetic that keeps the decisions, fastest first")
     training: dict
@@ -57,6 +57,7 @@ class Model:
     """A checked model. D draws, K classes, px = card.image_px, n in 1..D draws used.
 
     `noise` (D, 3, px, px) float32; `weight` (D,), a(sigma) of each draw; `temperature` (D,), for logits after n draws;
+    `settling` (D,), what sharpens probabilities into chances of being the label by all draws (`elimination.chance_of`);
     `bias` (K,), added to the logits, since some classes' heads fit better than others';
     `mean`, `spread` (D, K): errors that normal cells of a class have under it; `normal` (D, q) sorted: raw anomaly of normal
     cells after n draws.
@@ -72,6 +73,7 @@ class Model:
     mean: np.ndarray
     spread: np.ndarray
     normal: np.ndarray
+    settling: np.ndarray | None = None
 
     @property
     def model_id(self) -> str:

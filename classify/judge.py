@@ -8,6 +8,8 @@ import numpy as np
 
 from .anomaly import assess
 from .card import Model
+from .conformal import prediction_sets
+from .elimination import chance_of, survivors_of
 from .engine import Engine
 from .pixels import to_input
 from .verdict import Verdict
@@ -41,15 +43,15 @@ class Rule:
     def verdict(self, errors: np.ndarray) -> Verdict | None:
         """The verdict after the draws of errors (d, K), or None where more must be drawn.
 
-        Wald's sequential probability ratio test: a class is out for good when its probability falls below the card's
-        `elimination`; the cell is done when one class is left and it is not odd, or when the draws are used up.
+        A class is out for good when its chance of being the label falls below the card's `elimination` (see `elimination`); the
+        cell is done when one class is left and it is not odd, or when the draws are used up, with several left undecided.
         """
         draws, last = len(errors), len(self.model.sigma)
         if self.exhaustive and draws < last:
             return None
         card = self.model.card
         probability = posterior(errors, self.model)
-        left = survivors_of(probability[-1:] if self.exhaustive else probability, card.elimination)
+        left = self.left(probability)
         if left.sum() > 1 and draws < last:
             return None
         anomaly = assess(self.model, errors, probability[-1])
@@ -57,7 +59,21 @@ class Rule:
             return None
         scores = {c: round(float(p), 6) for c, p in zip(card.classes, probability[-1], strict=True)}
         label = card.classes[int(np.argmax(np.where(left, probability[-1], -1)))]
-        return Verdict(label, scores, anomaly, draws, bool(left.sum() == 1))
+        return Verdict(label, scores, anomaly, draws, bool(left.sum() == 1), may_be(self.model, probability[-1]))
+
+    def left(self, probability: np.ndarray) -> np.ndarray:
+        """Classes (K,) that are not out, given their probabilities (d, K) after each draw."""
+        settling = self.model.settling
+        chance = probability if settling is None else chance_of(probability, settling)
+        return survivors_of(chance[-1:] if self.exhaustive else chance, self.model.card.elimination)
+
+
+def may_be(model: Model, probability: np.ndarray) -> tuple[str, ...]:
+    """The classes that a cell of probabilities (K,) may be of; the likeliest where the model has not learnt which."""
+    names = np.array(model.card.classes)
+    if model.ill is None:
+        return (str(names[probability.argmax()]),)
+    return tuple(map(str, names[prediction_sets(probability[None], model.ill, model.card.coverage)[0]]))
 
 
 def posterior(errors: np.ndarray, scale: Scale) -> np.ndarray:
@@ -67,14 +83,6 @@ def posterior(errors: np.ndarray, scale: Scale) -> np.ndarray:
     logits = evidence / scale.temperature[:d, None] + scale.bias
     p = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return p / p.sum(axis=-1, keepdims=True)
-
-
-def survivors_of(probability: np.ndarray, tau: float) -> np.ndarray:
-    """Classes (K,) that no draw of probabilities (d, K) has put below `tau`; the last draw's leader if none is left."""
-    left = (probability >= tau).all(axis=0)
-    if not left.any():
-        left[np.argmax(probability[-1])] = True
-    return left
 
 
 def judge(

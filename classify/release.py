@@ -10,9 +10,10 @@ import torch
 from PIL import Image
 
 from .augment import Jitter, view
-from .calibrate import ErrorTable, Fitted, choose_elimination, error_table, fit
+from .calibrate import ErrorTable, Fitted, error_table, fit
 from .card import SHEET, Card, Model, load_model, save_tables, write_card
 from .data import OTHER
+from .elimination import settle
 from .engine_openvino import OpenVinoEngine
 from .errors import ModelError
 from .export import export_graph
@@ -87,13 +88,16 @@ def release(run_folder: Path, out: Path, name: str, data: dict[str, str] = PBC) 
     engine = OpenVinoEngine(draws, "f32")
     table = ErrorTable(error_table(engine, cells.images, draws.noise, draws.sigma), cells.y)
     fitted = fit(table, draws.weight)
-    save_tables(out, {"sigma": draws.sigma, "noise": draws.noise, "weight": draws.weight, **fitted})
-    probability = posterior(table.errors, Fitted(draws.weight, fitted["temperature"], fitted["bias"]))
-    tau = choose_elimination(probability, ERROR_LEVEL)
+    low = error_table(OpenVinoEngine(draws, "bf16"), cells.images, draws.noise, draws.sigma)
+    allowed = precisions(draws.weight, table.errors, low)
+    scale = Fitted(draws.weight, fitted["temperature"], fitted["bias"])
+    settling, tau = settle([posterior(e, scale) for e in (table.errors, low)[: len(allowed)]], ERROR_LEVEL)
+    tables = {"sigma": draws.sigma, "noise": draws.noise, "weight": draws.weight, "settling": settling}
+    save_tables(out, {**tables, **fitted})
     facts = draft.model_dump(exclude={"sha256"}) | {
         "sigmas": tuple(round(float(s), 4) for s in draws.sigma),
         "elimination": tau,
-        "precisions": precisions(draws, cells, table.errors),
+        "precisions": allowed,
     }
     facts["training"] |= {"calibration_cells": len(cells.y), "release_s": round(time.perf_counter() - start)}
     write_card(out, facts)
@@ -141,10 +145,7 @@ def choose_draws(out: Path, cells: Cells) -> Model:
     return replace(full, **{name: getattr(full, name)[chosen] for name in of_draws})
 
 
-def precisions(model: Model, cells: Cells, errors: np.ndarray) -> tuple[str, ...]:
-    """bf16 first if all draws in it give the labels of f32 in all but one cell in 500."""
-    engine = OpenVinoEngine(model, "bf16")
-    some = np.arange(0, len(cells.y), 2)
-    low = error_table(engine, cells.images[some], model.noise, model.sigma)
-    labels = [(model.weight[:, None] * e).sum(axis=1).argmin(axis=1) for e in (errors[some], low)]
+def precisions(weight: np.ndarray, errors: np.ndarray, low: np.ndarray) -> tuple[str, ...]:
+    """bf16 first if all draws in it (`low`, as errors (n, D, K) of f32) give other labels in at most one cell in 500."""
+    labels = [(weight[:, None] * e).sum(axis=1).argmin(axis=1) for e in (errors, low)]
     return ("bf16", "f32") if (labels[0] != labels[1]).mean() <= 0.002 else ("f32",)
