@@ -51,7 +51,7 @@ def make_topics(config: Kafka) -> None:
         wanted = set(config.topics.model_dump().values())
         if missing := wanted - set(admin.list_topics()):
             admin.create_topics({name: _options(config) for name in sorted(missing)}, wait_for_metadata=True)
-        for topic in admin.describe_topics(sorted(wanted - missing)):
+        for topic in admin.describe_topics(sorted(wanted - missing)) if wanted - missing else ():
             name, parts = topic.get("name") or topic["topic"], len(topic["partitions"])
             if parts != config.partitions:
                 log.warning("%s has %d partitions, not %d: it stays as it is", name, parts, config.partitions)

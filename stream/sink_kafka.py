@@ -28,6 +28,7 @@ from .sinks import EventRefusedError, Parcel, SinkError, SinkFencedError
 _REFUSALS = (MessageSizeTooLargeError, RecordListTooLargeError, InvalidRecordError)
 _FENCED = (ProducerFencedError, InvalidProducerEpochError)
 _CLOSE_WAIT_S = 2.0
+NOTHING = OffsetAndMetadata(0, "", -1)
 
 
 class KafkaSink:
@@ -40,7 +41,8 @@ class KafkaSink:
         self._group = f"cytostream-relay-{store_id}"
         self._mark_at = TopicPartition(config.topics.slides, 0)
         self._producer: _Producer | None = None
-        self._mark, self._fresh = OffsetAndMetadata(0, "", -1), False
+        self._group_reader: KafkaConsumer | None = None
+        self._mark, self._fresh = NOTHING, False
 
     def place(self) -> int | None:
         """The last `seq` that the broker has of this store; None where it has forgotten, which it may after a week of silence."""
@@ -58,6 +60,9 @@ class KafkaSink:
         if self._producer:
             self._producer.drop()
             self._producer = None
+        if self._group_reader:
+            self._group_reader.close(autocommit=False)
+            self._group_reader = None
 
     def _connect(self) -> "_Producer":
         """Ends what an earlier producer of this store had begun, then reads how far it had come: in this order."""
@@ -66,27 +71,32 @@ class KafkaSink:
         try:
             make_topics(self._config)
             producer.init_transactions()
-            self._mark, self._fresh = self._read_mark()
+            # read_committed makes the broker wait for offsets of a transaction that is just ending
+            settings = {"isolation_level": "read_committed", "enable_auto_commit": False, **client_settings(self._config)}
+            self._group_reader = KafkaConsumer(group_id=self._group, **settings)
+            mark = self._read_mark()
+            self._mark, self._fresh = mark or NOTHING, not mark and self._is_empty()
         except BaseException:
             producer.drop()
             raise
         return producer
 
-    def _read_mark(self) -> tuple[OffsetAndMetadata, bool]:
-        """How far this store has come, and whether the topics have never held anything."""
-        settings = client_settings(self._config)
-        # read_committed makes the broker wait for offsets of a transaction that is just ending
-        consumer = KafkaConsumer(group_id=self._group, isolation_level="read_committed", enable_auto_commit=False, **settings)
-        try:
-            wait_ms = self._config.answer_s * 1000
-            mark = consumer.committed(self._mark_at, metadata=True, timeout_ms=wait_ms)
-            if mark:
-                return mark, False
-            topics = self._config.topics.model_dump().values()
-            parts = [TopicPartition(topic, n) for topic in topics for n in consumer.partitions_for_topic(topic) or ()]
-            return OffsetAndMetadata(0, "", -1), not any(consumer.end_offsets(parts).values())
-        finally:
-            consumer.close(autocommit=False)
+    def _read_mark(self) -> OffsetAndMetadata | None:
+        return self._group_reader.committed(self._mark_at, metadata=True, timeout_ms=self._config.answer_s * 1000)
+
+    def _is_empty(self) -> bool:
+        """Whether the topics have never held anything."""
+        topics, known = self._config.topics.model_dump().values(), self._group_reader.partitions_for_topic
+        return not any(self._group_reader.end_offsets([TopicPartition(t, n) for t in topics for n in known(t) or ()]).values())
+
+    def _check_memory(self) -> None:
+        """A broker that has lost its newest records has lost the place, too: then nothing may be committed behind the gap.
+
+        Raises:
+            KafkaError: it has.
+        """
+        if ((mark := self._read_mark()) or NOTHING).offset < self._mark.offset:
+            raise KafkaError(f"the broker has lost records: it is at {mark and mark.offset}, and was at {self._mark.offset}")
 
     def _not_yet_sent(self, batch: Sequence[Parcel]) -> list[Parcel]:
         if any(parcel.seq == self._mark.offset and parcel.id != self._mark.metadata for parcel in batch):
@@ -110,6 +120,7 @@ class KafkaSink:
         mark = OffsetAndMetadata(parcels[-1].seq, parcels[-1].id, -1)
         self._producer.begin_transaction()
         self._producer.put_all(self._record(parcel) for parcel in parcels)
+        self._check_memory()
         self._producer.send_offsets_to_transaction({self._mark_at: mark}, self._group)
         self._producer.commit_transaction()
         self._mark = mark
