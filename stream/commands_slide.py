@@ -1,17 +1,22 @@
-"""Commands about a slide alone: where its cells are."""
+"""Commands about a slide alone: where its cells are, and smears made to try things on."""
 
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
+from PIL import Image
 from rich.console import Console
-from rich.progress import track
+from rich.progress import Progress, track
 
+from classify import SHIPPED, load_model, on_white
 from ingest import CytostreamError, open_slide, open_workers, plan_tiles
+from ingest.synthetic import LOOKS, Layer, Synthetic, write_synthetic
 from segment import begin_scan
 
 from .config import Reading
+from .demo import read_sheet
 from .lines import json_lines
 
 screen = Console(stderr=True)
@@ -53,3 +58,42 @@ def line_of(cell: object) -> dict:
         "kind": cell.kind, "box": list(map(int, cell.box_px0)), "centre": [int(cell.x_px0), int(cell.y_px0)],
         "area_um2": round(float(cell.area_um2), 2), "cell_id": cell.cell_id,
     }  # fmt: skip
+
+
+def simulate(
+    out: Annotated[Path, typer.Argument(help="Pyramidal TIFF to write; the truth goes beside it, as .truth.jsonl.")],
+    width_px: Annotated[int, typer.Option(min=512)] = 8192,
+    height_px: Annotated[int, typer.Option(min=512)] = 8192,
+    mpp: Annotated[float, typer.Option(min=0.05, max=1.0, help="um per pixel.")] = 0.25,
+    stain: Annotated[str, typer.Option(help=f"One of {', '.join(LOOKS)}.")] = "may-gruenwald",
+    whites_per_mm2: Annotated[float, typer.Option(min=0)] = 60.0,
+    scratches: Annotated[int, typer.Option(min=0)] = 0,
+    blurred: Annotated[float, typer.Option(min=0, max=1, help="Share of the slide, at its right, that is out of focus.")] = 0.0,
+    seed: int = 0,
+) -> None:
+    """Make a smear of any size from generated cells, thin at its left and thick at its right, with the truth beside it.
+
+    Example: cytostream simulate big.tiff --width-px 60000 --height-px 60000 --scratches 3
+    """
+    if stain not in LOOKS:
+        raise CytostreamError(f"no stain {stain!r}", f"one of {', '.join(LOOKS)}")
+    smear = Synthetic(width_px, height_px, mpp, white_layers(mpp), LOOKS[stain], whites_per_mm2, scratches=scratches,
+                      blurred=blurred, seed=seed)  # fmt: skip
+    with Progress(console=screen) as bars:
+        task = bars.add_task("writing")
+        count = write_synthetic(out, smear, lambda done, of: bars.update(task, completed=done, total=of))
+    screen.print(f"{out}: {count} white cells and platelets; where they are: {out}.truth.jsonl")
+
+
+def white_layers(mpp: float, window_um: float = 27.0) -> list[Layer]:
+    """The shipped model's generated cells, cut out as a soft disc, as what they let through at `mpp`."""
+    classes = load_model(SHIPPED).card.counted
+    px = round(window_um / mpp)
+    y, x = (np.mgrid[:px, :px] + 0.5 - px / 2) / (px / 2)
+    alpha = (1 / (1 + np.exp((np.hypot(x, y) - 0.72) * 22)))[..., None].astype(np.float32)
+    made = []
+    for label, cells in zip(classes, read_sheet(len(classes) + 1), strict=False):
+        for cell in on_white(cells):
+            rgb = np.asarray(Image.fromarray(cell).resize((px, px), Image.Resampling.BICUBIC), np.float32)
+            made.append(Layer(1 - alpha * (1 - rgb / 255), label))
+    return made
