@@ -6,9 +6,8 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import log_softmax
 
-from .anomaly import raw_anomaly
 from .engine import Engine
-from .judge import posterior
+from .oddity import fit_oddity, tables_of
 from .schedule import best_temperature
 
 
@@ -38,17 +37,17 @@ def error_table(engine: Engine, images: np.ndarray, noise: np.ndarray, sigma: np
     return np.stack(columns, axis=1)
 
 
-def fit(table: ErrorTable, weight: np.ndarray) -> dict[str, np.ndarray]:
-    """The calibration of a model: temperature (D,), bias (K,), mean and spread (D, K), normal (D, n) as `Model` names them."""
+def fit(table: ErrorTable, weight: np.ndarray, sigma: np.ndarray) -> dict[str, np.ndarray]:
+    """The calibration of a model with draws of these weights and noise levels (D,), as `Model` names it.
+
+    Temperature (D,), bias (K,), mean and spread (D, K), and what normal cells' errors are like (`oddity`).
+    """
     logits = -np.cumsum(weight[:, None] * table.errors, axis=1, dtype=np.float64)
     temperature = np.array([best_temperature(logits[:, d], table.y) for d in range(len(weight))])
     bias = best_bias(logits[:, -1] / temperature[-1], table.y)
     mean, spread = own_errors(table)
-    probability = posterior(table.errors, Fitted(weight, temperature, bias))
-    raw = np.stack(
-        [raw_anomaly(table.errors[:, : d + 1], probability[:, d], mean, spread) for d in range(len(weight))]
-    )
-    return {"temperature": temperature, "bias": bias, "mean": mean, "spread": spread, "normal": np.sort(raw, axis=1)}
+    scale = {"temperature": temperature, "bias": bias, "mean": mean, "spread": spread}
+    return scale | tables_of(fit_oddity(table.errors, sigma))
 
 
 def best_bias(logits: np.ndarray, y: np.ndarray, shrink: float = 1e-3) -> np.ndarray:

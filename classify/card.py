@@ -30,6 +30,7 @@ class Card(BaseModel):
     error_level: float = Field(gt=0, lt=1, description="how often elimination may decide otherwise than all draws would")
     elimination: float = Field(gt=0, lt=1, description="a class whose chance of being the label falls below this is out")
     screen: float = Field(0.95, gt=0, le=1, description="a cell odder than this takes every draw before it is judged")
+    coverage: float = Field(0.95, gt=0, lt=1, description="how often the classes that a cell may be of hold the right one")
     precisions: tuple[str, ...] = Field(("f32",), description="arithmetic that keeps the decisions, fastest first")
     training: dict
     data: dict[str, str]
@@ -59,8 +60,9 @@ class Model:
     `noise` (D, 3, px, px) float32; `weight` (D,), a(sigma) of each draw; `temperature` (D,), for logits after n draws;
     `settling` (D,), what sharpens probabilities into chances of being the label by all draws (`elimination.chance_of`);
     `bias` (K,), added to the logits, since some classes' heads fit better than others';
-    `mean`, `spread` (D, K): errors that normal cells of a class have under it; `normal` (D, q) sorted: raw anomaly of normal
-    cells after n draws.
+    `mean`, `spread` (D, K): errors that normal cells of a class have under it; `centre`, `covariance`, `parts`, `part_tails`,
+    `normal` and `tail` as `oddity.Oddity` has them. Of calibration cells as the judge ends them: `ill` (K, q), how ill their own
+    class suits them (`conformal.label_scores`); `usual` (K, q) sorted, the absolute anomaly of those called a class.
     """
 
     card: Card
@@ -74,6 +76,13 @@ class Model:
     spread: np.ndarray
     normal: np.ndarray
     settling: np.ndarray | None = None
+    centre: np.ndarray | None = None
+    covariance: np.ndarray | None = None
+    parts: np.ndarray | None = None
+    part_tails: np.ndarray | None = None
+    tail: np.ndarray | None = None
+    ill: np.ndarray | None = None
+    usual: np.ndarray | None = None
 
     @property
     def model_id(self) -> str:

@@ -12,6 +12,7 @@ from PIL import Image
 from .augment import Jitter, view
 from .calibrate import ErrorTable, Fitted, error_table, fit
 from .card import SHEET, Card, Model, load_model, save_tables, write_card
+from .certainty import finish
 from .data import OTHER
 from .elimination import settle
 from .engine_openvino import OpenVinoEngine
@@ -87,7 +88,7 @@ def release(run_folder: Path, out: Path, name: str, data: dict[str, str] = PBC) 
     draws = choose_draws(out, cells)
     engine = OpenVinoEngine(draws, "f32")
     table = ErrorTable(error_table(engine, cells.images, draws.noise, draws.sigma), cells.y)
-    fitted = fit(table, draws.weight)
+    fitted = fit(table, draws.weight, draws.sigma)
     low = error_table(OpenVinoEngine(draws, "bf16"), cells.images, draws.noise, draws.sigma)
     allowed = precisions(draws.weight, table.errors, low)
     scale = Fitted(draws.weight, fitted["temperature"], fitted["bias"])
@@ -101,6 +102,7 @@ def release(run_folder: Path, out: Path, name: str, data: dict[str, str] = PBC) 
     }
     facts["training"] |= {"calibration_cells": len(cells.y), "release_s": round(time.perf_counter() - start)}
     write_card(out, facts)
+    finish(out, table)
     model = load_model(out)
     Image.fromarray(sheet(model, engine)).save(out / SHEET)
     return model

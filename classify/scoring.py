@@ -9,7 +9,7 @@ import torch
 from scipy.special import logsumexp, softmax
 from torch import Tensor
 
-from .anomaly import absolute, raw_anomaly, relative
+from .anomaly import absolute
 from .augment import Jitter, view
 from .baseline import Classifier
 from .calibrate import ErrorTable, best_bias, error_table, own_errors
@@ -17,6 +17,7 @@ from .card import Model
 from .data import OTHER, LabelledCrops
 from .engine import Engine
 from .network import Denoiser
+from .oddity import Oddity, fit_oddity, oddity_of, relative
 from .pixels import on_white, to_input
 from .retrain import Retrained
 from .schedule import best_temperature, candidates
@@ -61,6 +62,7 @@ class Scale:
     bias: np.ndarray
     mean: np.ndarray
     spread: np.ndarray
+    oddity: Oddity | None = None
 
     def probability(self, errors: np.ndarray) -> np.ndarray:
         """Class probabilities (n, K) after all draws."""
@@ -84,13 +86,17 @@ class Scores:
         return self.probability.max(axis=1)
 
 
-def scale_of(table: ErrorTable, weight: np.ndarray) -> Scale:
-    """Fitted on labelled cells that were not trained on; classes of too few cells lean on the others."""
+def scale_of(table: ErrorTable, weight: np.ndarray, sigma: np.ndarray | None = None) -> Scale:
+    """Fitted on labelled cells that were not trained on; classes of too few cells lean on the others.
+
+    Of draws at noise levels sigma (D,) it also learns what normal cells' errors are like.
+    """
     logits = -np.einsum("d,ndk->nk", weight, table.errors, dtype=np.float64)
     counts = np.bincount(table.y, minlength=logits.shape[1])
     temperature = best_temperature(logits, table.y)
     bias = best_bias(logits / temperature, table.y) if counts.min() >= LEAST_FOR_BIAS else np.zeros(len(counts))
-    return Scale(weight, temperature, bias, *normal_errors(table, counts))
+    oddity = None if sigma is None else fit_oddity(table.errors, sigma)
+    return Scale(weight, temperature, bias, *normal_errors(table, counts), oddity)
 
 
 def bare(weight: np.ndarray, done: Retrained) -> Scale:
@@ -114,8 +120,8 @@ def ours(errors: np.ndarray, scale: Scale) -> Scores:
     """Scores of a denoiser's errors (n, D, K)."""
     p = scale.probability(errors)
     fit = absolute(errors, p.argmax(axis=1), scale.mean, scale.spread)
-    combined = raw_anomaly(errors, p, scale.mean, scale.spread)
-    return Scores(p, {"relative": relative(errors), "absolute": fit, "combined": combined})
+    odd = {"relative": relative(errors), "absolute": fit}
+    return Scores(p, odd if scale.oddity is None else odd | {"combined": scale.oddity.raw(errors)})
 
 
 def discriminative(logits: np.ndarray, scale: Scale) -> Scores:
@@ -163,7 +169,8 @@ class Arm:
 
 def shipped_arm(model: Model, engine: Engine, folder: Path) -> Arm:
     """The exported model through the serving engine: every draw of its list, no elimination."""
-    scale, card = Scale(model.weight, float(model.temperature[-1]), model.bias, model.mean, model.spread), model.card
+    card, temperature = model.card, float(model.temperature[-1])
+    scale = Scale(model.weight, temperature, model.bias, model.mean, model.spread, oddity_of(model))
     return Arm(
         card.classes, lambda crops: to_input(crops, card.window_px, card.image_px, card.white),
         lambda x: error_table(engine, x, model.noise, model.sigma), lambda errors: ours(errors, scale), folder / model.model_id,
@@ -187,7 +194,7 @@ def denoiser_arm(
         return ErrorTable(remembered(folder / "calibration.npy", lambda: raw(cells.images)), cells.y)
 
     calibrating = calibration and calibration_cells(calibration, recipe, done.classes, px)
-    scale = scale_of(table(calibrating), weight) if calibrating else bare(weight, done)
+    scale = scale_of(table(calibrating), weight, sigma) if calibrating else bare(weight, done)
     return Arm(done.classes, seeing(recipe, px), raw, lambda errors: ours(errors, scale), folder)
 
 

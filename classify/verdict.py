@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+UNIDENTIFIED = "unidentified"
+
 
 @dataclass(frozen=True, slots=True)
 class Anomaly:
@@ -16,13 +18,28 @@ class Anomaly:
     absolute: float
     reason: str
 
+    @property
+    def p_value(self) -> float:
+        """Probability of a normal cell at least as odd: 1 - `score`."""
+        return 1.0 - self.score
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Label, class probabilities (sum 1), anomaly, draws used; `decided` is False where the draws ran out."""
+    """Label, class probabilities (sum 1), anomaly, draws used; `decided` is False where the draws ran out.
+
+    `may_be` are the classes that the cell may be of, so that the right one is among them as often as the card's `coverage`
+    says: several where it is not clear which, none where no class suits.
+    """
 
     label: str
     scores: dict[str, float]
     anomaly: Anomaly
     draws: int
     decided: bool
+    may_be: tuple[str, ...] = ()
+
+    @property
+    def outcome(self) -> str:
+        """The label, or `unidentified` where it is not the one class that the cell may be of."""
+        return self.label if self.may_be == (self.label,) else UNIDENTIFIED

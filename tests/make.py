@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from classify import Card, Model
+from classify.oddity import fit_oddity, tables_of
 from ingest.simulate import Sprite, glass, place, red_cell, write_pyramid
 
 GLASS = (246, 240, 230)
@@ -53,11 +54,14 @@ def tiny_model(draws: int = 6, px: int = 16, elimination: float = 1e-3) -> Model
         elimination=elimination, screen=0.99, training={"network": {"channels": [8]}}, data={},
         sha256={"denoiser.onnx": "0" * 64},
     )  # fmt: skip
+    sigma = np.full(draws, 0.5, np.float32)
+    targets = np.linspace(-0.6, 0.8, k)  # as BrightnessEngine's
+    middle = rng.choice(targets, 400) + rng.normal(0, 0.15, 400)
+    normal = 0.3 + np.abs(middle[:, None, None] - targets) + rng.normal(0, 0.005, (400, draws, 1))
     return Model(
-        card, Path("none"), np.full(draws, 0.5, np.float32), rng.standard_normal((draws, 3, px, px)).astype(np.float32),
+        card, Path("none"), sigma, rng.standard_normal((draws, 3, px, px)).astype(np.float32),
         np.full(draws, 60.0, np.float32), np.arange(1, draws + 1, dtype=np.float32), np.zeros(k, np.float32),
-        np.full((draws, k), 0.4, np.float32), np.full((draws, k), 0.1, np.float32),
-        np.sort(rng.normal(0, 1, (draws, 1500)).astype(np.float32), axis=1),
+        np.full((draws, k), 0.4, np.float32), np.full((draws, k), 0.1, np.float32), **tables_of(fit_oddity(normal, sigma)),
     )  # fmt: skip
 
 
