@@ -80,5 +80,6 @@ class SlideStore:
             name, shape=(0, *values.shape[1:]), chunks=(CHUNK_ROWS, *values.shape[1:]), dtype=values.dtype
         )
 
-    def read(self, name: str) -> np.ndarray:
-        return self.group[name][:]
+    def read(self, name: str, first: int = 0, end: int | None = None) -> np.ndarray:
+        """Rows [first, end) of a column; all without them."""
+        return self.group[name][first:end]
