@@ -173,7 +173,7 @@ def calibration(work: Workshop) -> Findings:
             found.figures += Row("calibration", of, metric, y, work.suite.resamples).compare(statistics, PAIR)
         sure = {k: (s.confidence, s.predicted == y) for k, s in scores.items()}
         found.pictures[f"Reliability, {of}"] = plots.reliability(sure, of)
-        fits = {k: fit_psychometric(*both, len(work.shipped.classes)) for k, both in sure.items()}
+        fits = {k: fit_psychometric(*both, len(work.shipped.classes), min(200, work.suite.resamples)) for k, both in sure.items()}
         found.figures += [f for arm, fitted in fits.items() for f in psychometric_figures(of, arm, fitted)]
         found.pictures[f"Psychometric function, {of}"] = plots.psychometric({k: (*sure[k], fits[k]) for k in fits}, of)
     return found

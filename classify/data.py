@@ -64,8 +64,9 @@ def load_crops(folder: Path, px: int = 128, classes: tuple[str, ...] = ()) -> La
                 labels.append(number)
                 paths.append(path)
     missing = [name for i, name in enumerate(names) if i not in set(labels)]
-    if missing and not classes:
-        raise DataError(f"{folder}: no readable image of {', '.join(missing)}", "remove the empty class folder or add images")
+    if missing and (not classes or not images):
+        why = f"; {next(iter(skipped))}: {next(iter(skipped.values()))}" if skipped else ""
+        raise DataError(f"{folder}: no readable image of {', '.join(missing)}{why}", "remove the class folder or add images")
     return LabelledCrops(np.stack(images), np.array(labels), names, tuple(paths), skipped)
 
 

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -133,9 +134,13 @@ def seconds_used(folder: Path, step: int) -> float:
 
 
 def log_rows(path: Path) -> list[dict]:
-    """Rows of a training log; a last line that a kill cut short is left out."""
-    lines = path.read_text().split("\n")[:-1] if path.exists() else []
-    return [json.loads(line) for line in lines]
+    """Rows of a training log, one a step: what a kill cut short is left out, of a step done again the last counts."""
+    rows = {}
+    for line in path.read_text().splitlines() if path.exists() else []:
+        with suppress(json.JSONDecodeError):
+            row = json.loads(line)
+            rows[row["step"]] = row
+    return [rows[step] for step in sorted(rows)]
 
 
 def keep_plan(plan: Plan) -> None:

@@ -199,6 +199,7 @@ def train(
     run = Training(cfg, classes, device, ranks)
     if ranks.rank == 0:
         keep_config(cfg, classes)
+        keep_skipped(cfg.out, data.skipped | val.skipped)
     if (cfg.out / "last.pt").exists():
         run.load(cfg.out / "last.pt")
     elif initial:
@@ -244,6 +245,11 @@ def read_crops(folder: Path, cfg: TrainConfig, classes: tuple[str, ...] = ()) ->
     """The labelled crops of a folder as the net is to see them: with a white background where the configuration says so."""
     data = load_crops(folder, cfg.crop_px, classes)
     return replace(data, images=on_white(data.images)) if cfg.white else data
+
+
+def keep_skipped(out: Path, skipped: dict[Path, str]) -> None:
+    """Write which images were left out and why, to `out/skipped.json`."""
+    (out / "skipped.json").write_text(json.dumps({str(path): why for path, why in skipped.items()}, indent=1) + "\n")
 
 
 def keep_config(cfg: TrainConfig, classes: tuple[str, ...]) -> None:

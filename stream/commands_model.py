@@ -1,5 +1,6 @@
 """Commands about the model: classify a folder, show the card, train, export, generate."""
 
+import json
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -96,6 +97,7 @@ def train(
         raise ConfigError(f"{config}: {error}", "see configs/ for files that work") from error
     with training_side():
         from classify.ranks import Ranks, join
+        from classify.report_training import report_training
         from classify.train import TrainConfig
         from classify.train import train as fit
     try:
@@ -110,11 +112,16 @@ def train(
         shown: dict = {}
 
         def show(row: dict) -> None:
+            if not shown:
+                bars.console.print(left_out(cfg.out))
             shown.update(row)
             bars.update(task, completed=row["step"], row=training_line(shown))
 
         ranks = join(int(environ["RANK"]), int(environ["WORLD_SIZE"]), device) if "WORLD_SIZE" in environ else Ranks()
         fit(cfg, show, device, ranks)
+    if ranks.rank == 0:
+        with screen.status("writing the training report"):
+            screen.print(f"report: {report_training(cfg.out)}")
     screen.print(f"trained: {cfg.out}; next: cytostream export {cfg.out} --out MODEL")
 
 
@@ -129,6 +136,12 @@ def training_side() -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         raise DataError(f"training needs {error.name}", "pip install 'cytostream[train]'") from error
+
+
+def left_out(run: Path) -> str:
+    """How many images a training leaves out."""
+    skipped = json.loads((run / "skipped.json").read_text())
+    return f"{len(skipped)} images left out, as {run / 'skipped.json'} says" if skipped else "all images are readable"
 
 
 def training_line(row: dict) -> str:

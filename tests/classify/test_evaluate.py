@@ -185,6 +185,13 @@ def test_another_plan_does_not_go_on_in_the_same_folder(place, tmp_path):
         retrain(plan_of(place, tmp_path, OURS, learning_rate=1e-5))
 
 
+def test_of_a_log_that_a_kill_cut_short_the_whole_rows_count_and_of_a_step_the_last(tmp_path):
+    log = tmp_path / "log.jsonl"
+    log.write_text('{"step": 1, "loss": 3}\n{"step": 2, "loss": 2}\n{"step": 2, "loss": 1}\n{"step": 3, "lo')
+    assert log_rows(log) == [{"step": 1, "loss": 3}, {"step": 2, "loss": 1}]
+    assert log_rows(tmp_path / "none.jsonl") == []
+
+
 def test_few_and_without_take_what_they_say(place):
     data = load_crops(place / "train")
     some = few(data, 3, seed=1)
