@@ -4,12 +4,16 @@ from .engine import NAMES as ENGINES
 from .engine import Engine, open_engine
 from .engine_tensorrt import compile_ahead
 from .errors import DataError, EngineError, ModelError
+from .explain import Explanation
+from .explain import explain as explain_cell
 from .judge import judge
+from .lab import LabCells
+from .nearest import Nearest
 from .pixels import on_white
 from .verdict import Anomaly, Verdict
 
 __all__ = [
-    "ENGINES", "SHIPPED", "Anomaly", "Card", "CropFolder", "DataError", "Engine", "EngineError", "Model", "ModelError",
-    "Verdict", "compile_ahead", "judge", "load_model", "on_white", "open_engine",
-    "read_card",
+    "ENGINES", "SHIPPED", "Anomaly", "Card", "CropFolder", "DataError", "Engine", "EngineError", "Explanation", "LabCells",
+    "Model", "ModelError", "Nearest", "Verdict", "compile_ahead", "explain_cell", "judge", "load_model", "on_white",
+    "open_engine", "read_card",
 ]

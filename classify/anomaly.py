@@ -32,5 +32,5 @@ def reason_of(model: Model, probability: np.ndarray, z: float, score: float) -> 
     fit = f"{z:.1f} spreads off what normal cells of it have" if z > 0 else "as well as it explains normal cells of it"
     return (
         f"nearest to {name[best]} (p {probability[best]:.2f}), which explains it {'worse: ' if z > 0 else ''}{fit}; "
-        f"then {name[second]} (p {probability[second]:.2f}); {1000 * (1 - score):.2g} in 1,000 normal cells are as odd"
+        f"then {name[second]} (p {probability[second]:.2f}); {1000 * (1 - score):.3g} in 1,000 normal cells are as odd"
     )

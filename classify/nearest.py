@@ -145,12 +145,13 @@ def write(
 def whitening(features: np.ndarray, label: np.ndarray) -> np.ndarray:
     """Matrix (F, F) after which cells of one class spread alike in all directions, at distance about 1 from each other.
 
-    The within-class covariance, shrunk towards its mean variance, as in linear discriminant analysis.
+    The within-class covariance, shrunk towards its mean variance (the more the fewer cells), as in linear discriminant analysis.
     """
     residual = np.concatenate([features[label == c] - features[label == c].mean(axis=0) for c in np.unique(label)])
     covariance = residual.T @ residual / max(1, len(residual) - 1)
     size = covariance.shape[0]
-    shrunk = (1 - SHRINK) * covariance + (SHRINK * np.trace(covariance) / size + 1e-9) * np.eye(size)
+    shrink = max(SHRINK, size / (size + len(residual)))
+    shrunk = (1 - shrink) * covariance + (shrink * np.trace(covariance) / size + 1e-9) * np.eye(size)
     value, vector = np.linalg.eigh(shrunk)
     white = vector / np.sqrt(value)
     spread = (residual[:SAMPLE] @ white).astype(np.float32)
