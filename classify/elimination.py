@@ -49,6 +49,12 @@ def survivors_of(chance: np.ndarray, threshold: float) -> np.ndarray:
     return np.where(left.any(axis=-1, keepdims=True), left, leader)
 
 
+def settled_at(chance: np.ndarray, threshold: float) -> np.ndarray:
+    """After how many draws (n,) one class is left of chances (n, D, K); D where several still are."""
+    alone = (np.minimum.accumulate(chance, axis=1) >= threshold).sum(axis=2) <= 1
+    return np.where(alone.any(axis=1), alone.argmax(axis=1) + 1, chance.shape[1])
+
+
 def running_minimum(chance: np.ndarray, reference: np.ndarray) -> np.ndarray:
     """The least chance (n,) of the reference's class (n,) over the draws of (n, D, K); 0 where the last draw's leader is another.
 

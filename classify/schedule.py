@@ -43,3 +43,15 @@ def order(errors: np.ndarray, weight: np.ndarray, y: np.ndarray, count: int) -> 
         chosen.append(best)
         total -= weight[best] * errors[:, best]
     return chosen
+
+
+def random_draws(count: int, image_px: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Noise levels (count,) log-uniform over the candidates' range, and unit noises: what chosen draws are compared with."""
+    rng = np.random.default_rng(seed)
+    sigma = np.exp(rng.uniform(*np.log(SIGMA_RANGE), count)).astype(np.float32)
+    return sigma, rng.standard_normal((count, 3, image_px, image_px)).astype(np.float32)
+
+
+def weight_of(sigma: np.ndarray, known: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """a(sigma) (n,) of any noise levels, log-linear as that of the known ones (D,)."""
+    return np.exp(np.polyval(np.polyfit(np.log(known), np.log(weight), 1), np.log(sigma)))

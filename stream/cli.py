@@ -6,7 +6,20 @@ import typer
 
 from ingest import CytostreamError
 
-from . import commands_compile, commands_evaluate, commands_model, commands_run, commands_slide, commands_topics, doctor, screen
+from . import (
+    commands_bench,
+    commands_compile,
+    commands_evaluate,
+    commands_explain,
+    commands_export,
+    commands_model,
+    commands_run,
+    commands_serve,
+    commands_slide,
+    commands_topics,
+    doctor,
+    screen,
+)
 from .demo import demo
 
 app = typer.Typer(
@@ -18,15 +31,25 @@ app.command()(commands_run.run)
 app.command()(commands_run.relay)
 app.command()(commands_run.replay)
 app.command()(commands_topics.tail)
+app.command()(commands_serve.serve)
+app.add_typer(commands_serve.accounts_app, name="accounts")
+app.command("export-results")(commands_export.export_results)
+app.command()(commands_export.audit)
 app.command()(demo)
 app.command()(commands_slide.locate)
+app.command("map")(commands_slide.map_slide)
 app.command()(commands_slide.simulate)
 app.command()(commands_model.classify)
 app.command()(commands_model.card)
 app.command()(commands_model.train)
 app.command()(commands_model.export)
 app.command()(commands_evaluate.evaluate)
+app.command()(commands_explain.explain)
+app.command()(commands_explain.index)
+app.command()(commands_explain.calibrate)
+app.command()(commands_explain.authenticity)
 app.command()(commands_model.generate)
+app.add_typer(commands_bench.app, name="bench")
 app.command("compile")(commands_compile.compile_engine)
 app.command()(commands_topics.schemas)
 app.command()(commands_topics.config)
