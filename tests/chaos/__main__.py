@@ -1,0 +1,305 @@
+"""`make chaos`: real processes, killed at random points, again and again; then every event is counted as a consumer sees it.
+
+    python -m tests.chaos --kills 200 --slides 400
+
+What is killed: two pipelines that share a backlog, a relay, Dask workers (kill -9), the connection to the broker (cut at a
+proxy), the disk (filled to the last byte), the broker (stopped in order; and, at the end, kill -9: the embedded one keeps records
+in memory, so what it had acknowledged since its last stop is gone, and the relay has to notice and send it again).
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+import psutil
+from rich.console import Console
+from rich.table import Table
+
+from ingest import CytostreamError
+from stream.broker import Broker
+from stream.config import Kafka
+from stream.outbox import Outbox
+from stream.tail import read_all
+from tests.make import smear
+from tests.proxy import Proxy
+
+screen = Console()
+ROOT = Path(__file__).parents[2]
+DISK_MB = 400
+
+
+class Crew:
+    """The processes under fire; a dead one is started again."""
+
+    def __init__(self, commands: dict[str, list], log: Path):
+        self.commands, self.log, self.running = commands, log, {}
+        self.starts, self.ends = Counter(), Counter()
+
+    def watch(self) -> None:
+        for name, words in self.commands.items():
+            process = self.running.get(name)
+            if process is None or process.poll() is not None:
+                if process is not None:
+                    self.ends[name, process.returncode] += 1
+                with self.log.open("a") as log:
+                    self.running[name] = subprocess.Popen(list(map(str, words)), cwd=ROOT, stdout=log, stderr=log)
+                self.starts[name] += 1
+
+    def kill(self, name: str) -> bool:
+        """kill -9; False where it does not run."""
+        process = self.running.get(name)
+        if process is None or process.poll() is not None:
+            return False
+        process.kill()
+        process.wait()
+        return True
+
+    def end(self) -> None:
+        for process in self.running.values():
+            process.terminate()
+        for process in self.running.values():
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(20)
+            process.kill()
+
+
+@contextlib.contextmanager
+def small_disk(folder: Path):
+    """A disk of its own for the store, where this user may mount one; else the folder, which then is never full."""
+    folder.mkdir()
+    mounted = not subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m", "tmpfs", folder], capture_output=True, check=False
+    ).returncode
+    try:
+        yield folder, mounted
+    finally:
+        if mounted:
+            subprocess.run(["umount", "-l", folder], check=False)
+
+
+def make_slides(folder: Path, count: int, whites: int) -> None:
+    """One smear, `count` times: bytes behind the end of the file make each a slide of its own."""
+    folder.mkdir()
+    smear(folder / "model", side_px=900, whites=whites)
+    data = (folder / "model").read_bytes()
+    (folder / "model").unlink()
+    for number in range(count):
+        (folder / f"{number:04}.tiff").write_bytes(data + number.to_bytes(4, "big"))
+
+
+class Chaos:
+    """The scene: broker, proxy, Dask cluster, crew."""
+
+    def __init__(self, folder: Path, disk: Path, options: argparse.Namespace):
+        self.rng, self.disk = random.Random(options.seed), disk
+        self.broker = Broker().start()
+        self.proxy = Proxy(self.broker.port)
+        config = folder / "chaos.toml"
+        port = free_port()
+        config.write_text(
+            f'[kafka]\nbootstrap = "{self.proxy.bootstrap}"\nanswer_s = 3.0\ngive_up_s = 60.0\nlinger_ms = 5\n'
+            f'[reading]\ntile_px = 512\nscheduler = "tcp://127.0.0.1:{port}"\n'
+            "[backlog]\nretry_s = 0.5\ntries = 1000\ndeaths = 100000\nlease_s = 10.0\nprogress_s = 1.0\ndrain_s = 5.0\n"
+            "[store]\nfree_gb = 0.004\n"
+        )
+        self.store, slides = disk / "store", folder / "slides"
+        make_slides(slides, options.slides, options.whites)
+        me, pipe = sys.executable, [sys.executable, "-m", "tests.chaos.pipeline", self.store, config, slides]
+        dask = [me, "-m", "dask"]
+        self.cluster = Crew({
+            "scheduler": [*dask, "scheduler", "--host", "127.0.0.1", "--port", port, "--no-dashboard"],
+            "workers": [*dask, "worker", f"tcp://127.0.0.1:{port}", "--nthreads", 1, "--nworkers", 2, "--no-dashboard",
+                        "--local-directory", folder],
+        }, folder / "dask.log")  # fmt: skip
+        self.crew = Crew({
+            "pipeline 1": [*pipe, "kafka", options.pass_s],
+            "pipeline 2": [*pipe, "none", options.pass_s],
+            "relay": [me, "-m", "stream.cli", "relay", "--store", self.store, "--config", config, "--forever"],
+        }, folder / "crew.log")  # fmt: skip
+        self.config = Kafka(bootstrap=self.broker.bootstrap)
+        self.done: Counter = Counter()
+
+    def strike(self, kind: str) -> bool:
+        return {
+            "pipeline": lambda: self.crew.kill(self.rng.choice(["pipeline 1", "pipeline 2"])),
+            "relay": lambda: self.crew.kill("relay"),
+            "worker": self.kill_worker,
+            "connection": self.cut,
+            "disk": self.fill_disk,
+            "broker stopped": lambda: self.restart(self.broker.stop),
+            "broker killed": lambda: self.restart(self.broker.kill),
+        }[kind]()
+
+    def kill_worker(self) -> bool:
+        nanny = psutil.Process(self.cluster.running["workers"].pid)
+        workers = [p for p in nanny.children(recursive=True) if "spawn_main" in " ".join(p.cmdline())]
+        if not workers:
+            return False
+        self.rng.choice(workers).kill()
+        return True
+
+    def cut(self) -> bool:
+        self.proxy.open = self.rng.random() < 0.5
+        self.proxy.cut()
+        time.sleep(self.rng.uniform(0.1, 1.5))
+        self.proxy.open = True
+        return True
+
+    def fill_disk(self) -> bool:
+        ballast = self.disk / "ballast"
+        with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
+            os.posix_fallocate(file.fileno(), 0, max(1, shutil.disk_usage(self.disk).free - (1 << 20)))
+            file.seek(0, os.SEEK_END)
+            while True:
+                file.write(bytes(1 << 12))
+        time.sleep(self.rng.uniform(0.5, 2.0))
+        ballast.unlink()
+        return True
+
+    def restart(self, stop) -> bool:
+        stop()
+        time.sleep(self.rng.uniform(0.0, 1.0))
+        self.broker.start()
+        return True
+
+    def begin(self) -> None:
+        """Until the first events are committed."""
+        while not (state := self.state()).split()[0].isdigit() or state.startswith("0 "):
+            self.cluster.watch()
+            self.crew.watch()
+            time.sleep(1)
+
+    def run(self, kinds: list[str], kills: int, pause_s: float) -> None:
+        """Strikes until `kills` of them hit."""
+        before = self.done.total()
+        while self.done.total() < before + kills:
+            self.cluster.watch()
+            self.crew.watch()
+            time.sleep(self.rng.uniform(0.1, pause_s))
+            kind = self.rng.choice(kinds)
+            if self.strike(kind):
+                self.done[kind] += 1
+                screen.print(f"{time.strftime('%X')} {self.done.total():4} {kind:15} {self.state()}", highlight=False)
+
+    def state(self) -> str:
+        if not (self.store / "state.db").exists():
+            return "no store yet"
+        try:
+            with Outbox(self.store / "state.db") as outbox:
+                (events,), slides = outbox.rows("SELECT count(*) FROM records")[0], dict(
+                    outbox.rows("SELECT state, count(*) FROM backlog GROUP BY state")
+                )  # fmt: skip
+                return f"{events} events, {slides}"
+        except CytostreamError as error:
+            return error.what
+
+    def finish(self, limit_s: float) -> None:
+        """No more strikes: until the backlog is empty and everything is sent."""
+        end_s = time.monotonic() + limit_s
+        while time.monotonic() < end_s:
+            self.cluster.watch()
+            self.crew.watch()
+            time.sleep(2)
+            with Outbox(self.store / "state.db") as outbox:
+                left = outbox.rows("SELECT count(*) FROM backlog WHERE state IN ('waiting', 'running')")[0][0]
+                unsent = outbox.count_unsent(f"kafka:{self.proxy.bootstrap}")
+            screen.print(f"{time.strftime('%X')} {left} slides left, {unsent} events unsent", highlight=False)
+            if not left and not unsent:
+                break
+        self.crew.end()
+        words = self.crew.commands["relay"][:-1]
+        subprocess.run(list(map(str, words)), cwd=ROOT, check=True, timeout=120)  # once more: has the broker lost anything?
+
+    def count(self) -> dict:
+        """Every event that the store holds against what a consumer that reads committed has; every slide against the others."""
+        with Outbox(self.store / "state.db") as outbox:
+            expected = {parcel.id for parcel in outbox.events()}
+            states = dict(outbox.rows("SELECT state, count(*) FROM backlog GROUP BY state"))
+            slides = dict(outbox.rows("SELECT status, count(*) FROM slides GROUP BY status"))
+        events = list(read_all(self.config))
+        delivered = Counter(event.id for event in events)
+        cells: dict[str, Counter] = {}
+        for event in events:
+            if event.kind == "cells":
+                cells.setdefault(event.subject, Counter())[event.data["x_px0"], event.data["y_px0"], event.data["label"]] += 1
+        sets = Counter(tuple(sorted(found.items())) for found in cells.values())
+        return {
+            "expected": len(expected), "delivered": delivered.total(), "lost": len(expected - delivered.keys()),
+            "duplicated": sum(n - 1 for n in delivered.values()), "unknown": len(delivered.keys() - expected),
+            "backlog": states, "slides": slides, "slides with events": len(cells), "different cell sets": len(sets),
+            "cells a slide": sum(n for _, n in next(iter(sets), ())),
+            "done events": sum(e.kind == "slides" and e.data["status"] == "done" for e in events),
+            "failure events": sum(e.kind == "failures" for e in events),
+        }  # fmt: skip
+
+    def close(self) -> None:
+        self.crew.end()
+        self.cluster.end()
+        self.proxy.close()
+        self.broker.close()
+
+
+def free_port() -> int:
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def told(title: str, result: dict) -> Table:
+    table = Table("what", "count", title=title)
+    for name, value in result.items():
+        table.add_row(name, str(value))
+    return table
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="make chaos", description="Kill everything, then count.")
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--broker-kills", type=int, default=20, help="of those, kill -9 of the broker, at the end")
+    parser.add_argument("--slides", type=int, default=400)
+    parser.add_argument("--whites", type=int, default=12, help="white cells a slide")
+    parser.add_argument("--pass-s", type=float, default=0.05, help="seconds a pass of the fake net")
+    parser.add_argument("--pause-s", type=float, default=4.0, help="longest pause between two kills")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--json", type=Path, help="write the result here")
+    options = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    folder = Path(tempfile.mkdtemp(prefix="cytostream-chaos-"))
+    start_s, results = time.monotonic(), {}
+    with small_disk(folder / "disk") as (disk, mounted):
+        chaos = Chaos(folder, disk, options)
+        try:
+            kinds = ["pipeline", "pipeline", "relay", "worker", "connection", "broker stopped", *["disk"] * mounted]
+            chaos.begin()
+            chaos.run(kinds, options.kills - options.broker_kills, options.pause_s)
+            chaos.run(["broker killed"], options.broker_kills, options.pause_s)
+            chaos.finish(1800)
+            results = {"kills": dict(chaos.done), "total": chaos.done.total(), "starts": dict(chaos.crew.starts), **chaos.count()}
+        finally:
+            chaos.close()
+    results["minutes"] = round((time.monotonic() - start_s) / 60, 1)
+    screen.print(told("What a consumer that reads committed has seen", results))
+    if options.json:
+        options.json.write_text(json.dumps(results, indent=1))
+    ok = not (results["lost"] or results["duplicated"] or results["unknown"]) and results["different cell sets"] == 1
+    if ok:
+        shutil.rmtree(folder, ignore_errors=True)
+    else:
+        screen.print(f"kept for a look: {folder}")
+    return not ok
+
+
+if __name__ == "__main__":
+    sys.exit(main())

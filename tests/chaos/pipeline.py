@@ -1,0 +1,48 @@
+"""The pipeline as a process to kill: the product's own backlog, journal, outbox and relays; only the net is the tests' fake."""
+
+import sys
+import time
+from pathlib import Path
+
+from ingest import open_workers
+from stream.backlog import Job
+from stream.config import load_config
+from stream.events import Stamp
+from stream.pipeline import Lab
+from stream.screen import print_error
+from stream.station import drain, open_station
+from stream.work import Ending, work
+from tests.make import BrightnessEngine, tiny_model
+
+
+class SlowEngine(BrightnessEngine):
+    """As long as a net takes, so that a kill finds the slide half done."""
+
+    def __init__(self, pass_s: float):
+        super().__init__()
+        self.pass_s = pass_s
+
+    def errors(self, *batch):
+        time.sleep(self.pass_s)
+        return super().errors(*batch)
+
+
+def main(store: Path, config: Path, folder: Path, sink: str, pass_s: float) -> int:
+    settings = load_config(config)
+    with Ending(settings.backlog.drain_s) as ending, open_station(store, settings, [sink]) as station:
+        station.backlog.add(Job(path) for path in sorted(folder.glob("*.tiff")))
+        with open_workers(settings.reading.workers, settings.reading.scheduler) as pool:
+            stamp = Stamp("chaos", "tiny", "tiny", {})
+            lab = Lab(settings, tiny_model(), SlowEngine(pass_s), pool, station.outbox, store, stamp)
+            work(lab, station.backlog, ending.stop)
+        return drain(station.relays, settings.kafka.give_up_s)
+
+
+if __name__ == "__main__":
+    from ingest import CytostreamError
+
+    try:
+        sys.exit(bool(main(*map(Path, sys.argv[1:4]), sys.argv[4], float(sys.argv[5]))))
+    except CytostreamError as error:
+        print_error(error.what, error.hint)
+        sys.exit(1)
