@@ -1,0 +1,109 @@
+"""The worklist: one summary a slide. What a finished slide's summary says is kept, so that a long list needs no cells."""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from ..payloads import Progress
+from .library import FINISHED, Library
+from .standing import Standing
+
+RUNNING = ("running", "seen")
+_WAITING = """
+SELECT number, path, state, tries, reason FROM backlog WHERE slide_id IS NULL AND state IN ('waiting', 'running', 'failed')
+ORDER BY state = 'failed', priority DESC, number LIMIT 500"""
+
+
+class Row(BaseModel):
+    """A slide at a glance. `review` is open, signed or amending; `counts` are cells a label, as people call them."""
+
+    model_config = ConfigDict(frozen=True)
+
+    slide_id: str
+    name: str
+    status: str
+    at: str | None
+    progress: Progress
+    open_alerts: int
+    counts: dict[str, int]
+    review: str
+    version: int
+    signed_by: str | None
+    signed_at: str | None
+    reason: str | None
+    number: int
+
+
+class Waiting(BaseModel):
+    """A file that nobody has begun to read, or that could not be read: `state` is waiting, running or failed."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    state: str
+    tries: int
+    reason: str | None
+
+
+class Board:
+    """The rows of a store's slides."""
+
+    def __init__(self, library: Library):
+        self._library = library
+        self._kept: dict[str, tuple[tuple, Row]] = {}
+
+    def rows(self) -> list[Row]:
+        """All slides, the latest first; then files that are no slide."""
+        rows = [self.row(slide_id) for slide_id in self._library.outbox.slide_ids()]
+        return sorted(rows, key=lambda row: row.at or "", reverse=True)
+
+    def waiting(self) -> list[Waiting]:
+        """Files of the backlog that are no slides yet, the next one first."""
+        if not self._library.state.rows("SELECT 1 FROM sqlite_master WHERE name = 'backlog'"):
+            return []
+        rows = self._library.state.rows(_WAITING)
+        hide = not self._library.config.review.show_names
+        return [Waiting(name=f"file {n}" if hide else Path(path).name, state=state, tries=tries, reason=None if hide else reason)
+                for n, path, state, tries, reason in rows]  # fmt: skip
+
+    def row(self, slide_id: str) -> Row:
+        status, facts = self._library.outbox.status(slide_id), self._library.outbox.facts(slide_id)
+        key = (status, json.dumps(facts, sort_keys=True), self._library.trail.last(slide_id))
+        if status not in RUNNING and (kept := self._kept.get(slide_id)) and kept[0] == key:
+            return kept[1]
+        row = self._row(slide_id, status, facts)
+        self._kept[slide_id] = key, row
+        return row
+
+    def _row(self, slide_id: str, status: str, facts: dict) -> Row:
+        """A finished slide that nobody has reviewed is as its run left it; else its cells are asked."""
+        told = Progress(**facts.get("progress", {}))
+        if status in FINISHED and not self._library.trail.last(slide_id):
+            return self._filled(slide_id, status, facts, Standing(), told, facts.get("counts", {}), told.alerts)
+        shelf = self._library.shelf(slide_id)
+        alerts = shelf.told.alerts
+        change = {"cells": len(shelf.found.cells), "alerts": len(alerts), "failures": len(shelf.told.failures)}
+        if status in RUNNING:
+            change["tiles_done"] = self._library.tiles_done(slide_id)
+        unseen = sum(a not in shelf.standing.seen for a in alerts)
+        told = told.model_copy(update=change)
+        return self._filled(slide_id, status, facts, shelf.standing, told, shelf.counts(shelf.standing), unseen)
+
+    def _filled(
+        self, slide_id: str, status: str, facts: dict, standing: Standing, told: Progress, counts: dict, unseen: int
+    ) -> Row:
+        signed = standing.signatures[-1] if standing.signatures else None
+        return Row(
+            slide_id=slide_id, name=self.name(slide_id, facts), status=status, at=facts.get("at"), progress=told,
+            open_alerts=unseen, counts=dict(Counter(counts).most_common()),
+            review="signed" if standing.locked else "amending" if signed else "open", version=standing.version,
+            signed_by=signed and signed.by, signed_at=signed and signed.at.isoformat(), reason=facts.get("reason"),
+            number=standing.number,
+        )  # fmt: skip
+
+    def name(self, slide_id: str, facts: dict) -> str:
+        """The file's name, where the config shows names."""
+        path = facts.get("slide", {}).get("path", "")
+        return path.rpartition("/")[2] if path and self._library.config.review.show_names else slide_id

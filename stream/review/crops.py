@@ -1,0 +1,97 @@
+"""Pictures of cells, from the journal while they wait there and from the zarr store afterwards, as bytes that a browser shows."""
+
+import io
+import threading
+from collections import OrderedDict
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ingest import SlideStore, StoreError
+from ingest.store import CHUNK_ROWS
+
+from ..results import store_path
+from ..state import State
+from .found import Found
+
+KEPT_BYTES = 192 << 20
+JPEG = {"format": "JPEG", "quality": 88, "subsampling": 0}
+
+
+class Crops:
+    """Crops of a store. A whole chunk is decoded and made into JPEGs at once, and the last ones used are kept, so that scrolling
+    through a sorted gallery does not decode a chunk once a cell. Threads may share it."""
+
+    def __init__(self, store: Path, state: State):
+        self._store, self._state = store, state
+        self._kept: OrderedDict[tuple[str, int], list[bytes]] = OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()
+        self._reading: dict[tuple[str, int], threading.Lock] = {}
+
+    def pixels(self, slide_id: str, cell: Found) -> np.ndarray:
+        """The crop (px, px, 3) uint8, 36 um wide.
+
+        Raises:
+            StoreError: it is gone.
+        """
+        rows = self._state.rows("SELECT crop FROM cells WHERE row = ?", cell.row)
+        if rows and rows[0][0] is not None:
+            return _square(rows[0][0])
+        chunk = self._chunk(slide_id, cell.place // CHUNK_ROWS)
+        if cell.place % CHUNK_ROWS >= len(chunk):
+            raise StoreError(f"the crop of cell {cell.cell_id} is gone", "was the store moved without its zarr folders?")
+        return chunk[cell.place % CHUNK_ROWS]
+
+    def png(self, slide_id: str, cell: Found) -> bytes:
+        """The crop as it was given to the classifier, without loss."""
+        return encode(self.pixels(slide_id, cell), format="PNG")
+
+    def jpeg(self, slide_id: str, cell: Found) -> bytes:
+        """The crop for the gallery."""
+        rows = self._state.rows("SELECT crop FROM cells WHERE row = ? AND crop IS NOT NULL", cell.row)
+        if rows:
+            return encode(_square(rows[0][0]), **JPEG)
+        key = slide_id, cell.place // CHUNK_ROWS
+        made = self._of_chunk(key)
+        if cell.place % CHUNK_ROWS >= len(made):
+            raise StoreError(f"the crop of cell {cell.cell_id} is gone", "was the store moved without its zarr folders?")
+        return made[cell.place % CHUNK_ROWS]
+
+    def _of_chunk(self, key: tuple[str, int]) -> list[bytes]:
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+            reading = self._reading.setdefault(key, threading.Lock())
+        with reading:  # the same chunk is decoded once, whoever asks
+            made = self._kept.get(key) or [encode(crop, **JPEG) for crop in self._chunk(*key)]
+            self._keep(key, made)
+        return made
+
+    def _keep(self, key: tuple[str, int], made: list[bytes]) -> None:
+        with self._lock:
+            self._reading.pop(key, None)
+            if len(made) < CHUNK_ROWS or key in self._kept:  # a chunk that may still grow is read again
+                return
+            self._kept[key] = made
+            self._bytes += sum(map(len, made))
+            while self._bytes > KEPT_BYTES:
+                self._bytes -= sum(map(len, self._kept.popitem(last=False)[1]))
+
+    def _chunk(self, slide_id: str, number: int) -> np.ndarray:
+        first = number * CHUNK_ROWS
+        return SlideStore.open(store_path(self._store, slide_id)).read("crop", first, first + CHUNK_ROWS)
+
+
+def encode(rgb: np.ndarray, **options: object) -> bytes:
+    """An image (height, width, 3) uint8 as a file."""
+    out = io.BytesIO()
+    Image.fromarray(rgb).save(out, **options)
+    return out.getvalue()
+
+
+def _square(crop: bytes) -> np.ndarray:
+    side = int((len(crop) / 3) ** 0.5)
+    return np.frombuffer(crop, np.uint8).reshape(side, side, 3)

@@ -1,0 +1,155 @@
+"""Where a person decides: checks each wish against what stands, writes it to the trail, and says what stands then.
+
+Two people may work on one slide. Each request names the last entry of the trail that its page has shown (`saw`); a decision on a
+cell that another has changed since is a conflict, and a signature needs to have seen everything.
+"""
+
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from ingest import CytostreamError
+
+from ..events import Stamp
+from .found import Found
+from .library import FINISHED, Library, SlideShelf
+from .standing import Act
+from .trail import Entry
+
+
+class DeskError(CytostreamError):
+    """A wish that cannot be granted; `kind` says why: absent, locked, conflict, early, wrong."""
+
+    def __init__(self, kind: str, what: str, hint: str = ""):
+        self.kind = kind
+        super().__init__(what, hint)
+
+
+class Desk:
+    """Reviews of a store, by anyone."""
+
+    def __init__(self, library: Library, stamp: Stamp):
+        self._library, self._stamp = library, stamp
+
+    def decide(self, slide_id: str, by: str, action: str, cell_ids: Sequence[str], label: str | None, saw: int) -> SlideShelf:
+        """Reclassify to `label`, confirm, or call unidentified: one act on one or many cells.
+
+        Raises:
+            DeskError: it cannot be done; nothing was.
+        """
+        with self._open(slide_id) as shelf:
+            cells = [_cell(shelf, c) for c in dict.fromkeys(cell_ids)]
+            if action == "reclassify" and label not in shelf.scheme:
+                raise DeskError("wrong", f"no class {label!r}", f"one of {', '.join(shelf.scheme.names)}")
+            _check_seen(shelf, [c.cell_id for c in cells], saw)
+            was = {c.cell_id: shelf.standing.label(c.cell_id, c.label) for c in cells}
+            to = {"reclassify": label, "unidentified": "unidentified"}
+            about = [{"cell_id": c, "was": w, "label": to.get(action, w)} for c, w in was.items()]
+            return self._write(shelf, by, action, about)
+
+    def acknowledge(self, slide_id: str, by: str, alert_ids: Sequence[str], comment: str | None) -> SlideShelf:
+        """These alerts have been looked at.
+
+        Raises:
+            DeskError: it cannot be done; nothing was.
+        """
+        with self._open(slide_id) as shelf:
+            for alert_id in alert_ids:
+                if alert_id not in shelf.told.alerts:
+                    raise DeskError("absent", f"no alert {alert_id}", "load the page again")
+            new = [a for a in dict.fromkeys(alert_ids) if a not in shelf.standing.seen]
+            about = [{"alert_id": a, "cell_id": shelf.told.alerts[a].cell_id, "comment": comment} for a in new]
+            return self._write(shelf, by, "acknowledge", about)
+
+    def comment(self, slide_id: str, by: str, text: str, cell_id: str | None) -> SlideShelf:
+        """Says something about a cell or the slide; also after it is signed.
+
+        Raises:
+            DeskError: there is no such cell.
+        """
+        with self._open(slide_id, even_locked=True) as shelf:
+            if cell_id:
+                _cell(shelf, cell_id)
+            return self._write(shelf, by, "comment", [{"cell_id": cell_id, "comment": text}])
+
+    def undo(self, slide_id: str, by: str) -> SlideShelf:
+        """Takes back the person's last act, where nobody has built upon it.
+
+        Raises:
+            DeskError: there is none.
+        """
+        with self._open(slide_id) as shelf:
+            act = shelf.standing.undoable(by)
+            if act is None:
+                raise DeskError("wrong", "nothing to undo", "only your own last act, while nobody has changed it")
+            return self._write(shelf, by, "undo", _undoing(shelf, act))
+
+    def sign(self, slide_id: str, by: str, comment: str | None, saw: int) -> SlideShelf:
+        """Signs the count as it stands; the slide is locked.
+
+        Raises:
+            DeskError: the slide is not finished, alerts are open, or something has changed that the person has not seen.
+        """
+        with self._open(slide_id) as shelf:
+            self._check_ready(shelf, saw)
+            counts = dict(shelf.counts(shelf.standing))
+            about = {"counts": counts, "upto_row": shelf.found.last_row, "comment": comment or None}
+            return self._write(shelf, by, "sign", [about])
+
+    def amend(self, slide_id: str, by: str, reason: str) -> SlideShelf:
+        """Opens the next version of a signed slide; the signed one stays as it is.
+
+        Raises:
+            DeskError: it is not signed.
+        """
+        with self._open(slide_id, even_locked=True) as shelf:
+            if not shelf.standing.locked:
+                raise DeskError("wrong", "not signed, so there is nothing to amend", "change it as it is")
+            return self._write(shelf, by, "amend", [{"version": shelf.standing.version + 1, "comment": reason}])
+
+    @contextmanager
+    def _open(self, slide_id: str, even_locked: bool = False) -> Iterator[SlideShelf]:
+        """A slide that nobody else writes to meanwhile."""
+        shelf = self._library.shelf(slide_id)
+        with shelf.lock:
+            if shelf.refresh().standing.locked and not even_locked:
+                raise DeskError("locked", "the slide is signed and locked", "amend it to make a new version")
+            yield shelf
+
+    def _check_ready(self, shelf: SlideShelf, saw: int) -> None:
+        if shelf.status() not in FINISHED:
+            raise DeskError("early", f"the slide is {shelf.status()}", "sign when it is done")
+        if not shelf.found.cells:
+            raise DeskError("early", "no cell was found", "scan the slide again")
+        unseen = sum(a not in shelf.standing.seen for a in shelf.told.alerts)
+        if unseen and self._library.config.review.alerts_first:
+            raise DeskError("early", f"{unseen} alerts are not acknowledged", "look at them first")
+        if shelf.standing.number > saw:
+            raise DeskError("conflict", "somebody has changed the slide since", "look at it again, then sign")
+
+    def _write(self, shelf: SlideShelf, by: str, action: str, about: Sequence[dict]) -> SlideShelf:
+        base = {"version": shelf.standing.version, "act": uuid.uuid4().hex}
+        entries = [Entry(action, {**base, **values}) for values in about]
+        self._library.trail.write(shelf.slide_id, by, entries, self._stamp)
+        return shelf.refresh()
+
+
+def _undoing(shelf: SlideShelf, act: Act) -> list[dict]:
+    standing, undone = shelf.standing, []
+    for cell_id, before in act.before.items():
+        back = before.label if before else shelf.found.by_id[cell_id].label
+        undone.append({"undoes": act.act, "cell_id": cell_id, "was": standing.decisions[cell_id].label, "label": back})
+    return undone + [{"undoes": act.act, "alert_id": alert} for alert in act.alerts]
+
+
+def _cell(shelf: SlideShelf, cell_id: str) -> Found:
+    if cell_id not in shelf.found.by_id:
+        raise DeskError("absent", f"no cell {cell_id} on this slide", "load the page again")
+    return shelf.found.by_id[cell_id]
+
+
+def _check_seen(shelf: SlideShelf, cell_ids: Sequence[str], saw: int) -> None:
+    changed = [c for c in cell_ids if shelf.standing.last_change([c]) > saw]
+    if changed:
+        by = shelf.standing.decisions[changed[0]].by
+        raise DeskError("conflict", f"{by} has changed {len(changed)} of these cells since", "look at them again")

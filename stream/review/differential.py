@@ -1,0 +1,55 @@
+"""The differential count: cells a class, per cent of white cells, per 100 white cells, with the error of counting."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from scipy.stats import binomtest
+
+from .scheme import CellClass, Scheme
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One class: `percent` of white cells with its 95 % interval (Wilson) where it is white; `per_100` white cells for all.
+
+    `flag` is low or high against the reference range, or empty.
+    """
+
+    name: str
+    title: str
+    white: bool
+    count: int
+    percent: float | None
+    interval: tuple[float, float] | None
+    per_100: float | None
+    low: float | None
+    high: float | None
+    flag: str
+
+
+def differential(scheme: Scheme, counts: Mapping[str, int]) -> list[Line]:
+    """One line a class of the scheme, in its order."""
+    white = sum(counts.get(c.name, 0) for c in scheme.classes if c.white)
+    return [_line(c, counts.get(c.name, 0), white) for c in scheme.classes]
+
+
+def white_cells(lines: list[Line]) -> int:
+    return sum(line.count for line in lines if line.white)
+
+
+def _line(of: CellClass, count: int, white: int) -> Line:
+    share = 100 * count / white if white else None
+    percent, interval = (share, _wilson(count, white)) if of.white and white else (None, None)
+    return Line(of.name, of.title, of.white, count, percent, interval, share, of.low, of.high, _flag(of, share))
+
+
+def _flag(of: CellClass, share: float | None) -> str:
+    if share is None or of.low is None:
+        return ""
+    return "low" if share < of.low else "high" if share > of.high else ""
+
+
+def _wilson(count: int, white: int) -> tuple[float, float]:
+    """Wilson's score interval (J. Am. Stat. Assoc. 22:209, 1927), in per cent."""
+    interval = binomtest(count, white).proportion_ci(method="wilson")
+    return 100 * interval.low, 100 * interval.high

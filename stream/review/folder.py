@@ -1,0 +1,42 @@
+"""Reviewed cells as an image folder for training: CLASS/SLIDE-CELL.png, as the classifier was given them, and a table."""
+
+import csv
+import io
+import zipfile
+from collections.abc import Callable, Iterator
+
+from .found import Found
+from .report import Report
+
+COLUMNS = ("path", "slide_id", "cell_id", "label", "machine_label", "how", "reviewer", "reviewed_at", "mpp", "x_px0", "y_px0")
+LEFT_OUT = "unidentified"
+
+
+def reviewed(report: Report) -> list[Found]:
+    """Cells that a person has renamed or confirmed; the unidentified teach nothing."""
+    decisions = report.standing.decisions
+    return [c for c in report.cells if c.cell_id in decisions and decisions[c.cell_id].label != LEFT_OUT]
+
+
+def folder_of(report: Report, picture: Callable[[Found], bytes]) -> Iterator[tuple[str, bytes]]:
+    """(path, content) of each file; `picture` gives a cell as PNG."""
+    table = io.StringIO()
+    writer = csv.writer(table)
+    writer.writerow(COLUMNS)
+    for cell in reviewed(report):
+        made = report.standing.decisions[cell.cell_id]
+        path = f"{made.label}/{report.slide_id}-{cell.cell_id}.png"
+        who = made.how, made.by, made.at.isoformat()
+        place = report.facts.get("mpp"), cell.x_px0, cell.y_px0
+        writer.writerow((path, report.slide_id, cell.cell_id, made.label, cell.label, *who, *place))
+        yield path, picture(cell)
+    yield f"{report.slide_id}.csv", table.getvalue().encode()
+
+
+def zip_of(report: Report, picture: Callable[[Found], bytes]) -> bytes:
+    """The folder as one ZIP file."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as file:
+        for path, content in folder_of(report, picture):
+            file.writestr(path, content)
+    return out.getvalue()

@@ -1,0 +1,35 @@
+"""The forms that a report can take, by the ending of the file."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from .crops import Crops
+from .fhir import fhir_of
+from .folder import zip_of
+from .pdf import pdf_of
+from .report import Report
+from .tables import anndata_of, csv_of, geojson_of, parquet_of
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """An ending, its media type, and how the file is made."""
+
+    ending: str
+    media: str
+    make: Callable[[Report, Crops], bytes]
+
+
+FORMS = {
+    form.ending: form
+    for form in (
+        Form("csv", "text/csv; charset=utf-8", lambda report, _: csv_of(report)),
+        Form("parquet", "application/vnd.apache.parquet", lambda report, _: parquet_of(report)),
+        Form("geojson", "application/geo+json", lambda report, _: geojson_of(report)),
+        Form("h5ad", "application/x-hdf5", lambda report, _: anndata_of(report)),
+        Form("fhir.json", "application/fhir+json", lambda report, _: fhir_of(report).encode()),
+        Form("pdf", "application/pdf", lambda report, crops: pdf_of(report, partial(crops.jpeg, report.slide_id))),
+        Form("zip", "application/zip", lambda report, crops: zip_of(report, partial(crops.png, report.slide_id))),
+    )
+}

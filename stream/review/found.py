@@ -1,0 +1,82 @@
+"""The cells of one slide as the machine found them, kept in step with the journal while the slide is read."""
+
+import json
+import threading
+from bisect import bisect_right
+from dataclasses import dataclass
+
+from ..state import State
+
+_SQL = "SELECT row, cell_id, body FROM cells WHERE slide_id = ? AND row > ? ORDER BY row LIMIT 4096"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A cell as found and judged: `row` orders the journal, `place` is its row in the zarr store, boxes are level-0 px.
+
+    `sureness` is the probability of the label; `anomaly` the share of normal cells that are less odd.
+    """
+
+    row: int
+    place: int
+    cell_id: str
+    kind: str
+    label: str
+    sureness: float
+    anomaly: float
+    x_px0: int
+    y_px0: int
+    box_px0: tuple[int, int, int, int]
+    area_um2: float
+
+
+class FoundCells:
+    """All cells of a slide in order of the journal. `update` reads only what is new; threads may share it."""
+
+    def __init__(self, slide_id: str):
+        self.slide_id = slide_id
+        self.cells: list[Found] = []
+        self.by_id: dict[str, Found] = {}
+        self.classes: tuple[str, ...] = ()
+        self._lock = threading.Lock()
+
+    @property
+    def last_row(self) -> int:
+        return self.cells[-1].row if self.cells else 0
+
+    def update(self, state: State) -> int:
+        """Reads the cells that came since; returns how many."""
+        with self._lock:
+            before = len(self.cells)
+            while page := state.rows(_SQL, self.slide_id, self.last_row):
+                self._take(page)
+            return len(self.cells) - before
+
+    def _take(self, page: list[tuple[int, str, str]]) -> None:
+        new = [_found(row, len(self.cells) + n, cell_id, json.loads(body)) for n, (row, cell_id, body) in enumerate(page)]
+        if not self.classes:
+            self.classes = tuple(json.loads(page[0][2])["verdict"]["scores"])
+        self.by_id.update((cell.cell_id, cell) for cell in new)
+        self.cells += new
+
+    def after(self, row: int, limit: int | None = None) -> list[Found]:
+        """The cells beyond a row of the journal."""
+        first = _first_beyond(self.cells, row)
+        return self.cells[first : first + limit if limit else None]
+
+    def upto(self, row: int | None) -> list[Found]:
+        """The cells up to and with a row; all without one."""
+        return self.cells if row is None else self.cells[: _first_beyond(self.cells, row)]
+
+
+def _first_beyond(cells: list[Found], row: int) -> int:
+    return bisect_right(cells, row, key=lambda cell: cell.row)
+
+
+def _found(row: int, place: int, cell_id: str, body: dict) -> Found:
+    cell, verdict = body["cell"], body["verdict"]
+    label = verdict["label"]
+    return Found(
+        row, place, cell_id, cell["kind"], label, verdict["scores"][label], verdict["anomaly"]["score"],
+        cell["x_px0"], cell["y_px0"], tuple(cell["box_px0"]), cell["area_um2"],
+    )  # fmt: skip

@@ -1,0 +1,167 @@
+"""The slides of a store, read while they are written: what is on the journal, and where each stands in review."""
+
+import json
+import threading
+from collections import Counter, OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from classify import SHIPPED, read_card
+from ingest import Slide
+
+from ..config import Config
+from ..events import ALERT, FAILURE, SLIDE_ALERT
+from ..outbox import Outbox
+from ..slides import slide_of
+from ..state import State
+from .found import Found, FoundCells
+from .scheme import Scheme, scheme_of
+from .standing import Standing, fold
+from .trail import Trail
+
+KEPT_SLIDES = 12
+FINISHED = ("done", "failures")
+_EVENTS = "SELECT seq, id, type, value FROM records WHERE subject = ? AND seq > ? AND type IN (?, ?, ?) ORDER BY seq"
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """An alert of the slide; `cell_id` is None where it is about the slide as a whole."""
+
+    alert_id: str
+    cell_id: str | None
+    rule: str
+    severity: str
+    score: float
+    threshold: float
+    reason: str
+
+
+@dataclass(slots=True)
+class Told:
+    """What the events of a slide told: alerts and failures."""
+
+    seq: int = 0
+    alerts: dict[str, Alert] = field(default_factory=dict)
+    failures: list[dict] = field(default_factory=list)
+
+
+class SlideShelf:
+    """Everything known of one slide, kept in step with the store."""
+
+    def __init__(self, slide_id: str, library: "Library"):
+        self.slide_id, self._library = slide_id, library
+        self.found = FoundCells(slide_id)
+        self.told = Told()
+        self.standing = Standing()
+        self.lock = threading.RLock()
+
+    def refresh(self) -> "SlideShelf":
+        """Reads what is new of cells, events and reviews."""
+        state = self._library.state
+        with self.lock:
+            self.found.update(state)
+            for seq, event_id, kind, value in state.rows(_EVENTS, self.slide_id, self.told.seq, ALERT, SLIDE_ALERT, FAILURE):
+                self._hear(seq, event_id, kind, json.loads(value))
+            for review in self._library.trail.reviews(self.slide_id, self.standing.number):
+                self.standing.take(review)
+        return self
+
+    def _hear(self, seq: int, event_id: str, kind: str, data: dict) -> None:
+        self.told.seq = seq
+        if kind == FAILURE:
+            self.told.failures.append({name: data[name] for name in ("stage", "what", "hint", "box_px0")})
+            return
+        values = {name: data.get(name) for name in ("cell_id", "rule", "severity", "score", "threshold", "reason")}
+        self.told.alerts[event_id] = Alert(event_id, **values)
+
+    @cached_property
+    def _fallback(self) -> tuple[str, ...]:
+        return read_card(SHIPPED).classes
+
+    @property
+    def scheme(self) -> Scheme:
+        return scheme_of(self.found.classes or self._fallback, self._library.config.review)
+
+    def status(self) -> str:
+        return self._library.outbox.status(self.slide_id) or "seen"
+
+    def facts(self) -> dict:
+        return self._library.outbox.facts(self.slide_id)
+
+    def slide(self) -> Slide | None:
+        """Where the file lies and how it is read; None for a store from before version 0.2."""
+        facts = self.facts().get("slide")
+        return slide_of(facts) if facts else None
+
+    def standing_at(self, version: int | None) -> Standing:
+        """The standing now, or as a version was signed."""
+        signed = next((s for s in self.standing.signatures if s.version == version), None)
+        if signed is None:
+            return self.standing
+        return fold(self._library.trail.reviews(self.slide_id), signed.number)
+
+    def cells(self, standing: Standing) -> list[Found]:
+        """The cells that a standing is about: those signed for, or all while it is open."""
+        return self.found.upto(standing.signatures[-1].upto_row if standing.locked else None)
+
+    def counts(self, standing: Standing) -> Counter:
+        """Cells a label, as people call them where they said so."""
+        return Counter(standing.label(cell.cell_id, cell.label) for cell in self.cells(standing))
+
+    def scores(self, cells: list[Found]) -> np.ndarray:
+        """Class probabilities (n, K) of cells, in the order of the model's classes."""
+        bodies = self._library.state.rows("SELECT row, body FROM cells WHERE slide_id = ? ORDER BY row", self.slide_id)
+        by_row = {row: json.loads(body)["verdict"]["scores"] for row, body in bodies}
+        return np.array([[by_row[c.row][k] for k in self.found.classes] for c in cells], np.float32).reshape(len(cells), -1)
+
+    def body(self, row: int) -> dict:
+        """All that the journal has of a cell."""
+        return json.loads(self._library.state.rows("SELECT body FROM cells WHERE row = ?", row)[0][0])
+
+
+class Library:
+    """The slides of a store folder. The last few that were looked at stay in memory."""
+
+    def __init__(self, store: Path, config: Config):
+        self.store, self.config = store, config
+        self.outbox = Outbox(store / "state.db")
+        self.state = State(store / "state.db")
+        self.trail = Trail(store)
+        self._shelves: OrderedDict[str, SlideShelf] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __contains__(self, slide_id: str) -> bool:
+        return self.outbox.status(slide_id) is not None
+
+    def shelf(self, slide_id: str) -> SlideShelf:
+        """A slide as it is now."""
+        with self._lock:
+            shelf = self._shelves.setdefault(slide_id, SlideShelf(slide_id, self))
+            self._shelves.move_to_end(slide_id)
+            while len(self._shelves) > KEPT_SLIDES:
+                self._shelves.popitem(last=False)
+        return shelf.refresh()
+
+    def tiles_done(self, slide_id: str) -> int:
+        return self.state.rows("SELECT count(*) FROM tiles WHERE slide_id = ?", slide_id)[0][0]
+
+    def files_refused(self) -> Iterator[dict]:
+        """Failures of files that are no slide."""
+        sql = "SELECT id, value FROM records WHERE subject >= 'file-' AND subject < 'file.' AND type = ? ORDER BY seq"
+        for event_id, value in self.state.rows(sql, FAILURE):
+            yield {"id": event_id, **json.loads(value)}
+
+    def close(self) -> None:
+        for part in (self.outbox, self.state, self.trail):
+            part.close()
+
+    def __enter__(self) -> "Library":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

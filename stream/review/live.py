@@ -1,0 +1,124 @@
+"""What is new in a store, told to every page that listens (server-sent events).
+
+A message says only which slides changed and how far they are; a page then asks for what lies beyond the last row and the last
+review that it has. So nothing is lost when a message is, when a page sleeps, or when the server starts again.
+"""
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator
+
+from ingest import CytostreamError
+
+from ..state import State
+from .board import RUNNING, Board
+from .library import Library
+from .trail import FILE
+
+KEEP_ALIVE_S = 15.0
+WAITING = 64  # messages a page may be behind; a slower one is told to look at everything
+log = logging.getLogger(__name__)
+ALL = json.dumps({"all": True})
+
+
+class Watch:
+    """Looks at a store for changes: each look is one cheap question where there are none."""
+
+    def __init__(self, library: Library, board: Board):
+        self._library, self._board = library, board
+        self._reviews = State(library.store / FILE)
+        self._versions: tuple = ()
+        self._row = self._last("SELECT coalesce(max(row), 0) FROM cells", library.state)
+        self._number = self._last("SELECT coalesce(max(number), 0) FROM trail", self._reviews)
+        self._statuses = self._now()
+        self._waiting = board.waiting()
+
+    def look(self) -> dict:
+        """What to tell: the rows of the slides that changed since the last look, or that everything did; empty for nothing."""
+        versions = tuple(s.rows("PRAGMA data_version")[0][0] for s in (self._library.state, self._reviews))
+        if versions == self._versions:
+            return {}
+        self._versions = versions
+        before, self._waiting = self._waiting, self._board.waiting()
+        rows = [self._board.row(slide_id).model_dump(mode="json") for slide_id in self._changed()]
+        return {"all": True} if self._waiting != before else {"slides": rows} if rows else {}
+
+    def _changed(self) -> set[str]:
+        cells = self._library.state.rows("SELECT slide_id, max(row) FROM cells WHERE row > ? GROUP BY slide_id", self._row)
+        reviews = self._reviews.rows("SELECT slide_id, max(number) FROM trail WHERE number > ? GROUP BY slide_id", self._number)
+        self._row = max([self._row, *(row for _, row in cells)])
+        self._number = max([self._number, *(number for _, number in reviews)])
+        before, self._statuses = self._statuses, self._now()
+        moved = {s for s, now in self._statuses.items() if before.get(s) != now or now[0] in RUNNING}
+        return moved | {s for s, _ in cells} | {s for s, _ in reviews}
+
+    def _now(self) -> dict[str, tuple[str, str]]:
+        return {row[0]: row[1:] for row in self._library.state.rows("SELECT slide_id, status, facts FROM slides")}
+
+    def _last(self, sql: str, state: State) -> int:
+        return state.rows(sql)[0][0]
+
+    def close(self) -> None:
+        self._reviews.close()
+
+
+class Hub:
+    """Hands what `Watch` sees to all listeners. Lives in the server's event loop; `run` is its task."""
+
+    def __init__(self, watch: Watch, look_s: float):
+        self._watch, self._look_s = watch, look_s
+        self._listeners: set[asyncio.Queue[str]] = set()
+        self._closing = asyncio.Event()
+
+    async def run(self) -> None:
+        while not self._closing.is_set():
+            if self._listeners and (news := await asyncio.to_thread(self._look)):
+                self._tell(json.dumps(news))
+            await self._pause(self._look_s)
+
+    def _look(self) -> dict:
+        try:
+            return self._watch.look()
+        except CytostreamError as error:  # a store that is busy or gone for a moment must not silence the page for good
+            log.warning("%s", error)
+            return {}
+
+    def _tell(self, message: str) -> None:
+        for queue in self._listeners:
+            behind = queue.full()
+            while behind and not queue.empty():
+                queue.get_nowait()
+            queue.put_nowait(ALL if behind else message)
+
+    async def listen(self) -> AsyncIterator[str]:
+        """Messages as server-sent events, until the server closes; a comment now and then shows that it lives."""
+        queue: asyncio.Queue[str] = asyncio.Queue(WAITING)
+        self._listeners.add(queue)
+        try:
+            yield f"retry: 1000\ndata: {ALL}\n\n"
+            while not self._closing.is_set():
+                try:
+                    yield f"data: {await asyncio.wait_for(self._next(queue), KEEP_ALIVE_S)}\n\n"
+                except TimeoutError:
+                    yield ": still here\n\n"
+        finally:
+            self._listeners.discard(queue)
+
+    async def _next(self, queue: asyncio.Queue[str]) -> str:
+        getting, closing = asyncio.ensure_future(queue.get()), asyncio.ensure_future(self._closing.wait())
+        try:
+            await asyncio.wait({getting, closing}, return_when=asyncio.FIRST_COMPLETED)
+            return getting.result() if getting.done() else ALL
+        finally:
+            getting.cancel()
+            closing.cancel()
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(self._closing.wait(), seconds)
+        except TimeoutError:
+            return
+
+    def close(self) -> None:
+        self._closing.set()

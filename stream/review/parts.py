@@ -1,0 +1,71 @@
+"""What every request may need: made once by the application, handed to routes, and the ids that a path may hold."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, HTTPException, Path, Request
+
+from ..config import Config
+from .accounts import Person
+from .board import Board
+from .crops import Crops
+from .desk import Desk
+from .doors import Doors, need
+from .library import Library, SlideShelf
+from .live import Hub
+from .reasons import Reasons
+from .shield import Bucket
+from .viewer import Viewer
+
+ID = r"^[0-9a-f]{8,64}$"
+SlideId = Annotated[str, Path(pattern=ID, description="digest of the slide's content")]
+CellId = Annotated[str, Path(pattern=ID)]
+Viewing = Annotated[Person, Depends(need("viewer"))]
+Reviewing = Annotated[Person, Depends(need("reviewer"))]
+Administering = Annotated[Person, Depends(need("admin"))]
+REFUSALS = {
+    401: {"description": "nobody is signed in"}, 403: {"description": "not allowed"},
+    404: {"description": "no such slide, cell or version"},
+    429: {"description": "too many requests"},
+}  # fmt: skip
+CHANGES = {
+    **REFUSALS, 400: {"description": "cannot be done as asked"}, 409: {"description": "somebody was faster, or it is too early"},
+    413: {"description": "too large"}, 423: {"description": "signed and locked"},
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The rooms behind the doors."""
+
+    config: Config
+    library: Library
+    board: Board
+    desk: Desk
+    crops: Crops
+    viewer: Viewer
+    reasons: Reasons
+    hub: Hub
+    doors: Doors
+    tries: Bucket
+
+
+def parts_of(request: Request) -> Parts:
+    return request.app.state.parts
+
+
+Having = Annotated[Parts, Depends(parts_of)]
+
+
+def shelf_of(slide_id: SlideId, parts: Having, person: Viewing) -> SlideShelf:
+    """The slide of a path; the person is asked for first, so that a stranger does not learn which slides there are.
+
+    Raises:
+        HTTPException: 404, there is none.
+    """
+    if slide_id not in parts.library:
+        raise HTTPException(404, "no such slide")
+    return parts.library.shelf(slide_id)
+
+
+Shelf = Annotated[SlideShelf, Depends(shelf_of)]

@@ -1,0 +1,122 @@
+"""The report on paper: A4, the count with its ranges, who signed and when, and the cells that matter."""
+
+import io
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+from fpdf import FPDF
+from fpdf.fonts import FontFace
+
+from .differential import Line
+from .found import Found
+from .report import Notable, Report
+
+FONT = "Roboto"
+CELL_MM, GAP_MM, COLUMNS = 26.0, 4.0, 6
+NOTE = "Computed by a research tool, not a medical device. Ranges are those of the configuration."
+
+
+class Sheet(FPDF):
+    """A page with the slide's id and the page number at its foot; letters of all European scripts."""
+
+    def __init__(self, foot: str):
+        super().__init__(format="A4")
+        self._foot = foot
+        folder = Path(find_spec("font_roboto").submodule_search_locations[0]) / "files"
+        self.add_font(FONT, "", folder / "Roboto-Regular.ttf")
+        self.add_font(FONT, "B", folder / "Roboto-Bold.ttf")
+        self.set_margins(16, 14)
+        self.set_auto_page_break(True, 18)
+        self.add_page()
+
+    def footer(self) -> None:
+        self.set_y(-13)
+        self.set_font(FONT, size=7.5)
+        self.set_text_color(90)
+        self.cell(0, 5, f"{self._foot}    page {self.page_no()} of {{nb}}", align="C")
+        self.set_text_color(0)
+
+    def line_of(self, text: str, size: float = 9, style: str = "", height: float = 5) -> None:
+        self.set_font(FONT, style, size)
+        self.multi_cell(0, height, text, new_x="LMARGIN", new_y="NEXT")
+
+
+def pdf_of(report: Report, picture: Callable[[Found], bytes]) -> bytes:
+    """The report as PDF; `picture` gives a cell's image file."""
+    sheet = Sheet(f"{report.name}   slide {report.slide_id}   version {report.version}   {report.status}")
+    sheet.set_title(f"Differential count {report.name}")
+    sheet.set_lang("en")
+    _head(sheet, report)
+    _table(sheet, report)
+    _words(sheet, report)
+    _cells(sheet, report.notable, picture, {c.name: c.title for c in report.scheme.classes})
+    return bytes(sheet.output())
+
+
+def _head(sheet: Sheet, report: Report) -> None:
+    if report.laboratory:
+        sheet.line_of(report.laboratory, 10, "B")
+    sheet.line_of("Differential count of a blood smear", 16, "B", 9)
+    sheet.line_of(f"Slide {report.name}")
+    if signed := report.signature:
+        when = f"{signed.at:%Y-%m-%d %H:%M %Z}"
+        sheet.line_of(f"{report.status.capitalize()}, version {report.version}. Signed by {signed.by} at {when}", 9, "B")
+    else:
+        sheet.line_of(f"PRELIMINARY, version {report.version}: not signed", 9, "B")
+    scanned = f"read {report.scanned:%Y-%m-%d %H:%M %Z}, " if report.scanned else ""
+    model = report.facts.get("model_id", "unknown")
+    sheet.line_of(f"{len(report.cells)} cells, {report.white} of them white; {scanned}model {model}")
+    sheet.ln(2)
+
+
+def _table(sheet: Sheet, report: Report) -> None:
+    sheet.set_font(FONT, size=9)
+    head = FontFace(emphasis="BOLD", fill_color=(236, 239, 241))
+    align = ("LEFT", *["RIGHT"] * 5, "LEFT")
+    with sheet.table(col_widths=(46, 18, 18, 30, 24, 26, 16), text_align=align, headings_style=head, line_height=5.6) as table:
+        table.row(("Class", "Count", "%", "95 % interval", "per 100 WBC", "Reference", ""))
+        for line in report.lines:
+            if line.count or line.low is not None:
+                table.row(_texts(line), style=FontFace(emphasis="BOLD") if line.flag else None)
+    sheet.ln(2)
+
+
+def _texts(line: Line) -> tuple[str, ...]:
+    interval = f"{line.interval[0]:.1f} to {line.interval[1]:.1f}" if line.interval else ""
+    share = "" if line.percent is None else f"{line.percent:.1f}"
+    per_100 = "" if line.per_100 is None else f"{line.per_100:.1f}"
+    reference = "" if line.low is None else f"{line.low:g} to {line.high:g}"
+    return line.title, str(line.count), share, interval, per_100, reference, line.flag
+
+
+def _words(sheet: Sheet, report: Report) -> None:
+    if report.signature and report.signature.comment:
+        sheet.line_of(f"Conclusion: {report.signature.comment}")
+    for comment in report.comments:
+        sheet.line_of(f"{comment.by}, {comment.at:%Y-%m-%d %H:%M}: {comment.text}")
+    sheet.line_of(NOTE, 7.5)
+    sheet.ln(2)
+
+
+def _cells(sheet: Sheet, notable: list[Notable], picture: Callable[[Found], bytes], titles: dict[str, str]) -> None:
+    if notable:
+        sheet.line_of("Cells", 12, "B", 8)
+    for first in range(0, len(notable), COLUMNS):
+        row = notable[first : first + COLUMNS]
+        if sheet.will_page_break(CELL_MM + 14):
+            sheet.add_page()
+        top = sheet.get_y()
+        for column, one in enumerate(row):
+            _one_cell(sheet, one, picture(one.cell), titles[one.label], sheet.l_margin + column * (CELL_MM + GAP_MM), top)
+        sheet.set_y(top + CELL_MM + 13)
+
+
+def _one_cell(sheet: Sheet, one: Notable, image: bytes, title: str, x: float, y: float) -> None:
+    sheet.image(io.BytesIO(image), x, y, CELL_MM, CELL_MM, alt_text=f"{title} at {one.cell.x_px0}, {one.cell.y_px0}")
+    sheet.set_xy(x, y + CELL_MM + 0.6)
+    sheet.set_font(FONT, "B", 7)
+    sheet.cell(CELL_MM, 3.2, title)
+    sheet.set_xy(x, y + CELL_MM + 3.8)
+    sheet.set_font(FONT, size=5.5)
+    sheet.multi_cell(CELL_MM, 2.4, one.why[:110] or f"p {one.cell.sureness:.2f}", align="L")

@@ -1,0 +1,121 @@
+"""Why a cell is called what it is called: maps, counterfactuals and known neighbours, made on request, one at a time."""
+
+import base64
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as LateError
+from pathlib import Path
+
+import numpy as np
+
+from classify import Engine, Model, load_model, open_engine
+from ingest import CytostreamError
+
+from .crops import encode
+
+KEPT = 256
+NEIGHBOURS = 3
+
+
+class ReasonError(CytostreamError):
+    """An explanation that cannot be given here."""
+
+
+class Reasons:
+    """Explanations of crops by the model of a folder. The engine is opened at the first question."""
+
+    def __init__(self, folder: Path, limit_s: float, nearest: Path | None = None):
+        self._folder, self._limit_s, self._nearest = folder, limit_s, nearest
+        self._thread = ThreadPoolExecutor(1, "reasons")
+        self._opened: tuple[Model, Engine] | None = None
+        self._index: object | None = None
+        self._kept: OrderedDict[tuple, Future] = OrderedDict()
+        self._lock = threading.Lock()
+
+    @property
+    def offered(self) -> bool:
+        """Whether a question is worth while: the model's folder is there."""
+        return (self._folder / "card.json").is_file()
+
+    def explain(self, cell_id: str, crop: np.ndarray) -> dict:
+        """Heat maps and counterfactuals of a crop, as data URLs.
+
+        Raises:
+            ReasonError: the model does not explain, or it takes too long.
+        """
+        return self._ask(("explain", cell_id), lambda: self._explain(crop))
+
+    def nearest(self, cell_id: str, crop: np.ndarray) -> dict:
+        """Known cells that look most like it, a class.
+
+        Raises:
+            ReasonError: there is no index of known cells, or it takes too long.
+        """
+        return self._ask(("nearest", cell_id), lambda: self._neighbours(crop))
+
+    def _ask(self, key: tuple, make: Callable[[], dict]) -> dict:
+        with self._lock:
+            if key not in self._kept:
+                self._kept[key] = self._thread.submit(make)
+            answer = self._kept[key]
+            while len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
+        try:
+            return answer.result(self._limit_s)
+        except LateError as error:
+            raise ReasonError("the explanation takes too long", "ask again in a while, or raise review.reasons_s") from error
+        except (CytostreamError, ImportError, OSError, ValueError) as error:
+            self._forget(key)
+            hint = getattr(error, "hint", "")
+            raise ReasonError(f"no explanation: {getattr(error, 'what', error)}", hint) from error
+
+    def _forget(self, key: tuple) -> None:
+        with self._lock:
+            self._kept.pop(key, None)
+
+    def _model(self) -> tuple[Model, Engine]:
+        if self._opened is None:
+            model = load_model(self._folder)
+            self._opened = model, open_engine(model)
+        return self._opened
+
+    def _explain(self, crop: np.ndarray) -> dict:
+        from classify.explain import explain
+
+        model, engine = self._model()
+        made = explain(engine, model, crop)
+        reach = float(np.abs(made.heat).max()) or 1.0
+        panels = [
+            {"label": c, "heat": url(heat_rgb(h / reach)), "counterfactual": url(x)}
+            for c, h, x in zip(made.classes, made.heat, made.counterfactual, strict=True)
+        ]
+        return {"model_id": model.model_id, "seen": url(made.seen), "panels": panels}
+
+    def _neighbours(self, crop: np.ndarray) -> dict:
+        from classify.nearest import Nearest
+
+        if self._nearest is None:
+            raise ReasonError("there is no index of known cells", "name one with --nearest")
+        model, engine = self._model()
+        self._index = self._index or Nearest.open(self._nearest, model)
+        found = self._index.find(engine, crop, NEIGHBOURS)
+        classes = {
+            c: [{"distance": float(d), "picture": url(t), "name": name} for d, t, name in near] for c, near in found.items()
+        }
+        return {"model_id": model.model_id, "classes": classes}
+
+    def close(self) -> None:
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+
+def heat_rgb(heat: np.ndarray) -> np.ndarray:
+    """A map (h, w) in [-1, 1] as RGB: blue speaks against, white is neutral, red speaks for."""
+    up, down = np.clip(heat, 0, 1)[..., None], np.clip(-heat, 0, 1)[..., None]
+    red, blue = np.array([178, 24, 43]), np.array([33, 102, 172])
+    return (255 - up * (255 - red) - down * (255 - blue)).round().astype(np.uint8)
+
+
+def url(rgb: np.ndarray) -> str:
+    return "data:image/png;base64," + base64.b64encode(encode(rgb, format="PNG")).decode()

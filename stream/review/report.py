@@ -1,0 +1,103 @@
+"""The report of a slide: its count as it stands or as a version was signed, and the cells that matter. All forms come of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+
+from ingest import CytostreamError
+
+from .differential import Line, differential, white_cells
+from .found import Found
+from .library import Library, SlideShelf
+from .scheme import Scheme
+from .standing import Comment, Signature, Standing
+
+SHOWN_ALERTS = 24
+SHOWN_A_CLASS = 6
+
+
+class ReportError(CytostreamError):
+    """A version that is not there, or a form that cannot be made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notable:
+    """A cell that the report shows, and why."""
+
+    cell: Found
+    label: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """`signature` is None while the version is not signed: the report is preliminary then. `scores()` are the probabilities
+    (n, K) of the cells, in the order of `classes`."""
+
+    slide_id: str
+    name: str
+    laboratory: str
+    version: int
+    signature: Signature | None
+    scanned: datetime | None
+    scheme: Scheme
+    lines: list[Line]
+    white: int
+    cells: list[Found]
+    standing: Standing
+    notable: list[Notable]
+    comments: list[Comment]
+    facts: dict
+    classes: tuple[str, ...]
+    scores: Callable[[], np.ndarray]
+
+    @property
+    def status(self) -> str:
+        """FHIR's word: preliminary until signed, then final, amended from the second version on."""
+        if self.signature is None:
+            return "preliminary"
+        return "final" if self.version == 1 else "amended"
+
+    def label(self, cell: Found) -> str:
+        return self.standing.label(cell.cell_id, cell.label)
+
+
+def report_of(library: Library, shelf: SlideShelf, name: str, version: int | None = None) -> Report:
+    """The report of a version; of the one that stands now without one.
+
+    Raises:
+        ReportError: there is no such version.
+    """
+    signed = {s.version for s in shelf.standing.signatures}
+    if version is not None and version not in signed | {shelf.standing.version}:
+        raise ReportError(f"no version {version} of this slide", f"there are {sorted(signed | {shelf.standing.version})}")
+    standing = shelf.standing_at(version)
+    cells, facts = list(shelf.cells(standing)), shelf.facts()
+    lines = differential(shelf.scheme, shelf.counts(standing))
+    return Report(
+        shelf.slide_id, name, library.config.review.laboratory, standing.version,
+        standing.signatures[-1] if standing.locked else None,
+        datetime.fromisoformat(facts["at"]) if "at" in facts else None, shelf.scheme, lines, white_cells(lines), cells, standing,
+        notable_cells(shelf, standing, cells), [c for c in standing.comments if c.cell_id is None], facts,
+        shelf.found.classes, lambda: shelf.scores(cells),
+    )  # fmt: skip
+
+
+def notable_cells(shelf: SlideShelf, standing: Standing, cells: list[Found]) -> list[Notable]:
+    """Cells with alerts, those that a person renamed or commented, then the surest of each class."""
+    here = {cell.cell_id: cell for cell in cells}
+    why = {a.cell_id: f"alert: {a.reason}" for a in shelf.told.alerts.values() if a.cell_id in here}
+    why = dict(list(why.items())[:SHOWN_ALERTS])
+    for cell_id, decision in standing.decisions.items():
+        if cell_id in here and decision.label != here[cell_id].label:
+            why.setdefault(cell_id, f"was {here[cell_id].label}, renamed by {decision.by}")
+    for comment in standing.comments:
+        if comment.cell_id in here:
+            why[comment.cell_id] = f"{comment.by}: {comment.text}"
+    for name in shelf.scheme.names:
+        own = sorted((c for c in cells if standing.label(c.cell_id, c.label) == name), key=lambda c: -c.sureness)
+        for cell in own[:SHOWN_A_CLASS] if name != "other" else []:
+            why.setdefault(cell.cell_id, "")
+    return [Notable(here[c], standing.label(c, here[c].label), reason) for c, reason in why.items()]

@@ -1,0 +1,102 @@
+"""What a person does: decide on cells, acknowledge, comment, undo, sign, amend. Every answer is what changed."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, HTTPException
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from .parts import CHANGES, ID, Having, Parts, Reviewing, Shelf
+from .routes_read import changes_of
+from .says import Changes
+
+router = APIRouter(prefix="/api/slides/{slide_id}", responses=CHANGES)
+OneId = Annotated[str, StringConstraints(pattern=ID)]
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000, pattern=r"^[^\x00]*$")]
+Number = Annotated[int, Field(ge=0, le=2**53)]
+
+
+class Wish(BaseModel):
+    """`saw` and `row` are the last entry of the trail and the last row of the journal that the page has shown."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    saw: Number
+    row: Number = 0
+
+
+class Decide(Wish):
+    action: Literal["reclassify", "confirm", "unidentified"]
+    cell_ids: Annotated[list[OneId], Field(min_length=1, max_length=5000)]
+    label: Annotated[str, StringConstraints(max_length=64)] | None = Field(None, description="for reclassify")
+
+
+class Acknowledge(Wish):
+    alert_ids: Annotated[list[OneId], Field(min_length=1, max_length=5000)]
+    comment: Text | None = None
+
+
+class Say(Wish):
+    text: Text
+    cell_id: OneId | None = None
+
+
+class Sign(Wish):
+    comment: Text | None = None
+    password: Annotated[str, StringConstraints(max_length=256)] = Field("", description="once more, where there are accounts")
+
+
+class Amend(Wish):
+    reason: Text
+
+
+@router.post("/decisions")
+def decide(shelf: Shelf, wish: Decide, person: Reviewing, parts: Having) -> Changes:
+    """Reclassify, confirm, or call unidentified: one act on one or many cells."""
+    done = parts.desk.decide(shelf.slide_id, person.name, wish.action, wish.cell_ids, wish.label, wish.saw)
+    return changes_of(done, parts, person.name, wish.row, wish.saw)
+
+
+@router.post("/acknowledgements")
+def acknowledge(shelf: Shelf, wish: Acknowledge, person: Reviewing, parts: Having) -> Changes:
+    """These alerts have been looked at."""
+    done = parts.desk.acknowledge(shelf.slide_id, person.name, wish.alert_ids, wish.comment)
+    return changes_of(done, parts, person.name, wish.row, wish.saw)
+
+
+@router.post("/comments")
+def comment(shelf: Shelf, wish: Say, person: Reviewing, parts: Having) -> Changes:
+    """Says something about a cell or the slide."""
+    done = parts.desk.comment(shelf.slide_id, person.name, wish.text, wish.cell_id)
+    return changes_of(done, parts, person.name, wish.row, wish.saw)
+
+
+@router.post("/undo")
+def undo(shelf: Shelf, wish: Wish, person: Reviewing, parts: Having) -> Changes:
+    """Takes back one's own last act."""
+    done = parts.desk.undo(shelf.slide_id, person.name)
+    return changes_of(done, parts, person.name, wish.row, wish.saw)
+
+
+@router.post("/signatures")
+def sign(shelf: Shelf, wish: Sign, person: Reviewing, parts: Having) -> Changes:
+    """Signs the count as it stands; the slide is locked."""
+    check_password(parts, person.name, wish.password)
+    done = parts.desk.sign(shelf.slide_id, person.name, wish.comment, wish.saw)
+    return changes_of(done, parts, person.name, wish.row, wish.saw)
+
+
+@router.post("/amendments")
+def amend(shelf: Shelf, wish: Amend, person: Reviewing, parts: Having) -> Changes:
+    """Opens the next version of a signed slide; the signed one stays."""
+    done = parts.desk.amend(shelf.slide_id, person.name, wish.reason)
+    return changes_of(done, parts, person.name, wish.row, wish.saw)
+
+
+def check_password(parts: Parts, name: str, password: str) -> None:
+    """A signature is the person's own, not that of whoever sits at an open page."""
+    if parts.doors.mode != "accounts":
+        return
+    if parts.tries.take(name):
+        raise HTTPException(429, "too many tries: wait a minute")
+    if parts.doors.accounts.check(name, password) is None:
+        raise HTTPException(403, "the password is wrong")

@@ -1,0 +1,62 @@
+"""Coming in and going out, and what only an admin may see."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, HTTPException, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, StringConstraints
+
+from .accounts import NAME
+from .doors import COOKIE, check_origin
+from .parts import CHANGES, REFUSALS, Administering, Having, Viewing
+
+router = APIRouter(prefix="/api")
+
+
+class Login(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    name: Annotated[str, StringConstraints(pattern=f"^{NAME}$")]
+    password: Annotated[str, StringConstraints(max_length=256)]
+
+
+class Welcome(BaseModel):
+    name: str
+    role: str
+
+
+@router.post("/login", responses=CHANGES)
+def login(wish: Login, request: Request, response: Response, parts: Having) -> Welcome:
+    """Begins a session. A name and an address have a few failed tries a minute."""
+    check_origin(request)
+    doors = parts.doors
+    if doors.mode != "accounts":
+        raise HTTPException(400, "there is no login here")
+    if parts.tries.take(wish.name) or parts.tries.take(request.client.host if request.client else ""):
+        raise HTTPException(429, "too many tries: wait a minute")
+    person = doors.accounts.check(wish.name, wish.password)
+    if person is None:
+        raise HTTPException(401, "name or password is wrong")
+    doors.give_cookie(response, doors.accounts.begin(person, doors.config.session_hours))
+    return Welcome(name=person.name, role=person.role)
+
+
+@router.post("/logout", status_code=204, responses=CHANGES)
+def logout(request: Request, person: Viewing, parts: Having) -> Response:
+    """Ends the session."""
+    parts.doors.accounts.end(request.cookies.get(COOKIE, ""))
+    response = Response(status_code=204)
+    response.delete_cookie(COOKIE)
+    return response
+
+
+@router.get("/audit", responses=REFUSALS)
+def audit(person: Administering, parts: Having, after: Annotated[int, Query(ge=0, le=2**53)] = 0) -> list[dict]:
+    """The next thousand entries of the whole audit trail."""
+    reviews = (r for _, r in zip(range(1000), parts.library.trail.reviews(after=after), strict=False))
+    return [{"at": r.at.isoformat(), **r.data.model_dump(mode="json", exclude_none=True)} for r in reviews]
+
+
+@router.get("/accounts", responses=REFUSALS)
+def accounts(person: Administering, parts: Having) -> list[Welcome]:
+    """Who may come in; they are made with `cytostream accounts` on the machine itself."""
+    return [Welcome(name=p.name, role=p.role) for p in parts.doors.accounts.people()]

@@ -1,0 +1,76 @@
+"""The pages themselves: empty rooms that the scripts furnish, and the printable report."""
+
+import base64
+from importlib.util import find_spec
+from pathlib import Path
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import RedirectResponse
+from fastapi.templating import Jinja2Templates
+
+from .doors import DoorError
+from .parts import Having, Shelf, SlideId, Viewing
+from .report import report_of
+from .routes_export import Version
+
+HERE = Path(__file__).parent
+router = APIRouter(include_in_schema=False)
+templates = Jinja2Templates(HERE / "templates")
+
+
+def leaflet_folder() -> Path | None:
+    """Where the slide viewer's library was installed; None where it was not."""
+    spec = find_spec("xstatic") and find_spec("xstatic.pkg.leaflet")
+    folder = Path(spec.origin).parent / "data" if spec and spec.origin else None
+    return folder if folder and (folder / "leaflet.js").is_file() else None
+
+
+def page(request: Request, parts: Having, name: str, **values: object) -> Response:
+    """A page, with the session that its changes need; without one, the login page comes first."""
+    try:
+        person = parts.doors.person(request)
+    except DoorError:
+        if parts.doors.mode == "accounts":
+            return RedirectResponse("/login", 303)
+        raise
+    response = templates.TemplateResponse(request, name, {"person": person, "mode": parts.doors.mode, **values})
+    parts.doors.anonymous(request, response)
+    return response
+
+
+@router.get("/")
+def worklist(request: Request, parts: Having) -> Response:
+    return page(request, parts, "worklist.html")
+
+
+@router.get("/slides/{slide_id}")
+def slide(request: Request, slide_id: SlideId, parts: Having) -> Response:
+    known = slide_id in parts.library
+    if not known:
+        return page(request, parts, "absent.html")
+    return page(request, parts, "slide.html", slide_id=slide_id, viewer=leaflet_folder() is not None)
+
+
+@router.get("/slides/{slide_id}/report")
+def report(request: Request, shelf: Shelf, parts: Having, person: Viewing, version: Version = None) -> Response:
+    made = report_of(parts.library, shelf, parts.board.name(shelf.slide_id, shelf.facts()), version)
+    titles = {c.name: c.title for c in made.scheme.classes}
+    pictures = {n.cell.cell_id: _inline(parts.crops.jpeg(shelf.slide_id, n.cell)) for n in made.notable}
+    return page(request, parts, "report.html", report=made, titles=titles, pictures=pictures)
+
+
+@router.get("/login")
+def login(request: Request, parts: Having) -> Response:
+    if parts.doors.mode != "accounts":
+        return RedirectResponse("/", 303)
+    return templates.TemplateResponse(request, "login.html", {"person": None, "mode": "accounts"})
+
+
+@router.get("/favicon.ico")
+def icon() -> Response:
+    return RedirectResponse("/static/icon.svg", 303)
+
+
+def _inline(jpeg: bytes) -> str:
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()
+

@@ -1,0 +1,186 @@
+"""What the API says, in the shapes of its OpenAPI document, and how it is made from what the rooms know."""
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import NamedTuple
+
+from pydantic import BaseModel
+
+from .board import Row
+from .differential import differential, white_cells
+from .found import Found
+from .library import SlideShelf
+from .standing import Decision, Standing
+
+
+class CellRow(NamedTuple):
+    """A cell as a gallery needs it; `label` is a place in `classes`, probabilities and anomaly are in thousandths."""
+
+    row: int
+    cell_id: str
+    label: int
+    sureness: int
+    anomaly: int
+    x_px0: int
+    y_px0: int
+    box_x0: int
+    box_y0: int
+    box_x1: int
+    box_y1: int
+
+
+class DecisionSays(BaseModel):
+    label: str
+    how: str
+    by: str
+    at: str
+    number: int
+
+
+class ClassSays(BaseModel):
+    name: str
+    title: str
+    key: str
+    white: bool
+    low: float | None
+    high: float | None
+    colour: str
+
+
+class LineSays(BaseModel):
+    name: str
+    title: str
+    white: bool
+    count: int
+    percent: float | None
+    interval: tuple[float, float] | None
+    per_100: float | None
+    low: float | None
+    high: float | None
+    flag: str
+
+
+class AlertSays(BaseModel):
+    alert_id: str
+    cell_id: str | None
+    rule: str
+    severity: str
+    score: float
+    threshold: float
+    reason: str
+    seen_by: str | None
+    seen_at: str | None
+
+
+class CommentSays(BaseModel):
+    cell_id: str | None
+    text: str
+    by: str
+    at: str
+    number: int
+
+
+class SignatureSays(BaseModel):
+    version: int
+    by: str
+    at: str
+    number: int
+    comment: str | None
+
+
+class StandingSays(BaseModel):
+    """Where the review of a slide stands; `number` is the last entry of the trail that it holds."""
+
+    number: int
+    version: int
+    locked: bool
+    amending: str
+    late_cells: int
+    can_undo: bool
+    signatures: list[SignatureSays]
+    comments: list[CommentSays]
+
+
+class ViewSays(BaseModel):
+    """How to show the slide: tiles of `tile_px`, `levels` of them, the last one in level-0 px."""
+
+    available: bool
+    width_px0: int
+    height_px0: int
+    mpp: float
+    levels: int
+    tile_px: int
+
+
+class Changes(BaseModel):
+    """What lies beyond a row of the journal and an entry of the trail; `more` where another page of cells waits."""
+
+    cells: list[CellRow]
+    more: bool
+    decisions: dict[str, DecisionSays | None]
+    standing: StandingSays
+    alerts: list[AlertSays]
+    failures: list[dict]
+    differential: list[LineSays]
+    white_cells: int
+    row: Row
+
+
+class SlideSays(BaseModel):
+    """What does not change while a slide is looked at."""
+
+    slide_id: str
+    name: str
+    classes: list[ClassSays]
+    model_classes: list[str]
+    view: ViewSays
+    provenance: dict
+    reasons: bool
+
+
+def cell_row(cell: Found, places: dict[str, int]) -> CellRow:
+    shares = round(1000 * cell.sureness), round(1000 * cell.anomaly)
+    return CellRow(cell.row, cell.cell_id, places[cell.label], *shares, cell.x_px0, cell.y_px0, *cell.box_px0)
+
+
+def decision_says(decision: Decision | None) -> DecisionSays | None:
+    if decision is None:
+        return None
+    return DecisionSays(
+        label=decision.label, how=decision.how, by=decision.by, at=decision.at.isoformat(), number=decision.number
+    )
+
+
+def classes_say(shelf: SlideShelf) -> list[ClassSays]:
+    wanted = ClassSays.model_fields
+    return [ClassSays(**{k: v for k, v in asdict(c).items() if k in wanted}) for c in shelf.scheme.classes]
+
+
+def lines_say(shelf: SlideShelf, standing: Standing) -> tuple[list[LineSays], int]:
+    lines = differential(shelf.scheme, shelf.counts(standing))
+    return [LineSays(**asdict(line)) for line in lines], white_cells(lines)
+
+
+def alerts_say(shelf: SlideShelf, standing: Standing) -> list[AlertSays]:
+    says = []
+    for alert in shelf.told.alerts.values():
+        seen = standing.seen.get(alert.alert_id)
+        says.append(AlertSays(**asdict(alert), seen_by=seen and seen.by, seen_at=seen and seen.at.isoformat()))
+    return says
+
+
+def standing_says(shelf: SlideShelf, by: str) -> StandingSays:
+    standing = shelf.standing
+    return StandingSays(
+        number=standing.number, version=standing.version, locked=standing.locked, amending=standing.amending,
+        late_cells=len(shelf.found.cells) - len(shelf.cells(standing)),
+        can_undo=not standing.locked and standing.undoable(by) is not None,
+        signatures=[SignatureSays(version=s.version, by=s.by, at=s.at.isoformat(), number=s.number, comment=s.comment)
+                    for s in standing.signatures],
+        comments=[CommentSays(cell_id=c.cell_id, text=c.text, by=c.by, at=c.at.isoformat(), number=c.number)
+                  for c in standing.comments],
+    )  # fmt: skip
+
+
+def decisions_since(shelf: SlideShelf, reviewed: Iterable[str]) -> dict[str, DecisionSays | None]:
+    return {c: decision_says(shelf.standing.decisions.get(c)) for c in dict.fromkeys(reviewed)}

@@ -1,0 +1,169 @@
+"""What people have decided about a slide so far: a fold over its reviews, nothing else. Replaying the trail gives it again."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from ..payloads import ReviewData
+from .scheme import UNIDENTIFIED
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """A review with its place in the trail and its time."""
+
+    number: int
+    at: datetime
+    data: ReviewData
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a person calls a cell: `how` is reclassify, confirm or unidentified."""
+
+    label: str
+    how: str
+    by: str
+    at: datetime
+    number: int
+    act: str
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """An alert that a person has acknowledged."""
+
+    by: str
+    at: datetime
+    number: int
+    act: str
+
+
+@dataclass(frozen=True, slots=True)
+class Comment:
+    """On a cell, or on the slide where `cell_id` is None."""
+
+    cell_id: str | None
+    text: str
+    by: str
+    at: datetime
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """A signed version: its count, and everything that is needed to show it again."""
+
+    version: int
+    by: str
+    at: datetime
+    number: int
+    upto_row: int
+    counts: dict[str, int]
+    comment: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """What one person did in one go, and what stood before: enough to take it back."""
+
+    act: str
+    by: str
+    version: int
+    action: str
+    before: dict[str, Decision | None] = field(default_factory=dict)
+    alerts: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Standing:
+    """The state of a slide's review. `version` is the one that is worked on, or the last signed one while it is locked."""
+
+    version: int = 1
+    locked: bool = False
+    number: int = 0
+    decisions: dict[str, Decision] = field(default_factory=dict)
+    seen: dict[str, Seen] = field(default_factory=dict)
+    comments: list[Comment] = field(default_factory=list)
+    signatures: list[Signature] = field(default_factory=list)
+    acts: dict[str, Act] = field(default_factory=dict)
+    amending: str = ""
+
+    def label(self, cell_id: str, machine: str) -> str:
+        decision = self.decisions.get(cell_id)
+        return decision.label if decision else machine
+
+    def last_change(self, cell_ids: Iterable[str]) -> int:
+        """The highest place in the trail of a decision on any of these cells; 0 where there is none."""
+        return max((self.decisions[c].number for c in cell_ids if c in self.decisions), default=0)
+
+    def undoable(self, by: str) -> Act | None:
+        """The person's last act of this version that nobody has built upon."""
+        mine = [a for a in self.acts.values() if a.by == by and a.version == self.version]
+        return next((a for a in reversed(mine) if self._untouched(a)), None)
+
+    def _untouched(self, act: Act) -> bool:
+        cells = (self.decisions.get(c) for c in act.before)
+        return all(d is not None and d.act == act.act for d in cells) and all(
+            (s := self.seen.get(a)) is not None and s.act == act.act for a in act.alerts
+        )
+
+    def take(self, review: Review) -> None:
+        """Applies one review, in order of the trail."""
+        self.number = review.number
+        _TAKE[review.data.action](self, review, review.data)
+
+
+def _decide(standing: Standing, review: Review, data: ReviewData) -> None:
+    act = standing.acts.setdefault(data.act, Act(data.act, data.reviewer, standing.version, data.action))
+    act.before[data.cell_id] = standing.decisions.get(data.cell_id)
+    label = UNIDENTIFIED if data.action == "unidentified" else data.label
+    standing.decisions[data.cell_id] = Decision(label, data.action, data.reviewer, review.at, review.number, data.act)
+
+
+def _acknowledge(standing: Standing, review: Review, data: ReviewData) -> None:
+    act = standing.acts.setdefault(data.act, Act(data.act, data.reviewer, standing.version, data.action))
+    act.alerts.append(data.alert_id)
+    standing.seen[data.alert_id] = Seen(data.reviewer, review.at, review.number, data.act)
+
+
+def _undo(standing: Standing, review: Review, data: ReviewData) -> None:
+    act = standing.acts[data.undoes]
+    if data.alert_id:
+        standing.seen.pop(data.alert_id, None)
+        act.alerts.remove(data.alert_id)
+    elif before := act.before.pop(data.cell_id):
+        standing.decisions[data.cell_id] = before
+    else:
+        standing.decisions.pop(data.cell_id, None)
+    if not act.before and not act.alerts:
+        del standing.acts[data.undoes]
+
+
+def _comment(standing: Standing, review: Review, data: ReviewData) -> None:
+    standing.comments.append(Comment(data.cell_id, data.comment, data.reviewer, review.at, review.number))
+
+
+def _sign(standing: Standing, review: Review, data: ReviewData) -> None:
+    signed = Signature(data.version, data.reviewer, review.at, review.number, data.upto_row, data.counts, data.comment)
+    standing.signatures.append(signed)
+    standing.locked, standing.amending = True, ""
+
+
+def _amend(standing: Standing, review: Review, data: ReviewData) -> None:
+    standing.version, standing.locked, standing.amending = data.version, False, data.comment or "amendment"
+
+
+_TAKE = {
+    "reclassify": _decide, "confirm": _decide, "unidentified": _decide, "comment": _comment, "acknowledge": _acknowledge,
+    "undo": _undo, "sign": _sign, "amend": _amend,
+}  # fmt: skip
+
+
+def fold(reviews: Iterable[Review], upto: int | None = None) -> Standing:
+    """The standing after all reviews, or after those up to and with a place in the trail."""
+    standing = Standing()
+    for review in reviews:
+        if upto is None or review.number <= upto:
+            standing.take(review)
+    return standing

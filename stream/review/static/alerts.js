@@ -1,0 +1,42 @@
+// Alerts stand above everything: each with its cell, its reason, and a button that says it has been looked at.
+import { $, h } from "./page.js";
+
+const WEIGHT = { urgent: 0, warning: 1, notice: 2 };
+
+export class Alerts {
+  constructor(slideId, on) {
+    Object.assign(this, { slideId, on, all: [], known: "" });
+    $("#see-all").addEventListener("click", () => on.see(this.open().map((a) => a.alert_id)));
+  }
+
+  open() {
+    return this.all.filter((a) => !a.seen_by);
+  }
+
+  show(alerts) {
+    const known = JSON.stringify(alerts.map((a) => [a.alert_id, a.seen_by]));
+    if (known === this.known) return;
+    this.known = known;
+    this.all = [...alerts].sort((a, b) => Boolean(a.seen_by) - Boolean(b.seen_by) || WEIGHT[a.severity] - WEIGHT[b.severity] || b.score - a.score);
+    $("#alerts").hidden = alerts.length === 0;
+    $("#alerts-told").textContent = `${this.open().length} open of ${alerts.length}`;
+    $("#see-all").hidden = this.open().length === 0 || !this.on.mayDecide();
+    $("#alert-strip").replaceChildren(...this.all.slice(0, 60).map((a) => this.card(a)));
+  }
+
+  card(alert) {
+    const picture = alert.cell_id ? h("button", { class: "pick", type: "button", "aria-label": `show the cell: ${alert.reason}`, onclick: () => this.on.go(alert.cell_id) },
+      h("img", { src: `/api/slides/${this.slideId}/cells/${alert.cell_id}/image`, alt: "", loading: "lazy" })) : null;
+    const act = alert.seen_by ? h("span", { class: "dim" }, `seen by ${alert.seen_by}`)
+      : this.on.mayDecide() ? h("button", { type: "button", onclick: () => this.on.see([alert.alert_id]), "aria-label": `acknowledge: ${alert.reason}` }, "Acknowledge") : null;
+    return h("li", { class: `${alert.severity} ${alert.seen_by ? "seen" : ""}`, "data-alert": alert.alert_id }, picture,
+      h("div", {}, h("div", { class: "why", title: alert.reason }, `${alert.severity}: ${alert.reason}`), act));
+  }
+
+  /** The open alert after a cell's, for the key N. */
+  following(cellId) {
+    const open = this.open().filter((a) => a.cell_id);
+    const at = open.findIndex((a) => a.cell_id === cellId);
+    return open[(at + 1) % Math.max(1, open.length)];
+  }
+}

@@ -1,0 +1,87 @@
+// The cells of the slide as the page knows them, grouped by what people call them, each group in the chosen order.
+const ORDERS = {
+  sure: (a, b) => b.sureness - a.sureness || a.row - b.row,
+  unsure: (a, b) => a.sureness - b.sureness || a.row - b.row,
+  odd: (a, b) => b.anomaly - a.anomaly || a.row - b.row,
+  found: (a, b) => a.row - b.row,
+};
+
+export class Cells {
+  constructor(classes) {
+    this.classes = classes; // in order; a cell's machine label is a place in it
+    this.byId = new Map();
+    this.decisions = new Map();
+    this.alerts = new Map(); // cell id -> open or seen
+    this.groups = new Map(classes.map((c) => [c.name, []]));
+    this.order = "sure";
+    this.filter = "all";
+    this.row = 0;
+    this.number = 0;
+  }
+
+  label(cell) {
+    const decision = this.decisions.get(cell.id);
+    return decision ? decision.label : this.classes[cell.machine].name;
+  }
+
+  fits(cell) {
+    if (this.filter === "all") return true;
+    const decision = this.decisions.get(cell.id);
+    if (this.filter === "open") return !decision;
+    if (this.filter === "alerts") return this.alerts.has(cell.id);
+    return Boolean(decision) && decision.label !== this.classes[cell.machine].name;
+  }
+
+  /** Takes what the server says lies beyond what is here; returns whether anything moved. */
+  take(changes) {
+    const fresh = changes.cells.filter((c) => !this.byId.has(c[1])).map((c) => ({
+      row: c[0], id: c[1], machine: c[2], sureness: c[3] / 1000, anomaly: c[4] / 1000, x: c[5], y: c[6], box: c.slice(7, 11),
+    }));
+    const moved = Object.entries(changes.decisions);
+    for (const [id, decision] of moved) {
+      const cell = this.byId.get(id);
+      if (cell) this.drop(cell);
+      if (decision) this.decisions.set(id, decision);
+      else this.decisions.delete(id);
+      if (cell) this.put(cell);
+    }
+    for (const alert of changes.alerts) if (alert.cell_id) this.alerts.set(alert.cell_id, alert.seen_by ? "seen" : "open");
+    for (const cell of fresh) {
+      this.byId.set(cell.id, cell);
+      this.row = Math.max(this.row, cell.row);
+    }
+    this.number = Math.max(this.number, changes.standing.number);
+    if (fresh.length > 200) this.sort();
+    else fresh.forEach((cell) => this.put(cell));
+    return fresh.length > 0 || moved.length > 0;
+  }
+
+  sort() {
+    for (const name of this.groups.keys()) this.groups.set(name, []);
+    for (const cell of this.byId.values()) if (this.fits(cell)) this.groups.get(this.label(cell))?.push(cell);
+    for (const group of this.groups.values()) group.sort(ORDERS[this.order]);
+  }
+
+  place(group, cell) {
+    const before = ORDERS[this.order];
+    let low = 0;
+    let high = group.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (before(group[middle], cell) < 0) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  put(cell) {
+    const group = this.groups.get(this.label(cell));
+    if (group && this.fits(cell)) group.splice(this.place(group, cell), 0, cell);
+  }
+
+  drop(cell) {
+    const group = this.groups.get(this.label(cell));
+    const at = group ? this.place(group, cell) : -1;
+    if (group && group[at] === cell) group.splice(at, 1);
+  }
+}

@@ -1,0 +1,36 @@
+// The differential count: it follows every cell and every decision, and cells can be dropped on its lines.
+import { $, h, number } from "./page.js";
+
+const FLAGS = { low: "\u2193 low", high: "\u2191 high" };
+
+export class Count {
+  constructor(body, slide, on) {
+    Object.assign(this, { body, on });
+    this.lines = new Map(slide.classes.map((of) => [of.name, this.line(of)]));
+    body.append(...this.lines.values());
+  }
+
+  line(of) {
+    const name = h("button", { type: "button", class: "plain name", title: `go to ${of.title}`, onclick: () => this.on.go(of.name) },
+      of.key ? h("kbd", {}, of.key) : h("kbd", { "aria-hidden": "true" }, "\u00a0"), h("span", { class: "dot", style: { background: of.colour } }), h("span", {}, of.title));
+    const reference = of.low === null ? "" : `${of.low}\u2013${of.high}`;
+    const row = h("tr", { "data-class": of.name }, h("th", { scope: "row" }, name), h("td", { class: "n count-n" }), h("td", { class: "n percent" }),
+      h("td", { class: "n per100" }), h("td", { class: "n reference" }, reference), h("td", { class: "flag" }));
+    this.on.target(row, of.name);
+    return row;
+  }
+
+  show(changes) {
+    for (const line of changes.differential) {
+      const row = this.lines.get(line.name);
+      const put = (selector, text) => { const cell = row.querySelector(selector); if (cell.textContent !== text) cell.textContent = text; };
+      put(".count-n", String(line.count));
+      put(".percent", number(line.percent));
+      put(".per100", number(line.per_100));
+      put(".flag", line.count || line.flag === "low" ? FLAGS[line.flag] ?? "" : "");
+      row.className = `${line.flag} ${line.count ? "" : "none"}`;
+      if (line.interval) row.querySelector(".percent").title = `95 % interval ${number(line.interval[0])} to ${number(line.interval[1])}`;
+    }
+    $("#white").textContent = `${changes.white_cells} white cells of ${changes.row.progress.cells}`;
+  }
+}

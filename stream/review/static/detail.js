@@ -1,0 +1,99 @@
+// One cell in full: what it is called and why, and on request maps, counterfactuals and known neighbours.
+import { $, call, clock, h, number } from "./page.js";
+
+export class Detail {
+  constructor(box, slide, cells, on) {
+    Object.assign(this, { box, slide, cells, on, asked: 0 });
+    this.titles = new Map(slide.classes.map((c) => [c.name, c.title]));
+  }
+
+  /** Shows a cell; a later question overtakes an earlier one. */
+  async show(cell) {
+    const asked = ++this.asked;
+    clearTimeout(this.timer);
+    if (!cell) return this.box.replaceChildren(h("p", { class: "dim" }, "Choose a cell to see what it is called and why."));
+    await new Promise((done) => { this.timer = setTimeout(done, 60); }); // who walks through the gallery asks for the last one only
+    if (asked !== this.asked) return undefined;
+    const says = await call("GET", `/api/slides/${this.slide.slide_id}/cells/${cell.id}`);
+    if (asked === this.asked) this.fill(cell, says);
+    return undefined;
+  }
+
+  fill(cell, says) {
+    const { verdict, decision } = says;
+    const base = `/api/slides/${this.slide.slide_id}/cells/${cell.id}`;
+    const label = decision ? decision.label : verdict.label;
+    const title = (name) => this.titles.get(name) ?? name;
+    const um = (px) => ((px * says.provenance.mpp) / 1000).toFixed(3);
+    const facts = [
+      ["machine", `${title(verdict.label)}, ${number(100 * verdict.scores[verdict.label], 1)} %${verdict.decided ? "" : ", undecided"}`],
+      ["people", decision ? `${decision.how} by ${decision.by}, ${clock(decision.at)}` : "not reviewed"],
+      ["anomaly", `${number(verdict.anomaly.score, 3)}: ${verdict.anomaly.reason}`],
+      ["place", `${says.cell.x_px0}, ${says.cell.y_px0} px (${um(says.cell.x_px0)}, ${um(says.cell.y_px0)} mm)`],
+      ["area", `${number(says.cell.area_um2, 1)} um\u00b2, ${says.cell.kind}`],
+      ["made by", `model ${says.provenance.model_id}, ${verdict.draws} draws`],
+    ];
+    this.box.replaceChildren(
+      h("div", { class: "face" },
+        h("img", { src: `${base}/image?form=png`, alt: `the cell, 36 um wide: ${title(label)}`, width: 150, height: 150 }),
+        h("div", {}, h("h2", {}, title(label)), h("dl", { class: "facts" }, facts.flatMap(([k, v]) => [h("dt", {}, k), h("dd", {}, v)])))),
+      this.on.mayDecide() ? h("div", { class: "acts" },
+        h("button", { type: "button", onclick: () => this.on.act("confirm") }, "Confirm ", h("kbd", {}, "C")),
+        h("button", { type: "button", onclick: () => this.on.act("unidentified") }, "Unidentified ", h("kbd", {}, "0")),
+        h("button", { type: "button", onclick: () => this.on.comment(cell) }, "Comment ", h("kbd", {}, "M"))) : "",
+      this.probabilities(verdict.scores),
+      h("div", { class: "acts" },
+        h("button", { type: "button", disabled: !this.slide.reasons, onclick: (e) => this.reasons(base, e.target) }, "Why this class?"),
+        h("button", { type: "button", disabled: !this.slide.reasons, onclick: (e) => this.nearest(base, e.target) }, "Nearest known cells")),
+      h("div", { id: "reasons" }),
+      says.history.length ? h("h3", {}, "History") : "",
+      h("ul", { class: "history" }, says.history.map((e) => h("li", {}, `${clock(e.at)} ${e.reviewer}: ${sentence(e, title)}`))));
+  }
+
+  probabilities(scores) {
+    const rows = Object.entries(scores).sort((a, b) => b[1] - a[1]).slice(0, 5);
+    return h("table", { class: "probs" }, h("caption", { class: "visually-hidden" }, "Class probabilities"),
+      h("tbody", {}, rows.map(([name, p]) => h("tr", {}, h("th", { scope: "row" }, this.titles.get(name) ?? name), h("td", { class: "n" }, `${number(100 * p, 1)} %`),
+        h("td", {}, h("div", { class: "bar", "aria-hidden": "true" }, h("span", { style: { width: `${100 * p}%` } })))))));
+  }
+
+  async ask(path, button, draw) {
+    const asked = this.asked;
+    button.disabled = true;
+    button.textContent = "working\u2026";
+    let made;
+    try {
+      made = draw(await call("GET", path));
+    } catch (error) {
+      made = [h("p", { class: "dim" }, error.message)];
+    }
+    if (asked !== this.asked) return;
+    $("#reasons").append(...made);
+    button.remove();
+  }
+
+  reasons(base, button) {
+    return this.ask(`${base}/reasons`, button, (why) => [
+      h("h3", {}, "What speaks for each class (red) and against it (blue)"),
+      h("div", { class: "panels", tabindex: 0, role: "group", "aria-label": "heat maps" }, h("figure", {}, h("img", { src: why.seen, alt: "" }), "as the model sees it"),
+        why.panels.map((p) => h("figure", {}, h("img", { src: p.heat, alt: `heat map for ${this.titles.get(p.label)}` }), this.titles.get(p.label)))),
+      h("h3", {}, "The cell as each class"),
+      h("div", { class: "panels", tabindex: 0, role: "group", "aria-label": "counterfactuals" }, why.panels.map((p) => h("figure", {}, h("img", { src: p.counterfactual, alt: `the cell as ${this.titles.get(p.label)}` }), this.titles.get(p.label)))),
+      h("p", { class: "dim" }, `by model ${why.model_id}`)]);
+  }
+
+  nearest(base, button) {
+    return this.ask(`${base}/nearest`, button, (known) => [
+      h("h3", {}, "Nearest known cells"),
+      h("div", { class: "panels", tabindex: 0, role: "group", "aria-label": "nearest known cells" }, Object.entries(known.classes)
+        .flatMap(([name, near]) => near.map((n) => ({ name, ...n }))).sort((a, b) => a.distance - b.distance).slice(0, 16)
+        .map((n) => h("figure", {}, h("img", { src: n.picture, alt: `a known ${this.titles.get(n.name) ?? n.name}` }), `${this.titles.get(n.name) ?? n.name}, ${number(n.distance, 2)}`)))]);
+  }
+}
+
+function sentence(entry, title) {
+  if (entry.action === "comment") return `\u201c${entry.comment}\u201d`;
+  if (entry.action === "acknowledge") return "acknowledged the alert";
+  if (entry.action === "undo") return `took back: ${title(entry.label ?? "")}`;
+  return `${entry.action}: ${title(entry.was)} \u2192 ${title(entry.label)}`;
+}

@@ -1,0 +1,19 @@
+import { $, call } from "./page.js";
+
+$("form").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const wrong = $("#wrong");
+  wrong.textContent = "";
+  try {
+    const answer = await fetch("/api/login", {
+      method: "POST", headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ name: $("#name").value, password: $("#password").value }),
+    });
+    if (!answer.ok) throw new Error((await answer.json()).detail);
+    await call("GET", "/api/me");
+    location.assign("/");
+  } catch (error) {
+    wrong.textContent = typeof error.message === "string" ? error.message : "name or password is wrong";
+    $("#password").select();
+  }
+});

@@ -1,0 +1,3 @@
+import { $ } from "./page.js";
+
+$("#print").addEventListener("click", () => print());

@@ -1,0 +1,234 @@
+// The slide page: puts gallery, count, alerts, viewer and detail together, and sends what the person decides.
+import { Alerts } from "./alerts.js";
+import { Cells } from "./cells.js";
+import { Count } from "./count.js";
+import { Detail } from "./detail.js";
+import { Gallery } from "./gallery.js";
+import { $, call, clock, h, listen, me, say, trying } from "./page.js";
+
+const { slideId, viewer: viewerWord } = document.body.dataset;
+const base = `/api/slides/${slideId}`;
+const FINISHED = ["done", "failures"];
+const WORDS = { failures: "done, with failures", seen: "waiting" };
+let person, slide, cells, gallery, count, alerts, viewer, detail, last;
+let asking = false;
+let askAgain = false;
+
+const locked = () => Boolean(last?.standing.locked);
+const mayDecide = () => person.role !== "viewer" && !locked();
+const title = (name) => slide.classes.find((c) => c.name === name)?.title ?? name;
+
+/** Asks for everything beyond what the page has, page by page. One question at a time. */
+async function sync() {
+  if (asking) { askAgain = true; return; }
+  asking = true;
+  try {
+    do {
+      askAgain = false;
+      const said = await call("GET", `${base}/changes?row=${cells.row}&number=${cells.number}`);
+      take(said);
+      askAgain ||= said.more;
+    } while (askAgain);
+  } catch (error) {
+    say(error.message, true);
+  } finally {
+    asking = false;
+  }
+}
+
+function take(said) {
+  if (last && said.standing.number < last.standing.number) return; // an older answer that came later
+  const openBefore = last ? locked() : null;
+  last = said;
+  const moved = cells.take(said);
+  if (moved || openBefore !== locked()) gallery.draw();
+  count.show(said);
+  alerts.show(said.alerts);
+  if (moved) viewer?.soon();
+  head(said);
+  if (moved && gallery.active && gallery.active in said.decisions) detail.show(cells.byId.get(gallery.active));
+}
+
+function head({ row, standing, failures }) {
+  $("#status").className = `chip ${row.status}`;
+  $("#status").textContent = WORDS[row.status] ?? row.status;
+  const p = row.progress;
+  $("#progress").hidden = row.status !== "running";
+  $("#progress").setAttribute("aria-valuenow", p.tiles ? Math.round((100 * p.tiles_done) / p.tiles) : 0);
+  $("#progress span").style.width = `${p.tiles ? (100 * p.tiles_done) / p.tiles : 0}%`;
+  $("#told").textContent = `${p.cells} cells, ${p.tiles_done} of ${p.tiles} tiles`;
+  const signed = standing.signatures.at(-1);
+  $("#signed").hidden = !signed;
+  if (signed) {
+    $("#signed").className = `chip ${standing.locked ? "signed" : "amending"}`;
+    $("#signed").textContent = standing.locked ? `v${signed.version} signed by ${signed.by}, ${clock(signed.at)}` : `amending: v${standing.version}`;
+  }
+  $("#undo").disabled = !standing.can_undo || !mayDecide();
+  $("#sign").hidden = locked() || person.role === "viewer";
+  $("#amend").hidden = !locked() || person.role === "viewer";
+  $("#decide").hidden = !mayDecide();
+  $("#sign").disabled = !FINISHED.includes(row.status);
+  notice($("#late"), standing.late_cells > 0 && `${standing.late_cells} cells came after the signature: amend to include them.`);
+  notice($("#failures"), failures.length > 0 && `${failures.length} failures: ${failures.at(-1).what}. ${failures.at(-1).hint}`);
+  $("#comments").replaceChildren(...standing.comments.filter((c) => !c.cell_id).map((c) => h("li", {}, `${clock(c.at)} ${c.by}: ${c.text}`)));
+  $("#comments-box").hidden = $("#comments").children.length === 0;
+}
+
+function notice(box, text) {
+  box.hidden = !text;
+  if (text) box.textContent = text;
+}
+
+/** Sends a wish; where somebody was faster, the page catches up and says so. */
+async function wish(path, body, done) {
+  try {
+    const said = await call("POST", `${base}/${path}`, { saw: cells.number, row: cells.row, ...body });
+    take(said);
+    if (done) say(done);
+    if (said.more) sync();
+    return true;
+  } catch (error) {
+    say(error.message, true);
+    if ([409, 423].includes(error.status)) sync();
+    return false;
+  }
+}
+
+async function decide(action, label) {
+  const ids = [...gallery.selected];
+  if (!mayDecide() || !ids.length) return;
+  const spot = gallery.active && gallery.spot(cells.byId.get(gallery.active));
+  const what = label ? title(label) : action === "confirm" ? "confirmed" : "unidentified";
+  const went = await wish("decisions", { action, cell_ids: ids, label: label ?? null }, `${ids.length} ${ids.length === 1 ? "cell" : "cells"}: ${what}`);
+  if (!went) return;
+  if (action === "confirm") gallery.walk(1, false);
+  else gallery.next(spot);
+}
+
+const rename = (name) => (name === "unidentified" ? decide("unidentified") : decide("reclassify", name));
+
+/** Makes an element a place where cells can be dropped. */
+function target(node, name) {
+  node.addEventListener("dragover", (event) => { if (mayDecide()) { event.preventDefault(); node.classList.add("over"); } });
+  node.addEventListener("dragleave", () => node.classList.remove("over"));
+  node.addEventListener("drop", (event) => { event.preventDefault(); node.classList.remove("over"); rename(name); });
+}
+
+function chosen(cell, selected) {
+  $("#selected").textContent = selected.size ? `${selected.size} selected` : "";
+  for (const button of document.querySelectorAll("#decide button, #decide select")) button.disabled = !selected.size;
+  detail.show(cell).catch((error) => say(error.message, true));
+  viewer?.show(cell);
+}
+
+function goTo(id) {
+  if (cells.filter !== "all" && !gallery.spot(cells.byId.get(id))) { $("#filter").value = cells.filter = "all"; cells.sort(); gallery.draw(); }
+  gallery.choose(id, "one", true);
+}
+
+function tab(name) {
+  document.body.dataset.tab = name;
+  for (const button of document.querySelectorAll("nav.tabs button")) button.setAttribute("aria-pressed", String(button.dataset.tab === name));
+}
+
+/** Opens a dialog; resolves with its fields, or null where it was left. */
+function ask(id) {
+  const box = $(id);
+  const form = box.querySelector("form");
+  form.reset();
+  box.showModal();
+  return new Promise((answer) => {
+    box.addEventListener("close", () => answer(box.returnValue === "yes" ? Object.fromEntries(new FormData(form)) : null), { once: true });
+  });
+}
+
+async function comment(cell) {
+  $("#comment-about").textContent = cell ? `About the chosen cell (${title(cells.label(cell))})` : "About the slide";
+  const said = await ask("#comment-box");
+  if (said?.text) await wish("comments", { text: said.text, cell_id: cell?.id ?? null }, "comment kept");
+  if (cell) detail.show(cell);
+}
+
+async function sign() {
+  const open = alerts.open().length;
+  const unknown = last.differential.find((line) => line.name === "unidentified").count;
+  $("#sign-told").replaceChildren(
+    h("p", {}, `${last.row.name}: ${last.row.progress.cells} cells, ${last.white_cells} white. Version ${last.standing.version}, signed as ${person.name}, now.`),
+    h("ul", {}, last.differential.filter((l) => l.white && l.count).map((l) => h("li", {}, `${l.title} ${l.percent.toFixed(1)} %${l.flag ? ` (${l.flag})` : ""}`))),
+    unknown ? h("p", {}, `${unknown} cells are unidentified and outside the hundred per cent.`) : "",
+    open ? h("p", { class: "notice bad" }, `${open} alerts are not acknowledged.`) : "");
+  const said = await ask("#sign-box");
+  if (said) await wish("signatures", { comment: said.comment || null, password: said.password ?? "" }, "signed: the slide is locked");
+}
+
+async function amend() {
+  const said = await ask("#amend-box");
+  if (said?.reason) await wish("amendments", { reason: said.reason }, "open for amendment: sign again when done");
+}
+
+function keys(event) {
+  const busy = event.target.closest("input, textarea, select, dialog");
+  if (busy) return;
+  const control = event.ctrlKey || event.metaKey;
+  if (control && event.key === "z") { event.preventDefault(); undo(); return; }
+  if (control || event.altKey) return;
+  const of = slide.classes.find((c) => c.key === event.key);
+  const acts = {
+    c: () => decide("confirm"), u: () => decide("unidentified"), m: () => comment(cells.byId.get(gallery.active)), n: nextAlert, a: seeThis,
+    "?": () => $("#help-box").showModal(), g: () => { tab("cells"); $("#gallery").focus(); },
+  };
+  if (of) { event.preventDefault(); rename(of.name); }
+  else if (acts[event.key]) { event.preventDefault(); acts[event.key](); }
+}
+
+const undo = () => (mayDecide() && last.standing.can_undo ? wish("undo", {}, "taken back") : say("nothing of yours to take back"));
+const see = (ids) => (mayDecide() && ids.length ? wish("acknowledgements", { alert_ids: ids }, `${ids.length} ${ids.length === 1 ? "alert" : "alerts"} acknowledged`) : null);
+const nextAlert = () => { const alert = alerts.following(gallery.active); if (alert) goTo(alert.cell_id); else say("no open alert"); };
+const seeThis = () => { const mine = alerts.open().filter((a) => a.cell_id === gallery.active); if (mine.length) see(mine.map((a) => a.alert_id)); };
+
+function furnish() {
+  const names = slide.classes.map((c) => h("option", { value: c.name }, `${c.title}${c.key ? ` (${c.key})` : ""}`));
+  $("#to").append(...names);
+  $("#to").addEventListener("change", () => { if ($("#to").value) rename($("#to").value); $("#to").value = ""; });
+  $("#confirm").addEventListener("click", () => decide("confirm"));
+  $("#unidentified").addEventListener("click", () => decide("unidentified"));
+  $("#order").addEventListener("change", () => { cells.order = $("#order").value; cells.sort(); gallery.draw(); });
+  $("#filter").addEventListener("change", () => { cells.filter = $("#filter").value; cells.sort(); gallery.draw(); });
+  $("#size").addEventListener("input", () => { gallery.size = Number($("#size").value); gallery.draw(); });
+  $("#undo").addEventListener("click", undo);
+  $("#sign").addEventListener("click", sign);
+  $("#amend").addEventListener("click", amend);
+  $("#remark").addEventListener("click", () => comment(null));
+  $("#help").addEventListener("click", () => $("#help-box").showModal());
+  for (const button of document.querySelectorAll("nav.tabs button")) button.addEventListener("click", () => tab(button.dataset.tab));
+  for (const button of document.querySelectorAll("dialog [data-close]")) button.addEventListener("click", () => button.closest("dialog").close("no"));
+  addEventListener("keydown", keys);
+}
+
+function openViewer() {
+  const absent = (text) => $("#viewer").append(h("p", { class: "absent" }, text));
+  if (viewerWord !== "yes") return absent("The slide viewer is not installed on this machine: pip install xstatic-leaflet. Everything else works.");
+  if (!slide.view.available) return absent("The slide file is no longer where it was read, so only its cells can be shown.");
+  return import("./viewer.js").then(({ Viewer }) => { viewer = new Viewer($("#map"), slide.view, cells, slideId, (cell) => goTo(cell.id)); });
+}
+
+async function begin() {
+  person = await me();
+  slide = await call("GET", base);
+  document.title = `${slide.name} \u2013 cytostream`;
+  $("#name").textContent = slide.name;
+  cells = new Cells(slide.classes);
+  const touching = () => matchMedia("(pointer: coarse)").matches;
+  detail = new Detail($("#detail"), slide, cells, { act: decide, comment, mayDecide });
+  gallery = new Gallery($("#gallery"), cells, slideId, { choose: chosen, target, touching, open: () => tab("detail") });
+  count = new Count($("#count-rows"), slide, { go: (name) => { tab("cells"); gallery.toClass(name); }, target });
+  alerts = new Alerts(slideId, { go: (id) => goTo(id), see, mayDecide });
+  furnish();
+  await sync();
+  openViewer();
+  chosen(null, gallery.selected);
+  document.body.dataset.ready = "yes";
+  listen((rows) => { if (rows.some((row) => row.slide_id === slideId)) sync(); }, sync);
+}
+
+trying(begin);

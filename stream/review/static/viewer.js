@@ -1,0 +1,91 @@
+// The slide with its cells over it. Leaflet turns and zooms the picture; the boxes are drawn on one canvas.
+/* global L */
+const NAMED_FROM_PX = 46; // a box this wide on the screen has its label written beside it
+
+export class Viewer {
+  constructor(box, view, cells, slideId, onPick) {
+    Object.assign(this, { cells, onPick, active: null });
+    this.scale = view.levels - 1;
+    const corner = (x, y) => this.map.unproject([x, y], this.scale);
+    this.map = L.map(box, { crs: L.CRS.Simple, minZoom: 0, maxZoom: this.scale + 2, zoomSnap: 0.5, attributionControl: false, zoomAnimation: !matchMedia("(prefers-reduced-motion: reduce)").matches });
+    this.corner = corner;
+    const bounds = L.latLngBounds(corner(0, view.height_px0), corner(view.width_px0, 0));
+    const layer = L.tileLayer("", { tileSize: view.tile_px, maxNativeZoom: this.scale, maxZoom: this.scale + 2, bounds, noWrap: true, keepBuffer: 1 });
+    layer.getTileUrl = ({ x, y, z }) => `/api/slides/${slideId}/tiles/${z}/${x}/${y}`;
+    layer.addTo(this.map);
+    this.map.setMaxBounds(bounds.pad(0.5));
+    this.map.fitBounds(bounds);
+    this.canvas = document.createElement("canvas");
+    this.canvas.className = "boxes";
+    this.canvas.setAttribute("aria-hidden", "true");
+    box.append(this.canvas);
+    this.map.on("move zoom zoomend moveend resize", () => this.soon());
+    this.map.on("zoomanim", () => this.clear());
+    this.map.on("click", (event) => this.pick(event.latlng));
+    new ResizeObserver(() => { this.map.invalidateSize(); this.soon(); }).observe(box);
+    this.names = new Map(cells.classes.map((c) => [c.name, c]));
+  }
+
+  soon() {
+    if (!this.waiting) this.waiting = requestAnimationFrame(() => { this.waiting = 0; this.draw(); });
+  }
+
+  clear() {
+    this.canvas.getContext("2d").clearRect(0, 0, this.canvas.width, this.canvas.height);
+  }
+
+  draw() {
+    const { x: width, y: height } = this.map.getSize();
+    const ratio = devicePixelRatio || 1;
+    if (this.canvas.width !== width * ratio || this.canvas.height !== height * ratio) {
+      Object.assign(this.canvas, { width: width * ratio, height: height * ratio });
+      Object.assign(this.canvas.style, { width: `${width}px`, height: `${height}px` });
+    }
+    const pen = this.canvas.getContext("2d");
+    pen.setTransform(ratio, 0, 0, ratio, 0, 0);
+    pen.clearRect(0, 0, width, height);
+    const origin = this.map.latLngToContainerPoint(this.corner(0, 0));
+    const scale = this.map.getZoomScale(this.map.getZoom(), this.scale);
+    const [left, top] = [-origin.x / scale, -origin.y / scale];
+    const [right, bottom] = [left + width / scale, top + height / scale];
+    pen.font = "11px system-ui, sans-serif";
+    for (const cell of this.cells.byId.values()) {
+      const [x0, y0, x1, y1] = cell.box;
+      if (x1 < left || x0 > right || y1 < top || y0 > bottom) continue;
+      this.box(pen, cell, (x0 - left) * scale, (y0 - top) * scale, Math.max(3, (x1 - x0) * scale), Math.max(3, (y1 - y0) * scale));
+    }
+  }
+
+  box(pen, cell, x, y, w, tall) {
+    const of = this.names.get(this.cells.label(cell));
+    const here = cell.id === this.active;
+    pen.lineWidth = here ? 4 : this.cells.alerts.has(cell.id) ? 3 : 1.5;
+    pen.strokeStyle = here ? "#000" : of.colour;
+    pen.strokeRect(x, y, w, tall);
+    if (here) {
+      pen.lineWidth = 2;
+      pen.strokeStyle = "#ffe14d";
+      pen.strokeRect(x, y, w, tall);
+    }
+    if (w < NAMED_FROM_PX && !here) return;
+    const text = of.title;
+    pen.fillStyle = "#000c";
+    pen.fillRect(x, y - 15, pen.measureText(text).width + 8, 14);
+    pen.fillStyle = "#fff";
+    pen.fillText(text, x + 4, y - 4);
+  }
+
+  pick(place) {
+    const { x, y } = this.map.project(place, this.scale);
+    const inside = [...this.cells.byId.values()].filter((c) => x >= c.box[0] && x <= c.box[2] && y >= c.box[1] && y <= c.box[3]);
+    const area = (c) => (c.box[2] - c.box[0]) * (c.box[3] - c.box[1]);
+    const cell = inside.sort((a, b) => area(a) - area(b))[0];
+    if (cell) this.onPick(cell);
+  }
+
+  show(cell, move = true) {
+    this.active = cell?.id ?? null;
+    if (cell && move) this.map.setView(this.corner(cell.x, cell.y), Math.max(this.map.getZoom(), this.scale), { animate: false });
+    this.soon();
+  }
+}

@@ -1,0 +1,99 @@
+// The worklist: one row a slide, kept up to date by the server's messages.
+import { $, call, clock, h, listen, say } from "./page.js";
+
+const COLOURS = {
+  neutrophil: "#4269d0", lymphocyte: "#2f9e44", monocyte: "#e8590c", eosinophil: "#c2255c", basophil: "#6741d9", ig: "#0b7285",
+  erythroblast: "#a61e4d",
+};
+const WORDS = { failures: "done, with failures", seen: "waiting" };
+const FILTERS = {
+  all: () => true,
+  running: (row) => row.status === "running",
+  waiting: (row) => row.status === "seen",
+  done: (row) => row.status === "done" || row.status === "failures",
+  failed: (row) => row.status === "failed" || row.status === "interrupted",
+  alerts: (row) => row.open_alerts > 0,
+  "to sign": (row) => ["done", "failures"].includes(row.status) && row.review !== "signed",
+  signed: (row) => row.review === "signed",
+};
+const rows = new Map();
+let refused = [];
+let waiting = [];
+let filter = "all";
+
+function glance(counts) {
+  const white = Object.entries(counts).filter(([name]) => name in COLOURS);
+  const total = white.reduce((sum, [, n]) => sum + n, 0);
+  const words = white.map(([name, n]) => `${name} ${((100 * n) / total).toFixed(0)} %`).join(", ");
+  const parts = white.map(([name, n]) => h("span", { style: { width: `${(100 * n) / total}%`, background: COLOURS[name] } }));
+  return h("td", {}, h("div", { class: "glance", "aria-hidden": "true" }, parts), h("div", { class: "words" }, total ? words : "no white cells yet"));
+}
+
+function progress(row) {
+  const p = row.progress;
+  const share = p.tiles ? p.tiles_done / p.tiles : 0;
+  const bar = h("div", { class: "bar", role: "progressbar", "aria-label": `${row.name}: tiles read`, "aria-valuenow": Math.round(100 * share), "aria-valuemin": 0, "aria-valuemax": 100 },
+    h("span", { style: { width: `${100 * share}%` } }));
+  return h("td", {}, row.status === "running" ? bar : "", h("div", { class: "words" }, `${p.cells} cells, ${p.tiles_done} of ${p.tiles} tiles`));
+}
+
+function review(row) {
+  if (row.review === "signed") return [h("span", { class: "chip signed" }, `signed v${row.version}`), h("div", { class: "words" }, `${row.signed_by}, ${clock(row.signed_at)}`)];
+  if (row.review === "amending") return [h("span", { class: "chip amending" }, `amending v${row.version}`)];
+  return [h("span", { class: "dim" }, "open")];
+}
+
+function line(row) {
+  const path = `/slides/${row.slide_id}`;
+  return h("tr", { onclick: (event) => event.target.closest("a") || location.assign(path) },
+    h("td", {}, h("a", { href: path }, row.name), h("div", { class: "words" }, clock(row.at))),
+    h("td", {}, h("span", { class: `chip ${row.status}` }, WORDS[row.status] ?? row.status), row.reason ? h("div", { class: "words" }, row.reason) : null),
+    progress(row),
+    h("td", {}, row.open_alerts ? h("span", { class: "chip urgent" }, `${row.open_alerts} open`) : h("span", { class: "dim" }, row.progress.alerts ? `${row.progress.alerts} seen` : "none")),
+    glance(row.counts),
+    h("td", {}, review(row)));
+}
+
+function waitingLine(file) {
+  const tried = file.tries ? `tried ${file.tries} times` : "";
+  return h("tr", {}, h("td", {}, file.name), h("td", {}, h("span", { class: `chip ${file.state}` }, file.state)),
+    h("td", {}, h("div", { class: "words" }, [tried, file.reason].filter(Boolean).join(": "))), h("td", {}), h("td", {}), h("td", {}));
+}
+
+function draw() {
+  const sought = $("#search").value.trim().toLowerCase();
+  const fits = (row) => FILTERS[filter](row) && (!sought || `${row.name} ${row.slide_id} ${row.signed_by ?? ""}`.toLowerCase().includes(sought));
+  const shown = [...rows.values()].filter(fits).sort((a, b) => (b.status === "running") - (a.status === "running") || (b.at ?? "").localeCompare(a.at ?? ""));
+  const queue = ["all", "waiting", "failed"].includes(filter) ? waiting.filter((f) => (filter === "all" || f.state === filter) && (!sought || f.name.toLowerCase().includes(sought))) : [];
+  $("#rows").replaceChildren(...shown.map(line), ...queue.map(waitingLine));
+  $("#empty").hidden = shown.length + queue.length > 0;
+  $("#empty").textContent = rows.size ? "No slide fits this search." : "No slides yet: they appear here as soon as one is read.";
+  $("#told").textContent = `${shown.length} of ${rows.size} slides`;
+  for (const button of document.querySelectorAll("#filters button")) {
+    const name = button.dataset.filter;
+    const count = [...rows.values()].filter(FILTERS[name]).length + waiting.filter((f) => name === "all" || f.state === name).length;
+    button.textContent = `${button.dataset.filter} ${count}`;
+    button.setAttribute("aria-pressed", String(button.dataset.filter === filter));
+  }
+  $("#refused").replaceChildren(...refused.map((f) => h("li", {}, `${f.what}: ${f.hint}`)));
+  $("#refused-box").hidden = refused.length === 0;
+}
+
+async function load() {
+  const list = await call("GET", "/api/slides");
+  rows.clear();
+  for (const row of list.slides) rows.set(row.slide_id, row);
+  refused = list.refused_files;
+  waiting = list.waiting;
+  draw();
+}
+
+for (const name of Object.keys(FILTERS)) {
+  $("#filters").append(h("button", { type: "button", "data-filter": name, "aria-pressed": "false", onclick: () => { filter = name; draw(); } }, name));
+}
+$("#search").addEventListener("input", draw);
+addEventListener("keydown", (event) => {
+  if (event.key === "/" && document.activeElement !== $("#search")) { event.preventDefault(); $("#search").focus(); }
+});
+listen((changed) => { for (const row of changed) rows.set(row.slide_id, row); draw(); }, () => load().catch((e) => say(e.message, true)));
+load().catch((e) => say(e.message, true));

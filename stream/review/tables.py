@@ -1,0 +1,119 @@
+"""The cells of a report as tables: CSV and Parquet, AnnData for single-cell tools, GeoJSON for QuPath; one row a cell."""
+
+import csv
+import io
+import json
+from tempfile import NamedTemporaryFile
+from uuid import NAMESPACE_OID, uuid5
+
+from .report import Report
+
+COLUMNS = (
+    "slide_id", "cell_id", "kind", "label", "machine_label", "probability", "anomaly", "reviewed", "reviewer", "reviewed_at",
+    "x_px0", "y_px0", "box_x0_px0", "box_y0_px0", "box_x1_px0", "box_y1_px0", "area_um2", "mpp", "model_id", "report_version",
+)  # fmt: skip
+
+
+def columns_of(report: Report) -> dict[str, list]:
+    """Columns of equal length, in the order of `COLUMNS`, then a probability a class of the model; places are level-0 px."""
+    decided = [report.standing.decisions.get(cell.cell_id) for cell in report.cells]
+    cells, n = report.cells, len(report.cells)
+    values = (
+        [report.slide_id] * n, [c.cell_id for c in cells], [c.kind for c in cells], [report.label(c) for c in cells],
+        [c.label for c in cells], [c.sureness for c in cells], [c.anomaly for c in cells],
+        [d.how if d else None for d in decided], [d.by if d else None for d in decided],
+        [d.at.isoformat() if d else None for d in decided],
+        [c.x_px0 for c in cells], [c.y_px0 for c in cells], *([c.box_px0[i] for c in cells] for i in range(4)),
+        [c.area_um2 for c in cells], [report.facts.get("mpp")] * n, [report.facts.get("model_id")] * n, [report.version] * n,
+    )  # fmt: skip
+    shares = {f"p_{name}": column.tolist() for name, column in zip(report.classes, report.scores().T, strict=True)}
+    return {**dict(zip(COLUMNS, values, strict=True)), **shares}
+
+
+def csv_of(report: Report) -> bytes:
+    """RFC 4180 with a header line; a text that a spreadsheet would take for a formula is quoted with an apostrophe."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    columns = columns_of(report)
+    writer.writerow(columns)
+    writer.writerows(tuple(map(_harmless, row)) for row in zip(*columns.values(), strict=True))
+    return out.getvalue().encode()
+
+
+def _harmless(value: object) -> object:
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
+
+
+def parquet_of(report: Report) -> bytes:
+    """Parquet, with the report's facts as metadata of the schema."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = columns_of(report)
+    table = pa.table(columns, schema=_schema(pa, columns))
+    about = {"cytostream": json.dumps(about_of(report))}
+    out = io.BytesIO()
+    pq.write_table(table.replace_schema_metadata(about), out, compression="zstd")
+    return out.getvalue()
+
+
+def _schema(pa, columns: dict[str, list]):
+    """Types that do not depend on the values: an empty column has its type too."""
+    whole = {"x_px0", "y_px0", "box_x0_px0", "box_y0_px0", "box_x1_px0", "box_y1_px0", "report_version"}
+    real = {"probability", "anomaly", "area_um2", "mpp", *columns.keys() - set(COLUMNS)}
+    types = {**dict.fromkeys(whole, pa.int32()), **dict.fromkeys(real, pa.float64())}
+    return pa.schema([(name, types.get(name, pa.string())) for name in columns])
+
+
+def anndata_of(report: Report) -> bytes:
+    """AnnData (.h5ad): X (cells, classes) holds the model's probabilities, obs the columns, obsm["spatial"] centres in um."""
+    import anndata
+    import numpy as np
+    import pandas as pd
+
+    columns = {name: values for name, values in columns_of(report).items() if name in COLUMNS}
+    obs = pd.DataFrame(columns, index=pd.Index(columns["cell_id"], dtype=str)).drop(columns="cell_id")
+    for name in ("reviewed", "reviewer", "reviewed_at"):
+        obs[name] = obs[name].fillna("").astype(str)
+    data = anndata.AnnData(report.scores(), obs=obs, var=pd.DataFrame(index=pd.Index(report.classes, dtype=str)))
+    data.obsm["spatial"] = obs[["x_px0", "y_px0"]].to_numpy(np.float64) * (report.facts.get("mpp") or 1.0)
+    data.uns["cytostream"] = json.dumps(about_of(report))
+    with NamedTemporaryFile(suffix=".h5ad") as file:
+        data.write_h5ad(file.name)
+        return file.read()
+
+
+def geojson_of(report: Report) -> bytes:
+    """A FeatureCollection that QuPath opens: a detection a cell, its box in level-0 px, class, colour and measurements."""
+    colours = {c.name: [int(c.colour[i : i + 2], 16) for i in (1, 3, 5)] for c in report.scheme.classes}
+    features = [
+        {
+            "type": "Feature", "id": _uuid(cell.cell_id), "geometry": {"type": "Polygon", "coordinates": [_ring(*cell.box_px0)]},
+            "properties": {
+                "objectType": "detection", "name": cell.cell_id,
+                "classification": {"name": report.label(cell), "color": colours[report.label(cell)]},
+                "measurements": {"Probability": cell.sureness, "Anomaly": cell.anomaly, "Area um^2": cell.area_um2},
+            },
+        }
+        for cell in report.cells
+    ]  # fmt: skip
+    return json.dumps({"type": "FeatureCollection", "features": features}).encode()
+
+
+def _ring(x0: int, y0: int, x1: int, y1: int) -> list[list[int]]:
+    """Closed, exterior counter-clockwise in the sense of RFC 7946."""
+    return [[x0, y0], [x1, y0], [x1, y1], [x0, y1], [x0, y0]]
+
+
+def _uuid(cell_id: str) -> str:
+    return str(uuid5(NAMESPACE_OID, cell_id))
+
+
+def about_of(report: Report) -> dict:
+    """Where a table comes from."""
+    signed = report.signature
+    return {
+        "slide_id": report.slide_id, "status": report.status, "version": report.version, "signed_by": signed and signed.by,
+        "signed_at": signed and signed.at.isoformat(), "counts": {line.name: line.count for line in report.lines},
+        **{k: report.facts.get(k) for k in ("model_id", "config_id", "mpp")},
+    }  # fmt: skip

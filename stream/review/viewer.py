@@ -1,0 +1,54 @@
+"""The slide for the eye: tiles read in a process of their own, since a crafted tile may end or hang the one that decodes it."""
+
+from collections import OrderedDict
+from threading import Lock
+
+from ingest import Slide, Workers, beside, view_levels, view_tile
+
+KEPT = 1024
+
+
+class Viewer:
+    """Tiles of slides as JPEG; the last ones are kept. Threads may share it."""
+
+    def __init__(self, workers: Workers, limit_s: float):
+        self._workers, self._limit_s = workers, limit_s
+        self._kept: OrderedDict[tuple, bytes] = OrderedDict()
+        self._lock = Lock()
+
+    def levels(self, slide: Slide) -> int:
+        return view_levels(slide)
+
+    def tile(self, slide: Slide, level: int, column: int, row: int) -> bytes:
+        """One tile.
+
+        Raises:
+            CytostreamError: there is none, or it cannot be read.
+        """
+        key = slide.slide_id, level, column, row
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+        made = self._workers.call(view_tile, (slide, level, column, row), self._limit_s)
+        with self._lock:
+            self._kept[key] = made
+            while len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
+        return made
+
+    def beside(self, slide: Slide, name: str) -> bytes:
+        """The label or macro image.
+
+        Raises:
+            CytostreamError: there is none.
+        """
+        return self._workers.call(beside, (slide, name), self._limit_s)
+
+
+def exists(slide: Slide | None) -> bool:
+    """Whether the file of a slide is still where it was read."""
+    try:
+        return slide is not None and slide.path.is_file()
+    except OSError:
+        return False
