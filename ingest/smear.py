@@ -11,7 +11,7 @@ from .slide import Slide
 
 BLOCK_UM = 32.0
 LOOK_MPP = 1.7  # coarse enough to be quick, fine enough for a platelet to leave a mark
-STRIP_PX = 512
+PART_PX = 512, 2048
 DARK = 100  # mean of an 8-bit background that no bright-field scanner leaves
 UNREAD = 0
 THRESHOLD_RANGE = (0.06, 0.15)  # optical density
@@ -19,17 +19,14 @@ THRESHOLD_RANGE = (0.06, 0.15)  # optical density
 
 @dataclass(frozen=True, slots=True)
 class Smear:
-    """Maps over blocks of `block_px0` level-0 px: `look` (rows, cols) bool, where something stained lies or may lie;
-    `density` (rows, cols), share of the block that is not background; `stained` (rows, cols), its strongest stain
-    in optical density of red light. `background_rgb` is the empty glass.
+    """Where to look: `look` (rows, cols) bool over blocks of `block_px0` level-0 px, where something stained lies or may lie.
+    `background_rgb` is the empty glass. Travels to every worker.
 
     `look` is fixed by the slide alone. A cell counts only where it holds, so that the cells do not depend on the tiles.
     """
 
     block_px0: int
     look: np.ndarray
-    density: np.ndarray
-    stained: np.ndarray
     background_rgb: tuple[int, int, int]
 
     def covers(self, x_px0: float, y_px0: float) -> bool:
@@ -42,6 +39,16 @@ class Smear:
         return bool(self.look[y0 // b : -(-y1 // b), x0 // b : -(-x1 // b)].any())
 
 
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What the first look saw, over the smear's blocks: `density` (rows, cols), share of the block that is not background;
+    `stained` (rows, cols), its strongest stain in optical density of red light."""
+
+    smear: Smear
+    density: np.ndarray
+    stained: np.ndarray
+
+
 def look_step_px0(slide: Slide) -> int:
     """Level-0 px a pixel of the first look: a pyramid level's where there is one near `LOOK_MPP`, never finer than needed."""
     wanted = LOOK_MPP / slide.mpp
@@ -50,21 +57,23 @@ def look_step_px0(slide: Slide) -> int:
     return best * max(1, int(wanted // best))
 
 
-def strips(slide: Slide, step: int, rows: int) -> Iterator[np.ndarray]:
-    """The whole slide at `step`, in strips of `rows` pixel rows, so that memory does not grow with its height.
+def parts(slide: Slide, step: int, block: int) -> Iterator[tuple[int, np.ndarray]]:
+    """The whole slide at `step`, row by row in parts of whole blocks, so that memory does not grow with it: (row, pixels).
 
-    A strip that cannot be decoded comes out black, so the tiles of it are looked at, and fail one by one.
+    A part that cannot be decoded comes out black, so the tiles of it are looked at, and fail one by one.
     """
-    width = -(-slide.width_px0 // step) * step
-    for y in range(0, slide.height_px0, rows * step):
-        y1 = min(y + rows * step, -(-slide.height_px0 // step) * step)
-        try:
-            yield read_grid(slide, (0, y, width, y1), step, (255, 255, 255))
-        except SlideError:
-            yield np.full(((y1 - y) // step, width // step, 3), UNREAD, np.uint8)
+    rows, cols = (block * max(1, px // block) * step for px in PART_PX)
+    height, width = (-(-px0 // step) * step for px0 in (slide.height_px0, slide.width_px0))
+    for y in range(0, height, rows):
+        for x in range(0, width, cols):
+            x1, y1 = min(x + cols, width), min(y + rows, height)
+            try:
+                yield y, read_grid(slide, (x, y, x1, y1), step, (255, 255, 255))
+            except SlideError:
+                yield y, np.full(((y1 - y) // step, (x1 - x) // step, 3), UNREAD, np.uint8)
 
 
-def survey(slide: Slide) -> Smear:
+def survey(slide: Slide) -> Survey:
     """Look at the whole slide once at about 1.7 um/px.
 
     Raises:
@@ -72,16 +81,19 @@ def survey(slide: Slide) -> Smear:
     """
     step = look_step_px0(slide)
     block = max(1, round(BLOCK_UM / slide.mpp / step))
-    rows = block * max(1, STRIP_PX // block)
-    sample = np.concatenate([s[::4, ::4].reshape(-1, 3) for s in strips(slide, step, rows)])
+    sample = np.concatenate([pixels[::4, ::4].reshape(-1, 3) for _, pixels in parts(slide, step, block)])
     if not sample.any():
         raise SlideError(f"{slide.path}: no part of it can be decoded", "is it cut short? copy it again from the scanner")
     background = background_of(sample)
     if np.mean(background) < DARK:
         raise SlideError(f"{slide.path}: dark background, as in fluorescence", "a bright-field smear is wanted")
-    parts = [block_maps(strip, block, background) for strip in strips(slide, step, rows)]
-    stained, density = (np.concatenate([p[i] for p in parts]).astype(np.float16) for i in range(2))
-    return Smear(block * step, look_map(stained > look_threshold(sample, background)), density, stained, background)
+    rows: dict[int, list] = {}
+    for y, pixels in parts(slide, step, block):
+        rows.setdefault(y, []).append(block_maps(pixels, block, background))
+    stained, density = (np.concatenate([np.hstack([m[i] for m in maps]) for maps in rows.values()]) for i in range(2))
+    stained, density = stained.astype(np.float16), density.astype(np.float16)
+    smear = Smear(block * step, look_map(stained > look_threshold(sample, background)), background)
+    return Survey(smear, density, stained)
 
 
 def background_of(samples: np.ndarray) -> tuple[int, int, int]:
@@ -135,13 +147,13 @@ def look_map(found: np.ndarray) -> np.ndarray:
     return rows[:, :-2] | rows[:, 1:-1] | rows[:, 2:]
 
 
-def stain_samples(slide: Slide, smear: Smear, count: int = 16) -> list[np.ndarray]:
+def stain_samples(slide: Slide, seen: Survey, count: int = 16) -> list[np.ndarray]:
     """Windows (256, 256, 3) as tiles are read, for fitting the stain: the most stained places, half of them from
     anywhere, in an order that the slide alone fixes. Fewer where there is less to look at; an unreadable one is left out."""
-    places = np.argwhere(smear.look)
+    smear, places = seen.smear, np.argwhere(seen.smear.look)
     if not len(places):
         return []
-    by_stain = places[np.argsort(-smear.stained[tuple(places.T)], kind="stable")]
+    by_stain = places[np.argsort(-seen.stained[tuple(places.T)], kind="stable")]
     spread = by_stain[np.linspace(0, len(by_stain) - 1, count // 2).astype(int)]
     chosen = np.unique(np.concatenate([by_stain[: count // 2], spread]), axis=0)
     return [window for row, col in chosen if (window := sample_window(slide, smear, row, col)) is not None]

@@ -113,7 +113,7 @@ class Synthetic:
         """Middles and layers of everything a patch owns: red cells where no white cell lies, then the white cells."""
         rng, whites = self.rng(4, row, col), self.whites_of(row, col)
         where = (col + 0.5) * self.patch_px / self.width_px
-        dense = self.thin + (self.thick - self.thin) * where
+        dense = max(0.0, self.thin + (self.thick - self.thin) * where)
         count = rng.poisson(RED_PER_MM2 * dense * (self.patch_px * self.mpp / 1000) ** 2)
         x, y = (rng.integers(0, self.patch_px, count) + n * self.patch_px for n in (col, row))
         clear = np.ones(count, bool)

@@ -1,8 +1,8 @@
 """What a worker does: look at the slide once, then find the cells of each tile."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from ingest import Slide, Smear, TileSpec, read_tile, stain_samples, step_px0, survey
+from ingest import Slide, Smear, Survey, TileSpec, battlement, look_closer, read_tile, stain_samples, step_px0, survey
 
 from .cells import Cell, find_cells
 from .stain import Stain, fit_stain
@@ -28,12 +28,20 @@ class Scan:
         return [cell for cell in found if self.smear.covers(cell.x_px0, cell.y_px0)]
 
 
-def begin_scan(slide: Slide, kinds: tuple[str, ...] = ("wbc", "platelet")) -> Scan:
-    """The first look, and the stain fitted on samples of what it saw.
+def begin_scan(slide: Slide, kinds: tuple[str, ...] = ("wbc", "platelet"), area: str = "all") -> Scan:
+    """The first look, and the stain fitted on samples of what it saw; `area` is "all" or "battlement".
 
     Raises:
         SlideError: not a bright-field slide, or it cannot be read.
     """
-    smear = survey(slide)
-    stain = fit_stain(stain_samples(slide, smear), smear.background_rgb, slide.mpp * step_px0(slide))
-    return Scan(slide, smear, stain, kinds)
+    seen = survey(slide)
+    stain = fit_stain(stain_samples(slide, seen), seen.smear.background_rgb, slide.mpp * step_px0(slide))
+    return Scan(slide, counted(slide, seen, area), stain, kinds)
+
+
+def counted(slide: Slide, seen: Survey, area: str) -> Smear:
+    """Where cells count: everywhere, or on a technologist's path through the monolayer."""
+    if area == "all":
+        return seen.smear
+    path = battlement(look_closer(slide, seen))
+    return replace(seen.smear, look=seen.smear.look & path)

@@ -17,6 +17,7 @@ from . import (
     commands_serve,
     commands_slide,
     commands_topics,
+    commands_watch,
     doctor,
     screen,
 )
@@ -28,9 +29,11 @@ app = typer.Typer(
 )  # fmt: skip
 
 app.command()(commands_run.run)
+app.command()(commands_watch.watch)
 app.command()(commands_run.relay)
 app.command()(commands_run.replay)
 app.command()(commands_topics.tail)
+app.command()(commands_topics.alerts)
 app.command()(commands_serve.serve)
 app.add_typer(commands_serve.accounts_app, name="accounts")
 app.command("export-results")(commands_export.export_results)

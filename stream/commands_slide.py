@@ -11,16 +11,18 @@ from rich.console import Console
 from rich.progress import Progress, track
 
 from classify import SHIPPED, load_model, on_white
-from ingest import CytostreamError, open_slide, open_workers, plan_tiles
+from ingest import CytostreamError, Ground, battlement, look_closer, open_slide, open_workers, plan_tiles, survey, thumbnail
 from ingest.synthetic import LOOKS, Layer, Synthetic, write_synthetic
 from segment import begin_scan
 
 from .config import Reading
 from .demo import read_sheet
 from .lines import json_lines
+from .map_picture import draw
 
 screen = Console(stderr=True)
 KINDS = ("wbc", "platelet", "rbc")
+AREAS = ("all", "battlement")
 
 
 def locate(
@@ -30,6 +32,7 @@ def locate(
     kinds: Annotated[list[str] | None, typer.Option("--kind", help="wbc, platelet, rbc; all by default.")] = None,
     workers: Annotated[int, typer.Option(min=0, help="Worker processes; 0 is this process.")] = 2,
     tile_px: Annotated[int, typer.Option(min=256, max=8192)] = 1024,
+    area: Annotated[str, typer.Option(help="all, or battlement: a technologist's path through the monolayer.")] = "all",
 ) -> None:
     """Find the cells of a slide, without classifying them.
 
@@ -39,8 +42,10 @@ def locate(
     found = {kind: 0 for kind in kinds or KINDS}
     if unknown := set(found) - set(KINDS):
         raise CytostreamError(f"no kind {', '.join(unknown)}", f"of {', '.join(KINDS)}")
+    if area not in AREAS:
+        raise CytostreamError(f"no area {area!r}", f"one of {', '.join(AREAS)}")
     with open_workers(workers) as pool, json_lines(json_out) as write:
-        scan = pool.call(partial(begin_scan, kinds=tuple(found)), facts, reading.survey_limit_s)
+        scan = pool.call(partial(begin_scan, kinds=tuple(found), area=area), facts, reading.survey_limit_s)
         specs = list(plan_tiles(facts, scan.smear, tile_px))
         results = (r for r in pool.each(scan.cells_in, specs, reading.read_limit_s) if r is not None)
         for spec, outcome in track(results, "locating", total=len(specs), console=screen):
@@ -58,6 +63,28 @@ def line_of(cell: object) -> dict:
         "kind": cell.kind, "box": list(map(int, cell.box_px0)), "centre": [int(cell.x_px0), int(cell.y_px0)],
         "area_um2": round(float(cell.area_um2), 2), "cell_id": cell.cell_id,
     }  # fmt: skip
+
+
+def map_slide(
+    slide: Annotated[Path, typer.Argument(help="Slide or field of view.")],
+    out: Annotated[Path | None, typer.Option(help="Picture to write; SLIDE.map.png by default.")] = None,
+    mpp: Annotated[float | None, typer.Option(help="um per level-0 px, where the file does not say.")] = None,
+) -> None:
+    """Draw where a smear can be read: glass, too thin, monolayer, too thick, out of focus, and the counting path.
+
+    Example: cytostream map smear.svs --out map.png
+    """
+    facts = open_slide(slide, mpp)
+    with screen.status("looking at the slide"):
+        seen = survey(facts)
+        found = look_closer(facts, seen)
+        out = out or slide.with_suffix(".map.png")
+        draw(thumbnail(facts), found, battlement(found)).save(out)
+    for ground in Ground:
+        screen.print(f"  {ground.name.lower():10}{found.area_mm2(ground):9.2f} mm2")
+    for problem in found.problems():
+        screen.print(f"not fit for reading: {problem}")
+    screen.print(f"{out}: outlined in black is the counting path (`locate --area battlement`)")
 
 
 def simulate(

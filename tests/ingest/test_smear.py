@@ -11,8 +11,8 @@ from tests.make import GLASS, smear
 def test_white_cells_lie_where_the_look_says(tmp_path):
     centres = smear(tmp_path / "s.tiff", whites=8)
     found = survey(open_slide(tmp_path / "s.tiff"))
-    assert all(found.covers(x, y) for x, y in centres)
-    assert np.abs(np.array(found.background_rgb) - GLASS).max() < 8
+    assert all(found.smear.covers(x, y) for x, y in centres)
+    assert np.abs(np.array(found.smear.background_rgb) - GLASS).max() < 8
     assert 0.05 < found.density.mean() < 0.9
 
 
@@ -20,7 +20,7 @@ def test_an_empty_slide_has_nothing_to_look_at(tmp_path):
     write_pyramid(tmp_path / "white.tiff", np.full((900, 900, 3), 250, np.uint8), 0.25)
     slide = open_slide(tmp_path / "white.tiff")
     found = survey(slide)
-    assert not found.look.any() and not list(plan_tiles(slide, found)) and stain_samples(slide, found) == []
+    assert not found.smear.look.any() and not list(plan_tiles(slide, found.smear)) and stain_samples(slide, found) == []
 
 
 def test_a_dark_background_is_refused(tmp_path):

@@ -17,7 +17,7 @@ def slide_of(width, height, mpp):
 def smear_of(slide, look=None):
     rows, cols = -(-slide.height_px0 // 100), -(-slide.width_px0 // 100)
     look = np.ones((rows, cols), bool) if look is None else look
-    return Smear(100, look, look * 0.5, look * 0.5, (240, 240, 240))
+    return Smear(100, look, (240, 240, 240))
 
 
 @settings(max_examples=50, deadline=None)
@@ -48,8 +48,8 @@ def slide(tmp_path_factory):
 
 def test_every_tile_shows_the_same_pixels_of_a_place(slide):
     assert step_px0(slide) == 2
-    wide = next(plan_tiles(slide, survey(slide), 1024))
-    small = [s for s in plan_tiles(slide, survey(slide), 256) if s.owns(600, 600)][0]
+    wide = next(plan_tiles(slide, survey(slide).smear, 1024))
+    small = [s for s in plan_tiles(slide, survey(slide).smear, 256) if s.owns(600, 600)][0]
     a, b = read_tile(slide, wide), read_tile(slide, small)
     x, y = b.spec.x_px0, b.spec.y_px0
     cut = lambda t: t.pixels[(y - t.y_px0) // 2 :, (x - t.x_px0) // 2 :][:150, :150]  # noqa: E731
@@ -58,7 +58,7 @@ def test_every_tile_shows_the_same_pixels_of_a_place(slide):
 
 def test_reading_equals_the_slow_mean_of_level_0(slide):
     """The fast path takes a coarser level where one fits; JPEG makes it differ a little from the mean of level 0."""
-    spec = next(plan_tiles(slide, survey(slide), 256))
+    spec = next(plan_tiles(slide, survey(slide).smear, 256))
     tile = read_tile(slide, spec)
     m = spec.margin_px0
     level0 = reader_of(slide).read(0, 0, 0, (spec.width_px0, spec.height_px0))
@@ -67,7 +67,7 @@ def test_reading_equals_the_slow_mean_of_level_0(slide):
 
 
 def test_outside_the_slide_is_background(slide):
-    spec = next(plan_tiles(slide, survey(slide), 256))
+    spec = next(plan_tiles(slide, survey(slide).smear, 256))
     assert (read_tile(slide, spec, (1, 2, 3)).pixels[0, 0] == (1, 2, 3)).all()
 
 
@@ -76,4 +76,4 @@ def test_a_slide_that_is_gone_is_a_slide_error(slide):
 
     gone = replace(slide, path=slide.path.with_name("gone.tiff"))
     with pytest.raises(SlideError, match="gone.tiff"):
-        read_tile(gone, next(plan_tiles(slide, survey(slide), 256)))
+        read_tile(gone, next(plan_tiles(slide, survey(slide).smear, 256)))

@@ -1,0 +1,136 @@
+"""What of a smear can be read: glass, too thin, monolayer, too thick, out of focus; and the path a technologist would take."""
+
+import math
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+from scipy import ndimage as ndi
+
+from .reader import step_px0
+from .slide import Slide
+from .smear import Survey, parts, sample_window
+
+AROUND_BLOCKS = 7  # density is that of some 220 um around: cells are few in one block
+BARE, THIN, THICK = 0.02, 0.12, 0.62  # share of the glass that is covered
+FOCUS_UM = 250.0
+MOST_WINDOWS = 600
+WINDOW_PX = 128
+SMOOTH_PX, LEAST_CONTRAST = 0.8, 12.0
+BLURRED_UM = 2.2  # an edge wider than this is out of focus
+LEAST_MM2 = 1.0
+PALE = 0.12  # optical density
+LANE_BLOCKS, RUN_BLOCKS = 6, 60  # a lane of about 200 um, 2 mm long, as a field at 100x moves
+
+
+class Ground(IntEnum):
+    """What lies at a place of the slide."""
+
+    GLASS = 0
+    THIN = 1
+    MONOLAYER = 2
+    THICK = 3
+    BLURRED = 4
+
+
+@dataclass(frozen=True, slots=True)
+class SmearMap:
+    """`ground` (rows, cols) of `Ground` and `edge_um` (rows, cols), width of the steepest edges, nan where there are none, over
+    blocks of `block_um`; `stain` is the density of the darkest hundredth."""
+
+    ground: np.ndarray
+    edge_um: np.ndarray
+    block_um: float
+    stain: float
+
+    def area_mm2(self, *kinds: Ground) -> float:
+        return float(np.isin(self.ground, kinds).sum() * (self.block_um / 1000) ** 2)
+
+    def problems(self) -> list[str]:
+        """Why the slide is not fit for reading, in a technologist's words; empty if it is."""
+        smear = self.area_mm2(Ground.THIN, Ground.MONOLAYER, Ground.THICK, Ground.BLURRED)
+        blurred, monolayer = self.area_mm2(Ground.BLURRED), self.area_mm2(Ground.MONOLAYER)
+        found = []
+        if smear == 0:
+            return ["nothing lies on the glass"]
+        if blurred > 0.5 * smear:
+            found.append(f"{blurred / smear:.0%} of the smear is out of focus")
+        if monolayer < min(LEAST_MM2, 0.2 * smear):
+            thick = self.area_mm2(Ground.THICK) > self.area_mm2(Ground.THIN)
+            found.append(f"only {monolayer:.2f} mm2 of monolayer: most is too {'thick' if thick else 'thin'}")
+        if self.stain < PALE:
+            found.append(f"pale stain: the darkest places have an optical density of {self.stain:.2f}")
+        return found
+
+
+def look_closer(slide: Slide, seen: Survey) -> SmearMap:
+    """The map of a surveyed slide; reads some hundred small windows at full resolution for the focus.
+
+    Raises:
+        SlideError: the slide has gone.
+    """
+    density = ndi.uniform_filter(seen.density.astype(np.float32), AROUND_BLOCKS, mode="nearest")
+    block_um = seen.smear.block_px0 * slide.mpp
+    edge_um = slide.mpp * step_px0(slide) * edge_map(slide, seen, density > BARE, max(1, round(FOCUS_UM / block_um)))
+    ground = np.digitize(density, (BARE, THIN, THICK)).astype(np.uint8)
+    ground[np.isin(ground, (Ground.THIN, Ground.MONOLAYER)) & (edge_um > BLURRED_UM)] = Ground.BLURRED
+    stain = float(np.percentile(seen.stained, 99)) if seen.stained.size else 0.0
+    return SmearMap(ground, edge_um, block_um, stain)
+
+
+def edge_map(slide: Slide, seen: Survey, covered: np.ndarray, every: int) -> np.ndarray:
+    """Width of the edges, in px, in a window of each covered square of `every` blocks, for the square (rows, cols) float32."""
+    while np.count_nonzero(covered[every // 2 :: every, every // 2 :: every]) > MOST_WINDOWS:
+        every *= 2
+    coarse = np.full([-(-n // every) for n in covered.shape], np.nan, np.float32)
+    for i, j in np.ndindex(*coarse.shape):
+        part = covered[i * every : (i + 1) * every, j * every : (j + 1) * every]
+        if part.mean() > 0.3:
+            row, col = middle_of(part)
+            window = sample_window(slide, seen.smear, i * every + row, j * every + col, WINDOW_PX)
+            coarse[i, j] = np.nan if window is None else edge_width_px(window)
+    return np.repeat(np.repeat(coarse, every, 0), every, 1)[: covered.shape[0], : covered.shape[1]]
+
+
+def middle_of(part: np.ndarray) -> tuple[int, int]:
+    """The place of a mask (h, w) bool nearest to its middle."""
+    places = np.argwhere(part)
+    row, col = places[np.abs(places - (np.array(part.shape) - 1) / 2).sum(axis=1).argmin()]
+    return int(row), int(col)
+
+
+def edge_width_px(pixels: np.ndarray) -> float:
+    """Width of the steepest edges of an image (h, w, 3): its contrast over its greatest slope; nan where nothing stands out.
+
+    An edge blurred by a Gaussian of sigma is 2.5 sigma wide, whatever its contrast; grain is smoothed away before.
+    """
+    grey = ndi.gaussian_filter(pixels.astype(np.float32).mean(axis=2), SMOOTH_PX)
+    low, high = np.percentile(grey, (2, 98))
+    slope = np.percentile(np.hypot(*np.gradient(grey)), 99.5)
+    return float((high - low) / slope) if high - low > LEAST_CONTRAST else float("nan")
+
+
+def battlement(found: SmearMap) -> np.ndarray:
+    """The counting area (rows, cols) bool: lanes up, across and down again through the monolayer, like the top of a wall.
+
+    Everything that can be read where there is too little monolayer for lanes.
+    """
+    readable = found.ground == Ground.MONOLAYER
+    if found.area_mm2(Ground.MONOLAYER) < LEAST_MM2:
+        return np.isin(found.ground, (Ground.THIN, Ground.MONOLAYER, Ground.THICK))
+    rows, cols = np.indices(readable.shape)
+    lane, run = cols // LANE_BLOCKS, rows % (2 * RUN_BLOCKS)
+    upright = lane % 2 == 0
+    ends = np.where(lane % 4 == 1, run < LANE_BLOCKS, (run >= RUN_BLOCKS - LANE_BLOCKS) & (run < RUN_BLOCKS))
+    return readable & (run < RUN_BLOCKS) & (upright | ends)
+
+
+def thumbnail(slide: Slide, longest_px: int = 1400) -> np.ndarray:
+    """The slide small (h, w, 3), as a background of its map; what cannot be decoded is black."""
+    wanted = max(1.0, max(slide.width_px0, slide.height_px0) / longest_px)
+    whole = [int(v.downsample) for v in slide.levels if v.downsample == int(v.downsample) and v.downsample <= wanted]
+    step = max(whole, default=1) * math.ceil(wanted / max(whole, default=1))
+    rows: dict[int, list[np.ndarray]] = {}
+    for y, pixels in parts(slide, step, 1):
+        rows.setdefault(y, []).append(pixels)
+    return np.concatenate([np.hstack(row) for row in rows.values()])
