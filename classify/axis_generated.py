@@ -3,12 +3,12 @@
 import numpy as np
 
 from . import plots, quality
+from .arms import remembered
 from .data import LabelledCrops
 from .figures import Figure, Findings, Row, plain
 from .generate import generate
 from .pixels import to_input, to_uint8
 from .retrain import OURS
-from .scoring import remembered
 from .workshop import Workshop
 
 AXIS = "generated cells"
@@ -63,10 +63,10 @@ def likeness(work: Workshop, made: np.ndarray, real: LabelledCrops) -> list[Figu
     """KID, precision and recall against validation cells; the same of training cells, which is as good as it gets."""
     arm = work.baseline
     known = alike(work.train_cells, work.model.card.counted, work.suite.generated)
-    unseen = arm.features(arm.see(real.images))
+    unseen = arm.raw(arm.see(real.images))
     figures = []
     for name, features in (
-        (OURS, arm.features(as_seen(work, made))), ("real training cells", arm.features(seen_trained(work, known.images))),
+        (OURS, arm.raw(as_seen(work, made))), ("real training cells", arm.raw(seen_trained(work, known.images))),
     ):  # fmt: skip
         figures.append(Figure(AXIS, "against pbc/val", "KID", name, *quality.kid_interval(features, unseen), len(features)))
         for metric, inside in (("precision", quality.covered(features, unseen)), ("recall", quality.covered(unseen, features))):
@@ -85,9 +85,9 @@ def memory(work: Workshop, made: np.ndarray) -> list[Figure]:
     """Share of generated cells nearer to a training cell than all but 1 % of validation cells: about 0.01 if none is copied."""
     arm, val = work.baseline, alike(work.val, work.model.card.counted, work.suite.generated)
     trained, x = seen_trained(work, work.train_cells.images), as_seen(work, made)
-    known = remembered(work.folder / "scores" / work.baseline_folder.name / "train-features.npy", lambda: arm.features(trained))
+    known = remembered(work.folder / "scores" / work.baseline_folder.name / "train-features.npy", lambda: arm.raw(trained))
     unseen = arm.see(val.images)
-    by_features = quality.Memory(*(quality.nearest(arm.features(images), known) for images in (x, unseen)))
+    by_features = quality.Memory(*(quality.nearest(arm.raw(images), known) for images in (x, unseen)))
     by_pixels = quality.Memory(*(quality.nearest_pixels(images, trained) for images in (x, unseen)))
     return [*nearness(work, "in the baseline's features", by_features), *nearness(work, "in pixels, any turn", by_pixels)]
 

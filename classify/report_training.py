@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from . import plots
+from .arms import NetEngine, calibration_cells
 from .augment import augment
 from .baseline import parameters
 from .calibrate import error_table
@@ -18,7 +19,6 @@ from .pixels import on_white, to_uint8
 from .release import load_run
 from .retrain import log_rows, part
 from .schedule import candidates
-from .scoring import NetEngine, calibration_cells
 from .train import TrainConfig, Training, spread
 
 FOLDER = "report"

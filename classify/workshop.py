@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from pydantic import ValidationError
 
+from .arms import Arm, baseline_arm, denoiser_arm, shipped_arm
 from .card import Model
 from .data import LabelledCrops, load_crops
 from .engine import Engine
@@ -18,7 +19,6 @@ from .initial import of_model
 from .network import Denoiser
 from .pixels import on_white
 from .retrain import BASELINE, OURS, Plan, Retrained, few, part, retrain, without
-from .scoring import Arm, baseline_arm, denoiser_arm, shipped_arm
 from .suite import Suite
 from .train import TrainConfig, Training
 

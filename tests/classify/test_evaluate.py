@@ -13,8 +13,10 @@ from tests.make import GLASS, white_cell
 
 torch = pytest.importorskip("torch", reason="the evaluation needs the train extra: pip install -e '.[train]'")
 pytest.importorskip("matplotlib", reason="the evaluation needs the train extra: pip install -e '.[train]'")
-pytestmark = [pytest.mark.train, pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning",
-                                                            "ignore::FutureWarning")]  # fmt: skip
+pytestmark = [
+    pytest.mark.train, pytest.mark.timeout(400),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning", "ignore::FutureWarning"),
+]  # fmt: skip
 
 from classify import release as releasing  # noqa: E402
 from classify import retrain as retraining  # noqa: E402
