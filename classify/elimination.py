@@ -18,12 +18,13 @@ for which that share is at most the level with 95 % confidence.
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.optimize import minimize
+from scipy.special import log_softmax
 from scipy.stats import beta
-
-from .schedule import best_temperature
 
 CONFIDENCE = 0.95
 NEVER = 1e-12  # a threshold that no class falls below
+SHARPEST_DULLEST = 0.01, 10.0
 
 
 def chance_of(probability: np.ndarray, settling: np.ndarray) -> np.ndarray:
@@ -35,11 +36,21 @@ def chance_of(probability: np.ndarray, settling: np.ndarray) -> np.ndarray:
 def fit_settling(probability: np.ndarray, reference: np.ndarray) -> np.ndarray:
     """Temperatures (D,) under which the sharpened probabilities (n, D, K) are likeliest for the labels (n,) by every draw.
 
-    The last draw, which leaves no doubt of them, has that of the one before: what is close there is undecided.
+    a (1/d - 1/D)^b after d draws: the mean of d of D draws is off that of all by a spread of that shape, b = 1/2 were the draws
+    alike. The last draw, which leaves no doubt, has that of the one before: what is close there is undecided.
     """
+    draws = probability.shape[1]
     logs = np.log(np.clip(probability, 1e-300, None))
-    fitted = [best_temperature(logs[:, d], reference) for d in range(max(1, logs.shape[1] - 1))]
-    return np.array([*fitted, fitted[-1]][: logs.shape[1]], np.float32)
+    doubt = 1 / np.clip(np.arange(1, draws + 1), 1, max(1, draws - 1)) - 1 / max(2, draws)
+    rows = np.arange(len(reference))
+
+    def curve(x: np.ndarray) -> np.ndarray:
+        return np.clip(np.exp(x[0]) * doubt ** np.exp(x[1]), *SHARPEST_DULLEST)
+
+    def loss(x: np.ndarray) -> float:
+        return -log_softmax(logs / curve(x)[:, None], axis=2)[rows, :, reference].mean()
+
+    return curve(minimize(loss, np.array([-0.7, -0.7]), method="Nelder-Mead").x).astype(np.float32)
 
 
 def survivors_of(chance: np.ndarray, threshold: float) -> np.ndarray:
@@ -83,11 +94,11 @@ def threshold(least: np.ndarray, level: float, confidence: float = CONFIDENCE) -
 def settle(probabilities: Sequence[np.ndarray], level: float) -> tuple[np.ndarray, float]:
     """A model's `settling` (D,) and its card's `elimination`, which holds the level in every arithmetic the card allows.
 
-    probabilities: (n, D, K) of calibration cells after each draw, an array an arithmetic, fp32 first. Every fourth cell fits the
+    probabilities: (n, D, K) of calibration cells after each draw, an array an arithmetic, fp32 first. Every fifth cell fits the
     settling, the others give the threshold: its bound wants cells that nothing of the rule was fitted on.
     """
     reference = probabilities[0][:, -1].argmax(axis=1)
-    fitting = np.arange(len(reference)) % 4 == 0
+    fitting = np.arange(len(reference)) % 5 == 0
     settling = fit_settling(probabilities[0][fitting], reference[fitting])
     least = [running_minimum(chance_of(p[~fitting], settling), reference[~fitting]) for p in probabilities]
     return settling, threshold(np.minimum.reduce(least), level)

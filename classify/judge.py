@@ -44,7 +44,7 @@ class Rule:
         """The verdict after the draws of errors (d, K), or None where more must be drawn.
 
         A class is out for good when its chance of being the label falls below the card's `elimination` (see `elimination`); the
-        cell is done when one class is left and it is not odd, or when the draws are used up, with several left undecided.
+        cell is done when one class is left and it is not odd, or its oddness known; or, undecided, when the draws are used up.
         """
         draws, last = len(errors), len(self.model.sigma)
         if self.exhaustive and draws < last:
@@ -55,7 +55,7 @@ class Rule:
         if left.sum() > 1 and draws < last:
             return None
         anomaly = assess(self.model, errors, probability[-1])
-        if anomaly.score > card.screen and draws < last:
+        if anomaly.score > card.screen and draws < min(last, card.screen_draws):
             return None
         scores = {c: round(float(p), 6) for c, p in zip(card.classes, probability[-1], strict=True)}
         label = card.classes[int(np.argmax(np.where(left, probability[-1], -1)))]

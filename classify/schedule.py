@@ -30,19 +30,32 @@ def log_loss(logits: np.ndarray, y: np.ndarray) -> float:
 
 
 def order(errors: np.ndarray, weight: np.ndarray, y: np.ndarray, count: int) -> list[int]:
-    """Greedy order of draws: each next one lowers most the log loss of what has been added up so far.
+    """Greedy order of draws, by turns for what a cell is and for how odd it is.
 
+    Each first, third, ... lowers most the log loss of what has been added up so far. Each second, fourth, ... is the one whose
+    errors the earlier draws' foretell worst: an odd cell shows where its errors are not those that normal cells would have.
     errors (cells, D, K) of labelled cells, weight (D,): returns `count` draw numbers.
     """
     chosen: list[int] = []
     total = np.zeros((errors.shape[0], errors.shape[2]))
     while len(chosen) < count:
         rest = [d for d in range(errors.shape[1]) if d not in chosen]
-        losses = [log_loss(total - weight[d] * errors[:, d], y) for d in rest]
-        best = rest[int(np.argmin(losses))]
+        if len(chosen) % 2:
+            best = rest[int(np.argmax([unforetold(errors, d, chosen) for d in rest]))]
+        else:
+            best = rest[int(np.argmin([log_loss(total - weight[d] * errors[:, d], y) for d in rest]))]
         chosen.append(best)
         total -= weight[best] * errors[:, best]
     return chosen
+
+
+def unforetold(errors: np.ndarray, draw: int, known: list[int]) -> float:
+    """Share of the variance of a draw's errors (cells, K) that a linear regression on the known draws' errors leaves."""
+    target = errors[:, draw] - errors[:, draw].mean(axis=0)
+    given = errors[:, known].reshape(len(errors), -1)
+    given = given - given.mean(axis=0)
+    left = target - given @ np.linalg.lstsq(given, target, rcond=1e-4)[0]
+    return float(((left**2).sum(axis=0) / (target**2).sum(axis=0)).mean())
 
 
 def random_draws(count: int, image_px: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
