@@ -1,6 +1,7 @@
 """From a finished training to a model folder: graph, draws, calibration, card (needs torch; the `train` extra)."""
 
 import json
+import shutil
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,11 +10,11 @@ import numpy as np
 import torch
 from PIL import Image
 
-from .augment import Jitter, view
+from .augment import Jitter, augment, view
 from .calibrate import ErrorTable, Fitted, error_table, fit
-from .card import SHEET, Card, Model, load_model, save_tables, write_card
+from .card import CARD, GRAPH, SHEET, TABLES, Card, Model, load_model, save_tables, write_card
 from .certainty import finish
-from .data import OTHER
+from .data import OTHER, balanced_batches
 from .elimination import settle
 from .engine_openvino import OpenVinoEngine
 from .errors import ModelError
@@ -25,7 +26,7 @@ from .schedule import candidates, order
 from .train import TrainConfig, Training, read_crops
 
 CANDIDATES, DRAWS = 48, 16
-ORDER_CELLS = 400
+ORDER_CELLS = 450
 SHEET_COLUMNS = 10
 ERROR_LEVEL = 0.005
 PBC = {
@@ -41,9 +42,6 @@ class Cells:
 
     images: np.ndarray
     y: np.ndarray
-
-    def part(self, chosen: np.ndarray) -> "Cells":
-        return Cells(self.images[chosen], self.y[chosen])
 
 
 def load_run(folder: Path) -> tuple[TrainConfig, tuple[str, ...], Training]:
@@ -74,25 +72,47 @@ def calibration_cells(cfg: TrainConfig, classes: tuple[str, ...], image_px: int)
     return Cells(np.concatenate([images, around]), np.concatenate([y, np.full(len(around), classes.index(OTHER))]))
 
 
+def ordering_cells(cfg: TrainConfig, classes: tuple[str, ...], image_px: int) -> Cells:
+    """Training cells in the colours of many labs, as many of each class: draws that tell there tell elsewhere, and the
+    validation cells stay untouched for the calibration."""
+    data = read_crops(cfg.train, cfg, tuple(c for c in classes if c != OTHER))
+    chosen, y = next(balanced_batches(data.labels, len(classes), ORDER_CELLS, cfg.seed, range(1)))
+    other, rng = torch.from_numpy(y == len(data.classes)), torch.Generator().manual_seed(13)
+    x = augment(torch.from_numpy(data.images[chosen]), other, cfg.window_px, image_px, cfg.jitter, rng)
+    return Cells(x.numpy(), y)
+
+
 def release(run_folder: Path, out: Path, name: str, data: dict[str, str] = PBC) -> Model:
-    """Write a model folder from a training run.
+    """Write a model folder from a training run; what was there before stays until the new one is whole.
 
     Raises:
         ModelError: not a training run.
     """
+    part = out.with_name(out.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    build(run_folder, part, name, data)
+    out.mkdir(parents=True, exist_ok=True)
+    for file in (GRAPH, TABLES, SHEET, CARD):
+        (part / file).replace(out / file)
+    part.rmdir()
+    return load_model(out)
+
+
+def build(run_folder: Path, out: Path, name: str, data: dict[str, str]) -> None:
     start = time.perf_counter()
     cfg, classes, run = load_run(run_folder)
     export_graph(run.averaged(), out)
     cells = calibration_cells(cfg, classes, run.network.image_px)
     draft = write_draft(out, run, classes, cfg, name, data)
-    draws = choose_draws(out, cells)
+    draws = choose_draws(out, ordering_cells(cfg, classes, run.network.image_px))
     engine = OpenVinoEngine(draws, "f32")
     table = ErrorTable(error_table(engine, cells.images, draws.noise, draws.sigma), cells.y)
     fitted = fit(table, draws.weight, draws.sigma)
     low = error_table(OpenVinoEngine(draws, "bf16"), cells.images, draws.noise, draws.sigma)
-    allowed = precisions(draws.weight, table.errors, low)
     scale = Fitted(draws.weight, fitted["temperature"], fitted["bias"])
-    settling, tau = settle([posterior(e, scale) for e in (table.errors, low)[: len(allowed)]], ERROR_LEVEL)
+    probabilities = [posterior(errors, scale) for errors in (table.errors, low)]
+    allowed = precisions(*probabilities)
+    settling, tau = settle(probabilities[: len(allowed)], ERROR_LEVEL)
     tables = {"sigma": draws.sigma, "noise": draws.noise, "weight": draws.weight, "settling": settling}
     save_tables(out, {**tables, **fitted})
     facts = draft.model_dump(exclude={"sha256"}) | {
@@ -103,9 +123,7 @@ def release(run_folder: Path, out: Path, name: str, data: dict[str, str] = PBC) 
     facts["training"] |= {"calibration_cells": len(cells.y), "release_s": round(time.perf_counter() - start)}
     write_card(out, facts)
     finish(out, table)
-    model = load_model(out)
-    Image.fromarray(sheet(model, engine)).save(out / SHEET)
-    return model
+    Image.fromarray(sheet(load_model(out), engine)).save(out / SHEET)
 
 
 def sheet(model: Model, engine: OpenVinoEngine) -> np.ndarray:
@@ -140,14 +158,13 @@ def write_draft(out: Path, run: Training, classes: tuple[str, ...], cfg: TrainCo
 def choose_draws(out: Path, cells: Cells) -> Model:
     """The model with its draws cut to the best ordered few."""
     full = load_model(out)
-    some = cells.part(np.random.default_rng(0).permutation(len(cells.y))[:ORDER_CELLS])
-    errors = error_table(OpenVinoEngine(full, None), some.images, full.noise, full.sigma)
-    chosen = order(errors, full.weight, some.y, DRAWS)
+    errors = error_table(OpenVinoEngine(full, None), cells.images, full.noise, full.sigma)
+    chosen = order(errors, full.weight, cells.y, DRAWS)
     of_draws = ("sigma", "noise", "weight", "temperature", "mean", "spread", "normal")
     return replace(full, **{name: getattr(full, name)[chosen] for name in of_draws})
 
 
-def precisions(weight: np.ndarray, errors: np.ndarray, low: np.ndarray) -> tuple[str, ...]:
-    """bf16 first if all draws in it (`low`, as errors (n, D, K) of f32) give other labels in at most one cell in 500."""
-    labels = [(weight[:, None] * e).sum(axis=1).argmin(axis=1) for e in (errors, low)]
+def precisions(whole: np.ndarray, low: np.ndarray) -> tuple[str, ...]:
+    """bf16 first if by all draws' probabilities (n, D, K) in it, `low`, it calls at most one cell in 500 otherwise than f32."""
+    labels = [p[:, -1].argmax(axis=1) for p in (whole, low)]
     return ("bf16", "f32") if (labels[0] != labels[1]).mean() <= 0.002 else ("f32",)
