@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 READY = $(VENV)/.ready-$(subst $(comma),-,$(EXTRAS))
 comma := ,
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check bench chaos clean
 
 demo: $(READY)
 	$(BIN)/cytostream demo
@@ -19,6 +19,9 @@ check: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m tests.bench
+
+chaos: $(READY)
+	$(BIN)/python -m tests.chaos $(CHAOS)
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)

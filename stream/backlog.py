@@ -113,6 +113,26 @@ class Backlog:
             db.execute(f"UPDATE backlog SET state = ?, {names} WHERE path = ?", (state, *facts.values(), str(job.path)))
             db.execute("DELETE FROM leases WHERE name = ? AND owner = ?", (lease_of(job), self.outbox.leases.owner))
 
+    def rename(self, was: Path, path: Path) -> None:
+        """The file has another name now; one that is done stays done."""
+        with self.outbox.exclusive() as db:
+            db.execute("DELETE FROM backlog WHERE path = ? AND state != 'running'", (str(path),))
+            sql = "UPDATE OR IGNORE backlog SET path = ?, not_before = 0 WHERE path = ? AND state != 'running'"
+            db.execute(sql, (str(path), str(was)))
+
+    def place(self, path: Path) -> dict:
+        """Number, state, tries, slide_id and reason of a slide by its path."""
+        return self._place("path = ?", str(path.absolute()))
+
+    def place_of(self, number: int) -> dict:
+        """The same by its number; empty where there is none."""
+        return self._place("number = ?", number)
+
+    def _place(self, where: str, value: object) -> dict:
+        names = ("number", "state", "tries", "slide_id", "reason")
+        rows = self.outbox.rows(f"SELECT {', '.join(names)} FROM backlog WHERE {where}", value)
+        return dict(zip(names, rows[0], strict=True)) if rows else {}
+
     def jobs(self, only: Collection[str] | None = None) -> list[Job]:
         """All slides, in the order in which they were added."""
         rows = self.outbox.rows(f"SELECT {_COLUMNS} FROM backlog ORDER BY number")

@@ -1,5 +1,6 @@
 """Commands about what goes out: follow the topics, show the schemas and the configuration."""
 
+import json
 from collections import Counter
 from pathlib import Path
 from typing import Annotated
@@ -7,10 +8,15 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from ingest import CytostreamError
+
+from .acks import Acks
+from .asyncapi import write_asyncapi
 from .codec import to_line
-from .commands_run import ConfigOption
+from .commands_run import RESULTS, ConfigOption, StoreOption
 from .config import ConfigError, load_config
 from .events import ALERT, CELL, DEAD, FAILURE, REVIEW, SLIDE, SLIDE_ALERT, TOPICS, Event
+from .outbox import Outbox
 from .payloads import write_schemas
 
 screen = Console(stderr=True)
@@ -76,10 +82,42 @@ SAID = {
 }
 
 
-def schemas(out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("schemas")) -> None:
-    """Write the JSON Schema of every event type."""
+def schemas(
+    out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("schemas"),
+    asyncapi: Annotated[bool, typer.Option("--asyncapi", help="Also the AsyncAPI document: topics, headers, payloads.")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Write the JSON Schema of every event type.
+
+    Example: cytostream schemas --asyncapi --out schemas
+    """
     for path in write_schemas(out):
         typer.echo(path)
+    if asyncapi:
+        write_asyncapi(out / "asyncapi.json", load_config(config).kafka)
+        typer.echo(out / "asyncapi.json")
+
+
+def alerts(
+    store: StoreOption = RESULTS,
+    everything: Annotated[bool, typer.Option("--all", help="Acknowledged ones, too.")] = False,
+    json_out: Annotated[bool, typer.Option("--json", help="One JSON line an alert, to stdout.")] = False,
+) -> None:
+    """List the alerts of a store that nobody has acknowledged.
+
+    Example: cytostream alerts --store results
+    """
+    if not (store / "state.db").exists():
+        raise CytostreamError(f"{store}: no results here", "run `cytostream run SLIDE --store DIR` first")
+    with Outbox(store / "state.db") as outbox:
+        for standing in Acks(outbox).alerts():
+            if standing.reviewer and not everything:
+                continue
+            if json_out:
+                typer.echo(json.dumps({"acknowledged_by": standing.reviewer, **json.loads(to_line(standing.event))}))
+            else:
+                by = f" [green]seen by {standing.reviewer}[/]" if standing.reviewer else ""
+                screen.print(f"{sentence(standing.event)}{by}", highlight=False)
 
 
 def config(path: Annotated[Path | None, typer.Argument(help="File to check; the defaults without one.")] = None) -> None:

@@ -156,6 +156,9 @@ class Outbox(JournalReader):
         sql = f"SELECT count(*) FROM records WHERE type = '{ALERT}' AND added > ?"
         return self._state.rows(sql, time() - seconds)[0][0]
 
+    def parcel(self, seq: int) -> Parcel:
+        return _parcel(*self._state.rows(f"SELECT {_COLUMNS} FROM records WHERE seq = ?", seq)[0])
+
     def unsent(self, sink: str, limit: int) -> list[Parcel]:
         """The next events that a sink has not taken."""
         rows = self._relays.rows(f"SELECT {_COLUMNS} {_UNSENT} ORDER BY seq LIMIT ?2", sink, limit)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from kafka import KafkaConsumer, TopicPartition
+from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaError
 
 from .codec import from_record
@@ -29,7 +30,7 @@ def follow(
         SinkError: the broker does not answer.
     """
     topics = [getattr(config.topics, kind) for kind in kinds]
-    with _consumer(config, "earliest" if from_beginning else "latest") as consumer:
+    with open_consumer(config, "earliest" if from_beginning else "latest") as consumer:
         consumer.subscribe(topics)
         while not (stop and stop.is_set()):
             yield from _poll(consumer)
@@ -41,7 +42,7 @@ def read_all(config: Kafka, kinds: Iterable[str] = TOPICS) -> Iterator[Event]:
     Raises:
         SinkError: the broker does not answer.
     """
-    with _consumer(config, "earliest") as consumer:
+    with open_consumer(config, "earliest") as consumer:
         known = consumer.topics()
         topics = [topic for topic in (getattr(config.topics, kind) for kind in kinds) if topic in known]
         partitions = [TopicPartition(topic, part) for topic in topics for part in consumer.partitions_for_topic(topic)]
@@ -52,7 +53,12 @@ def read_all(config: Kafka, kinds: Iterable[str] = TOPICS) -> Iterator[Event]:
 
 
 @contextmanager
-def _consumer(config: Kafka, start: str) -> Iterator[KafkaConsumer]:
+def open_consumer(config: Kafka, start: str) -> Iterator[KafkaConsumer]:
+    """A consumer that reads committed and commits nothing; `start`: earliest or latest.
+
+    Raises:
+        SinkError: the broker does not answer, now or later.
+    """
     try:
         reach(config)
         consumer = KafkaConsumer(
@@ -68,10 +74,15 @@ def _consumer(config: Kafka, start: str) -> Iterator[KafkaConsumer]:
 
 
 def _poll(consumer: KafkaConsumer) -> Iterator[Event]:
+    yield from (event for _, event in records_of(consumer))
+
+
+def records_of(consumer: KafkaConsumer) -> Iterator[tuple[ConsumerRecord, Event]]:
+    """What has come since the last call, each record with its event."""
     for records in consumer.poll(_POLL_MS).values():
         for record in records:
             try:
-                yield from_record(record.headers, record.value)
+                yield record, from_record(record.headers, record.value)
             except EventError as error:
                 log.warning("%s:%s:%s %s", record.topic, record.partition, record.offset, error)
 
@@ -82,5 +93,5 @@ def topics(config: Kafka) -> set[str]:
     Raises:
         SinkError: it does not answer.
     """
-    with _consumer(config, "latest") as consumer:
+    with open_consumer(config, "latest") as consumer:
         return consumer.topics()

@@ -14,6 +14,7 @@ import os
 import random
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -21,7 +22,6 @@ import time
 from collections import Counter
 from pathlib import Path
 
-import psutil
 from rich.console import Console
 from rich.table import Table
 
@@ -30,47 +30,13 @@ from stream.broker import Broker
 from stream.config import Kafka
 from stream.outbox import Outbox
 from stream.tail import read_all
+from tests.chaos import pipeline
+from tests.chaos.crew import Cluster, Crew, relay_forever, relay_once
 from tests.make import smear
 from tests.proxy import Proxy
 
 screen = Console()
-ROOT = Path(__file__).parents[2]
 DISK_MB = 400
-
-
-class Crew:
-    """The processes under fire; a dead one is started again."""
-
-    def __init__(self, commands: dict[str, list], log: Path):
-        self.commands, self.log, self.running = commands, log, {}
-        self.starts, self.ends = Counter(), Counter()
-
-    def watch(self) -> None:
-        for name, words in self.commands.items():
-            process = self.running.get(name)
-            if process is None or process.poll() is not None:
-                if process is not None:
-                    self.ends[name, process.returncode] += 1
-                with self.log.open("a") as log:
-                    self.running[name] = subprocess.Popen(list(map(str, words)), cwd=ROOT, stdout=log, stderr=log)
-                self.starts[name] += 1
-
-    def kill(self, name: str) -> bool:
-        """kill -9; False where it does not run."""
-        process = self.running.get(name)
-        if process is None or process.poll() is not None:
-            return False
-        process.kill()
-        process.wait()
-        return True
-
-    def end(self) -> None:
-        for process in self.running.values():
-            process.terminate()
-        for process in self.running.values():
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(20)
-            process.kill()
 
 
 @contextlib.contextmanager
@@ -114,20 +80,17 @@ class Chaos:
         )
         self.store, slides = disk / "store", folder / "slides"
         make_slides(slides, options.slides, options.whites)
-        me, pipe = sys.executable, [sys.executable, "-m", "tests.chaos.pipeline", self.store, config, slides]
-        dask = [me, "-m", "dask"]
-        self.cluster = Crew({
-            "scheduler": [*dask, "scheduler", "--host", "127.0.0.1", "--port", port, "--no-dashboard"],
-            "workers": [*dask, "worker", f"tcp://127.0.0.1:{port}", "--nthreads", 1, "--nworkers", 2, "--no-dashboard",
-                        "--local-directory", folder],
-        }, folder / "dask.log")  # fmt: skip
+        self.cluster = Cluster(port, folder)
+        pipe = (pipeline.main, self.store, config, slides)
         self.crew = Crew({
-            "pipeline 1": [*pipe, "kafka", options.pass_s],
-            "pipeline 2": [*pipe, "none", options.pass_s],
-            "relay": [me, "-m", "stream.cli", "relay", "--store", self.store, "--config", config, "--forever"],
+            "pipeline 1": (*pipe, "kafka", options.pass_s),
+            "pipeline 2": (*pipe, "none", options.pass_s),
+            "relay": (relay_forever, self.store, config),
         }, folder / "crew.log")  # fmt: skip
+        self.again = (self.store, config)
         self.config = Kafka(bootstrap=self.broker.bootstrap)
         self.done: Counter = Counter()
+        self.seen = 0
 
     def strike(self, kind: str) -> bool:
         return {
@@ -141,9 +104,7 @@ class Chaos:
         }[kind]()
 
     def kill_worker(self) -> bool:
-        nanny = psutil.Process(self.cluster.running["workers"].pid)
-        workers = [p for p in nanny.children(recursive=True) if "spawn_main" in " ".join(p.cmdline())]
-        if not workers:
+        if not (workers := self.cluster.workers()):
             return False
         self.rng.choice(workers).kill()
         return True
@@ -172,24 +133,31 @@ class Chaos:
         self.broker.start()
         return True
 
-    def begin(self) -> None:
-        """Until the first events are committed."""
-        while not (state := self.state()).split()[0].isdigit() or state.startswith("0 "):
-            self.cluster.watch()
+    def await_progress(self, limit_s: float) -> None:
+        """Until more events are committed than at the last strike: a kill is to hit the work."""
+        end_s = time.monotonic() + limit_s
+        while (events := self.events()) <= self.seen and time.monotonic() < end_s:
             self.crew.watch()
-            time.sleep(1)
+            time.sleep(0.1)
+        self.seen = events
+
+    def events(self) -> int:
+        try:
+            with contextlib.closing(sqlite3.connect(self.store / "state.db")) as db:
+                return db.execute("SELECT count(*) FROM records").fetchone()[0]
+        except sqlite3.Error:
+            return 0
 
     def run(self, kinds: list[str], kills: int, pause_s: float) -> None:
         """Strikes until `kills` of them hit."""
         before = self.done.total()
         while self.done.total() < before + kills:
-            self.cluster.watch()
-            self.crew.watch()
-            time.sleep(self.rng.uniform(0.1, pause_s))
+            self.await_progress(30.0)
+            time.sleep(self.rng.uniform(0.0, pause_s))
             kind = self.rng.choice(kinds)
             if self.strike(kind):
                 self.done[kind] += 1
-                screen.print(f"{time.strftime('%X')} {self.done.total():4} {kind:15} {self.state()}", highlight=False)
+                print(f"{time.strftime('%X')} {self.done.total():4} {kind:15} {self.state()}", flush=True)
 
     def state(self) -> str:
         if not (self.store / "state.db").exists():
@@ -207,18 +175,16 @@ class Chaos:
         """No more strikes: until the backlog is empty and everything is sent."""
         end_s = time.monotonic() + limit_s
         while time.monotonic() < end_s:
-            self.cluster.watch()
             self.crew.watch()
             time.sleep(2)
             with Outbox(self.store / "state.db") as outbox:
                 left = outbox.rows("SELECT count(*) FROM backlog WHERE state IN ('waiting', 'running')")[0][0]
                 unsent = outbox.count_unsent(f"kafka:{self.proxy.bootstrap}")
-            screen.print(f"{time.strftime('%X')} {left} slides left, {unsent} events unsent", highlight=False)
+            print(f"{time.strftime('%X')} {left} slides left, {unsent} events unsent", flush=True)
             if not left and not unsent:
                 break
         self.crew.end()
-        words = self.crew.commands["relay"][:-1]
-        subprocess.run(list(map(str, words)), cwd=ROOT, check=True, timeout=120)  # once more: has the broker lost anything?
+        relay_once(*self.again)  # once more: has the broker lost anything?
 
     def count(self) -> dict:
         """Every event that the store holds against what a consumer that reads committed has; every slide against the others."""
@@ -271,7 +237,7 @@ def main() -> int:
     parser.add_argument("--slides", type=int, default=400)
     parser.add_argument("--whites", type=int, default=12, help="white cells a slide")
     parser.add_argument("--pass-s", type=float, default=0.05, help="seconds a pass of the fake net")
-    parser.add_argument("--pause-s", type=float, default=4.0, help="longest pause between two kills")
+    parser.add_argument("--pause-s", type=float, default=1.0, help="longest pause between progress and the next kill")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path, help="write the result here")
     options = parser.parse_args()
@@ -281,12 +247,13 @@ def main() -> int:
     with small_disk(folder / "disk") as (disk, mounted):
         chaos = Chaos(folder, disk, options)
         try:
-            kinds = ["pipeline", "pipeline", "relay", "worker", "connection", "broker stopped", *["disk"] * mounted]
-            chaos.begin()
+            kinds = [*["pipeline"] * 4, *["relay"] * 3, *["connection"] * 2, "worker", "broker stopped", *["disk"] * mounted]
+            chaos.await_progress(600.0)
             chaos.run(kinds, options.kills - options.broker_kills, options.pause_s)
             chaos.run(["broker killed"], options.broker_kills, options.pause_s)
             chaos.finish(1800)
-            results = {"kills": dict(chaos.done), "total": chaos.done.total(), "starts": dict(chaos.crew.starts), **chaos.count()}
+            crew = {"starts": dict(chaos.crew.starts), "ends": dict(chaos.crew.ends)}
+            results = {"kills": dict(chaos.done), "total": chaos.done.total(), **crew, **chaos.count()}
         finally:
             chaos.close()
     results["minutes"] = round((time.monotonic() - start_s) / 60, 1)

@@ -4,9 +4,9 @@ import sys
 import time
 from pathlib import Path
 
-from ingest import open_workers
+from ingest import CytostreamError, open_workers
 from stream.backlog import Job
-from stream.config import load_config
+from stream.config import Config, load_config
 from stream.events import Stamp
 from stream.pipeline import Lab
 from stream.screen import print_error
@@ -28,7 +28,17 @@ class SlowEngine(BrightnessEngine):
 
 
 def main(store: Path, config: Path, folder: Path, sink: str, pass_s: float) -> int:
-    settings = load_config(config)
+    """Works off a folder of slides; 1 where it stopped with an error of one line, or events are left."""
+    try:
+        return bool(run(load_config(config), store, folder, sink, pass_s))
+    except KeyboardInterrupt:
+        return 130
+    except CytostreamError as error:
+        print_error(error.what, error.hint)
+        return 1
+
+
+def run(settings: Config, store: Path, folder: Path, sink: str, pass_s: float) -> int:
     with Ending(settings.backlog.drain_s) as ending, open_station(store, settings, [sink]) as station:
         station.backlog.add(Job(path) for path in sorted(folder.glob("*.tiff")))
         with open_workers(settings.reading.workers, settings.reading.scheduler) as pool:
@@ -39,10 +49,4 @@ def main(store: Path, config: Path, folder: Path, sink: str, pass_s: float) -> i
 
 
 if __name__ == "__main__":
-    from ingest import CytostreamError
-
-    try:
-        sys.exit(bool(main(*map(Path, sys.argv[1:4]), sys.argv[4], float(sys.argv[5]))))
-    except CytostreamError as error:
-        print_error(error.what, error.hint)
-        sys.exit(1)
+    sys.exit(main(*map(Path, sys.argv[1:4]), sys.argv[4], float(sys.argv[5])))

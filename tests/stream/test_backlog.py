@@ -1,0 +1,169 @@
+"""The backlog: who does which slide, how often, in which order."""
+
+import threading
+
+import pytest
+
+from ingest import CytostreamError, open_slide, open_workers
+from stream.backlog import STAT, Backlog, Job
+from stream.commands_run import expanded
+from stream.config import Backlog as Rules
+from stream.config import Config, Reading
+from stream.events import Stamp
+from stream.outbox import Outbox
+from stream.pipeline import Lab
+from stream.work import report_of, work
+from tests.make import BrightnessEngine, smear, tiny_model
+
+RULES = Rules(retry_s=0.0, tries=2)
+
+
+@pytest.fixture
+def backlog(outbox):
+    return Backlog(outbox, RULES)
+
+
+@pytest.fixture
+def files(tmp_path):
+    paths = [tmp_path / f"{name}.svs" for name in "abc"]
+    for path in paths:
+        path.write_text(path.name)
+    return paths
+
+
+def names(jobs):
+    return [job.path.stem for job in jobs]
+
+
+def test_stat_slides_go_first_then_in_order(backlog, files):
+    backlog.add([Job(files[0]), Job(files[1]), Job(files[2], STAT)])
+    assert names(backlog.next() for _ in range(3)) == ["c", "a", "b"]
+    assert backlog.next() is None
+
+
+def test_two_processes_never_take_the_same(backlog, files, outbox):
+    backlog.add(map(Job, files))
+    with Outbox(outbox.path) as other:
+        second = Backlog(other, RULES)
+        assert sorted(names([backlog.next(), second.next(), backlog.next()])) == ["a", "b", "c"]
+        assert second.next() is None and second.is_open()
+
+
+def test_what_is_done_stays_done_until_the_file_changes(backlog, files):
+    backlog.add(map(Job, files[:1]))
+    backlog.finish(backlog.next(), "s1", 1.0)
+    assert backlog.add(map(Job, files[:1])) == 0 and backlog.next() is None
+    files[0].write_text("another slide")
+    backlog.add(map(Job, files[:1]))
+    assert names([backlog.next()]) == ["a"]
+
+
+def test_a_try_more_and_then_it_has_failed(backlog, files):
+    backlog.add(map(Job, files[:1]))
+    assert not backlog.fail(backlog.next(), "share away")
+    assert backlog.fail(backlog.next(), "share away")
+    assert [(job.state, job.reason) for job in backlog.jobs()] == [("failed", "share away")]
+    assert backlog.next() is None and not backlog.is_open()
+    backlog.add(map(Job, files[:1]))
+    assert backlog.next().tries == 0
+
+
+def test_a_slide_of_a_dead_process_is_taken_on_and_given_up_in_the_end(outbox, files):
+    rules = RULES.model_copy(update={"deaths": 2})
+    Backlog(outbox, rules).add(map(Job, files[:1]))
+    for _ in range(3):
+        with Outbox(outbox.path) as dying:
+            assert Backlog(dying, rules).next()  # and its leases end with it, but the slide still runs
+    backlog = Backlog(outbox, rules)
+    assert backlog.next() is None
+    assert [(job.state, job.reason) for job in backlog.jobs()] == [("failed", "its process died 2 times")]
+
+
+def test_a_renamed_slide_keeps_its_place(backlog, files):
+    backlog.add(map(Job, files[:2]))
+    backlog.rename(files[0], files[2])
+    assert names(backlog.jobs()) == ["c", "b"]
+
+
+def test_only_those_asked_for(backlog, files):
+    backlog.add(map(Job, files))
+    only = {str(files[1])}
+    assert names([backlog.next(only)]) == ["b"] and backlog.next(only) is None
+    assert names(backlog.jobs(only)) == ["b"]
+
+
+def test_folders_and_lists(tmp_path, files):
+    (tmp_path / "more.txt").write_text("# monday\na.svs\n\nb.svs\n")
+    assert names(map(Job, expanded([tmp_path]))) == ["a", "b", "c"]
+    assert names(map(Job, expanded([tmp_path / "more.txt", files[0]]))) == ["a", "b"]
+    with pytest.raises(CytostreamError, match="cannot be read"):
+        list(expanded([tmp_path / "none.txt"]))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(CytostreamError, match="no slide in this folder"):
+        list(expanded([tmp_path / "empty"]))
+
+
+@pytest.fixture(scope="module")
+def slides(tmp_path_factory):
+    """One smear as three slides: bytes behind the end make another content."""
+    folder = tmp_path_factory.mktemp("slides")
+    smear(folder / "0.tiff", side_px=700, whites=4)
+    for number in (1, 2):
+        (folder / f"{number}.tiff").write_bytes((folder / "0.tiff").read_bytes() + bytes([number]))
+    return sorted(folder.glob("*.tiff"))
+
+
+def lab_of(outbox, workers):
+    config = Config(reading=Reading(tile_px=512), backlog=RULES)
+    return Lab(config, tiny_model(), BrightnessEngine(), workers, outbox, outbox.path.parent, Stamp("test", "m", "c", {}))
+
+
+def test_two_workers_share_a_backlog_and_each_slide_is_done_once(outbox, slides):
+    ended = []
+    with Outbox(outbox.path) as other, open_workers(0) as workers:
+        Backlog(outbox, RULES).add(map(Job, slides))
+
+        def do(box):
+            ended.extend(work(lab_of(box, workers), Backlog(box, RULES), threading.Event()))
+
+        threads = [threading.Thread(target=do, args=(box,)) for box in (outbox, other)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(100)
+    assert sorted(job.path.stem for job, _ in ended) == ["0", "1", "2"]
+    assert {report.status for _, report in ended} == {"done"}
+    done = [p.event for p in outbox.events() if p.kind == "slides" and p.event.data["status"] == "done"]
+    assert len(done) == len({event.subject for event in done}) == 3
+
+
+def test_a_slide_that_another_process_is_at_waits(outbox, slides):
+    stop = threading.Event()
+    with Outbox(outbox.path) as other, open_workers(0) as workers:
+        lease = f"slide {open_slide(slides[0]).slide_id}"
+        other.leases.take(lease)
+        backlog = Backlog(outbox, RULES)
+        backlog.add([Job(slides[0])])
+        timer = threading.Timer(0.3, other.leases.give, [lease])
+        timer.start()
+        ((_, report),) = work(lab_of(outbox, workers), backlog, stop)
+    assert report.status == "done"
+    assert report_of(outbox, backlog.jobs()[0]).status == "done before"
+
+
+def test_no_such_file_is_no_second_try(outbox, tmp_path):
+    backlog = Backlog(outbox, RULES)
+    backlog.add([Job(tmp_path / "none.svs")])
+    with open_workers(0) as workers:
+        ((job, report),) = work(lab_of(outbox, workers), backlog, threading.Event())
+    assert report.failure and backlog.jobs()[0].state == "failed"
+    assert "no such file" in report_of(outbox, backlog.jobs()[0]).failure.what
+
+
+def test_a_set_of_fields_is_told_of(outbox, slides):
+    backlog = Backlog(outbox, RULES)
+    backlog.add([Job(slides[0], set_id="fields-of-one")])
+    with open_workers(0) as workers:
+        work(lab_of(outbox, workers), backlog, threading.Event())
+    told = [p.event.data["set_id"] for p in outbox.events() if p.kind == "slides"]
+    assert set(told) == {"fields-of-one"}
