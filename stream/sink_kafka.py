@@ -67,7 +67,7 @@ class KafkaSink:
     def _connect(self) -> "_Producer":
         """Ends what an earlier producer of this store had begun, then reads how far it had come: in this order."""
         reach(self._config)
-        producer = _Producer(**_producer_settings(self._config, self._group))
+        producer = _Producer(**producer_settings(self._config, self._group))
         try:
             make_topics(self._config)
             producer.init_transactions()
@@ -182,7 +182,7 @@ class _Producer(KafkaProducer):
             raise KafkaTimeoutError("the transaction coordinator does not answer")
 
 
-def _producer_settings(config: Kafka, transactional_id: str) -> dict:
+def producer_settings(config: Kafka, transactional_id: str) -> dict:
     wait_ms = int(config.answer_s * 1000)
     return {
         **client_settings(config),

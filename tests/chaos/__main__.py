@@ -32,7 +32,7 @@ from stream.outbox import Outbox
 from stream.tail import read_all
 from tests.chaos import pipeline
 from tests.chaos.crew import Cluster, Crew, relay_forever, relay_once
-from tests.make import smear
+from tests.chaos.scenes import make_slides, write_config
 from tests.proxy import Proxy
 
 screen = Console()
@@ -53,16 +53,6 @@ def small_disk(folder: Path):
             subprocess.run(["umount", "-l", folder], check=False)
 
 
-def make_slides(folder: Path, count: int, whites: int) -> None:
-    """One smear, `count` times: bytes behind the end of the file make each a slide of its own."""
-    folder.mkdir()
-    smear(folder / "model", side_px=900, whites=whites)
-    data = (folder / "model").read_bytes()
-    (folder / "model").unlink()
-    for number in range(count):
-        (folder / f"{number:04}.tiff").write_bytes(data + number.to_bytes(4, "big"))
-
-
 class Chaos:
     """The scene: broker, proxy, Dask cluster, crew."""
 
@@ -70,16 +60,10 @@ class Chaos:
         self.rng, self.disk = random.Random(options.seed), disk
         self.broker = Broker().start()
         self.proxy = Proxy(self.broker.port)
-        config = folder / "chaos.toml"
         port = free_port()
-        config.write_text(
-            f'[kafka]\nbootstrap = "{self.proxy.bootstrap}"\nanswer_s = 3.0\ngive_up_s = 60.0\nlinger_ms = 5\n'
-            f'[reading]\ntile_px = 512\nscheduler = "tcp://127.0.0.1:{port}"\n'
-            "[backlog]\nretry_s = 0.5\ntries = 1000\ndeaths = 100000\nlease_s = 10.0\nprogress_s = 1.0\ndrain_s = 5.0\n"
-            "[store]\nfree_gb = 0.004\n"
-        )
+        config = write_config(folder, self.proxy.bootstrap, scheduler=f"tcp://127.0.0.1:{port}")
         self.store, slides = disk / "store", folder / "slides"
-        make_slides(slides, options.slides, options.whites)
+        make_slides(slides, options.slides, options.whites, side_px=900)
         self.cluster = Cluster(port, folder)
         pipe = (pipeline.main, self.store, config, slides)
         self.crew = Crew({
