@@ -1,5 +1,8 @@
 from .card import SHIPPED, Card, Model, load_model, read_card
+from .conformal import by_chance
 from .data import CropFolder
+from .drift import FAR
+from .drift import drift as calibration_drift
 from .engine import NAMES as ENGINES
 from .engine import Engine, open_engine
 from .engine_tensorrt import compile_ahead
@@ -13,7 +16,7 @@ from .pixels import on_white
 from .verdict import Anomaly, Verdict
 
 __all__ = [
-    "ENGINES", "SHIPPED", "Anomaly", "Card", "CropFolder", "DataError", "Engine", "EngineError", "Explanation", "LabCells",
-    "Model", "ModelError", "Nearest", "Verdict", "compile_ahead", "explain_cell", "judge", "load_model", "on_white",
-    "open_engine", "read_card",
+    "ENGINES", "FAR", "SHIPPED", "Anomaly", "Card", "CropFolder", "DataError", "Engine", "EngineError", "Explanation",
+    "LabCells", "Model", "ModelError", "Nearest", "Verdict", "by_chance", "calibration_drift", "compile_ahead",
+    "explain_cell", "judge", "load_model", "on_white", "open_engine", "read_card",
 ]

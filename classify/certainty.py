@@ -8,7 +8,7 @@ import numpy as np
 
 from .calibrate import ErrorTable
 from .card import Model, load_model, save_tables, write_card
-from .conformal import label_scores
+from .conformal import label_scores, padded
 from .judge import Rule, posterior
 from .psychometric import fit_psychometric
 from .verdict import Verdict
@@ -40,7 +40,7 @@ def finish(folder: Path, table: ErrorTable, labelled: bool = True) -> None:
     made = {"usual": usual_of(model, verdicts)}
     card = model.card.model_dump(exclude={"sha256"})
     if labelled:
-        made["ill"] = label_scores(probability, table.y)
+        made["ill"] = label_scores(probability, table.y, least=round(1 / (1 - model.card.coverage)))
         card["figures"] = {**card["figures"], "psychometric, calibration cells": functions_of(model, probability, table.y)}
     kept = {name: values for name in NAMES if (values := getattr(model, name)) is not None}
     save_tables(folder, kept | made)
@@ -50,8 +50,7 @@ def finish(folder: Path, table: ErrorTable, labelled: bool = True) -> None:
 def usual_of(model: Model, verdicts: tuple[Verdict, ...]) -> np.ndarray:
     """Absolute anomaly of the cells called each class (K, q), sorted, padded with infinity."""
     rows = [np.sort([v.anomaly.absolute for v in verdicts if v.label == name]) for name in model.card.classes]
-    longest = max(map(len, rows))
-    return np.stack([np.pad(row, (0, longest - len(row)), constant_values=np.inf) for row in rows]).astype(np.float32)
+    return padded(rows).astype(np.float32)
 
 
 def functions_of(model: Model, probability: np.ndarray, y: np.ndarray) -> dict[str, dict]:

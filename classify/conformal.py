@@ -9,6 +9,8 @@ import numpy as np
 from scipy.special import bdtrc
 
 TAIL = 0.1  # share of the normal scores that the tail is fitted to
+EXPONENTIAL = 1e-6  # a shape below this is none
+LEAST = 1e-30
 
 
 def fit_tail(normal: np.ndarray) -> tuple[float, float, float]:
@@ -37,22 +39,38 @@ def fit_tail(normal: np.ndarray) -> tuple[float, float, float]:
 def p_values(raw: np.ndarray, normal: np.ndarray, tail: np.ndarray | None = None) -> np.ndarray:
     """Probability (m,) of a normal cell at least as odd as raw (m,), given the sorted scores of normal cells (n,).
 
-    The split conformal p-value, (1 + the number at least as odd) / (n + 1), which holds for any n; beyond the tail's
-    threshold it goes on as the fitted tail does, so that it can fall below 1 / (n + 1).
+    The split conformal p-value, (1 + the number at least as odd) / (n + 1), which holds for any n. It cannot fall below
+    1 / (n + 1); for a cell odder than all n it goes on as the fitted tail does, from there or from the tail's beginning,
+    whichever is the larger: this part holds as far as the tail can be trusted.
     """
-    counted = (1 + len(normal) - np.searchsorted(normal, raw, side="left")) / (len(normal) + 1)
+    n = len(normal)
+    counted = (1 + n - np.searchsorted(normal, raw, side="left")) / (n + 1)
     if tail is None:
         return counted
+    share = (1 + n - np.searchsorted(normal, tail[0], side="right")) / (n + 1)
+    anchor = max(share, 1 / (n + 1) / survival(normal[-1:], tail)[0])
+    return np.where(raw > normal[-1], np.minimum(anchor * survival(raw, tail), 1 / (n + 1)), counted)
+
+
+def survival(raw: np.ndarray, tail: np.ndarray) -> np.ndarray:
+    """Share (m,) of a generalised Pareto tail (threshold, scale, shape) that lies above raw (m,)."""
     threshold, scale, shape = tail
     over = np.maximum(raw - threshold, 0) / scale
-    survival = np.exp(-over) if shape < 1e-6 else (1 + shape * over) ** (-1 / shape)
-    at = (1 + len(normal) - np.searchsorted(normal, threshold, side="right")) / (len(normal) + 1)
-    return np.where(raw > threshold, at * survival, counted)
+    return np.maximum(np.exp(-over) if shape < EXPONENTIAL else (1 + shape * over) ** (-1 / shape), LEAST)
 
 
-def label_scores(probability: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """How ill their own class suits labelled cells: 1 - probability, sorted, a row a class (K, n), padded with infinity."""
-    rows = [np.sort(1 - probability[y == c, c]) for c in range(probability.shape[1])]
+def label_scores(probability: np.ndarray, y: np.ndarray, least: int = 0) -> np.ndarray:
+    """How ill their own class suits labelled cells: 1 - probability, sorted, a row a class (K, n), padded with infinity.
+
+    A class of fewer than `least` cells gets those of all classes: too few can exclude nothing.
+    """
+    own = 1 - probability[np.arange(len(y)), y]
+    rows = [own[y == c] if (y == c).sum() >= least else own for c in range(probability.shape[1])]
+    return padded([np.sort(row) for row in rows])
+
+
+def padded(rows: list[np.ndarray]) -> np.ndarray:
+    """Sorted rows of different lengths as one array, with infinity at their ends."""
     longest = max(map(len, rows))
     return np.stack([np.pad(row, (0, longest - len(row)), constant_values=np.inf) for row in rows])
 

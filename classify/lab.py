@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from scipy.optimize import minimize
+from scipy.special import log_softmax
 
-from .calibrate import ErrorTable, best_bias, error_table
+from .calibrate import ErrorTable, error_table
 from .card import GRAPH, Model, load_model, save_tables, write_card
 from .certainty import NAMES, finish
 from .engine import Engine
@@ -19,7 +21,7 @@ from .pixels import to_input
 LEAST = 50
 PRIOR_CELLS = 20.0  # the model's own statistics of a class weigh as much as so many of the laboratory's cells
 PRIOR_CELLS_PATTERN = 100.0  # the same of how errors go together
-LEAST_LABELLED = 8  # cells of each class, before the labels move the class bias
+PRIOR_SCALE = 5.0  # of temperature and bias, in cells
 LEAST_SPREAD = 0.1
 BATCH = 64
 
@@ -45,16 +47,17 @@ def recalibrate(
     """
     if len(cells.crops) < LEAST:
         raise DataError(f"{len(cells.crops)} cells are too few to calibrate on", f"give {LEAST} or more, some hundred if you can")
-    errors = measured(model, engine, cells.crops, on_cell)
-    y, labelled = classes_of(model, errors, cells.labels)
-    bias = model.bias
-    if labelled and np.bincount(y, minlength=len(bias)).min() >= LEAST_LABELLED:
-        logits = -np.einsum("d,ndk->nk", model.weight, errors, dtype=np.float64)
-        bias = best_bias(logits / model.temperature[-1], y)
+    return refitted(model, measured(model, engine, cells.crops, on_cell), cells.labels, out, name)
+
+
+def refitted(model: Model, errors: np.ndarray, labels: Sequence[str], out: Path, name: str) -> Model:
+    """`recalibrate`, given the errors (n, D, K) of the cells under all draws."""
+    y, labelled = classes_of(model, errors, labels)
+    scale = lab_scale(model, errors, y) if labelled else {}
     table = ErrorTable(errors, y)
     mean, spread = lab_statistics(model, table)
     prior = Moments(PRIOR_CELLS_PATTERN, model.centre, model.covariance)
-    fitted = tables_of(fit_oddity(errors, model.sigma, prior)) | {"bias": bias, "mean": mean, "spread": spread}
+    fitted = tables_of(fit_oddity(errors, model.sigma, prior)) | scale | {"mean": mean, "spread": spread}
     write(model, out, fitted, {"cells": len(y), "labelled": labelled, "name": name})
     finish(out, table, labelled)
     return load_model(out)
@@ -76,6 +79,20 @@ def classes_of(model: Model, errors: np.ndarray, labels: Sequence[str]) -> tuple
     if len(labels) and set(labels) <= set(known):
         return np.array([known[name] for name in labels]), True
     return posterior(errors, model)[:, -1].argmax(axis=1), False
+
+
+def lab_scale(model: Model, errors: np.ndarray, y: np.ndarray) -> dict[str, np.ndarray]:
+    """Temperature (D,) and class bias (K,) likeliest for labelled cells, all classes weighing the same, near the model's own."""
+    logits = -np.einsum("d,ndk->nk", model.weight, errors, dtype=np.float64) / model.temperature[-1]
+    share = 1 / np.bincount(y, minlength=len(model.bias))[y]
+    share /= share.sum()
+
+    def loss(change: np.ndarray) -> float:
+        logs = log_softmax(logits * np.exp(change[0]) + model.bias + change[1:], axis=1)
+        return -share @ logs[np.arange(len(y)), y] + PRIOR_SCALE / len(y) * change @ change
+
+    change = minimize(loss, np.zeros(len(model.bias) + 1)).x
+    return {"temperature": model.temperature * np.exp(-change[0]), "bias": model.bias + change[1:]}
 
 
 def lab_statistics(model: Model, table: ErrorTable) -> tuple[np.ndarray, np.ndarray]:

@@ -148,20 +148,31 @@ def regular(covariance: np.ndarray) -> np.ndarray:
 def fit_oddity(errors: np.ndarray, sigma: np.ndarray, prior: Moments | None = None, seed: int = 0) -> Oddity:
     """Learnt on normal cells' errors (n, D, K).
 
-    The scores that new cells are set against come from cells that the covariance was not learnt on (5-fold), else they would
-    lie too near.
+    The scores that new cells are set against come from cells that neither the covariance nor the parts were learnt on (5-fold),
+    else they would lie too near.
     """
     fold = np.random.default_rng(seed).permutation(len(errors)) % FOLDS
-    held = np.empty((errors.shape[1], 3, len(errors)))
+    held = np.empty((errors.shape[1], len(WEIGHTS), len(errors)))
     for f in range(FOLDS):
         inner = moments(errors[fold != f], sigma, prior)
         held[:, :, fold == f] = all_scores(errors[fold == f], sigma, inner)
-    whole = moments(errors, sigma, prior)
+    joint = np.empty((errors.shape[1], len(errors)))
+    for f in range(FOLDS):
+        joint[:, fold == f] = joined(held[:, :, fold == f], *ranked(held[:, :, fold != f]))
+    whole, joint = moments(errors, sigma, prior), np.sort(joint, axis=1)
+    tail = np.array([fit_tail(row) for row in joint])
+    return Oddity(sigma, whole.centre, regular(whole.covariance), *ranked(held), joint, tail)
+
+
+def ranked(held: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Scores of normal cells (D, 3, n) sorted, and their tails (D, 3, 3)."""
     parts = np.sort(held, axis=2)
-    part_tails = np.array([[fit_tail(p) for p in draw] for draw in parts])
-    joint = np.sort(np.stack([together(h, p, t) for h, p, t in zip(held, parts, part_tails, strict=True)]), axis=1)
-    tails = np.array([fit_tail(row) for row in joint])
-    return Oddity(sigma, whole.centre, regular(whole.covariance), parts, part_tails, joint, tails)
+    return parts, np.array([[fit_tail(part) for part in draw] for draw in parts])
+
+
+def joined(held: np.ndarray, parts: np.ndarray, tails: np.ndarray) -> np.ndarray:
+    """All three together (D, m) of scores (D, 3, m), against those of other normal cells."""
+    return np.stack([together(*draw) for draw in zip(held, parts, tails, strict=True)])
 
 
 def all_scores(errors: np.ndarray, sigma: np.ndarray, of: Moments) -> np.ndarray:

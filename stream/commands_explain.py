@@ -220,7 +220,7 @@ def cells_to_tell(folder: Path, loaded: Model, runner: object, count: int, seed:
     from classify.generate import generate
     from classify.pixels import to_input, to_uint8
 
-    card, rng = loaded.card, np.random.default_rng(seed)
+    card, rng, made_of = loaded.card, np.random.default_rng(seed), []
     for name in card.counted:
         if not (folder / name).is_dir():
             continue
@@ -228,8 +228,11 @@ def cells_to_tell(folder: Path, loaded: Model, runner: object, count: int, seed:
         real.paths = [real.paths[i] for i in rng.permutation(len(real.paths))[:count]]
         crops = np.stack([crop for _, crop in real])
         yield from (Shown(p, name, REAL) for p in to_uint8(to_input(crops, card.window_px, card.image_px, card.white)))
-        made = generate(loaded, runner, [card.classes.index(name)] * len(crops), seed)
-        yield from (Shown(p, name, MADE) for p in made)
+        made_of += [name] * len(crops)
+    if not made_of:
+        raise DataError(f"{folder}: no folder named as a class of the model", f"FOLDER/CLASS, of {', '.join(card.counted)}")
+    pictures = generate(loaded, runner, [card.classes.index(name) for name in made_of], seed)
+    yield from (Shown(p, name, MADE) for p, name in zip(pictures, made_of, strict=True))
 
 
 def show_scores(scores: dict) -> None:

@@ -61,7 +61,8 @@ class RatioRule(Section):
 
 
 class Alerts(Section):
-    anomaly_above: float = Field(0.99, ge=0, le=1, description="share of normal cells that are less odd")
+    anomaly_above: float = Field(0.999, ge=0, le=1, description="share of normal cells that are less odd: 1 - false alerts")
+    chance_below: float = Field(1e-3, gt=0, lt=1, description="a slide is told of if chance gives so many odd cells less often")
     severity: Severity = Field("warning", description="of an odd cell")
     classes: tuple[ClassRule, ...] = ()
     per_100_white: tuple[RatioRule, ...] = ()
@@ -109,7 +110,7 @@ class Watch(Section):
 
 
 class Review(Section):
-    """The review page. Ranges are per cent of white cells (per 100 of them where the class is none); set your own laboratory's."""
+    """The review page. Ranges are per cent of white cells (per 100 of them where the class is none): set your own."""
 
     classes: tuple[str, ...] = Field(
         ("blast", "promyelocyte", "myelocyte", "metamyelocyte", "band", "variant_lymphocyte", "plasma_cell", "smudge"),

@@ -91,7 +91,7 @@ def cell_event(slide: Slide, cell: Cell, verdict: Verdict, stamp: Stamp, at: dat
     """
     data = _data(
         CellData, **_place(slide, cell, stamp), label=verdict.label, scores=verdict.scores, draws=verdict.draws,
-        decided=verdict.decided, anomaly=_anomaly(verdict),
+        decided=verdict.decided, may_be=verdict.may_be, outcome=verdict.outcome, anomaly=_anomaly(verdict),
     )
     return _event(CELL, stamp, cell.slide_id, (cell.cell_id, stamp.model_hash), data, at)
 

@@ -27,6 +27,7 @@ class AnomalyData(Payload):
     relative: float
     absolute: float
     reason: str = Field(description="one sentence for a person")
+    p_value: float | None = Field(None, description="probability of a normal cell at least as odd: 1 - score")
 
 
 class Place(Payload):
@@ -51,6 +52,8 @@ class CellData(Place):
     anomaly: AnomalyData
     draws: int = Field(description="noise draws used")
     decided: bool = Field(description="false where the draws ran out before one class stood out")
+    may_be: tuple[str, ...] = Field((), description="the classes that it may be of; the model's card says how surely")
+    outcome: str | None = Field(None, description="the label, or `unidentified` where it is not the one class that it may be of")
 
 
 class AlertData(Place):

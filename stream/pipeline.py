@@ -177,7 +177,7 @@ class SlideRun:
         for row in self.lab.outbox.cells(self.slide.slide_id):
             body = json.loads(row.body)
             tally.count(body["verdict"]["label"], body["cell"]["kind"])
-            self.desk.odd += body["verdict"]["anomaly"]["score"] > self.lab.config.alerts.anomaly_above
+            self.desk.count(body["verdict"]["label"], *(body["verdict"]["anomaly"][name] for name in ("score", "absolute")))
         return tally
 
     def open_store(self) -> SlideStore:
@@ -285,6 +285,7 @@ class SlideRun:
         rules = self.lab.config.alerts
         rows = self.lab.outbox.odd_shares(self.slide.scanner, rules.drift_slides + rules.drift_before, self.slide.slide_id)
         found = self.desk.of_slide(self.tally.cells, self.tally.white, [Share(*row) for row in rows])
+        found += self.desk.far_off(self.lab.model)
         return [slide_alert_event(self.slide.slide_id, alert, self.lab.stamp) for alert in found]
 
 

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from classify import Verdict
+from classify import FAR, Model, Verdict, by_chance, calibration_drift
 from segment import Cell
 
 from .alerts import Alert, SlideAlert, alerts_of
@@ -30,21 +30,24 @@ class Desk:
     def __init__(self, rules: Alerts, scanner: str, given: Counter[str], this_hour: Callable[[], int] = lambda: 0):
         self.rules, self.scanner, self.this_hour = rules, scanner, this_hour
         self.given, self.odd = Counter(given), 0
+        self.fits: list[tuple[str, float]] = []
 
-    def count(self, verdict: Verdict) -> None:
-        """A cell that is judged, now or by an earlier run."""
-        self.odd += verdict.anomaly.score > self.rules.anomaly_above
+    def count(self, label: str, score: float, absolute: float) -> None:
+        """A cell that is judged, now or by an earlier run: its label, how odd it is, and how ill its class explains it."""
+        self.odd += score > self.rules.anomaly_above
+        self.fits.append((label, absolute))
 
     def of_cell(self, cell: Cell, verdict: Verdict, cells: int) -> list[Alert | SlideAlert]:
         """The alerts that one cell raises; `cells` of the slide are judged so far."""
-        self.count(verdict)
+        self.count(verdict.label, verdict.anomaly.score, verdict.anomaly.absolute)
         return [self._limited(alert, cells) for alert in alerts_of(cell, verdict, self.rules)]
 
     def of_slide(self, counts: Counter[str], white: int, before: Sequence[Share]) -> list[SlideAlert]:
         """The alerts of the whole slide: `counts` cells a label, `white` of them white cells, `before` the scanner's last
         slides, newest first.
         """
-        found = [*self._ratios(counts, white), *self._many(counts.total()), *self._drift(counts.total(), before)]
+        cells = counts.total()
+        found = [*self._ratios(counts, white), *self._many(cells), *self._chance(cells), *self._drift(cells, before)]
         return [alert for alert in found if alert]
 
     def _limited(self, alert: Alert, cells: int) -> Alert | SlideAlert:
@@ -73,6 +76,22 @@ class Desk:
         if self.odd > most:
             reason = f"{self.odd} odd cells of {cells}, more than {most}"
             yield SlideAlert("anomalies", self.rules.severity, self.odd, most, reason, cells, self.scanner)
+
+    def far_off(self, model: Model) -> list[SlideAlert]:
+        """Where the slide's cells are not like those the model was calibrated on: its probabilities do not hold here then."""
+        moved = calibration_drift(model, [label for label, _ in self.fits], [absolute for _, absolute in self.fits])
+        if not moved.far:
+            return []
+        reason = f"cells fit their classes otherwise than in the calibration (distance {moved.distance:.2f}): see `calibrate`"
+        return [SlideAlert("calibration", "warning", moved.distance, FAR, reason, moved.cells, self.scanner)]
+
+    def _chance(self, cells: int) -> Iterable[SlideAlert]:
+        """Cell by cell each alert keeps its rate; how many of them chance explains can be told of the slide alone."""
+        rate = 1 - self.rules.anomaly_above
+        p = by_chance(self.odd, cells, rate)
+        if p < self.rules.chance_below:
+            reason = f"{self.odd} odd cells of {cells}, where {rate * cells:.1f} are to be expected by chance"
+            yield SlideAlert("more-than-chance", self.rules.severity, p, self.rules.chance_below, reason, cells, self.scanner)
 
     def _drift(self, cells: int, before: Sequence[Share]) -> Iterable[SlideAlert]:
         """Speaks when the line is crossed, and not again while the share stays there."""
