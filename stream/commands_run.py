@@ -133,7 +133,8 @@ def relay(
         if forever:
             ending.stop.wait()
         for one in station.relays:
-            one.ready.wait(settings.kafka.give_up_s)
+            if not one.ready.wait(settings.kafka.give_up_s) and one.trouble:
+                raise one.trouble
         if drain(station.relays, settings.kafka.give_up_s):
             raise typer.Exit(1)
 

@@ -15,7 +15,7 @@ from ingest.watch import fits, markers
 
 from .acks import follow_reviews
 from .backlog import STAT, Job
-from .commands_run import INTERRUPTED, RESULTS, ConfigOption, SinkOption, StoreOption
+from .commands_run import RESULTS, ConfigOption, SinkOption, StoreOption
 from .config import Config, Watch, load_config
 from .events import slide_event
 from .pipeline import Lab, Report
@@ -66,8 +66,6 @@ def watch(
             screen.print(f"stopped; the same command goes on in {store}")
         drain(station.relays, settings.kafka.give_up_s)
         post.check()
-    if not once:
-        raise typer.Exit(INTERRUPTED)
 
 
 class Post:

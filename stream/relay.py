@@ -3,6 +3,7 @@
 import logging
 import random
 import threading
+from contextlib import suppress
 
 from ingest import CytostreamError, StoreError
 
@@ -93,7 +94,8 @@ class Relay:
         ended = not self._thread.is_alive()
         if ended:
             self._sink.close()
-            self._outbox.leases.give(self._lease)
+            with suppress(StoreError):  # a full disk: it lapses
+                self._outbox.leases.give(self._lease)
         return ended
 
     def _unsent(self) -> int:
