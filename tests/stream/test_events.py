@@ -72,7 +72,8 @@ def test_a_line_is_a_cloudevent():
     line = json.loads(to_line(cell_event(SLIDE, make_cell(), make_verdict(), STAMP)))
     assert {"id", "type", "source", "subject", "time", "data", "specversion"} <= set(line)
     assert (line["type"], line["subject"], line["specversion"]) == (CELL, "s1", "1.0")
-    assert line["data"]["anomaly"] == {"score": 0.5, "relative": 0.2, "absolute": -0.3, "reason": "an ordinary cell"}
+    facts = {"score": 0.5, "relative": 0.2, "absolute": -0.3, "reason": "an ordinary cell", "p_value": 0.5}
+    assert line["data"]["anomaly"] == facts
 
 
 def test_a_record_is_binary_mode():
