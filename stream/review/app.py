@@ -94,7 +94,7 @@ async def living(app: FastAPI) -> AsyncIterator[None]:
     finally:
         parts.hub.close()
         await looking
-        parts.reasons.close()
+        parts.close()
 
 
 def answer_errors(app: FastAPI) -> None:

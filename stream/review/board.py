@@ -6,14 +6,28 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from classify import SHIPPED, read_card
+
 from ..payloads import Progress
+from .differential import differential
 from .library import FINISHED, Library
+from .scheme import scheme_of
 from .standing import Standing
 
 RUNNING = ("running", "seen")
 _WAITING = """
 SELECT number, path, state, tries, reason FROM backlog WHERE slide_id IS NULL AND state IN ('waiting', 'running', 'failed')
 ORDER BY state = 'failed', priority DESC, number LIMIT 500"""
+
+
+class Share(BaseModel):
+    """Per cent of the white cells that a class has."""
+
+    model_config = ConfigDict(frozen=True)
+
+    title: str
+    percent: float
+    colour: str
 
 
 class Row(BaseModel):
@@ -28,6 +42,7 @@ class Row(BaseModel):
     progress: Progress
     open_alerts: int
     counts: dict[str, int]
+    glance: list[Share]
     review: str
     version: int
     signed_by: str | None
@@ -52,6 +67,7 @@ class Board:
 
     def __init__(self, library: Library):
         self._library = library
+        self._classes = read_card(SHIPPED).classes
         self._kept: dict[str, tuple[tuple, Row]] = {}
 
     def rows(self) -> list[Row]:
@@ -97,11 +113,16 @@ class Board:
         signed = standing.signatures[-1] if standing.signatures else None
         return Row(
             slide_id=slide_id, name=self.name(slide_id, facts), status=status, at=facts.get("at"), progress=told,
-            open_alerts=unseen, counts=dict(Counter(counts).most_common()),
+            open_alerts=unseen, counts=dict(Counter(counts).most_common()), glance=self._glance(counts),
             review="signed" if standing.locked else "amending" if signed else "open", version=standing.version,
             signed_by=signed and signed.by, signed_at=signed and signed.at.isoformat(), reason=facts.get("reason"),
             number=standing.number,
         )  # fmt: skip
+
+    def _glance(self, counts: dict[str, int]) -> list[Share]:
+        scheme = scheme_of(self._classes, self._library.config.review)
+        lines = [line for line in differential(scheme, counts) if line.count and line.percent is not None]
+        return [Share(title=line.title, percent=line.percent, colour=scheme[line.name].colour) for line in lines]
 
     def name(self, slide_id: str, facts: dict) -> str:
         """The file's name, where the config shows names."""

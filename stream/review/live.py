@@ -121,4 +121,9 @@ class Hub:
             return
 
     def close(self) -> None:
+        """Lets every listener and the task end."""
         self._closing.set()
+
+    def forget(self) -> None:
+        """Lets go of the store, after the task has ended."""
+        self._watch.close()

@@ -49,6 +49,11 @@ class Parts:
     doors: Doors
     tries: Bucket
 
+    def close(self) -> None:
+        """Lets go of what the parts opened themselves."""
+        self.reasons.close()
+        self.hub.forget()
+
 
 def parts_of(request: Request) -> Parts:
     return request.app.state.parts

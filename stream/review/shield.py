@@ -44,6 +44,20 @@ class Bucket:
         return wait
 
 
+class Body:
+    """A body as it comes; one without a length, or with a false one, is cut where it is too long."""
+
+    def __init__(self, receive: Receive, limit: int):
+        self.cut = False
+        self._receive, self._left = receive, limit
+
+    async def __call__(self) -> Message:
+        message = await self._receive()
+        self._left -= len(message.get("body", b""))
+        self.cut = self._left < 0
+        return {"type": "http.disconnect"} if self.cut else message
+
+
 class Shield:
     """ASGI middleware: 413 for a body over the limit, 429 for too many requests, security headers on everything."""
 
@@ -55,32 +69,20 @@ class Shield:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        answer = self._dressed(scope, send)
+        body = Body(receive, self._body_bytes)
+        answer = self._dressed(send, body)
         wait = self._bucket.take(scope["client"][0] if scope["client"] else "", cost_of(scope["path"]))
         if wait:
             await refusal(429, "too many requests", {"Retry-After": str(int(wait) + 1)})(scope, receive, answer)
         elif int(length_of(scope)) > self._body_bytes:
             await refusal(413, f"more than {self._body_bytes} bytes")(scope, receive, answer)
         else:
-            await self._app(scope, self._counted(receive), answer)
+            await self._app(scope, body, answer)
 
-    def _counted(self, receive: Receive) -> Receive:
-        """A body without a length, or a false one, is cut where it is too long: what is left is not what was sent."""
-        taken = 0
-
-        async def counted() -> Message:
-            nonlocal taken
-            message = await receive()
-            taken += len(message.get("body", b""))
-            if taken > self._body_bytes:
-                return {"type": "http.disconnect"}
-            return message
-
-        return counted
-
-    def _dressed(self, scope: Scope, send: Send) -> Send:
+    def _dressed(self, send: Send, body: "Body") -> Send:
         async def dressed(message: Message) -> None:
             if message["type"] == "http.response.start":
+                message["status"] = 413 if body.cut else message["status"]
                 headers = MutableHeaders(scope=message)
                 for name, value in self._headers.items():
                     headers[name] = value

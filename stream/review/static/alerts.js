@@ -30,7 +30,7 @@ export class Alerts {
     const act = alert.seen_by ? h("span", { class: "dim" }, `seen by ${alert.seen_by}`)
       : this.on.mayDecide() ? h("button", { type: "button", onclick: () => this.on.see([alert.alert_id]), "aria-label": `acknowledge: ${alert.reason}` }, "Acknowledge") : null;
     return h("li", { class: `${alert.severity} ${alert.seen_by ? "seen" : ""}`, "data-alert": alert.alert_id }, picture,
-      h("div", {}, h("div", { class: "why", title: alert.reason }, `${alert.severity}: ${alert.reason}`), act));
+      h("div", {}, h("div", { class: "who" }, this.on.called(alert), " ", h("span", { class: `chip ${alert.severity}` }, alert.severity)), h("div", { class: "why", title: `${alert.severity}: ${alert.reason}` }, alert.reason), act));
   }
 
   /** The open alert after a cell's, for the key N. */

@@ -1,7 +1,7 @@
 // The differential count: it follows every cell and every decision, and cells can be dropped on its lines.
 import { $, h, number } from "./page.js";
 
-const FLAGS = { low: "\u2193 low", high: "\u2191 high" };
+const FLAGS = { low: "\u2193 L", high: "\u2191 H" };
 
 export class Count {
   constructor(body, slide, on) {
@@ -27,6 +27,7 @@ export class Count {
       put(".count-n", String(line.count));
       put(".percent", number(line.percent));
       put(".per100", number(line.per_100));
+      row.querySelector(".flag").title = line.flag ? `${line.flag} against ${line.low} to ${line.high}` : "";
       put(".flag", line.count || line.flag === "low" ? FLAGS[line.flag] ?? "" : "");
       row.className = `${line.flag} ${line.count ? "" : "none"}`;
       if (line.interval) row.querySelector(".percent").title = `95 % interval ${number(line.interval[0])} to ${number(line.interval[1])}`;

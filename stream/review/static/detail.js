@@ -36,12 +36,12 @@ export class Detail {
     this.box.replaceChildren(
       h("div", { class: "face" },
         h("img", { src: `${base}/image?form=png`, alt: `the cell, 36 um wide: ${title(label)}`, width: 150, height: 150 }),
-        h("div", {}, h("h2", {}, title(label)), h("dl", { class: "facts" }, facts.flatMap(([k, v]) => [h("dt", {}, k), h("dd", {}, v)])))),
+        h("div", {}, h("h2", {}, title(label)), this.probabilities(verdict.scores))),
       this.on.mayDecide() ? h("div", { class: "acts" },
         h("button", { type: "button", onclick: () => this.on.act("confirm") }, "Confirm ", h("kbd", {}, "C")),
         h("button", { type: "button", onclick: () => this.on.act("unidentified") }, "Unidentified ", h("kbd", {}, "0")),
         h("button", { type: "button", onclick: () => this.on.comment(cell) }, "Comment ", h("kbd", {}, "M"))) : "",
-      this.probabilities(verdict.scores),
+      h("dl", { class: "facts" }, facts.flatMap(([k, v]) => [h("dt", {}, k), h("dd", {}, v)])),
       h("div", { class: "acts" },
         h("button", { type: "button", disabled: !this.slide.reasons, onclick: (e) => this.reasons(base, e.target) }, "Why this class?"),
         h("button", { type: "button", disabled: !this.slide.reasons, onclick: (e) => this.nearest(base, e.target) }, "Nearest known cells")),
@@ -51,7 +51,7 @@ export class Detail {
   }
 
   probabilities(scores) {
-    const rows = Object.entries(scores).sort((a, b) => b[1] - a[1]).slice(0, 5);
+    const rows = Object.entries(scores).sort((a, b) => b[1] - a[1]).slice(0, 6);
     return h("table", { class: "probs" }, h("caption", { class: "visually-hidden" }, "Class probabilities"),
       h("tbody", {}, rows.map(([name, p]) => h("tr", {}, h("th", { scope: "row" }, this.titles.get(name) ?? name), h("td", { class: "n" }, `${number(100 * p, 1)} %`),
         h("td", {}, h("div", { class: "bar", "aria-hidden": "true" }, h("span", { style: { width: `${100 * p}%` } })))))));

@@ -79,7 +79,10 @@ export function listen(onRows, again) {
 }
 
 export function clock(iso) {
-  return iso ? new Date(iso).toLocaleString([], { dateStyle: "short", timeStyle: "short" }) : "";
+  if (!iso) return "";
+  const at = new Date(iso);
+  const two = (n) => String(n).padStart(2, "0");
+  return `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${two(at.getHours())}:${two(at.getMinutes())}`;
 }
 
 export function number(value, digits = 1) {

@@ -126,6 +126,12 @@ function goTo(id) {
   gallery.choose(id, "one", true);
 }
 
+/** What an alert is about, in a word. */
+function called(alert) {
+  const cell = cells.byId.get(alert.cell_id);
+  return cell ? title(cells.label(cell)) : "The slide";
+}
+
 function tab(name) {
   document.body.dataset.tab = name;
   for (const button of document.querySelectorAll("nav.tabs button")) button.setAttribute("aria-pressed", String(button.dataset.tab === name));
@@ -222,7 +228,7 @@ async function begin() {
   detail = new Detail($("#detail"), slide, cells, { act: decide, comment, mayDecide });
   gallery = new Gallery($("#gallery"), cells, slideId, { choose: chosen, target, touching, open: () => tab("detail") });
   count = new Count($("#count-rows"), slide, { go: (name) => { tab("cells"); gallery.toClass(name); }, target });
-  alerts = new Alerts(slideId, { go: (id) => goTo(id), see, mayDecide });
+  alerts = new Alerts(slideId, { go: (id) => goTo(id), see, mayDecide, called });
   furnish();
   await sync();
   openViewer();

@@ -1,10 +1,6 @@
 // The worklist: one row a slide, kept up to date by the server's messages.
 import { $, call, clock, h, listen, say } from "./page.js";
 
-const COLOURS = {
-  neutrophil: "#4269d0", lymphocyte: "#2f9e44", monocyte: "#e8590c", eosinophil: "#c2255c", basophil: "#6741d9", ig: "#0b7285",
-  erythroblast: "#a61e4d",
-};
 const WORDS = { failures: "done, with failures", seen: "waiting" };
 const FILTERS = {
   all: () => true,
@@ -21,12 +17,10 @@ let refused = [];
 let waiting = [];
 let filter = "all";
 
-function glance(counts) {
-  const white = Object.entries(counts).filter(([name]) => name in COLOURS);
-  const total = white.reduce((sum, [, n]) => sum + n, 0);
-  const words = white.map(([name, n]) => `${name} ${((100 * n) / total).toFixed(0)} %`).join(", ");
-  const parts = white.map(([name, n]) => h("span", { style: { width: `${(100 * n) / total}%`, background: COLOURS[name] } }));
-  return h("td", {}, h("div", { class: "glance", "aria-hidden": "true" }, parts), h("div", { class: "words" }, total ? words : "no white cells yet"));
+function glance(shares) {
+  const words = shares.map((s) => `${s.title} ${s.percent.toFixed(0)} %`).join(", ");
+  const parts = shares.map((s) => h("span", { style: { width: `${s.percent}%`, background: s.colour } }));
+  return h("td", {}, h("div", { class: "glance", "aria-hidden": "true" }, parts), h("div", { class: "words" }, words || "no white cells yet"));
 }
 
 function progress(row) {
@@ -50,7 +44,7 @@ function line(row) {
     h("td", {}, h("span", { class: `chip ${row.status}` }, WORDS[row.status] ?? row.status), row.reason ? h("div", { class: "words" }, row.reason) : null),
     progress(row),
     h("td", {}, row.open_alerts ? h("span", { class: "chip urgent" }, `${row.open_alerts} open`) : h("span", { class: "dim" }, row.progress.alerts ? `${row.progress.alerts} seen` : "none")),
-    glance(row.counts),
+    glance(row.glance),
     h("td", {}, review(row)));
 }
 

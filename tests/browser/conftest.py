@@ -1,0 +1,126 @@
+"""A real Chromium before a real server: the page as a haematologist has it. Skips where there is no browser."""
+
+import shutil
+import socket
+import threading
+import time
+from contextlib import ExitStack
+
+import pytest
+
+from ingest import open_workers
+from stream.config import Config, Review
+from stream.review.accounts import Accounts
+from stream.review.app import Setting, make_app
+from stream.review.library import Library
+from tests.stores import Filled
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+PASSWORD = "correct horse battery"
+SIZES = {"desk": {"width": 1366, "height": 768}, "phone": {"width": 390, "height": 844}}
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    playwright = pytest.importorskip("playwright.sync_api", reason="the test extra is not installed")
+    if not CHROMIUM:
+        pytest.skip("no Chromium: apt-get install chromium")
+    with playwright.sync_playwright() as run:
+        browser = run.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        yield browser
+        browser.close()
+
+
+class Site:
+    """A store and the server over it, which can be stopped and started again at the same address."""
+
+    def __init__(self, folder, mode="local", name="smear.tiff"):
+        self.folder, self.mode, self.config = folder, mode, Config(review=Review(look_s=0.05))
+        self.made = Filled(folder / "store", name=name)
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.start()
+
+    @property
+    def slide(self):
+        return f"{self.url}/slides/{self.made.slide.slide_id}"
+
+    def start(self):
+        import uvicorn
+
+        self.stack = ExitStack()
+        self.accounts = Accounts(self.folder / "store")
+        self.stack.callback(self.accounts.close)
+        self.library = self.stack.enter_context(Library(self.folder / "store", self.config))
+        workers = self.stack.enter_context(open_workers(0))
+        app = make_app(self.library, self.accounts, workers, self.config, Setting(self.mode))
+        self.server = uvicorn.Server(uvicorn.Config(app, port=self.port, log_level="warning", timeout_graceful_shutdown=2))
+        self.thread = threading.Thread(target=self.server.run, daemon=True)
+        self.thread.start()
+        end = time.monotonic() + 30
+        while not self.server.started and time.monotonic() < end:
+            time.sleep(0.02)
+
+    def stop(self):
+        self.server.should_exit = True
+        self.thread.join(30)
+        self.stack.close()
+
+    def close(self):
+        self.stop()
+        self.made.close()
+
+
+@pytest.fixture
+def open_site(tmp_path):
+    with ExitStack() as stack:
+
+        def open_site(mode="local", name="smear.tiff"):
+            site = Site(tmp_path, mode, name)
+            stack.callback(site.close)
+            return site
+
+        yield open_site
+
+
+@pytest.fixture
+def open_page(chromium):
+    """A page of its own browser context; what its console and scripts complain about is kept in `page.complaints`."""
+    with ExitStack() as stack:
+
+        def open_page(size="desk", scheme="light"):
+            touch = size == "phone"
+            context = chromium.new_context(viewport=SIZES[size], color_scheme=scheme, has_touch=touch, is_mobile=touch)
+            stack.callback(context.close)
+            context.set_default_timeout(30_000)
+            page = context.new_page()
+            page.complaints = []
+            page.on("pageerror", lambda error: page.complaints.append(str(error)))
+            page.on("dialog", lambda dialog: page.complaints.append(f"dialog {dialog.message}"))
+            page.on("console", lambda message: page.complaints.append(message.text) if message.type == "error" else None)
+            return page
+
+        yield open_page
+
+
+def ready(page, site):
+    page.goto(site.slide)
+    page.wait_for_selector("body[data-ready=yes]")
+    return page
+
+
+def counted(page, name):
+    """The count of a class as the page shows it."""
+    return int(page.locator(f"#count-rows tr[data-class={name}] .count-n").inner_text())
+
+
+def log_in(page, site, name, role="reviewer"):
+    site.accounts.set(name, role, PASSWORD)
+    page.goto(site.url)
+    page.fill("#name", name)
+    page.fill("#password", PASSWORD)
+    page.click("button.primary")
+    page.wait_for_selector("#rows tr")
+    return ready(page, site)

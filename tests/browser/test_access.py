@@ -1,0 +1,37 @@
+"""axe-core finds no violation: every page, light and dark, at the desk and on a phone."""
+
+import pytest
+from conftest import ready
+
+axe_playwright = pytest.importorskip("axe_playwright_python.sync_playwright", reason="the test extra is not installed")
+
+
+def violations(page):
+    found = axe_playwright.Axe().run(page).response["violations"]
+    return [(v["id"], [node["html"][:160] for node in v["nodes"]][:3]) for v in found]
+
+
+@pytest.mark.parametrize(("size", "scheme"), [("desk", "light"), ("desk", "dark"), ("phone", "light"), ("phone", "dark")])
+def test_no_violation(open_site, open_page, size, scheme):
+    site, page = open_site(), open_page(size, scheme)
+    site.made.add(20, odd=2)
+    site.made.done()
+    page.goto(site.url)
+    page.wait_for_selector("#rows tr")
+    assert violations(page) == []
+    ready(page, site)
+    page.locator(".thumb").nth(1).click()
+    page.wait_for_selector("#detail h2")
+    assert violations(page) == []
+    page.evaluate("document.body.dataset.tab = 'detail'")
+    page.keyboard.press("?")
+    assert violations(page) == []
+    page.goto(f"{site.slide}/report")
+    assert violations(page) == []
+
+
+def test_the_login(open_site, open_page):
+    site, page = open_site("accounts"), open_page()
+    page.goto(site.url)
+    page.wait_for_selector("#password")
+    assert violations(page) == []

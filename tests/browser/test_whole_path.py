@@ -1,0 +1,153 @@
+"""From a slide that arrives to a signed report: by mouse, by keyboard alone, by two people at once, and with the server gone."""
+
+import re
+
+import pytest
+from conftest import PASSWORD, counted, log_in, ready
+
+playwright = pytest.importorskip("playwright.sync_api", reason="the test extra is not installed")
+expect = playwright.expect
+
+
+def at(page, selector, text):
+    expect(page.locator(selector)).to_have_text(re.compile(text))
+
+
+def test_by_mouse(open_site, open_page):
+    site, page = open_site(), open_page()
+    page.goto(site.url)
+    at(page, "#rows .chip", "running")
+    page.click("#rows a")
+    page.wait_for_selector("body[data-ready=yes]")
+    site.made.add(30, odd=2)  # live, while the page looks on
+    at(page, "#white", "of 30")
+    at(page, "#alerts-told", "2 open of 2")
+    assert page.locator("#sign").is_disabled()
+    site.made.add(20)
+    at(page, "#white", "of 50")
+    site.made.done()
+    at(page, "#status", "done")
+    blasts = counted(page, "blast")
+    page.locator(".thumb").first.click()
+    page.locator(".thumb").nth(2).click(modifiers=["Shift"])
+    at(page, "#selected", "3 selected")
+    page.locator(".thumb").first.drag_to(page.locator("#count-rows tr[data-class=blast]"))
+    expect(page.locator("#count-rows tr[data-class=blast] .count-n")).to_have_text(str(blasts + 3))
+    page.click("#undo")
+    expect(page.locator("#count-rows tr[data-class=blast] .count-n")).to_have_text(str(blasts))
+    page.click("#see-all")
+    at(page, "#alerts-told", "0 open of 2")
+    page.click("#sign")
+    page.fill("#conclusion", "nothing remarkable")
+    page.click("#sign-box button.primary")
+    at(page, "#signed", "v1 signed")
+    assert page.locator("#decide").is_hidden()
+    page.click("text=Report")
+    at(page, ".status", "Final, version 1. Signed by")
+    assert page.locator("text=Conclusion:").count() == 1 and not page.complaints
+
+
+def test_by_keyboard_alone(open_site, open_page):
+    site, page = open_site(), open_page()
+    site.made.add(40, odd=1)
+    site.made.done()
+    page.goto(site.url)
+    page.wait_for_selector("#rows a")
+    page.focus("#rows a")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("body[data-ready=yes]")
+    page.keyboard.press("g")
+    page.keyboard.press("End")
+    page.keyboard.press("Shift+ArrowLeft")
+    at(page, "#selected", "2 selected")
+    before = counted(page, "monocyte")
+    page.keyboard.press("3")
+    expect(page.locator("#count-rows tr[data-class=monocyte] .count-n")).not_to_have_text(str(before))
+    page.keyboard.press("Control+z")
+    expect(page.locator("#count-rows tr[data-class=monocyte] .count-n")).to_have_text(str(before))
+    page.keyboard.press("g")
+    page.keyboard.press("Home")
+    page.keyboard.press("0")
+    expect(page.locator("#count-rows tr[data-class=unidentified] .count-n")).to_have_text("1")
+    page.keyboard.press("n")
+    page.keyboard.press("a")
+    at(page, "#alerts-told", "0 open of 1")
+    page.keyboard.press("c")
+    page.keyboard.press("m")
+    page.keyboard.type("seen by keyboard")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    at(page, "#toast", "comment kept")
+    page.focus("#sign")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#sign-box[open]")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    at(page, "#signed", "v1 signed")
+    actions = [r.data.action for r in site.library.trail.reviews()]
+    assert actions[-1] == "sign" and {"reclassify", "undo", "unidentified", "acknowledge", "confirm", "comment"} <= set(actions)
+    assert not page.complaints
+
+
+def test_two_reviewers_and_a_server_that_goes_away(open_site, open_page):
+    site = open_site("accounts")
+    site.made.add(30)
+    site.made.done()
+    alice, bob = log_in(open_page(), site, "alice"), log_in(open_page(), site, "bob")
+    for page in (alice, bob):
+        page.locator(".thumb").first.click()
+    blasts = bob.locator("#count-rows tr[data-class=blast] .count-n")
+    alice.select_option("#to", "blast")
+    expect(blasts).to_have_text("1")  # bob sees it without asking
+    site.stop()
+    for page in (alice, bob):
+        expect(page.locator("#cut")).to_be_visible()
+    bob.select_option("#to", "band")
+    at(bob, "#toast", "fetch")  # refused, and said so
+    site.made.add(10)
+    site.start()
+    for page in (alice, bob):
+        expect(page.locator("#cut")).to_be_hidden()
+        at(page, "#white", "of 40")
+    bob.locator(".thumb").nth(3).click()
+    bob.select_option("#to", "band")
+    expect(alice.locator("#count-rows tr[data-class=band] .count-n")).to_have_text("1")
+    alice.click("#sign")
+    alice.fill("#again", PASSWORD)
+    alice.click("#sign-box button.primary")
+    at(bob, "#signed", "v1 signed by alice")
+    assert bob.locator("#decide").is_hidden() and site.library.trail.verify() == 3
+
+
+def test_slide_and_gallery_lead_to_each_other(open_site, open_page):
+    site, page = open_site(), open_page()
+    site.made.add(12)
+    site.made.done()
+    ready(page, site)
+    page.locator(".thumb").nth(4).click()
+    chosen = page.locator(".thumb.active").get_attribute("data-id")
+    page.wait_for_selector(".leaflet-tile-loaded")
+    page.keyboard.press("Escape")
+    page.locator("#map").click()  # its middle is the chosen cell
+    assert page.locator(".thumb[aria-selected=true]").get_attribute("data-id") == chosen
+    at(page, "#detail h2", ".")
+    drawn = "document.querySelector('canvas.boxes').getContext('2d').getImageData(0, 0, 400, 200).data.some((v) => v > 0)"
+    assert page.evaluate(drawn)
+    assert not page.complaints
+
+
+def test_markup_in_names_and_comments_is_text(open_site, open_page):
+    site = open_site(name="<img src=x onerror=alert(1)>.tiff")
+    site.made.add(5)
+    site.made.done()
+    page = ready(open_page(), site)
+    page.click("#remark")
+    page.fill("#text", "<script>alert(2)</script>")
+    page.click("#comment-box button.primary")
+    at(page, "#comments", "<script>alert")
+    for path in (site.url, f"{site.slide}/report"):
+        page.goto(path)
+        page.wait_for_load_state()
+    assert not page.complaints

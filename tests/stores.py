@@ -1,0 +1,115 @@
+"""Builder: a store as a run leaves it, of any number of cells, with a slide that opens; it can go on growing as a run would."""
+
+import json
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from classify import SHIPPED, Anomaly, Verdict, read_card
+from ingest import SlideStore, open_slide
+from segment import Cell, cell_id
+from stream.alerts import alerts_of
+from stream.config import Alerts
+from stream.events import Stamp, alert_event, cell_event, slide_event
+from stream.outbox import Outbox
+from stream.payloads import Progress
+from stream.results import ResultWriter, body_of, store_path
+from stream.slides import facts_of
+from tests.make import smear, white_cell
+
+CARD = read_card(SHIPPED)
+STAMP = Stamp("test", "model-1", "config-1", {"cytostream": "0.1.0"})
+COLOURS = 16
+TILES = 10
+
+
+class Filled:
+    """A store with one slide. `add` commits cells as the pipeline does; `say` sets the status."""
+
+    def __init__(self, store: Path, name: str = "smear.tiff", seed: int = 0, side_px: int = 700):
+        self.store, self.rng = store, np.random.default_rng(seed)
+        store.mkdir(parents=True, exist_ok=True)
+        path = store.parent / name
+        if not path.exists():
+            smear(path, side_px=side_px, whites=4, seed=seed)
+        self.slide, self.side_px = open_slide(path), side_px
+        self.outbox = Outbox(store / "state.db")
+        self.writer = ResultWriter(self.outbox, self._zarr(), self.slide.slide_id, CARD)
+        self.crops = [self._crop() for _ in range(COLOURS)]
+        self.counts, self.alerts, self.cells = Counter(), 0, 0
+        self.say("running")
+
+    def _zarr(self) -> SlideStore:
+        return SlideStore.create(store_path(self.store, self.slide.slide_id), {"classes": CARD.classes})
+
+    def _crop(self) -> np.ndarray:
+        crop = np.full((128, 128, 3), (246, 238, 226), np.uint8)
+        rgb, alpha = white_cell(self.rng, 36 / 128)
+        top = (128 - len(rgb)) // 2
+        part = crop[top : top + len(rgb), top : top + len(rgb)]
+        part[:] = alpha[..., None] * rgb + (1 - alpha[..., None]) * part
+        return crop
+
+    def add(self, count: int, odd: int = 0, store: bool = True) -> list[str]:
+        """Commits cells, the first `odd` of them with an alert; returns their ids."""
+        events, rows, ids = [], [], []
+        for n in range(count):
+            cell, verdict = self._cell(), self._verdict(odd=n < odd)
+            events.append(cell_event(self.slide, cell, verdict, STAMP))
+            found = alerts_of(cell, verdict, Alerts())
+            events += [alert_event(self.slide, cell, verdict, alert, STAMP) for alert in found]
+            rows.append((cell.cell_id, body_of(cell, verdict), cell.crop.tobytes()))
+            self.counts[verdict.label] += 1
+            self.alerts += len(found)
+            ids.append(cell.cell_id)
+        with self.outbox.transaction() as tx:
+            tx.add(events)
+            tx.add_cells(self.slide.slide_id, rows)
+        self.cells += count
+        if store:
+            self.writer.write(count)
+        return ids
+
+    def _cell(self) -> Cell:
+        x, y = map(int, self.rng.integers(30, self.side_px - 30, 2))
+        number = self.cells + int(self.rng.integers(1 << 40))
+        crop = self.crops[int(self.rng.integers(COLOURS))]
+        name, box = cell_id(f"{self.slide.slide_id}{number}", x, y), (x - 20, y - 22, x + 21, y + 23)
+        return Cell(name, self.slide.slide_id, "wbc", x, y, box, 120.5, crop)
+
+    def _verdict(self, odd: bool) -> Verdict:
+        shares = self.rng.dirichlet(np.full(len(CARD.counted), 1.0 if odd else 0.08))
+        scores = {**dict(zip(CARD.counted, map(float, shares), strict=True)), "other": 0.0}
+        score = 0.9999 if odd else float(self.rng.uniform(0, 0.98))
+        return Verdict(max(scores, key=scores.get), scores, Anomaly(score, 0.2, -0.3, "made by a test"), 8, True)
+
+    def say(self, status: str) -> None:
+        """Sets the slide's status as the pipeline does."""
+        progress = Progress(tiles_done=TILES if status == "done" else 3, tiles=TILES, cells=self.cells, alerts=self.alerts)
+        facts = {"counts": dict(self.counts), "progress": progress.model_dump(), "slide": facts_of(self.slide)}
+        about = {"at": datetime.now(UTC).isoformat(), "model_id": "model-1", "config_id": "config-1", "mpp": self.slide.mpp}
+        with self.outbox.transaction() as tx:
+            tx.add([slide_event(self.slide, status, STAMP, progress, dict(self.counts) if status == "done" else None)])
+            tx.set_status(self.slide.slide_id, status, **facts, **about)
+
+    def done(self) -> "Filled":
+        self.writer.write(final=True)
+        self.say("done")
+        return self
+
+    def labels(self) -> dict[str, str]:
+        """What the machine calls each cell."""
+        rows = self.outbox.cells(self.slide.slide_id)
+        return {row.cell_id: json.loads(row.body)["verdict"]["label"] for row in rows}
+
+    def close(self) -> None:
+        self.outbox.close()
+
+
+def filled(store: Path, cells: int = 40, odd: int = 3, **options) -> Filled:
+    """A finished slide."""
+    made = Filled(store, **options)
+    made.add(cells, odd)
+    return made.done()

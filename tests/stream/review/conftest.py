@@ -1,0 +1,94 @@
+"""The page over a small real store, asked without a network."""
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import pytest
+from starlette.testclient import TestClient
+
+from ingest import open_workers
+from stream.config import Config, Review
+from stream.review.accounts import Accounts
+from stream.review.app import Setting, make_app
+from stream.review.library import Library
+from tests.stores import Filled, filled
+
+PASSWORD = "correct horse battery"
+AT = "http://127.0.0.1"
+
+
+@dataclass
+class Client:
+    """A person at a page: sends the stamp of the session along with every change."""
+
+    http: TestClient
+
+    def get(self, path, **options):
+        return self.http.get(path, **options)
+
+    def post(self, path, body=None, **options):
+        stamp = self.http.get("/api/me").json()
+        headers = {"X-CSRF-Token": stamp.get("csrf", ""), **options.pop("headers", {})}
+        return self.http.post(path, json=body or {}, headers=headers, **options)
+
+
+@dataclass
+class Lab:
+    """A store, its page, and a client; `slide` is the path of the slide in the API."""
+
+    made: Filled
+    library: Library
+    accounts: Accounts
+    app: object
+    one: Client
+
+    @property
+    def slide(self):
+        return f"/api/slides/{self.made.slide.slide_id}"
+
+    def person(self, name=None, role="reviewer"):
+        """Another browser; with a name it has logged in."""
+        http = TestClient(self.app, base_url=AT)
+        if name:
+            self.accounts.set(name, role, PASSWORD)
+            assert http.post("/api/login", json={"name": name, "password": PASSWORD}).status_code == 200
+        return Client(http)
+
+    def cells(self):
+        return [c[1] for c in self.one.get(f"{self.slide}/changes").json()["cells"]]
+
+    def number(self):
+        return self.one.get(f"{self.slide}/changes").json()["standing"]["number"]
+
+    def see_all(self):
+        alerts = [a["alert_id"] for a in self.one.get(f"{self.slide}/changes").json()["alerts"]]
+        return self.one.post(f"{self.slide}/acknowledgements", {"alert_ids": alerts, "saw": 0})
+
+    def sign(self, **more):
+        return self.one.post(f"{self.slide}/signatures", {"saw": self.number(), **more})
+
+
+@pytest.fixture
+def open_lab(tmp_path):
+    """Opens a page over a store; it is closed at the end."""
+    with ExitStack() as stack:
+
+        def open_lab(mode="local", made=None, **review):
+            store = tmp_path / "store"
+            made = made or filled(store)
+            stack.callback(made.close)
+            config = Config(review=Review(**review))
+            accounts = Accounts(store)
+            stack.callback(accounts.close)
+            library = stack.enter_context(Library(store, config))
+            workers = stack.enter_context(open_workers(0))
+            app = make_app(library, accounts, workers, config, Setting(mode))
+            stack.callback(app.state.parts.close)
+            return Lab(made, library, accounts, app, Client(TestClient(app, base_url=AT)))
+
+        yield open_lab
+
+
+@pytest.fixture
+def lab(open_lab):
+    return open_lab()

@@ -1,0 +1,179 @@
+"""Deciding: one or many, undone, in conflict, signed, locked, amended; and the trail that remembers all of it."""
+
+import json
+import sqlite3
+
+import pytest
+
+from ingest import StoreError
+from stream.review.library import Library
+from stream.review.standing import fold
+from stream.review.trail import FILE
+
+
+def counts(changes):
+    return {line["name"]: line["count"] for line in changes["differential"] if line["count"]}
+
+
+def decide(lab, cells, label, saw=None, person=None, action="reclassify"):
+    saw = lab.number() if saw is None else saw
+    return (person or lab.one).post(f"{lab.slide}/decisions", {"action": action, "cell_ids": cells, "label": label, "saw": saw})
+
+
+def test_many_cells_are_renamed_in_one_act_and_undone_in_one(lab):
+    before = counts(lab.one.get(f"{lab.slide}/changes").json())
+    cells = lab.cells()[:5]
+    done = decide(lab, cells, "blast").json()
+    assert counts(done)["blast"] == 5 and set(done["decisions"]) == set(cells) and done["standing"]["can_undo"]
+    undone = lab.one.post(f"{lab.slide}/undo", {"saw": done["standing"]["number"]}).json()
+    assert counts(undone) == before and set(undone["decisions"].values()) == {None}
+    assert not undone["standing"]["can_undo"]
+
+
+def test_undo_goes_back_act_by_act(lab):
+    cell = lab.cells()[:1]
+    for label in ("blast", "monocyte"):
+        assert decide(lab, cell, label).status_code == 200
+    once = lab.one.post(f"{lab.slide}/undo", {"saw": lab.number()}).json()
+    assert once["decisions"][cell[0]]["label"] == "blast"
+    twice = lab.one.post(f"{lab.slide}/undo", {"saw": lab.number()}).json()
+    assert twice["decisions"][cell[0]] is None
+    assert lab.one.post(f"{lab.slide}/undo", {"saw": lab.number()}).status_code == 400
+
+
+def test_confirm_and_unidentified(lab):
+    one, two = lab.cells()[:2]
+    confirmed = decide(lab, [one], None, action="confirm").json()["decisions"][one]
+    assert (confirmed["how"], confirmed["label"]) == ("confirm", lab.made.labels()[one])
+    assert decide(lab, [two], None, action="unidentified").json()["decisions"][two]["label"] == "unidentified"
+
+
+@pytest.mark.parametrize(
+    ("cells", "label", "status"),
+    [(["0" * 20], "blast", 404), (None, "unicorn", 400), (None, None, 400), (["../../etc"], "blast", 422), ([], "blast", 422)],
+)
+def test_what_cannot_be_decided(lab, cells, label, status):
+    refused = decide(lab, lab.cells()[:1] if cells is None else cells, label)
+    assert refused.status_code == status and lab.number() == 0
+
+
+def test_of_two_reviewers_the_slower_is_told_and_loses_nothing(open_lab):
+    lab = open_lab("accounts")
+    alice, bob = lab.person("alice"), lab.person("bob")
+    lab.one = alice
+    cells = lab.cells()[:2]
+    saw = lab.number()
+    assert decide(lab, cells, "monocyte", saw).status_code == 200
+    refused = decide(lab, cells[:1], "blast", saw, bob)
+    assert refused.status_code == 409 and "alice" in refused.json()["detail"]
+    assert decide(lab, lab.cells()[4:5], "blast", saw, bob).status_code == 200  # another cell is no conflict
+    news = bob.get(f"{lab.slide}/changes", params={"number": saw}).json()
+    assert news["decisions"][cells[0]]["label"] == "monocyte"
+    assert decide(lab, cells[:1], "blast", news["standing"]["number"], bob).status_code == 200
+    assert alice.post(f"{lab.slide}/undo", {"saw": 0}).status_code == 400  # bob has built upon it
+
+
+def test_signing_wants_a_finished_slide_acknowledged_alerts_and_eyes_on_the_latest(lab):
+    lab.made.say("running")
+    assert "running" in lab.sign().json()["detail"]
+    lab.made.say("done")
+    assert "3 alerts" in lab.sign().json()["detail"]
+    assert lab.see_all().status_code == 200
+    decide(lab, lab.cells()[:1], "blast")
+    stale = lab.one.post(f"{lab.slide}/signatures", {"saw": lab.number() - 1})
+    assert stale.status_code == 409 and lab.sign().status_code == 200
+
+
+def test_a_signed_slide_is_locked_and_an_amendment_is_a_new_version(lab):
+    lab.see_all()
+    signed = lab.sign(comment="nothing to see").json()
+    assert signed["standing"]["locked"] and signed["row"]["review"] == "signed"
+    first = lab.one.get(f"{lab.slide}/report.csv").text
+    assert decide(lab, lab.cells()[:1], "blast").status_code == 423
+    assert lab.one.post(f"{lab.slide}/undo", {"saw": lab.number()}).status_code == 423
+    assert lab.one.post(f"{lab.slide}/amendments", {"saw": lab.number(), "reason": "a blast was missed"}).status_code == 200
+    assert decide(lab, lab.cells()[:1], "blast").status_code == 200
+    assert lab.sign().json()["standing"]["version"] == 2
+    assert lab.one.get(f"{lab.slide}/report.csv?version=1").text == first
+    assert "blast" in lab.one.get(f"{lab.slide}/report.csv?version=2").text
+    assert lab.one.get(f"{lab.slide}/report.csv?version=3").status_code == 404
+
+
+def test_cells_that_come_after_the_signature_are_outside_it(lab):
+    lab.see_all()
+    before = lab.sign().json()
+    lab.made.add(7, store=False)
+    lab.made.say("done")
+    after = lab.one.get(f"{lab.slide}/changes").json()
+    assert after["standing"]["late_cells"] == 7 and counts(after) == counts(before)
+
+
+def test_every_act_is_an_event_on_its_way_to_the_topic(lab):
+    lab.see_all()
+    decide(lab, lab.cells()[:2], "blast")
+    lab.one.post(f"{lab.slide}/comments", {"saw": 0, "text": "large nucleoli", "cell_id": lab.cells()[0]})
+    lab.sign()
+    events = [parcel.event for parcel in lab.library.trail.events()]
+    assert [e.data["action"] for e in events] == ["acknowledge"] * 3 + ["reclassify"] * 2 + ["comment", "sign"]
+    assert {e.kind for e in events} == {"reviews"} and len({e.id for e in events}) == len(events)
+    assert events[-1].data["counts"]["blast"] == 2 and events[3].payload().was == lab.made.labels()[lab.cells()[0]]
+
+
+def test_the_trail_only_grows_and_a_change_shows(lab):
+    decide(lab, lab.cells()[:3], "blast")
+    path = lab.made.store / FILE
+    assert lab.library.trail.verify() == 3
+    with sqlite3.connect(path) as db:
+        for sql in ("UPDATE trail SET line = '{}'", "DELETE FROM trail"):
+            with pytest.raises(sqlite3.IntegrityError, match="only grows"):
+                db.execute(sql)
+        db.execute("DROP TRIGGER trail_keeps")
+        line = db.execute("SELECT line FROM trail WHERE number = 2").fetchone()[0]
+        db.execute("UPDATE trail SET line = ? WHERE number = 2", (line.replace("blast", "other"),))
+    db.close()
+    with pytest.raises(StoreError, match="broken at entry 2"):
+        lab.library.trail.verify()
+
+
+def test_a_restarted_server_knows_everything(lab):
+    lab.see_all()
+    decide(lab, lab.cells()[:3], "blast")
+    lab.sign()
+    with Library(lab.made.store, lab.library.config) as again:
+        shelf = again.shelf(lab.made.slide.slide_id)
+        assert shelf.standing == lab.library.shelf(lab.made.slide.slide_id).standing
+        assert shelf.standing == fold(again.trail.reviews(lab.made.slide.slide_id))
+        assert shelf.counts(shelf.standing)["blast"] == 3
+
+
+def test_the_changes_beyond_a_row_are_all_cells_once(lab):
+    got, row = [], 0
+    while True:
+        page = lab.one.get(f"{lab.slide}/changes", params={"row": row, "limit": 7}).json()
+        got += [c[1] for c in page["cells"]]
+        if not page["more"]:
+            break
+        row = page["cells"][-1][0]
+    assert sorted(got) == sorted(lab.made.labels()) and len(set(got)) == len(got)
+
+
+def test_the_differential_is_what_one_counts_by_hand(lab):
+    said = lab.one.get(f"{lab.slide}/changes").json()
+    labels = list(lab.made.labels().values())
+    white = sum(label not in ("erythroblast", "platelet", "other") for label in labels)
+    assert said["white_cells"] == white
+    for line in said["differential"]:
+        n = labels.count(line["name"])
+        assert line["count"] == n and line["per_100"] == pytest.approx(100 * n / white)
+        assert line["percent"] == (pytest.approx(100 * n / white) if line["white"] else None)
+        if line["white"] and line["low"] is not None:
+            assert line["flag"] == ("low" if line["percent"] < line["low"] else "high" if line["percent"] > line["high"] else "")
+
+
+def test_a_cell_tells_its_history(lab):
+    cell = lab.cells()[0]
+    decide(lab, [cell], "blast")
+    said = lab.one.get(f"{lab.slide}/cells/{cell}").json()
+    assert said["decision"]["label"] == "blast" and said["history"][0]["was"] == lab.made.labels()[cell]
+    assert sum(said["verdict"]["scores"].values()) == pytest.approx(1)
+    assert json.dumps(said).count("Smith") == 0
