@@ -6,9 +6,11 @@ import re
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 from classify import DataError, ModelError, load_model
 from classify.suite import Suite, read_suite
+from stream.cli import app
 from tests.make import GLASS, white_cell
 
 torch = pytest.importorskip("torch", reason="the evaluation needs the train extra: pip install -e '.[train]'")
@@ -137,6 +139,27 @@ def test_a_finished_evaluation_is_not_trained_again_and_gives_the_same(place, re
     evaluate(place / "model", suite_of(place), report, only=["low-data", "in-domain"])
     after = json.loads((report / "report.json").read_text())["figures"]
     assert after == [f for f in before["figures"] if f["axis"] in ("in-domain", "low data")]
+
+
+def suite_file(path, suite):
+    """As TOML: tables after plain keys."""
+    kept = json.loads(suite.model_dump_json(exclude_none=True))
+    lines = [f"{k} = {json.dumps(v)}" for k, v in kept.items() if not isinstance(v, dict)]
+    for name, table in kept.items():
+        if isinstance(table, dict):
+            lines += [f"[{name}]", *(f"{json.dumps(k)} = {json.dumps(v)}" for k, v in table.items())]
+    path.write_text("\n".join(lines))
+    return path
+
+
+def test_the_command_reads_its_suite_and_says_what_it_wrote(place, tmp_path):
+    suite = suite_file(tmp_path / "suite.toml", suite_of(place))
+    assert read_suite(suite) == suite_of(place)
+    words = ["evaluate", str(place / "model"), "--suite", str(suite), "--report", str(tmp_path / "report")]
+    done = CliRunner().invoke(app, [*words, "--only", "in-domain"])
+    assert done.exit_code == 0 and "In domain: 21 figures" in done.output and "report.html" in done.output
+    refused = CliRunner().invoke(app, [*words, "--only", "beauty"])
+    assert isinstance(refused.exception, DataError) and "held-out" in refused.exception.hint
 
 
 def test_the_baseline_has_the_trunk_of_the_denoiser_and_about_its_size():
