@@ -67,11 +67,12 @@ def allowed(path: Path, roots: Sequence[Path]) -> Path:
     try:
         real = path.resolve()
         inside = path.is_absolute() and any(real.is_relative_to(root.resolve()) for root in roots)
-    except (OSError, ValueError, RuntimeError):
-        inside = False
+        there = inside and real.is_file()
+    except (OSError, ValueError, RuntimeError):  # names that no file can have
+        inside = there = False
     if not inside:
         raise HTTPException(403, "not in a folder that this door serves")
-    if not real.is_file():
+    if not there:
         raise HTTPException(404, "no such file: is the share mounted here?")
     return path
 
