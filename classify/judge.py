@@ -1,6 +1,7 @@
 """The judge: draws one after the other for every cell, classes drop out, batches stay full."""
 
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
@@ -97,31 +98,64 @@ def judge(
     Raises:
         ValueError: a crop is smaller than the model's window.
     """
-    rule, card = Rule(model, exhaustive), model.card
-    pending: dict[Key, Pending] = {}
-    for item in cells:
-        if item is not None:
-            pending[item[0]] = Pending(to_input(item[1][None], card.window_px, card.image_px, card.white)[0])
-        while len(pending) >= engine.batch or (item is None and pending):
-            yield from advance(pending, engine, rule)
-    while pending:
-        yield from advance(pending, engine, rule)
+    card = model.card
+    with ThreadPoolExecutor(1) as thread:
+        round_ = Round(engine, Rule(model, exhaustive), thread)
+        for item in cells:
+            if item is not None:
+                image = to_input(item[1][None], card.window_px, card.image_px, card.white)[0]
+                round_.ready[item[0]] = Pending(image)
+            yield from round_.turn(flush=item is None)
+        yield from round_.turn(flush=True)
 
 
-def advance(pending: dict[Key, Pending], engine: Engine, rule: Rule) -> Iterator[tuple[Key, Verdict]]:
-    """One pass of the engine, and the cells that it finishes."""
-    pairs = next_pairs(pending, engine.batch, len(rule.model.sigma))
-    draws = np.array([d for _, d in pairs])
-    images = np.stack([pending[key].image for key, _ in pairs])
-    errors = engine.errors(images, rule.model.noise[draws], rule.model.sigma[draws])
-    for (key, _), row in zip(pairs, errors, strict=True):
-        cell = pending.get(key)
-        if cell is None:
-            continue  # decided by an earlier draw of this pass
-        cell.errors.append(row)
-        if verdict := rule.verdict(np.stack(cell.errors)):
-            del pending[key]
-            yield key, verdict
+@dataclass(frozen=True, slots=True, eq=False)
+class Flight:
+    """A pass under way: the cells that wait for it, its (cell, draw number) pairs, and their errors (pairs, K) to come."""
+
+    cells: dict[Key, Pending]
+    pairs: list[tuple[Key, int]]
+    errors: Future
+
+
+class Round:
+    """Cells that wait for a pass in `ready`, and the pass that runs meanwhile, so that the engine need not wait for verdicts."""
+
+    def __init__(self, engine: Engine, rule: Rule, thread: ThreadPoolExecutor):
+        self.engine, self.rule, self.thread = engine, rule, thread
+        self.ready: dict[Key, Pending] = {}
+        self.flight: Flight | None = None
+
+    def turn(self, flush: bool) -> Iterator[tuple[Key, Verdict]]:
+        """Passes while enough cells wait to fill one; to `flush`, until none is left."""
+        while (full := len(self.ready) >= self.engine.batch) or (flush and (self.ready or self.flight)):
+            landed, self.flight = self.flight, None
+            if full or not landed:
+                self.flight = self.launch()
+            if landed:
+                yield from self.land(landed)
+
+    def launch(self) -> Flight:
+        """Begin the next pass."""
+        model = self.rule.model
+        pairs = next_pairs(self.ready, self.engine.batch, len(model.sigma))
+        cells = {key: self.ready.pop(key) for key in dict.fromkeys(key for key, _ in pairs)}
+        draws = np.array([d for _, d in pairs])
+        images = np.stack([cells[key].image for key, _ in pairs])
+        errors = self.thread.submit(self.engine.errors, images, model.noise[draws], model.sigma[draws])
+        return Flight(cells, pairs, errors)
+
+    def land(self, flight: Flight) -> Iterator[tuple[Key, Verdict]]:
+        """The cells that a pass finishes; the others are ready for the next."""
+        for (key, _), row in zip(flight.pairs, flight.errors.result(), strict=True):
+            cell = flight.cells.get(key)
+            if cell is None:
+                continue  # decided by an earlier draw of this pass
+            cell.errors.append(row)
+            if verdict := self.rule.verdict(np.stack(cell.errors)):
+                del flight.cells[key]
+                yield key, verdict
+        self.ready = flight.cells | self.ready  # those that came first go first
 
 
 def next_pairs(pending: dict[Key, Pending], batch: int, last: int) -> list[tuple[Key, int]]:

@@ -60,7 +60,7 @@ def to_input(crops: np.ndarray, window_px: int, image_px: int, white: bool = Fal
         raise ValueError(f"crops of {crops.shape[1:3]} px are smaller than the model's window of {window_px} px")
     x = central(on_white(crops) if white and len(crops) else crops, window_px).astype(np.float32) / 127.5 - 1.0
     a = resample_matrix(window_px, image_px)
-    return np.ascontiguousarray(np.einsum("oh,nhwc,pw->ncop", a, x, a, optimize=True))
+    return np.ascontiguousarray(a @ np.moveaxis(x, -1, 1) @ a.T)
 
 
 def to_uint8(images: np.ndarray) -> np.ndarray:

@@ -1,0 +1,37 @@
+"""The order of draws: what tells classes first, and what the earlier draws do not foretell next."""
+
+import numpy as np
+
+from classify.schedule import SIGMA_RANGE, order, random_draws, unforetold, weight_of
+
+
+def table(n=300, draws=6, classes=3, seed=0):
+    """Errors (n, D, K) and labels (n,): draws 0-2 are alike and so are 3-5; only the latter tell the classes."""
+    rng = np.random.default_rng(seed)
+    y = rng.integers(classes, size=n)
+    first, second = rng.normal(0, 1, (2, n, 1, classes))
+    second = second - 2.0 * np.eye(classes)[y][:, None]
+    errors = np.concatenate([np.repeat(first, 3, axis=1), np.repeat(second, 3, axis=1)], axis=1)
+    return errors + rng.normal(0, 0.1, errors.shape), y
+
+
+def test_the_first_draw_tells_classes_and_the_second_what_it_does_not():
+    errors, y = table()
+    chosen = order(errors, np.ones(6), y, 4)
+    assert chosen[0] >= 3 and chosen[1] < 3 and len(set(chosen)) == 4
+
+
+def test_what_a_draw_adds():
+    errors, _ = table()
+    assert unforetold(errors, 4, [3]) < 0.1 < 0.8 < unforetold(errors, 0, [3]) <= 1
+
+
+def test_random_draws_are_reproducible_and_within_the_range():
+    sigma, noise = random_draws(50, 8, seed=3)
+    assert sigma.min() >= SIGMA_RANGE[0] and sigma.max() <= SIGMA_RANGE[1] and noise.shape == (50, 3, 8, 8)
+    np.testing.assert_array_equal(random_draws(50, 8, seed=3)[1], noise)
+
+
+def test_the_weight_between_known_noise_levels():
+    known = np.array([0.2, 0.4, 0.8])
+    np.testing.assert_allclose(weight_of(np.array([0.1, 0.4]), known, 3 * known**-0.5), [3 * 0.1**-0.5, 3 * 0.4**-0.5])
