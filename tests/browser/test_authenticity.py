@@ -1,0 +1,29 @@
+"""The authenticity test as an expert takes it: by key and by mouse, shut and opened again, answers saved and scored."""
+
+import json
+
+import numpy as np
+
+from classify.authenticity import Shown, score_answers, write_test
+
+
+def test_an_expert_takes_the_test(chromium, tmp_path):
+    rng = np.random.default_rng(0)
+    shown = [Shown(rng.integers(0, 255, (64, 64, 3), np.uint8), "ig", truth) for truth in ("real", "generated") * 3]
+    where = write_test(shown, tmp_path / "test").resolve().as_uri()
+    with chromium.new_context(accept_downloads=True) as context:
+        page = context.new_page()
+        page.goto(where)
+        assert page.locator("#cell").evaluate("image => image.complete && image.naturalWidth") == 256
+        page.keyboard.press("r")
+        page.get_by_role("button", name="Generated").click()
+        page.reload()
+        assert page.get_by_role("status").inner_text() == "2 of 6 answered"
+        for _ in range(4):
+            page.keyboard.press("g")
+        with page.expect_download() as saving:
+            page.get_by_role("link", name="Save answers.json").click()
+        saving.value.save_as(tmp_path / "answers.json")
+    answers = json.loads((tmp_path / "answers.json").read_text())["answers"]
+    assert list(answers.values()) == ["real"] + ["generated"] * 5
+    assert score_answers(tmp_path / "test", tmp_path / "answers.json")["all"].of == 6
