@@ -74,18 +74,20 @@ export class Gallery {
     const from = this.box.scrollTop - AHEAD;
     const to = this.box.scrollTop + this.box.clientHeight + AHEAD;
     const step = this.size + GAP;
-    const wanted = new Set();
-    const groups = new Set();
-    for (const part of this.layout) {
-      if (part.top + part.height < from || part.top > to) continue;
-      groups.add(part.of.name);
-      const holder = this.holder(part);
+    const seen = this.layout.filter((part) => part.top + part.height >= from && part.top <= to).map((part) => {
       const first = Math.max(0, Math.floor((from - part.top - HEAD) / step)) * this.columns;
       const last = Math.min(part.group.length, Math.max(0, Math.ceil((to - part.top - HEAD) / step)) * this.columns);
-      for (let at = first; at < last; at++) wanted.add(this.thumb(part, at, holder));
-    }
+      return { part, first, last };
+    });
+    const wanted = new Set(seen.flatMap(({ part, first, last }) => part.group.slice(first, last).map((cell) => cell.id)));
+    const groups = new Set(seen.map(({ part }) => part.of.name));
     for (const [id, node] of this.shown) if (!wanted.has(id)) { node.remove(); this.shown.delete(id); }
     for (const [name, node] of this.heads) if (!groups.has(name)) { node.remove(); this.heads.delete(name); }
+    for (const { part, first, last } of seen) {
+      const holder = this.holder(part);
+      let before = holder.firstChild; // the head; cells follow in their order, as a screen reader reads them
+      for (let at = first; at < last; at++) before = this.thumb(part, at, holder, before);
+    }
     if (this.active && this.shown.has(this.active)) this.box.setAttribute("aria-activedescendant", `cell-${this.active}`);
     else this.box.removeAttribute("aria-activedescendant");
   }
@@ -106,7 +108,7 @@ export class Gallery {
     return node;
   }
 
-  thumb(part, at, holder) {
+  thumb(part, at, holder, before) {
     const cell = part.group[at];
     let node = this.shown.get(cell.id);
     if (!node) {
@@ -114,11 +116,11 @@ export class Gallery {
         h("img", { src: `/api/slides/${this.slideId}/cells/${cell.id}/image`, alt: "", decoding: "async", draggable: "false" }), h("span", { class: "tag" }));
       this.shown.set(cell.id, node);
     }
-    if (node.parentNode !== holder) holder.append(node);
+    if (before.nextSibling !== node) before.after(node);
     const { top, left } = this.corner(part, at);
     Object.assign(node.style, { top: `${top - part.top}px`, left: `${left}px`, width: `${this.size}px`, height: `${this.size}px` });
     this.dress(node, cell, part, at);
-    return cell.id;
+    return node;
   }
 
   dress(node, cell, part, at) {
@@ -212,7 +214,8 @@ export class Gallery {
     const all = this.layout.flatMap((part) => part.group);
     if (!all.length) return;
     const now = this.active ? all.findIndex((cell) => cell.id === this.active) : -1;
-    const next = all[Math.min(all.length - 1, Math.max(0, now < 0 ? 0 : now + far))];
+    const from = now >= 0 ? now : Math.abs(far) > 1e6 ? 0 : -far; // without an active cell, a step leads to the first
+    const next = all[Math.min(all.length - 1, Math.max(0, from + far))];
     this.choose(next.id, extend ? "range" : "one", true);
   }
 
