@@ -19,6 +19,7 @@ OURS, BASELINE = "ours", "baseline"
 SAVE_EVERY_S = 30.0
 WARMUP_SHARE = 0.08
 MAX_STEPS = 10_000_000
+PACE = {"out", "steps", "validate_every", "checkpoint_every"}  # of the recipe, what the minutes decide
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +35,9 @@ class Plan:
     device: str = "cpu"
     facts: dict = field(default_factory=dict)
 
-    def as_kept(self) -> str:
-        recipe = self.recipe.model_dump(mode="json", exclude={"out", "steps", "validate_every", "checkpoint_every"})
-        kept = {"arm": self.arm, "minutes": self.minutes, "device": self.device, **self.facts, "recipe": recipe}
-        return json.dumps(kept, indent=1)
+    def as_kept(self) -> dict:
+        recipe = self.recipe.model_dump(mode="json", exclude=PACE)
+        return {"arm": self.arm, "minutes": self.minutes, "device": self.device, **self.facts, "recipe": recipe}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,8 @@ def retrain(plan: Plan, tell: Callable[[dict], None] = lambda row: None) -> Retr
 
 def advance(plan: Plan, run: Training, data: LabelledCrops, classes: int, tell: Callable[[dict], None]) -> float:
     """Step until the minutes are used; returns the seconds used in all, those before a stop too."""
-    used, budget, saved = seconds_used(plan.folder, run.step), plan.minutes * 60, time.monotonic()
+    used, budget = seconds_used(plan.folder, run.step), plan.minutes * 60
+    saved = used
     batches = balanced_batches(data.labels, classes, plan.recipe.batch, plan.recipe.seed, range(run.step, MAX_STEPS))
     with (plan.folder / "log.jsonl").open("a") as log:
         while used < budget:
@@ -112,9 +113,9 @@ def advance(plan: Plan, run: Training, data: LabelledCrops, classes: int, tell: 
             row = run.advance(torch.from_numpy(data.images[chosen]), y, (y == classes - 1) & plan.recipe.other)
             used += clock(plan.device) - start
             print(json.dumps(row | {"seconds": used}), file=log, flush=True)
-            if time.monotonic() - saved > SAVE_EVERY_S:
+            if used - saved > SAVE_EVERY_S:
                 run.save(plan.folder / "last.pt")
-                saved = time.monotonic()
+                saved = used
             tell(row | {"used": used, "budget": budget})
     return used
 
@@ -144,8 +145,14 @@ def log_rows(path: Path) -> list[dict]:
 
 
 def keep_plan(plan: Plan) -> None:
-    path, text = plan.folder / "plan.json", plan.as_kept()
+    path, kept = plan.folder / "plan.json", plan.as_kept()
     plan.folder.mkdir(parents=True, exist_ok=True)
-    if path.exists() and path.read_text() != text:
+    if path.exists() and differences(json.loads(path.read_text())) != differences(kept):
         raise DataError(f"{plan.folder} holds a run of other settings", "choose another --report folder or remove that one")
-    path.write_text(text)
+    path.write_text(json.dumps(kept, indent=1))
+
+
+def differences(kept: dict) -> dict:
+    """A plan with what its recipe says beyond the defaults, so that a later version's new keys change nothing."""
+    recipe = TrainConfig(**kept["recipe"]).model_dump(mode="json", exclude_defaults=True, exclude=PACE)
+    return kept | {"recipe": recipe}

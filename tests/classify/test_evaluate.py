@@ -210,6 +210,14 @@ def test_another_plan_does_not_go_on_in_the_same_folder(place, tmp_path):
         retrain(plan_of(place, tmp_path, OURS, learning_rate=1e-5))
 
 
+def test_a_plan_kept_before_the_recipe_had_a_key_still_holds(place, tmp_path):
+    retrain(plan_of(place, tmp_path, OURS))
+    kept = json.loads((tmp_path / "plan.json").read_text())
+    del kept["recipe"]["wide_share"]
+    (tmp_path / "plan.json").write_text(json.dumps(kept))
+    assert retrain(plan_of(place, tmp_path, OURS), lambda row: pytest.fail("trained again")).took["steps"] > 0
+
+
 def test_of_a_log_that_a_kill_cut_short_the_whole_rows_count_and_of_a_step_the_last(tmp_path):
     log = tmp_path / "log.jsonl"
     log.write_text('{"step": 1, "loss": 3}\n{"step": 2, "loss": 2}\n{"step": 2, "loss": 1}\n{"step": 3, "lo')
