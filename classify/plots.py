@@ -19,7 +19,7 @@ def png(canvas: Canvas) -> bytes:
 
 def confusion_matrix(counts: dict[str, np.ndarray], classes: Sequence[str]) -> bytes:
     """Row-normalised confusion matrices (K, K), one a name, side by side."""
-    canvas = Canvas(figsize=(5.2 * len(counts), 4.8))
+    canvas = Canvas(figsize=(5.2 * len(counts), 4.8), layout="constrained")
     for axes, (name, table) in zip(canvas.subplots(1, len(counts), squeeze=False)[0], counts.items(), strict=True):
         share = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
         axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
@@ -34,7 +34,7 @@ def confusion_matrix(counts: dict[str, np.ndarray], classes: Sequence[str]) -> b
 
 def roc(odd: dict[str, tuple[np.ndarray, np.ndarray]], title: str) -> bytes:
     """Receiver operating curves of (oddity (n,), anomalous (n,)) by name, false alerts on a logarithmic axis."""
-    canvas = Canvas(figsize=(5, 4))
+    canvas = Canvas(figsize=(5, 4), layout="constrained")
     axes = canvas.subplots()
     for name, (score, anomalous) in odd.items():
         order = np.argsort(-score, kind="stable")
@@ -49,7 +49,7 @@ def roc(odd: dict[str, tuple[np.ndarray, np.ndarray]], title: str) -> bytes:
 
 def reliability(arms: dict[str, tuple[np.ndarray, np.ndarray]], title: str) -> bytes:
     """Accuracy against confidence in bins of equal mass, and risk against coverage, of (confidence (n,), right (n,))."""
-    canvas = Canvas(figsize=(9, 4))
+    canvas = Canvas(figsize=(9, 4), layout="constrained")
     left, right_side = canvas.subplots(1, 2)
     left.plot([0, 1], [0, 1], color="grey", lw=0.7)
     for name, (confidence, right) in arms.items():
@@ -65,7 +65,7 @@ def reliability(arms: dict[str, tuple[np.ndarray, np.ndarray]], title: str) -> b
 
 def psychometric(arms: dict[str, tuple[np.ndarray, np.ndarray, Callable[[np.ndarray], np.ndarray]]], title: str) -> bytes:
     """Share right against confidence, with the fitted function, of (confidence (n,), right (n,), function) by name."""
-    canvas = Canvas(figsize=(5, 4))
+    canvas = Canvas(figsize=(5, 4), layout="constrained")
     axes, x = canvas.subplots(), np.linspace(0, 1, 200)
     for name, (confidence, right, function) in arms.items():
         bins = np.array_split(np.argsort(confidence, kind="stable"), BINS)
@@ -81,7 +81,7 @@ Line = tuple[Sequence[float], Sequence[float]]
 
 def curves(lines: dict[str, Line], x: str, y: str, log_x: bool = False, dots: bool = False) -> bytes:
     """Lines of (x, y) by name."""
-    canvas = Canvas(figsize=(6, 4))
+    canvas = Canvas(figsize=(6, 4), layout="constrained")
     axes = canvas.subplots()
     for name, (across, up) in lines.items():
         axes.plot(across, up, "o-" if dots else "-", lw=1, ms=4, label=name)
@@ -94,7 +94,7 @@ def curves(lines: dict[str, Line], x: str, y: str, log_x: bool = False, dots: bo
 def sheet(rows: dict[str, np.ndarray], title: str = "") -> bytes:
     """8-bit images (n, px, px, 3), a row a name."""
     widest = max(map(len, rows.values()))
-    canvas = Canvas(figsize=(0.62 * widest + 1.4, 0.66 * len(rows) + 0.3))
+    canvas = Canvas(figsize=(0.62 * widest + 1.4, 0.66 * len(rows) + 0.3), layout="constrained")
     grid = canvas.subplots(len(rows), 1, squeeze=False)[:, 0]
     for axes, (name, images) in zip(grid, rows.items(), strict=True):
         axes.imshow(np.concatenate(list(images), axis=1), interpolation="bilinear")

@@ -20,7 +20,7 @@ def evaluate(
     suite: Annotated[Path, typer.Option(help="TOML file: data, axes, minutes; as configs/suite-quick.toml.")],
     report: Annotated[Path, typer.Option(help="Folder for report.html, report.json and what is trained on the way.")],
     model: Annotated[Path, typer.Argument(help="Model folder; the shipped one by default.")] = SHIPPED,
-    only: Annotated[list[str] | None, typer.Option(help="An axis to run; may be given several times. All by default.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="An axis to run and report, several times if need be; else all.")] = None,
 ) -> None:
     """Measure a model on every axis, beside a discriminative baseline of equal size and training time.
 
