@@ -64,7 +64,7 @@ def shift(work: Workshop) -> Findings:
     for name, folder in work.suite.shift.items():
         data = work.crops(folder)
         y = labels_in(work.shipped, data)
-        scores = {arm: a.scores(safe(name), data.images) for arm, a in pair(work).items()}
+        scores = {arm: a.scores(kept_as(work, name), data.images) for arm, a in pair(work).items()}
         found.figures += accuracies(work, "domain shift", name, y, {k: s.predicted for k, s in scores.items()})
         tables = {k: metrics.confusion(y, s.predicted, len(work.shipped.classes)) for k, s in scores.items()}
         found.pictures[f"Confusion on {name}"] = plots.confusion_matrix(tables, work.shipped.classes)
@@ -174,7 +174,7 @@ def calibration(work: Workshop) -> Findings:
     sets = {HALF: (work.val, half, "val")}
     for name, folder in work.suite.shift.items():
         data = work.crops(folder)
-        sets[name] = data, np.arange(len(data.labels)), safe(name)
+        sets[name] = data, np.arange(len(data.labels)), kept_as(work, name)
     for of, (data, rows, key) in sets.items():
         y = labels_in(work.shipped, data)[rows]
         scores = {arm: picked(a.scores(key, data.images), rows) for arm, a in pair(work).items()}
@@ -216,5 +216,7 @@ def curves_of(scores: dict[str, Scores], anomalous: np.ndarray) -> dict[str, tup
     return {f"{arm}: {kind}": (v, anomalous) for arm, s in scores.items() for kind, v in s.odd.items()}
 
 
-def safe(name: str) -> str:
-    return name.replace("/", "-")
+def kept_as(work: Workshop, shifted: str) -> str:
+    """The name under which a shift set's scores are kept: one and the same with the lab's where the cells are."""
+    lab = work.suite.lab
+    return "lab-normal" if lab and work.suite.shift[shifted] == lab.normal else shifted.replace("/", "-")
