@@ -6,10 +6,13 @@ BIN = $(VENV)/bin
 READY = $(VENV)/.ready-$(subst $(comma),-,$(EXTRAS))
 comma := ,
 
-.PHONY: demo test check bench chaos clean
+.PHONY: demo page test check bench chaos browser clean
 
 demo: $(READY)
 	$(BIN)/cytostream demo
+
+page: $(READY)
+	$(BIN)/cytostream demo --serve
 
 test: $(READY)
 	$(BIN)/python -m pytest
@@ -22,6 +25,9 @@ bench: $(READY)
 
 chaos: $(READY)
 	$(BIN)/python -m tests.chaos $(CHAOS)
+
+browser:  # what tests/browser needs beside the test extra; without it they skip
+	command -v chromium > /dev/null || (apt-get update -qq && apt-get install -y -qq chromium)
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -4,6 +4,7 @@ import fcntl
 import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -31,6 +32,7 @@ def serve(
     sink: Annotated[list[str] | None, typer.Option(help="Where reviews go: kafka, jsonl:PATH, or none. Default kafka.")] = None,
     model: Annotated[Path, typer.Option(help="Model folder, for explanations.")] = SHIPPED,
     nearest: Annotated[Path | None, typer.Option(help="Index of known cells, for the nearest ones.")] = None,
+    scans: Annotated[list[Path] | None, typer.Option(help="Folder whose slides POST /api/door/slides may queue.")] = None,
     cert: Annotated[Path | None, typer.Option(help="TLS certificate (PEM).")] = None,
     key: Annotated[Path | None, typer.Option(help="TLS key (PEM).")] = None,
 ) -> None:
@@ -46,9 +48,23 @@ def serve(
     """
     settings = load_config(config)
     with ExitStack() as stack:
-        app = stack.enter_context(opened(store, settings, host, sink or ["kafka"], (model, nearest), cert is not None))
+        setting = Page(store, host, sink or ["kafka"], model, nearest, scans or [], cert is not None)
+        app = stack.enter_context(opened(setting, settings))
         say_where(host, port, cert is not None)
         listen(app, host, port, cert, key)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What the command line says of the page."""
+
+    store: Path
+    host: str
+    sinks: list[str]
+    model: Path
+    nearest: Path | None
+    scans: list[Path]
+    secure: bool
 
 
 def say_where(host: str, port: int, secure: bool) -> None:
@@ -77,32 +93,33 @@ def listen(app: object, host: str, port: int, cert: Path | None, key: Path | Non
 
 
 @contextmanager
-def opened(
-    store: Path, settings: Config, host: str, sinks: list[str], folders: tuple[Path, Path | None], secure: bool
-) -> Iterator[object]:
+def opened(page: Page, settings: Config) -> Iterator[object]:
     """The application over a store, with its reviews on their way to the sinks.
 
     Raises:
         CytostreamError: the store cannot be used, another page serves it, or the address needs accounts.
     """
+    from .backlog import Backlog
+    from .door import door_router
     from .review.accounts import Accounts
     from .review.app import Setting, make_app
     from .review.library import Library
 
     with ExitStack() as stack:
-        hold(store, stack)
-        accounts = Accounts(store)
+        hold(page.store, stack)
+        accounts = Accounts(page.store)
         stack.callback(accounts.close)
-        mode = mode_of(host, settings, bool(accounts.people()))
-        library = stack.enter_context(Library(store, settings))
-        for spec in sinks:
+        mode = mode_of(page.host, settings, bool(accounts.people()))
+        library = stack.enter_context(Library(page.store, settings))
+        for spec in page.sinks:
             relay_to(spec, settings, library.trail, stack)
         with screen.status("starting the process that reads slides"):
             workers = stack.enter_context(open_workers(1))
-        warn(host, mode, secure)
-        known = store / "known.npz"
-        nearest = folders[1] or (known if known.is_file() else None)
-        yield make_app(library, accounts, workers, settings, Setting(mode, secure, folders[0], nearest))
+        warn(page.host, mode, page.secure)
+        known = page.store / "known.npz"
+        nearest = page.nearest or (known if known.is_file() else None)
+        door = door_router(Backlog(library.outbox, settings.backlog), page.scans) if page.scans else None
+        yield make_app(library, accounts, workers, settings, Setting(mode, page.secure, page.model, nearest, door))
 
 
 def hold(store: Path, stack: ExitStack) -> None:

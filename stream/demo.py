@@ -18,7 +18,9 @@ from ingest.simulate import Sprite, glass, place, red_cell, write_pyramid
 from .broker import Broker
 from .commands_run import run
 from .commands_topics import sentence
+from .commands_serve import serve as serve_page
 from .config import Kafka
+from .events import Event
 from .tail import read_all
 
 screen = Console(stderr=True)
@@ -40,6 +42,7 @@ class Placed:
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for the slide and the results.")] = Path("demo-out"),
     keep: Annotated[bool, typer.Option(help="Keep results of an earlier demo and go on.")] = False,
+    serve: Annotated[bool, typer.Option(help="Then serve the review page over it, until Ctrl-C.")] = False,
 ) -> None:
     """Make a small smear from generated cells, run it through everything, and show what arrives from Kafka."""
     out.mkdir(parents=True, exist_ok=True)
@@ -54,6 +57,15 @@ def demo(
         run([slide], store=store, sink=None, config=config, mpp=None, workers=None, scheduler=None, tile_px=None, model=SHIPPED,
             engine="auto", json_report=False)  # fmt: skip
         events = list(read_all(Kafka(bootstrap=broker.bootstrap)))
+        tell(events, placed)
+        if serve:
+            serve_page(store, config=config)
+            return
+    screen.print(f"\nreview it in a browser: cytostream serve --store {store} --sink none", soft_wrap=True)
+
+
+def tell(events: list[Event], placed: list[Placed]) -> None:
+    """What came back, against what was placed."""
     screen.print(f"\nread back from Kafka: {len(events)} events, {len({e.id for e in events})} ids\n")
     for event in [e for e in events if e.kind in ("slides", "failures")] + [e for e in events if e.kind == "alerts"][:12]:
         screen.print(sentence(event), highlight=False, soft_wrap=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
@@ -24,10 +24,10 @@ from .accounts import Accounts
 from .board import Board
 from .crops import Crops
 from .desk import Desk, DeskError
-from .doors import DoorError, Doors
+from .doors import DoorError, Doors, need
 from .library import Library
 from .live import Hub, Watch
-from .parts import Parts
+from .parts import CHANGES, Parts
 from .reasons import ReasonError, Reasons
 from .report import ReportError
 from .shield import Bucket, Shield
@@ -41,13 +41,13 @@ STATUS = {"absent": 404, "locked": 423, "conflict": 409, "early": 409, "wrong": 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """How a page is served: `mode` is local, accounts or proxy; `secure` where it is reached by TLS."""
+    """How a page is served: `mode` is local, accounts or proxy; `secure` where it is reached by TLS; `door` queues slides."""
 
     mode: str = "local"
     secure: bool = False
     model: Path = SHIPPED
     nearest: Path | None = None
-    doors: tuple[APIRouter, ...] = ()
+    door: APIRouter | None = None
 
 
 def make_app(library: Library, accounts: Accounts, workers: Workers, config: Config, setting: Setting | None = None) -> FastAPI:
@@ -61,8 +61,8 @@ def make_app(library: Library, accounts: Accounts, workers: Workers, config: Con
     app.state.parts, app.state.doors = parts, parts.doors
     for routes in (routes_read, routes_decide, routes_export, routes_enter, routes_pages):
         app.include_router(routes.router)
-    for door in setting.doors:
-        app.include_router(door)
+    if setting.door:
+        app.include_router(setting.door, prefix="/api/door", dependencies=[Depends(need("reviewer"))], responses=CHANGES)
     app.mount("/static", StaticFiles(directory=routes_pages.HERE / "static"))
     if folder := routes_pages.leaflet_folder():
         app.mount("/vendor/leaflet", StaticFiles(directory=folder))
@@ -111,7 +111,7 @@ def answer_errors(app: FastAPI) -> None:
     @app.exception_handler(ReportError)
     @app.exception_handler(ReasonError)
     def of_the_rooms(request: Request, error: CytostreamError) -> JSONResponse:
-        return JSONResponse({"detail": error.what, "hint": error.hint}, 404 if isinstance(error, ReportError) else 503)
+        return JSONResponse({"detail": error.what, "hint": error.hint}, 404)
 
     @app.exception_handler(CytostreamError)
     def of_the_house(request: Request, error: CytostreamError) -> JSONResponse:

@@ -47,6 +47,7 @@ class Told:
 
     seq: int = 0
     alerts: dict[str, Alert] = field(default_factory=dict)
+    about: set[tuple] = field(default_factory=set)
     failures: list[dict] = field(default_factory=list)
 
 
@@ -77,7 +78,10 @@ class SlideShelf:
             self.told.failures.append({name: data[name] for name in ("stage", "what", "hint", "box_px0")})
             return
         values = {name: data.get(name) for name in ("cell_id", "rule", "severity", "score", "threshold", "reason")}
-        self.told.alerts[event_id] = Alert(event_id, **values)
+        about = values["cell_id"], values["rule"]
+        if about not in self.told.about:  # a replay is no second alert
+            self.told.about.add(about)
+            self.told.alerts[event_id] = Alert(event_id, **values)
 
     @cached_property
     def _fallback(self) -> tuple[str, ...]:

@@ -145,15 +145,15 @@ def image(shelf: Shelf, cell_id: CellId, parts: Having, form: Literal["jpeg", "p
     return Response(picture, media_type=f"image/{form}", headers={"Cache-Control": LATER})
 
 
-@router.get("/slides/{slide_id}/cells/{cell_id}/reasons", responses={503: {"description": "no explanation here, or now"}})
+@router.get("/slides/{slide_id}/cells/{cell_id}/reasons")
 def reasons(shelf: Shelf, cell_id: CellId, parts: Having) -> dict:
-    """Heat maps and counterfactuals: what speaks for a class, and the cell as that class."""
+    """Heat maps and counterfactuals: what speaks for a class, and the cell as that class; 404 where there are none."""
     return parts.reasons.explain(cell_id, parts.crops.pixels(shelf.slide_id, cell_of(shelf, cell_id)))
 
 
-@router.get("/slides/{slide_id}/cells/{cell_id}/nearest", responses={503: {"description": "no known cells here, or not now"}})
+@router.get("/slides/{slide_id}/cells/{cell_id}/nearest")
 def nearest(shelf: Shelf, cell_id: CellId, parts: Having) -> dict:
-    """The nearest known cells of each class."""
+    """The nearest known cells of each class; 404 where none are known."""
     return parts.reasons.nearest(cell_id, parts.crops.pixels(shelf.slide_id, cell_of(shelf, cell_id)))
 
 
