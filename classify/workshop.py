@@ -1,5 +1,6 @@
 """Where an evaluation gets its arms: the model under test, the baseline, and what is retrained of both (needs torch)."""
 
+import json
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -116,7 +117,8 @@ class Workshop:
 
     @cached_property
     def baseline_run(self) -> Retrained:
-        return self.retrained(Plan(self.baseline_folder, BASELINE, self.recipe, self.suite.minutes.baseline,
+        minutes = minutes_of(self.suite.baseline) if self.suite.baseline else self.suite.minutes.baseline
+        return self.retrained(Plan(self.baseline_folder, BASELINE, self.recipe, minutes,
                                    lambda: self.train_cells, device=self.suite.device))  # fmt: skip
 
     def held_out(self, name: str, arm: str) -> Arm:
@@ -177,6 +179,19 @@ def even(data: LabelledCrops) -> np.ndarray:
 def odd(data: LabelledCrops) -> np.ndarray:
     """The rows that are measured on and calibrate nothing."""
     return np.arange(1, len(data.labels), 2)
+
+
+def minutes_of(folder: Path) -> float:
+    """The minutes of a run trained before.
+
+    Raises:
+        DataError: the folder holds none.
+    """
+    try:
+        return json.loads((folder / "plan.json").read_text())["minutes"]
+    except (OSError, ValueError, KeyError) as error:
+        what = f"{folder}: no baseline trained by an evaluation: {error}"
+        raise DataError(what, "name runs/baseline of a report folder") from error
 
 
 def begin_with_run(there: Training, run: Training) -> None:

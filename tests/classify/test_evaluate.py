@@ -29,7 +29,7 @@ from classify.network import Denoiser, NetworkConfig  # noqa: E402
 from classify.report_training import SMOOTH, report_training, smoothed  # noqa: E402
 from classify.retrain import BASELINE, OURS, Plan, few, log_rows, retrain, without  # noqa: E402
 from classify.train import TrainConfig, train  # noqa: E402
-from classify.workshop import odd, parted  # noqa: E402
+from classify.workshop import Workshop, odd, parted  # noqa: E402
 
 NETWORK = {"image_px": 32, "patch_px": 4, "channels": (16, 32), "blocks": (1, 1)}
 RECIPE = """
@@ -208,6 +208,14 @@ def test_another_plan_does_not_go_on_in_the_same_folder(place, tmp_path):
     retrain(plan_of(place, tmp_path, OURS))
     with pytest.raises(DataError, match="other settings"):
         retrain(plan_of(place, tmp_path, OURS, learning_rate=1e-5))
+
+
+def test_a_baseline_trained_before_is_taken_with_the_minutes_it_had(place, tmp_path):
+    retrain(plan_of(place, tmp_path / "kept", BASELINE, minutes=0.006))
+    work = Workshop(suite_of(place, baseline=tmp_path / "kept"), load_model(place / "model"), None, tmp_path / "report")
+    assert work.baseline_run.took["minutes"] >= 0.006 and not (tmp_path / "report" / "runs").exists()
+    with pytest.raises(DataError, match="no baseline"):
+        _ = Workshop(suite_of(place, baseline=place / "run"), load_model(place / "model"), None, tmp_path).baseline_run
 
 
 def test_a_plan_kept_before_the_recipe_had_a_key_still_holds(place, tmp_path):
