@@ -17,8 +17,8 @@ from ingest.simulate import Sprite, glass, place, red_cell, write_pyramid
 
 from .broker import Broker
 from .commands_run import run
-from .commands_topics import sentence
 from .commands_serve import serve as serve_page
+from .commands_topics import sentence
 from .config import Kafka
 from .events import Event
 from .tail import read_all

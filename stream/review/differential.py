@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from scipy.stats import binomtest
-
 from .scheme import CellClass, Scheme
+
+Z = 1.959963984540054  # of 95 %
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,10 @@ def _flag(of: CellClass, share: float | None) -> str:
 
 
 def _wilson(count: int, white: int) -> tuple[float, float]:
-    """Wilson's score interval (J. Am. Stat. Assoc. 22:209, 1927), in per cent."""
-    interval = binomtest(count, white).proportion_ci(method="wilson")
-    return 100 * interval.low, 100 * interval.high
+    """Wilson's score interval (J. Am. Stat. Assoc. 22:209, 1927), in per cent.
+
+    (p + z^2/2n -+ z sqrt(pq/n + z^2/4n^2)) / (1 + z^2/n)
+    """
+    p, z2n = count / white, Z**2 / white
+    middle, half = p + z2n / 2, (z2n * (p * (1 - p) + z2n / 4)) ** 0.5
+    return 100 * max(0.0, (middle - half) / (1 + z2n)), 100 * min(1.0, (middle + half) / (1 + z2n))

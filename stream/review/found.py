@@ -3,6 +3,7 @@
 import json
 import threading
 from bisect import bisect_right
+from collections import Counter
 from dataclasses import dataclass
 
 from ..state import State
@@ -38,6 +39,7 @@ class FoundCells:
         self.cells: list[Found] = []
         self.by_id: dict[str, Found] = {}
         self.classes: tuple[str, ...] = ()
+        self.labels: Counter[str] = Counter()
         self._lock = threading.Lock()
 
     @property
@@ -57,6 +59,7 @@ class FoundCells:
         if not self.classes:
             self.classes = tuple(json.loads(page[0][2])["verdict"]["scores"])
         self.by_id.update((cell.cell_id, cell) for cell in new)
+        self.labels.update(cell.label for cell in new)
         self.cells += new
 
     def after(self, row: int, limit: int | None = None) -> list[Found]:

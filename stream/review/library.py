@@ -114,8 +114,14 @@ class SlideShelf:
         return self.found.upto(standing.signatures[-1].upto_row if standing.locked else None)
 
     def counts(self, standing: Standing) -> Counter:
-        """Cells a label, as people call them where they said so."""
-        return Counter(standing.label(cell.cell_id, cell.label) for cell in self.cells(standing))
+        """Cells a label, as people call them where they said so; as signed, where it is locked."""
+        if standing.locked:
+            return Counter(standing.signatures[-1].counts)
+        counts = Counter(self.found.labels)
+        for cell_id, decision in standing.decisions.items():
+            counts[self.found.by_id[cell_id].label] -= 1
+            counts[decision.label] += 1
+        return +counts
 
     def scores(self, cells: list[Found]) -> np.ndarray:
         """Class probabilities (n, K) of cells, in the order of the model's classes."""

@@ -11,7 +11,8 @@ from .says import Changes
 
 router = APIRouter(prefix="/api/slides/{slide_id}", responses=CHANGES)
 OneId = Annotated[str, StringConstraints(pattern=ID)]
-Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000, pattern=r"^[^\x00]*$")]
+PLAIN = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$"  # no control characters but tabs and line ends
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000, pattern=PLAIN)]
 Number = Annotated[int, Field(ge=0, le=2**53)]
 
 

@@ -34,8 +34,8 @@ def chromium():
 class Site:
     """A store and the server over it, which can be stopped and started again at the same address."""
 
-    def __init__(self, folder, mode="local", name="smear.tiff"):
-        self.folder, self.mode, self.config = folder, mode, Config(review=Review(look_s=0.05))
+    def __init__(self, folder, mode="local", name="smear.tiff", **review):
+        self.folder, self.mode, self.config = folder, mode, Config(review=Review(look_s=0.05, **review))
         self.made = Filled(folder / "store", name=name)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))

@@ -170,6 +170,29 @@ def test_the_differential_is_what_one_counts_by_hand(lab):
             assert line["flag"] == ("low" if line["percent"] < line["low"] else "high" if line["percent"] > line["high"] else "")
 
 
+def test_intervals_are_wilsons():
+    from scipy.stats import binomtest
+
+    from stream.review.differential import _wilson
+
+    for count, white in [(0, 7), (3, 7), (7, 7), (120, 1000)]:
+        known = binomtest(count, white).proportion_ci(method="wilson")
+        assert _wilson(count, white) == pytest.approx((100 * known.low, 100 * known.high), abs=1e-9)
+
+
+def test_the_count_is_that_of_its_cells(lab):
+    """The quick count against the slow one, cell by cell, while decisions come and go."""
+    shelf = lab.library.shelf(lab.made.slide.slide_id)
+    cells = lab.cells()
+    for label, some in (("blast", cells[:5]), ("monocyte", cells[3:9]), ("unidentified", cells[7:8])):
+        decide(lab, some, label)
+        slow = {}
+        for cell in shelf.refresh().found.cells:
+            name = shelf.standing.label(cell.cell_id, cell.label)
+            slow[name] = slow.get(name, 0) + 1
+        assert dict(shelf.counts(shelf.standing)) == slow
+
+
 def test_a_cell_tells_its_history(lab):
     cell = lab.cells()[0]
     decide(lab, [cell], "blast")
