@@ -48,7 +48,6 @@ class Accounts:
         self._state = State(store / FILE, _TABLES)
         (store / FILE).chmod(0o600)
         self._hasher = PasswordHasher()
-        self._dummy = self._hasher.hash(secrets.token_hex())
         with self._state.transaction() as db:
             db.execute("INSERT INTO secret SELECT ? WHERE NOT EXISTS (SELECT 1 FROM secret)", (secrets.token_hex(32),))
 
@@ -85,11 +84,14 @@ class Accounts:
     def check(self, name: str, password: str) -> Person | None:
         """The person, where the password is right. An unknown name takes as long as a wrong password."""
         rows = self._state.rows("SELECT role, hash FROM accounts WHERE name = ?", name)
+        if not rows:
+            self._hasher.hash(password)
+            return None
         try:
-            self._hasher.verify(rows[0][1] if rows else self._dummy, password)
+            self._hasher.verify(rows[0][1], password)
         except VerificationError:
             return None
-        return Person(name, rows[0][0]) if rows else None
+        return Person(name, rows[0][0])
 
     def begin(self, person: Person, hours: float) -> str:
         """A new session; its token is kept as a digest only."""
