@@ -52,7 +52,7 @@ def demo(
         screen.print(f"a Kafka broker listens on {broker.bootstrap}")
         config = out / "demo.toml"
         # 1 in 100 instead of 1 in 1,000: a smear of a hundred generated cells should show what an alert looks like
-        config.write_text(f'[kafka]\nbootstrap = "{broker.bootstrap}"\n[alerts]\nanomaly_above = 0.99\n')
+        config.write_text(f'[kafka]\nbootstrap = "{broker.bootstrap}"\nread_back = true\n[alerts]\nanomaly_above = 0.99\n')
         store = out / "results" if keep else fresh(out)
         run([slide], store=store, sink=None, config=config, mpp=None, workers=None, scheduler=None, tile_px=None, model=SHIPPED,
             engine="auto", json_report=False)  # fmt: skip

@@ -39,7 +39,7 @@ def move(outbox: Outbox, sink: Sink, batch: int) -> int:
 def step_back(outbox: Outbox, sink: Sink) -> int:
     """Where a target has lost what it had (a broker without a second copy, after a crash), send from there on again.
 
-    Returns how many events that is; 0 where nothing is lost, or the target cannot tell.
+    Returns how many events are gone through again; 0 where nothing is lost, or the target cannot tell.
 
     Raises:
         SinkError: the sink does not answer.
@@ -49,10 +49,10 @@ def step_back(outbox: Outbox, sink: Sink) -> int:
         return 0
     before = outbox.count_unsent(sink.name)
     outbox.mark_sent(sink.name, place)
-    lost = outbox.count_unsent(sink.name) - before
-    if lost:
-        log.warning("%s has lost %d events; they are sent again", sink.name, lost)
-    return lost
+    behind = outbox.count_unsent(sink.name) - before
+    if behind:
+        log.info("%s may have lost some of %d events; what is not there is sent again", sink.name, behind)
+    return behind
 
 
 class Relay:

@@ -19,10 +19,12 @@ from kafka.errors import (
     ProducerFencedError,
     RecordListTooLargeError,
 )
+from kafka.producer.future import RecordMetadata
 from kafka.structs import OffsetAndMetadata
 
 from .config import Kafka
 from .kafka_client import client_settings, hint, make_topics, one_line, reach
+from .read_back import ReadBack
 from .sinks import EventRefusedError, Parcel, SinkError, SinkFencedError
 
 _REFUSALS = (MessageSizeTooLargeError, RecordListTooLargeError, InvalidRecordError)
@@ -42,10 +44,15 @@ class KafkaSink:
         self._mark_at = TopicPartition(config.topics.slides, 0)
         self._producer: _Producer | None = None
         self._group_reader: KafkaConsumer | None = None
+        self._read_back: ReadBack | None = None
+        self._there: set[str] = set()  # only with `read_back`
         self._mark, self._fresh = NOTHING, False
 
     def place(self) -> int | None:
-        """The last `seq` that the broker has of this store; None where it has forgotten, which it may after a week of silence."""
+        """The last `seq` that the broker has of this store; None where it has forgotten, which it may after a week of silence.
+
+        With `read_back` it is 0: everything is gone through again, and what is there is left out.
+        """
         with self._errors():
             self._producer = self._producer or self._connect()
         return self._mark.offset if self._mark.metadata or self._fresh else None
@@ -63,6 +70,9 @@ class KafkaSink:
         if self._group_reader:
             self._group_reader.close(autocommit=False)
             self._group_reader = None
+        if self._read_back:
+            self._read_back.close()
+            self._read_back = None
 
     def _connect(self) -> "_Producer":
         """Ends what an earlier producer of this store had begun, then reads how far it had come: in this order."""
@@ -76,6 +86,9 @@ class KafkaSink:
             self._group_reader = KafkaConsumer(group_id=self._group, **settings)
             mark = self._read_mark()
             self._mark, self._fresh = mark or NOTHING, not mark and self._is_empty()
+            if self._config.read_back:
+                self._read_back = ReadBack(self._config)
+                self._mark, self._fresh, self._there = NOTHING, True, self._read_back.all_ids()
         except BaseException:
             producer.drop()
             raise
@@ -99,6 +112,8 @@ class KafkaSink:
             raise KafkaError(f"the broker has lost records: it is at {mark and mark.offset}, and was at {self._mark.offset}")
 
     def _not_yet_sent(self, batch: Sequence[Parcel]) -> list[Parcel]:
+        if self._read_back:
+            return [parcel for parcel in batch if parcel.id not in self._there]
         if any(parcel.seq == self._mark.offset and parcel.id != self._mark.metadata for parcel in batch):
             do = "a copied store must not send: run the slides into a new store"
             raise SinkFencedError("another copy of this store has sent other events", do)
@@ -119,11 +134,23 @@ class KafkaSink:
     def _transact(self, parcels: list[Parcel]) -> None:
         mark = OffsetAndMetadata(parcels[-1].seq, parcels[-1].id, -1)
         self._producer.begin_transaction()
-        self._producer.put_all(self._record(parcel) for parcel in parcels)
+        places = self._producer.put_all(self._record(parcel) for parcel in parcels)
         self._check_memory()
         self._producer.send_offsets_to_transaction({self._mark_at: mark}, self._group)
         self._producer.commit_transaction()
+        if self._read_back:
+            self._look_back(places, parcels)
         self._mark = mark
+
+    def _look_back(self, places: list[RecordMetadata], parcels: list[Parcel]) -> None:
+        """Raises KafkaError where a consumer does not see what was committed."""
+        starts: dict[TopicPartition, int] = {}
+        for place in places:
+            part = TopicPartition(place.topic, place.partition)
+            starts[part] = min(place.offset, starts.get(part, place.offset))
+        if not self._read_back.has(starts, (parcel.id for parcel in parcels)):
+            raise KafkaError("the broker has dropped a transaction that it had committed")
+        self._there |= {parcel.id for parcel in parcels}
 
     def _record(self, parcel: Parcel) -> dict:
         topic = getattr(self._config.topics, parcel.kind)
@@ -149,8 +176,8 @@ class KafkaSink:
 class _Producer(KafkaProducer):
     """kafka-python 3.0.12 waits without limit for a coordinator that is gone; here it waits `max_block_ms`."""
 
-    def put_all(self, records: Iterator[dict]) -> None:
-        """Sends, and watches every future: a refusal goes before the aborts that it causes.
+    def put_all(self, records: Iterator[dict]) -> list[RecordMetadata]:
+        """Sends, and watches every future: a refusal goes before the aborts that it causes. Returns where the records are.
 
         Raises:
             KafkaError: the first refusal, else the first error.
@@ -160,6 +187,7 @@ class _Producer(KafkaProducer):
         errors = [future.exception for future in futures if not future.succeeded()]
         if errors:
             raise next((error for error in errors if isinstance(error, _REFUSALS)), errors[0])
+        return [future.value for future in futures]
 
     def send_offsets_to_transaction(self, offsets: dict, group_metadata: str) -> None:
         self._wait(self._transaction_manager.send_offsets_to_transaction(offsets, group_metadata))
