@@ -34,6 +34,7 @@ def judge(
     engine: Annotated[str, typer.Option(help="Engine of our row; the references run in fp32.")] = "auto",
     cells: Annotated[int, typer.Option(min=0, help="At most so many cells a folder; 0 is all.")] = 0,
     paper_cells: Annotated[int, typer.Option(min=2, help="Cells for the paper's procedure, about a minute each at worst.")] = 24,
+    paper_draws: Annotated[int, typer.Option(min=26, help="Most draws of the paper's procedure; as published 2,000.")] = 2000,
     draw_cells: Annotated[int, typer.Option(min=0, help="Cells for chosen against random draws; 0 leaves it out.")] = 300,
     growth: Annotated[bool, typer.Option(help="Also how cost grows with classes and cells.")] = True,
     json_out: Annotated[Path | None, typer.Option("--json", help="Write every figure here.")] = None,
@@ -50,7 +51,7 @@ def judge(
     folders = {HOME: home, ABROAD: same_lab, ODD: anomalous}
     all_cells = read_cells(loaded, {number: folder for number, folder in folders.items() if folder}, cells)
     contest = Contest(loaded, engine, all_cells)
-    contest.few(paper_cells)
+    contest.few(paper_cells, paper_draws)
     contest.all()
     if draw_cells:
         contest.draws(draw_cells)
@@ -78,12 +79,12 @@ class Contest:
         card = self.model.card
         return self.to_input(cells.crops, card.window_px, card.image_px, card.white)
 
-    def few(self, count: int) -> None:
+    def few(self, count: int, most: int) -> None:
         """All four ways on the same few cells."""
         some, rows = self.cells.thinned(count), []
         for name, each in (("the paper's procedure", True), ("the paper's, one pass for all classes", False)):
             bar = track(self.inputs(some), description=name, console=screen)
-            rows.append(self.contest.proceeded(name, self.procedure(self.model, each), bar))
+            rows.append(self.contest.proceeded(name, self.procedure(self.model, each, most=most), bar))
         self.show("few", f"The same {len(some.y)} cells", some, rows + self.ours(some))
 
     def all(self) -> None:
