@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from time import monotonic
 
 from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import KafkaError
 
 from .config import Kafka
 from .kafka_client import client_settings
@@ -31,8 +32,10 @@ class ReadBack:
         Raises:
             KafkaError: the broker does not answer.
         """
-        topics, known = self._config.topics.model_dump().values(), self._consumer.partitions_for_topic
-        return self._ids({TopicPartition(topic, n): 0 for topic in topics for n in known(topic) or ()})
+        parts = {topic: self._consumer.partitions_for_topic(topic) for topic in self._config.topics.model_dump().values()}
+        if unknown := [topic for topic, numbers in parts.items() if not numbers]:
+            raise KafkaError(f"the broker does not know {', '.join(unknown)} yet")
+        return self._ids({TopicPartition(topic, n): 0 for topic, numbers in parts.items() for n in numbers})
 
     def has(self, starts: dict[TopicPartition, int], ids: Iterable[str]) -> bool:
         """Whether a consumer sees all these events from these places on; a commit may take a moment to show.
@@ -47,6 +50,11 @@ class ReadBack:
         return True
 
     def _ids(self, starts: dict[TopicPartition, int]) -> set[str]:
+        """Of the records from these places to the end.
+
+        Raises:
+            KafkaError: they do not come within `answer_s`.
+        """
         found, consumer = set(), self._consumer
         ends = consumer.end_offsets(list(starts)) if starts else {}
         left = {place for place, start in starts.items() if start < ends[place]}
@@ -54,7 +62,9 @@ class ReadBack:
         for place in left:
             consumer.seek(place, starts[place])
         end_s = monotonic() + self._config.answer_s
-        while any(consumer.position(place) < ends[place] for place in left) and monotonic() < end_s:
+        while any(consumer.position(place) < ends[place] for place in left):
+            if monotonic() > end_s:  # half of the ids would have the other half sent twice
+                raise KafkaError("the broker does not give back what it has")
             for records in consumer.poll(_POLL_MS).values():
                 found |= {dict(record.headers).get("ce_id", b"").decode(errors="replace") for record in records}
         return found
