@@ -36,7 +36,7 @@ def main() -> int:
         while (done := count(store)) < options.slides:
             crew.watch()
             if marks and done >= marks[0]:
-                victim = rng.choice(["first", "second"]) if kills["first"] == kills["second"] else min(kills, key=kills.get)
+                victim = min(["first", "second"], key=lambda name: kills[name])
                 time.sleep(rng.uniform(0.0, 0.5))
                 kills[victim] += crew.kill(victim)
                 marks.pop(0)
