@@ -38,7 +38,7 @@ class Kafka(Section):
     retention_days: float = Field(30.0, gt=0, description="of a topic that is made here")
     batch_events: int = Field(2000, ge=1, description="events a transaction")
     read_back: bool = Field(False, description="believe only what a consumer sees: for a broker that forgets")
-    linger_ms: int = Field(20, ge=0)
+    linger_ms: int = Field(5, ge=0)
     compression: str | None = "gzip"
     max_event_bytes: int = Field(1_000_000, ge=10_000, description="what is larger is put aside; no more than the broker takes")
     answer_s: float = Field(10.0, gt=0, description="how long the broker may take for an answer")
