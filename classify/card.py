@@ -29,7 +29,7 @@ class Card(BaseModel):
     sigmas: tuple[float, ...] = Field(min_length=1, description="noise level of each draw, in order")
     error_level: float = Field(gt=0, lt=1, description="how often elimination may decide otherwise than all draws would")
     elimination: float = Field(gt=0, lt=1, description="a class whose chance of being the label falls below this is out")
-    screen: float = Field(0.9, gt=0, le=1, description="a cell odder than this takes `screen_draws` before it is judged")
+    screen: float = Field(0.7, gt=0, le=1, description="a cell odder than this takes `screen_draws` before it is judged")
     screen_draws: int = Field(4, ge=1, description="draws after which it is known how odd a cell is")
     coverage: float = Field(0.95, gt=0, lt=1, description="how often the classes that a cell may be of hold the right one")
     precisions: tuple[str, ...] = Field(("f32",), description="arithmetic that keeps the decisions, fastest first")
