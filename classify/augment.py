@@ -16,7 +16,7 @@ from .pixels import resample_matrix
 class Jitter:
     """How far augmentation goes; 0 everywhere is none. Spreads are standard deviations.
 
-    `stain` is how much of each dye there is, `hue` its own colour, `faded` the share of images that lose some of all colour.
+    `stain` is how dense each dye is, `hue` its own colour, `faded` the share of images that lose some of all colour.
     """
 
     rotate: bool = True
@@ -34,8 +34,9 @@ class Jitter:
     mild_share: float = 0.25
 
 
-# Optical densities of haematoxylin, eosin and a residual: Ruifrok & Johnston 2001.
-HED = torch.tensor([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]])
+# Columns: optical densities (red, green, blue) of a white cell's nucleus and of a red cell on PBC's smears, white background
+# (medians over pbc/train), and what is at right angles to both. From lab to lab each moves on its own.
+DYES = torch.tensor([[1.20, 0.21, 0.63], [1.96, 0.30, -0.35], [0.49, 0.19, -0.13]])
 
 
 def window_grid(centres: Tensor, turn: Tensor, zoom: Tensor, flip: Tensor, window_px: int, crop_px: int) -> Tensor:
@@ -81,15 +82,13 @@ def recolour(x: Tensor, jitter: Jitter, rng: torch.Generator) -> Tensor:
     strong = (torch.rand(b, generator=rng) >= jitter.mild_share).float()
     s = (strong * (0.3 + 0.7 * torch.rand(b, generator=rng)) + (1 - strong) * 0.15)[:, None, None]
     density = -((x.flatten(2) + 1) / 2).clamp(1 / 255, 1).log()
-    stains = torch.linalg.solve(HED.T, density)
-    stains = stains * (1 + jitter.stain * s * normal(3, 1)).clamp(min=0.2) + 0.1 * jitter.stain * s * normal(3, 1)
-    dyes = HED.T * (0.5 * jitter.hue * s * normal(3, 3)).exp() if jitter.hue else HED.T
+    stains = torch.linalg.solve(DYES, density)
+    dyes = DYES * (jitter.stain * s * normal(1, 3) + jitter.hue * s * normal(3, 3)).exp()
     mix = torch.eye(3) + jitter.colour * s * normal(3, 3)
     density = mix @ (dyes @ stains) + jitter.white * s * normal(3, 1)
     if jitter.faded:
         density = fade(density, jitter.faded, rng)
-    contrast = jitter.gamma * s * normal(1, 1) + (jitter.hue * s * normal(3, 1) if jitter.hue else 0)
-    density = density.clamp(min=0) * contrast.exp()
+    density = density.clamp(min=0) * (jitter.gamma * s * normal(1, 1)).exp()
     return ((-density).exp() * 2 - 1).reshape(x.shape)
 
 

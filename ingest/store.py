@@ -1,4 +1,4 @@
-"""The results of one slide as a zarr v3 store: one row a cell, whole chunks only, one writer."""
+"""The results of one slide as a zarr v3 store: one row a cell, one writer."""
 
 import json
 from collections.abc import Mapping
@@ -15,8 +15,8 @@ CHUNK_ROWS = 64
 
 
 class SlideStore:
-    """Columns of equal length, first axis the cell. Rows are written in whole chunks from a known row on, so that a
-    killed writer leaves every earlier chunk whole, and the same rows written again are the same."""
+    """Columns of equal length, first axis the cell. Rows are written from a known row on, each chunk's file put in place whole,
+    so that a killed writer leaves every earlier row, and the same rows written again are the same."""
 
     def __init__(self, path: Path, group: zarr.Group):
         self.path, self.group = path, group
@@ -56,14 +56,11 @@ class SlideStore:
         return min((array.shape[0] for _, array in self.group.arrays()), default=0)
 
     def write(self, row: int, columns: Mapping[str, np.ndarray]) -> None:
-        """Write rows [row, row + n); `row` begins a chunk, and only the last write may fill a chunk in part.
+        """Write rows [row, row + n), the last ones then; whole chunks cost least.
 
         Raises:
-            ValueError: `row` does not begin a chunk.
             StoreError: the disk is full or the folder gone.
         """
-        if row % CHUNK_ROWS:
-            raise ValueError(f"row {row} does not begin a chunk of {CHUNK_ROWS}")
         try:
             for name, values in columns.items():
                 array = self.column(name, values)

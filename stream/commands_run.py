@@ -11,6 +11,7 @@ from rich.console import Console
 
 from classify import SHIPPED
 from ingest import CytostreamError, slides_in
+from segment import AREAS
 
 from .backlog import Backlog, Job
 from .config import Config, load_config
@@ -38,6 +39,7 @@ def run(
     workers: Annotated[int | None, typer.Option(min=0, help="Worker processes; 0 is this process.")] = None,
     scheduler: Annotated[str | None, typer.Option(help="An existing Dask cluster: tcp://host:8786.")] = None,
     tile_px: Annotated[int | None, typer.Option(min=256, max=8192, help="Side of a tile, in px as read.")] = None,
+    area: Annotated[str | None, typer.Option(help="all, or battlement: a technologist's path through the monolayer.")] = None,
     model: Annotated[Path, typer.Option(help="Model folder; the shipped one by default.")] = SHIPPED,
     engine: Annotated[str, typer.Option(help="auto, openvino, tensorrt or tensorrt-rtx.")] = "auto",
     json_report: Annotated[bool, typer.Option("--json", help="Write one JSON line a slide to stdout at the end.")] = False,
@@ -54,7 +56,9 @@ def run(
 
     cytostream run field.png --mpp 0.1 --sink jsonl:events.jsonl --store results
     """
-    settings = changed(load_config(config), {"workers": workers, "scheduler": scheduler, "tile_px": tile_px})
+    if area not in (None, *AREAS):
+        raise CytostreamError(f"no area {area!r}", f"one of {', '.join(AREAS)}")
+    settings = changed(load_config(config), {"workers": workers, "scheduler": scheduler, "tile_px": tile_px, "area": area})
     choice = Choice(model, engine, sink or ["kafka"])
     jobs = [Job(path.absolute(), mpp=mpp) for path in expanded(slides)]
     try:
@@ -66,6 +70,9 @@ def run(
     if json_report:
         for report in reports:
             typer.echo(json.dumps(report_line(report)))
+    for report in reports:
+        for problem in report.unfit:
+            print_error(f"{report.slide.path.name}: {problem}", word="not fit for reading")
     for failed in (r.failure for r in reports if r.failure):
         print_error(failed.what, failed.hint, "failed")
     if unsent or any(r.failure for r in reports):
@@ -115,7 +122,8 @@ def list_of(path: Path) -> list[Path]:
 def report_line(report: Report) -> dict:
     slide = {"slide_id": report.slide.slide_id, "path": str(report.slide.path)} if report.slide else {}
     failure = {"failure": report.failure.what} if report.failure else {}
-    return {**slide, "status": report.status, "counts": dict(report.counts), **report.progress.model_dump(), **failure}
+    unfit = {"unfit": report.unfit} if report.unfit else {}
+    return {**slide, "status": report.status, "counts": dict(report.counts), **report.progress.model_dump(), **unfit, **failure}
 
 
 def relay(

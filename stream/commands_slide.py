@@ -13,7 +13,7 @@ from rich.progress import Progress, track
 from classify import SHIPPED, load_model, on_white
 from ingest import CytostreamError, Ground, battlement, look_closer, open_slide, open_workers, plan_tiles, survey, thumbnail
 from ingest.synthetic import LOOKS, Layer, Synthetic, write_synthetic
-from segment import begin_scan
+from segment import AREAS, begin_scan
 
 from .config import Reading
 from .demo import read_sheet
@@ -22,7 +22,6 @@ from .map_picture import draw
 
 screen = Console(stderr=True)
 KINDS = ("wbc", "platelet", "rbc")
-AREAS = ("all", "battlement")
 
 
 def locate(

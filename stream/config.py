@@ -80,6 +80,7 @@ class Reading(Section):
     tile_px: int = Field(1024, ge=256, le=8192)
     workers: int = Field(2, ge=0)
     scheduler: str | None = None
+    area: Literal["all", "battlement"] = Field("all", description="battlement: a technologist's path through the monolayer")
     read_limit_s: float = Field(60.0, gt=0, description="a tile that takes longer is given up")
     survey_limit_s: float = Field(300.0, gt=0, description="a first look that takes longer is given up")
 

@@ -3,8 +3,8 @@
 import logging
 import socket
 
-from kafka import KafkaAdminClient
-from kafka.errors import AuthorizationError, TopicAlreadyExistsError
+from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
+from kafka.errors import AuthorizationError, LeaderNotAvailableError, TopicAlreadyExistsError
 
 from .config import Kafka
 
@@ -69,6 +69,18 @@ def _options(config: Kafka) -> dict:
 def one_line(error: Exception) -> str:
     """What the client says, in one line."""
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def end_offsets(consumer: KafkaConsumer, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
+    """Where each partition ends.
+
+    Raises:
+        KafkaError: the broker does not say; kafka-python 3.0.12 has a KeyError for a partition that is still being made.
+    """
+    try:
+        return consumer.end_offsets(partitions) if partitions else {}
+    except KeyError as error:
+        raise LeaderNotAvailableError(f"the broker does not lead {error} yet") from error
 
 
 def hint(error: Exception) -> str:

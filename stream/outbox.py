@@ -18,7 +18,7 @@ from time import monotonic, time
 from ingest import StoreError
 
 from .codec import from_line, to_record
-from .events import ALERT, DEAD, Event, dead_letter_event
+from .events import ALERT, CELL, DEAD, Event, dead_letter_event
 from .journal import TABLES as JOURNAL_TABLES
 from .journal import JournalReader, JournalWriter
 from .leases import TABLES as LEASE_TABLES
@@ -191,13 +191,16 @@ class Outbox(JournalReader):
         return [Refused(row[0], _parcel(*row).event, reason) for reason, *row in self._relays.rows(sql, sink)]
 
     def prune(self, keep_days: float, sinks: Iterable[str]) -> int:
-        """Drops events of finished slides that are older than `keep_days` and that all these sinks have; returns how many."""
+        """Drops labels of finished slides that are older than `keep_days` and that all these sinks have; returns how many.
+
+        Alerts and failures stay: the review page reads them for as long as the slide is there.
+        """
         upto = min((self.sent(sink) for sink in sinks), default=0)
         with self._relays.transaction() as db:
-            sql = """DELETE FROM records WHERE added < ? AND seq <= ?
+            sql = """DELETE FROM records WHERE type = ? AND added < ? AND seq <= ?
                 AND seq NOT IN (SELECT seq FROM refused) AND seq < (SELECT max(seq) FROM records)
                 AND subject IN (SELECT slide_id FROM slides WHERE status = 'done')"""
-            return db.execute(sql, (time() - keep_days * 86_400, upto)).rowcount
+            return db.execute(sql, (CELL, time() - keep_days * 86_400, upto)).rowcount
 
     def size_bytes(self) -> int:
         """Of the state file, without what was dropped from it."""

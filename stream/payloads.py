@@ -92,6 +92,7 @@ class SlideData(Payload):
     progress: Progress
     counts: dict[str, int] | None = None
     reason: str | None = Field(None, description="why it failed or was interrupted")
+    unfit: tuple[str, ...] | None = Field(None, description="why it is not fit for reading; empty where it is")
     name: str | None = Field(None, description="file name, only where the config shares names")
     path: str | None = Field(None, description="only where the config shares names")
     set_id: str | None = Field(None, description="fields of view of one slide share it: a digest of their folder")

@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -14,9 +14,9 @@ import numpy as np
 
 from classify import Engine, Model, Verdict, judge
 from ingest import CytostreamError, Failure, Slide, SlideError, SlideStore, TileSpec, Workers, open_slide, plan_tiles
-from segment import Cell, Scan, begin_scan
+from segment import Cell, Outlook, begin_reading
 
-from .alerts import OTHER, Alert
+from .alerts import Alert
 from .config import Config
 from .events import Event, Stamp, alert_event, cell_event, failure_event, slide_alert_event, slide_event
 from .outbox import Outbox
@@ -24,6 +24,7 @@ from .payloads import Progress
 from .results import ResultWriter, body_of, store_path
 from .rules import Desk, Share
 from .slides import facts_of
+from .tally import Tally
 
 DONE = "done"
 COMMIT_CELLS = 16  # a commit waits for the disk some milliseconds, so cells share it
@@ -45,7 +46,8 @@ class Lab:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """How a slide ended: status, cells a label, alerts, failures; `again` where another try may end better."""
+    """How a slide ended: status, cells a label, alerts, failures; `again` where another try may end better, `unfit` why it is
+    not fit for reading."""
 
     slide: Slide | None
     status: str
@@ -53,32 +55,11 @@ class Report:
     progress: Progress
     failure: Failure | None = None
     again: bool = False
+    unfit: tuple[str, ...] = ()
 
 
 class SlideBusyError(CytostreamError):
     """Another process is at this slide."""
-
-
-@dataclass(slots=True)
-class Tally:
-    """How far a slide is. A tile is done when its last cell is."""
-
-    tiles: int
-    tiles_done: int = 0
-    cells: Counter = field(default_factory=Counter)
-    white: int = 0
-    alerts: int = 0
-    failures: int = 0
-    waiting: dict[TileSpec, set[str]] = field(default_factory=dict)
-
-    def count(self, label: str, kind: str) -> None:
-        self.cells[label] += 1
-        self.white += kind == "wbc" and label != OTHER
-
-    def progress(self) -> Progress:
-        return Progress(
-            tiles_done=self.tiles_done, tiles=self.tiles, cells=self.cells.total(), alerts=self.alerts, failures=self.failures
-        )
 
 
 def run_slide(lab: Lab, path: Path, mpp: float | None = None) -> Report:
@@ -109,10 +90,11 @@ def run_leased(lab: Lab, slide: Slide, path: Path) -> Report:
     if lab.outbox.status(slide.slide_id) == DONE:
         return finished(lab, slide)
     try:
-        scan = lab.workers.call(begin_scan, slide, lab.config.reading.survey_limit_s)
+        begin = partial(begin_reading, area=lab.config.reading.area)
+        outlook = lab.workers.call(begin, slide, lab.config.reading.survey_limit_s)
     except CytostreamError as error:
         return refuse(lab, Failure(slide.slide_id, "survey", error.what, error.hint), path, slide, is_passing(error))
-    run = SlideRun(lab, scan)
+    run = SlideRun(lab, outlook)
     try:
         return run.all()
     except BaseException:
@@ -139,7 +121,8 @@ def refuse(lab: Lab, failure: Failure, path: Path, slide: Slide | None = None, a
 
 def finished(lab: Lab, slide: Slide) -> Report:
     facts = lab.outbox.facts(slide.slide_id)
-    return Report(slide, "done before", Counter(facts["counts"]), Progress(**facts["progress"]))
+    counts, progress = Counter(facts["counts"]), Progress(**facts["progress"])
+    return Report(slide, "done before", counts, progress, unfit=tuple(facts.get("unfit", ())))
 
 
 def check_same_work(lab: Lab, slide: Slide) -> None:
@@ -157,9 +140,10 @@ def check_same_work(lab: Lab, slide: Slide) -> None:
 class SlideRun:
     """One slide under way."""
 
-    def __init__(self, lab: Lab, scan: Scan):
-        self.lab, self.scan, self.slide = lab, scan, scan.slide
-        specs = list(plan_tiles(self.slide, scan.smear, lab.config.reading.tile_px))
+    def __init__(self, lab: Lab, outlook: Outlook):
+        self.lab, self.scan, self.slide = lab, outlook.scan, outlook.scan.slide
+        self.unfit = tuple(outlook.map.problems())
+        specs = list(plan_tiles(self.slide, self.scan.smear, lab.config.reading.tile_px))
         done = lab.outbox.tiles_done(self.slide.slide_id)
         self.todo = [spec for spec in specs if tile_key(spec) not in done]
         self.known = lab.outbox.cell_ids(self.slide.slide_id)
@@ -202,7 +186,7 @@ class SlideRun:
         if not self.scan.smear.look.any():
             self.fail(Failure(self.slide.slide_id, "survey", "nothing stained on the slide", "is it empty, or not a smear?"))
         self.say(DONE)
-        return Report(self.slide, DONE, self.tally.cells, self.tally.progress(), again=self.again)
+        return Report(self.slide, DONE, self.tally.cells, self.tally.progress(), again=self.again, unfit=self.unfit)
 
     def crops(self) -> Iterator[tuple[str, np.ndarray] | None]:
         """Crops of the cells as tiles come back; `None` where none is ready, and then what is decided is committed."""
@@ -274,8 +258,9 @@ class SlideRun:
         """Tell of the slide's status, and keep it; at the end, the slide's own alerts too."""
         progress, counts, self.said_s = self.tally.progress(), dict(self.tally.cells), monotonic()
         about = {"counts": counts, "progress": progress.model_dump(), "slide": facts_of(self.slide), "odd": self.desk.odd}
+        about |= {"unfit": self.unfit, "reason": "; ".join(self.unfit)} if self.unfit else {}
         facts = {**about, "at": datetime.now(UTC).isoformat(), **work_of(self.lab, self.slide)}
-        events = [slide_event(self.slide, status, self.lab.stamp, progress, counts if status == DONE else None)]
+        events = [slide_event(self.slide, status, self.lab.stamp, progress, counts if status == DONE else None, unfit=self.unfit)]
         with self.lab.outbox.transaction() as tx:
             tx.hold(lease_of(self.slide))
             tx.add([*self.slide_alerts(), *events] if status == DONE else events)

@@ -12,7 +12,7 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
 from .config import Kafka
-from .kafka_client import client_settings
+from .kafka_client import client_settings, end_offsets
 
 _POLL_MS = 50
 
@@ -56,7 +56,7 @@ class ReadBack:
             KafkaError: they do not come within `answer_s`.
         """
         found, consumer = set(), self._consumer
-        ends = consumer.end_offsets(list(starts)) if starts else {}
+        ends = end_offsets(consumer, list(starts))
         left = {place for place, start in starts.items() if start < ends[place]}
         consumer.assign(list(left))
         for place in left:

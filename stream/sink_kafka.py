@@ -23,7 +23,7 @@ from kafka.producer.future import RecordMetadata
 from kafka.structs import OffsetAndMetadata
 
 from .config import Kafka
-from .kafka_client import client_settings, hint, make_topics, one_line, reach
+from .kafka_client import client_settings, end_offsets, hint, make_topics, one_line, reach
 from .read_back import ReadBack
 from .sinks import EventRefusedError, Parcel, SinkError, SinkFencedError
 
@@ -100,7 +100,7 @@ class KafkaSink:
     def _is_empty(self) -> bool:
         """Whether the topics have never held anything."""
         topics, known = self._config.topics.model_dump().values(), self._group_reader.partitions_for_topic
-        return not any(self._group_reader.end_offsets([TopicPartition(t, n) for t in topics for n in known(t) or ()]).values())
+        return not any(end_offsets(self._group_reader, [TopicPartition(t, n) for t in topics for n in known(t) or ()]).values())
 
     def _check_memory(self) -> None:
         """A broker that has lost its newest records has lost the place, too: then nothing may be committed behind the gap.

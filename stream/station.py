@@ -110,7 +110,8 @@ def open_lab(station: Station, choice: Choice, only: Collection[str] | None = No
 
 def stamp_of(config: Config, model_id: str) -> Stamp:
     """The provenance that every event and result carries; its config hash is of what changes results."""
-    deciding = json.dumps([config.alerts.model_dump(mode="json"), config.reading.tile_px], sort_keys=True)
+    area = [config.reading.area] * (config.reading.area != "all")  # so that a store from before there were areas goes on
+    deciding = json.dumps([config.alerts.model_dump(mode="json"), config.reading.tile_px, *area], sort_keys=True)
     digest = blake2b(deciding.encode(), digest_size=6).hexdigest()
     return Stamp(config.source, model_id, digest, {name: version(name) for name in PACKAGES}, config.share_names)
 

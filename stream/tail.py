@@ -12,7 +12,7 @@ from kafka.errors import KafkaError
 from .codec import from_record
 from .config import Kafka
 from .events import TOPICS, Event, EventError
-from .kafka_client import client_settings, hint, one_line, reach
+from .kafka_client import client_settings, end_offsets, hint, one_line, reach
 from .sinks import SinkError
 
 log = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ def read_all(config: Kafka, kinds: Iterable[str] = TOPICS) -> Iterator[Event]:
         topics = [topic for topic in (getattr(config.topics, kind) for kind in kinds) if topic in known]
         partitions = [TopicPartition(topic, part) for topic in topics for part in consumer.partitions_for_topic(topic)]
         consumer.assign(partitions)
-        ends = consumer.end_offsets(partitions) if partitions else {}
+        ends = end_offsets(consumer, partitions)
         while any(consumer.position(partition) < end for partition, end in ends.items()):
             yield from _poll(consumer)
 

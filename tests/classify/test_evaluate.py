@@ -156,7 +156,7 @@ def test_the_command_reads_its_suite_and_says_what_it_wrote(place, tmp_path):
     suite = suite_file(tmp_path / "suite.toml", suite_of(place))
     assert read_suite(suite) == suite_of(place)
     words = ["evaluate", str(place / "model"), "--suite", str(suite), "--report", str(tmp_path / "report")]
-    done = CliRunner().invoke(app, [*words, "--only", "in-domain"])
+    done = CliRunner().invoke(app, [*words, "--only", "in-domain"], env={"COLUMNS": "500"})
     assert done.exit_code == 0 and "In domain: 21 figures" in done.output and "report.html" in done.output
     refused = CliRunner().invoke(app, [*words, "--only", "beauty"])
     assert isinstance(refused.exception, DataError) and "held-out" in refused.exception.hint

@@ -115,8 +115,8 @@ def test_a_training_killed_outright_resumes_by_the_same_command_to_the_same_curv
     cells = write_cells(tmp_path / "cells")
     command = [sys.executable, "-m", "stream.cli", "train"]
     long = {"steps": 120, "checkpoint_every": 10, "validate_every": 120, "warmup_steps": 5}
-    whole = TrainConfig(train=cells, val=cells, out=tmp_path / "whole", batch=4, network=NETWORK, **long)
-    train(whole)
+    whole = config_file(tmp_path, cells, out=str(tmp_path / "whole"), **long)
+    subprocess.run([*command, whole], check=True, capture_output=True)
     path, log = config_file(tmp_path, cells, **long), tmp_path / "run" / "log.jsonl"
     first = subprocess.Popen([*command, path], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while not log.exists() or log.read_text().count("\n") < 25:

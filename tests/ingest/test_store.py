@@ -26,9 +26,10 @@ def test_writing_a_chunk_again_changes_nothing(tmp_path):
     assert store.rows == CHUNK_ROWS + 3
 
 
-def test_rows_begin_a_chunk(tmp_path):
-    with pytest.raises(ValueError, match="begin a chunk"):
-        SlideStore.create(tmp_path / "s.zarr", {}).write(3, columns(1))
+def test_rows_go_on_in_a_chunk_begun_before(tmp_path):
+    for row, count in ((0, 3), (3, CHUNK_ROWS), (CHUNK_ROWS + 3, 2)):
+        SlideStore.create(tmp_path / "s.zarr", {}).write(row, {"area_um2": np.arange(row, row + count, dtype=np.float32)})
+    np.testing.assert_array_equal(SlideStore.open(tmp_path / "s.zarr").read("area_um2"), np.arange(CHUNK_ROWS + 5))
 
 
 def test_no_store_there(tmp_path):

@@ -80,6 +80,15 @@ def test_sent_events_of_finished_slides_are_dropped_in_time(outbox, add):
     assert {parcel.event.subject for parcel in outbox.events()} == {"s2"}
 
 
+def test_alerts_are_kept_for_the_review_page(outbox, add):
+    alert = an_alert()
+    add([*make_events(2), alert])
+    with outbox.transaction() as tx:
+        tx.set_status("s1", "done")
+    outbox.mark_sent("a", 3)
+    assert outbox.prune(-1, ["a"]) == 2 and [parcel.event.id for parcel in outbox.events()] == [alert.id]
+
+
 def test_a_store_stops_in_order_before_the_disk_is_full(tmp_path):
     full = pytest.raises(StoreError, match="GB free.*store.free_gb")
     with Outbox(tmp_path / "a.db", Room(free_bytes=1e18)) as outbox, full, outbox.transaction() as tx:

@@ -10,12 +10,13 @@ import tifffile
 
 from ingest import SlideError, SlideStore, open_slide, open_workers
 from ingest.simulate import write_pyramid
+from ingest.synthetic import Layer, Synthetic, write_synthetic
 from stream.config import Config, Reading
 from stream.events import Stamp
 from stream.outbox import Outbox
 from stream.pipeline import Lab, run_slide
 from stream.results import store_path
-from tests.make import BrightnessEngine, smear, tiny_model
+from tests.make import BrightnessEngine, smear, tiny_model, white_cell
 
 WHITES = 7
 
@@ -180,3 +181,29 @@ def test_what_cannot_be_read_is_a_failure_event_without_its_name(tmp_path, kind)
     assert report.status == "failed" and report.failure.hint
     failure = [e for e in events_of(lab) if e.kind == "failures"][0]
     assert "Smith" not in json.dumps(failure.data) and failure.data["hint"]
+
+
+def slide_events(lab):
+    return [e.data for e in events_of(lab) if e.kind == "slides"]
+
+
+def test_a_slide_that_is_not_fit_for_reading_says_why(tmp_path):
+    whites = [Layer(1 - alpha[..., None] * (1 - rgb / np.float32(255)), "x") for rgb, alpha in [white_cell(np.random.default_rng(0))]]
+    write_synthetic(tmp_path / "s.tiff", Synthetic(3000, 2000, 0.25, whites, blurred=0.9))
+    lab = lab_in(tmp_path / "out")
+    report = run_slide(lab, tmp_path / "s.tiff")
+    (problem,) = report.unfit
+    assert "out of focus" in problem
+    assert [data["unfit"] for data in slide_events(lab)] == [[problem]] * 2
+    assert run_slide(lab, tmp_path / "s.tiff").unfit == report.unfit
+    assert lab.outbox.facts(report.slide.slide_id)["reason"] == problem
+
+
+def test_the_counting_area_is_part_of_the_slide(tmp_path):
+    whites = [Layer(1 - alpha[..., None] * (1 - rgb / np.float32(255)), "x") for rgb, alpha in [white_cell(np.random.default_rng(0), 0.5)]]
+    write_synthetic(tmp_path / "s.tiff", Synthetic(4000, 2400, 0.5, whites, thin=0.9, thick=1.1))
+    everything, path = (lab_in(tmp_path / area) for area in ("all", "battlement"))
+    path = replace(path, config=Config(reading=Reading(tile_px=512, area="battlement")))
+    found = [set(cells_of(lab, run_slide(lab, tmp_path / "s.tiff").slide.slide_id)) for lab in (everything, path)]
+    assert 0.1 < len(found[1]) / len(found[0]) < 0.6 and found[1] < found[0]
+    assert [data["unfit"] for data in slide_events(everything)] == [[]] * 2
