@@ -32,5 +32,16 @@ def reason_of(model: Model, probability: np.ndarray, z: float, score: float) -> 
     fit = f"{z:.1f} spreads off what normal cells of it have" if z > 0 else "as well as it explains normal cells of it"
     return (
         f"nearest to {name[best]} (p {probability[best]:.2f}), which explains it {'worse: ' if z > 0 else ''}{fit}; "
-        f"then {name[second]} (p {probability[second]:.2f}); {1000 * (1 - score):.3g} in 1,000 normal cells are as odd"
+        f"then {name[second]} (p {probability[second]:.2f}); {per_thousand(1 - score)} in 1,000 normal cells are as odd"
     )
+
+
+def per_thousand(share: float) -> str:
+    """A share as so many in a thousand, for a sentence.
+
+    Example:
+        >>> per_thousand(0.4801), per_thousand(0.00076), per_thousand(1e-9)
+        ('480', '0.76', 'fewer than 0.001')
+    """
+    n = 1000 * share
+    return "fewer than 0.001" if n < 0.001 else f"{n:.0f}" if n >= 10 else f"{n:.2g}"

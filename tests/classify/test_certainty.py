@@ -22,7 +22,7 @@ def normal_errors(n, rng, shift=0.0):
 SIGMA = np.array([0.2, 0.8, 0.3, 0.5, 0.15, 1.1])
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=40), st.integers(-1, 10))
 def test_a_p_value_counts_the_normal_cells_at_least_as_odd(normal, value):
     slow = (1 + sum(n >= value for n in normal)) / (len(normal) + 1)

@@ -37,7 +37,7 @@ def early(probability, settling, tau):
     return np.array(labels), np.array(draws)
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(
     st.integers(0, 10**6), st.sampled_from([0.005, 0.02, 0.05]), st.floats(0, 3), st.floats(2.1, 30), st.floats(0, 0.9)
 )
@@ -66,7 +66,7 @@ def test_the_early_label_differs_at_no_more_than_the_level_and_saves_draws(drift
     assert draws.mean() < 0.8 * DRAWS
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 10**6), st.floats(1e-6, 0.4))
 def test_only_a_cell_whose_running_minimum_is_below_the_threshold_is_decided_otherwise(seed, tau):
     """The step that makes the bound hold at every stopping time."""

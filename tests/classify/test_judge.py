@@ -30,7 +30,7 @@ CELLS = crops(40)
 REFERENCE, _ = verdicts(CELLS)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.permutations(range(40)), st.sampled_from([1, 7, 64]), st.sets(st.integers(0, 39), max_size=6))
 def test_neither_order_nor_company_changes_a_verdict(order, batch, gaps):
     assert verdicts(CELLS, order, batch, gaps=gaps)[0] == REFERENCE

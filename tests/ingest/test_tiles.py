@@ -20,7 +20,7 @@ def smear_of(slide, look=None):
     return Smear(100, look, (240, 240, 240))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(1, 3000), st.integers(1, 3000), st.sampled_from([0.07, 0.2, 0.25, 0.5]), st.sampled_from([256, 512, 1000]))
 def test_tiles_partition_the_slide(width, height, mpp, tile_px):
     slide = slide_of(width, height, mpp)

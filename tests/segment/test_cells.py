@@ -36,7 +36,7 @@ def facts(cells: list[Cell]) -> set[tuple]:
     return {(c.cell_id, c.kind, c.x_px0, c.y_px0, c.box_px0, c.area_um2, d) for c, d in zip(cells, crops, strict=True)}
 
 
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=4)
 @given(st.integers(0, 10**6), st.integers(70, 140), st.integers(1, 3))
 def test_the_cells_do_not_depend_on_the_tiles(seed, tile_px, step):
     image = crowd(seed, size=420)  # wider than a tile and its margins, so that tiles do cut things off
