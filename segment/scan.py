@@ -2,10 +2,24 @@
 
 from dataclasses import dataclass, replace
 
-from ingest import Slide, Smear, Survey, TileSpec, battlement, look_closer, read_tile, stain_samples, step_px0, survey
+from ingest import (
+    Slide,
+    Smear,
+    SmearMap,
+    Survey,
+    TileSpec,
+    battlement,
+    look_closer,
+    read_tile,
+    stain_samples,
+    step_px0,
+    survey,
+)
 
 from .cells import Cell, find_cells
 from .stain import Stain, fit_stain
+
+AREAS = "all", "battlement"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,20 +42,41 @@ class Scan:
         return [cell for cell in found if self.smear.covers(cell.x_px0, cell.y_px0)]
 
 
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What reading a slide begins with: `scan` for the workers, and the `map` of the smear."""
+
+    scan: Scan
+    map: SmearMap
+
+
 def begin_scan(slide: Slide, kinds: tuple[str, ...] = ("wbc", "platelet"), area: str = "all") -> Scan:
     """The first look, and the stain fitted on samples of what it saw; `area` is "all" or "battlement".
 
     Raises:
         SlideError: not a bright-field slide, or it cannot be read.
     """
+    if area != "all":
+        return begin_reading(slide, kinds, area).scan
+    return scan_of(slide, survey(slide), kinds)
+
+
+def begin_reading(slide: Slide, kinds: tuple[str, ...] = ("wbc", "platelet"), area: str = "all") -> Outlook:
+    """The same with the map of the smear, which says whether it is fit for reading.
+
+    Raises:
+        SlideError: not a bright-field slide, or it cannot be read.
+    """
     seen = survey(slide)
+    scan, found = scan_of(slide, seen, kinds), look_closer(slide, seen)
+    return Outlook(replace(scan, smear=counted(seen.smear, found, area)), found)
+
+
+def scan_of(slide: Slide, seen: Survey, kinds: tuple[str, ...]) -> Scan:
     stain = fit_stain(stain_samples(slide, seen), seen.smear.background_rgb, slide.mpp * step_px0(slide))
-    return Scan(slide, counted(slide, seen, area), stain, kinds)
+    return Scan(slide, seen.smear, stain, kinds)
 
 
-def counted(slide: Slide, seen: Survey, area: str) -> Smear:
+def counted(smear: Smear, found: SmearMap, area: str) -> Smear:
     """Where cells count: everywhere, or on a technologist's path through the monolayer."""
-    if area == "all":
-        return seen.smear
-    path = battlement(look_closer(slide, seen))
-    return replace(seen.smear, look=seen.smear.look & path)
+    return smear if area == "all" else replace(smear, look=smear.look & battlement(found))

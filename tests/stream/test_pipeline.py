@@ -72,7 +72,7 @@ def test_store_journal_and_events_tell_the_same(reference):
     told = {e.data["cell_id"]: e.data["label"] for e in events_of(lab) if e.kind == "cells"}
     assert told == cells
     statuses = [e.data["status"] for e in events_of(lab) if e.kind == "slides"]
-    assert statuses == ["running", "done"]
+    assert list(dict.fromkeys(statuses)) == ["running", "done"] and statuses[-1] == "done"  # a slow machine tells of progress
     assert store.facts["model_id"] == "model-1" and store.facts["config"]["reading"]["tile_px"] == 512
     assert all(row.crop is None for row in lab.outbox.cells(report.slide.slide_id))
 
@@ -183,25 +183,27 @@ def test_what_cannot_be_read_is_a_failure_event_without_its_name(tmp_path, kind)
     assert "Smith" not in json.dumps(failure.data) and failure.data["hint"]
 
 
+def one_white(mpp):
+    rgb, alpha = white_cell(np.random.default_rng(0), mpp)
+    return [Layer(1 - alpha[..., None] * (1 - rgb / np.float32(255)), "lymphocyte")]
+
+
 def slide_events(lab):
     return [e.data for e in events_of(lab) if e.kind == "slides"]
 
 
 def test_a_slide_that_is_not_fit_for_reading_says_why(tmp_path):
-    whites = [Layer(1 - alpha[..., None] * (1 - rgb / np.float32(255)), "x") for rgb, alpha in [white_cell(np.random.default_rng(0))]]
-    write_synthetic(tmp_path / "s.tiff", Synthetic(3000, 2000, 0.25, whites, blurred=0.9))
+    write_synthetic(tmp_path / "s.tiff", Synthetic(3000, 2000, 0.25, one_white(0.25), blurred=0.9))
     lab = lab_in(tmp_path / "out")
     report = run_slide(lab, tmp_path / "s.tiff")
-    (problem,) = report.unfit
-    assert "out of focus" in problem
-    assert [data["unfit"] for data in slide_events(lab)] == [[problem]] * 2
+    assert any("out of focus" in problem for problem in report.unfit)
+    assert [data["unfit"] for data in slide_events(lab)] == [list(report.unfit)] * 2
     assert run_slide(lab, tmp_path / "s.tiff").unfit == report.unfit
-    assert lab.outbox.facts(report.slide.slide_id)["reason"] == problem
+    assert lab.outbox.facts(report.slide.slide_id)["reason"] == "; ".join(report.unfit)
 
 
 def test_the_counting_area_is_part_of_the_slide(tmp_path):
-    whites = [Layer(1 - alpha[..., None] * (1 - rgb / np.float32(255)), "x") for rgb, alpha in [white_cell(np.random.default_rng(0), 0.5)]]
-    write_synthetic(tmp_path / "s.tiff", Synthetic(4000, 2400, 0.5, whites, thin=0.9, thick=1.1))
+    write_synthetic(tmp_path / "s.tiff", Synthetic(4000, 2400, 0.5, one_white(0.5), thin=0.9, thick=1.1))
     everything, path = (lab_in(tmp_path / area) for area in ("all", "battlement"))
     path = replace(path, config=Config(reading=Reading(tile_px=512, area="battlement")))
     found = [set(cells_of(lab, run_slide(lab, tmp_path / "s.tiff").slide.slide_id)) for lab in (everything, path)]
