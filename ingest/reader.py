@@ -1,6 +1,7 @@
 """Reads pixels of a slide. Lives in the worker that reads; never travels."""
 
 import math
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Protocol
 
@@ -10,8 +11,10 @@ from PIL import Image
 
 from .errors import SlideError
 from .slide import Slide
+from .tiff_reader import TiffReader
 
 CACHE_BYTES = 64 << 20
+SAMPLE_PX = 64
 READ_MPP = 36.0 / 128  # of the crops that the classifier is trained on
 
 
@@ -69,9 +72,31 @@ class ImageReader:
 def reader_of(slide: Slide) -> Reader:
     """The process's one reader of a slide, so that tiles share its handle and its tile cache."""
     try:
-        return OpenSlideReader(slide) if slide.reader == "openslide" else ImageReader(slide)
+        return fastest(slide, OpenSlideReader(slide)) if slide.reader == "openslide" else ImageReader(slide)
     except openslide.OpenSlideError as error:
         raise SlideError(f"{slide.path}: cannot be opened: {error}", "can every worker see this path?") from error
+
+
+def fastest(slide: Slide, slow: OpenSlideReader) -> Reader:
+    """The tiles decoded without OpenSlide, where that gives the same pixels in the middle and at the far end of every level."""
+    try:
+        fast = TiffReader(slide)
+        return fast if all(same_pixels(fast, slow, place) for place in places(slide)) else slow
+    except SlideError:
+        return slow
+
+
+def places(slide: Slide) -> Iterator[tuple[int, int, int, tuple[int, int]]]:
+    """What to compare, as arguments of `read`."""
+    for i, level in enumerate(slide.levels):
+        size = min(SAMPLE_PX, level.width_px), min(SAMPLE_PX, level.height_px)
+        for share in (0.5, 1.0):
+            x, y = (int((n - s) * share) for n, s in zip((level.width_px, level.height_px), size, strict=True))
+            yield int(x * level.downsample), int(y * level.downsample), i, size
+
+
+def same_pixels(fast: Reader, slow: Reader, place: tuple[int, int, int, tuple[int, int]]) -> bool:
+    return np.array_equal(fast.read(*place), slow.read(*place))
 
 
 def step_px0(slide: Slide, mpp: float = READ_MPP) -> int:

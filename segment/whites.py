@@ -30,8 +30,12 @@ def find_whites(values: np.ndarray, grid: Grid, stain: Stain) -> tuple[list[Blob
         white = white_matter(values[where], grid, stain)
         found, taken[where] = _cells(white, grid.part(where), CELL_UM2)
     rest = np.where(grown(taken, grid.px(ROUND_UM)), 0, values)
-    smudges, spread = _cells(pale_matter(rest, grid, stain), grid, SMUDGE_UM2)
-    return found + smudges, taken | spread
+    pale = pale_matter(rest, grid, stain)
+    where = _around(pale.nucleus, grid.px(AROUND_UM))
+    if where is not None:
+        smudges, spread = _cells(White(*(part[where] for part in (pale.body, pale.nucleus, pale.mass))), grid.part(where), SMUDGE_UM2)
+        found, taken[where] = found + smudges, taken[where] | spread
+    return found, taken
 
 
 def _around(nucleus: np.ndarray, reach: int) -> tuple[slice, slice] | None:
