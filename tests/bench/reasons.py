@@ -19,8 +19,8 @@ from classify import SHIPPED, CropFolder, explain_cell, load_model, open_engine
 from classify.explain import SMOOTH_PX, inside
 from classify.generate import generate
 from classify.judge import posterior
-from classify.pixels import central, to_input
-from segment import cell_masks
+from classify.pixels import central, on_white, to_input
+from segment import cell_masks, fit_stain
 from stream.heat import overlay, scale_of
 
 SHARES = (0.02, 0.05, 0.1, 0.2)
@@ -48,9 +48,15 @@ def log_odds(engine, model, x, one, other):
     return p[:, one] - p[:, other]
 
 
-def mask_of(crop, card):
-    """The cell in the model's pixels."""
-    _, cell = cell_masks(crop)
+def stain_of(model, data, count=48):
+    """The laboratory's stain, from crops of it with their background made white."""
+    crops = on_white(np.stack([crop for _, crop in chosen_cells(model, data, count)]))
+    return fit_stain(list(crops), (255, 255, 255), model.card.crop_um / model.card.crop_px)
+
+
+def mask_of(crop, stain, card):
+    """The cell in the model's pixels, touching red cells left out."""
+    _, cell = cell_masks(on_white(crop[None])[0], stain)
     window = central(np.repeat(cell[..., None].astype(np.uint8) * 255, 3, axis=2), card.window_px)
     return np.asarray(Image.fromarray(window).resize((card.image_px, card.image_px), Image.Resampling.BOX))[..., 0] > 127
 
@@ -75,12 +81,13 @@ def deletion(engine, model, x, heat, mask, one, other, rng):
 def maps(model, engine, data, count, work):
     rng, card = np.random.default_rng(0), model.card
     energy, area, falls, turned, seconds, rows = [], [], [], [], [], []
+    stain = stain_of(model, data)
     explain_cell(engine, model, chosen_cells(model, data, 1)[0][1])  # compiles
     for path, crop in chosen_cells(model, data, count):
         start = perf_counter()
         why = explain_cell(engine, model, crop)
         seconds.append(perf_counter() - start)
-        x, mask = to_input(crop[None], card.window_px, card.image_px, card.white)[0], mask_of(crop, card)
+        x, mask = to_input(crop[None], card.window_px, card.image_px, card.white)[0], mask_of(crop, stain, card)
         one, other = (card.classes.index(name) for name in why.classes[:2])
         energy.append([inside(heat, mask) for heat in why.heat])
         area.append(mask.mean())
