@@ -97,7 +97,7 @@ class Backlog(Section):
 class Store(Section):
     free_gb: float = Field(1.0, ge=0, description="the run stops in order where the disk has less")
     waiting_gb: float = Field(20.0, gt=0, description="the run stops in order where the state file is larger")
-    keep_days: float = Field(30.0, gt=0, description="sent events of finished slides are dropped after this")
+    keep_days: float = Field(30.0, gt=0, description="sent labels of finished slides are dropped after this; alerts stay")
 
 
 class Watch(Section):
