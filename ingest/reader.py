@@ -120,10 +120,12 @@ def read_grid(slide: Slide, box: tuple[int, int, int, int], step_px0: int, backg
     x0, y0, x1, y1 = (v // d for v in box)
     wide, high = slide.levels[level].width_px, slide.levels[level].height_px
     left, top, right, bottom = max(x0, 0), max(y0, 0), min(x1, wide), min(y1, high)
+    size = (right - left, bottom - top)
+    if (left, top, right, bottom) == (x0, y0, x1, y1):
+        return box_mean(reader_of(slide).read(left * d, top * d, level, size), step_px0 // d)
     out = np.empty((y1 - y0, x1 - x0, 3), np.uint8)
     out[:] = background
     if right > left and bottom > top:
-        size = (right - left, bottom - top)
         out[top - y0 : bottom - y0, left - x0 : right - x0] = reader_of(slide).read(left * d, top * d, level, size)
     return box_mean(out, step_px0 // d)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .reader import read_grid, step_px0
+from .reader import READ_MPP, read_grid, step_px0
 from .slide import Slide
 from .smear import Smear
 
@@ -52,9 +52,10 @@ class Tile:
         return self.spec.step_px0
 
 
-def plan_tiles(slide: Slide, smear: Smear, tile_px: int = 1024) -> Iterator[TileSpec]:
-    """Tiles of `tile_px` pixels as read, row by row, only where the smear has something to look at."""
-    step = step_px0(slide)
+def plan_tiles(slide: Slide, smear: Smear, tile_px: int = 1024, mpp: float = READ_MPP) -> Iterator[TileSpec]:
+    """Tiles of `tile_px` pixels as read, row by row, only where the smear has something to look at; `mpp` is as coarse as they
+    are read at most."""
+    step = step_px0(slide, mpp)
     size = tile_px * step
     margin = math.ceil(MARGIN_UM / slide.mpp / step) * step
     for y in range(0, slide.height_px0, size):

@@ -9,7 +9,7 @@ from ingest import Tile
 
 from .blob import Blob
 from .crops import crop_at
-from .grid import Grid, work_grid
+from .grid import WORK_MPP, Grid, work_grid
 from .platelets import find_platelets
 from .reds import find_reds
 from .stain import Stain
@@ -38,13 +38,15 @@ def cell_id(slide_id: str, x_px0: int, y_px0: int) -> str:
     return hashlib.blake2b(f"{slide_id}:{x_px0}:{y_px0}".encode(), digest_size=10).hexdigest()
 
 
-def find_cells(tile: Tile, stain: Stain, slide_id: str, kinds: tuple[str, ...] = ("wbc", "platelet")) -> list[Cell]:
+def find_cells(
+    tile: Tile, stain: Stain, slide_id: str, kinds: tuple[str, ...] = ("wbc", "platelet"), work_mpp: float = WORK_MPP
+) -> list[Cell]:
     """The cells whose centres the tile owns, row by row.
 
     What is found at a place depends on the pixels within the tile's margin of it alone, so the cells of a slide do not
     depend on how it is cut into tiles.
     """
-    grid = work_grid(tile)
+    grid = work_grid(tile, work_mpp)
     centred = [(b, *b.centre_px0(grid)) for b in _blobs(grid, stain, kinds) if b.kind in kinds]
     mine = {(y, x): b for b, x, y in sorted(centred, key=_least_first) if tile.spec.owns(x, y)}
     return [_cell(mine[y, x], tile, grid, slide_id) for y, x in sorted(mine)]

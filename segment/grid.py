@@ -9,9 +9,9 @@ from ingest import Tile
 WORK_MPP = 0.5625  # coarse enough to be fast, fine enough for a 2 um platelet
 
 
-def bin_px(mpp: float) -> int:
-    """How many pixels as read make one work pixel across: the most that still resolves WORK_MPP."""
-    return max(1, int(WORK_MPP / mpp + 1e-6))
+def bin_px(mpp: float, work_mpp: float = WORK_MPP) -> int:
+    """How many pixels as read make one work pixel across: the most that still resolves `work_mpp`."""
+    return max(1, int(work_mpp / mpp + 1e-6))
 
 
 def bin_pixels(pixels: np.ndarray, factor: int) -> np.ndarray:
@@ -50,10 +50,10 @@ class Grid:
         return max(1, round(um / self.mpp))
 
 
-def work_grid(tile: Tile) -> Grid:
+def work_grid(tile: Tile, work_mpp: float = WORK_MPP) -> Grid:
     """The tile on the slide's work lattice; cut to whole work pixels."""
     step = tile.step_px0
     col, row = tile.x_px0 // step, tile.y_px0 // step
-    factor = bin_px(tile.mpp)
+    factor = bin_px(tile.mpp, work_mpp)
     sums = bin_pixels(tile.pixels[-row % factor :, -col % factor :], factor)
     return Grid(sums, factor * factor, -(-col // factor), -(-row // factor), step * factor, tile.mpp * factor)

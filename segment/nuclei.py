@@ -19,6 +19,8 @@ GAP_UM = 0.8  # closed in white matter
 PALE = 128  # of 255, what bounds white matter
 NECK = 0.7
 DEPTH_UM = 5.0  # a neck is judged up to this depth
+PALE_CORE = 1.1 * PALE
+PALE_RADIUS_UM = 1.9
 PALE_BODY = 0.6  # of what bounds white matter, on the mean over 5 px, bounds pale cytoplasm
 RIM_UM = 2.5  # which reaches no further than this
 
@@ -46,10 +48,17 @@ def white_matter(values: np.ndarray, grid: Grid, stain: Stain) -> White:
 def pale_matter(values: np.ndarray, grid: Grid, stain: Stain) -> White:
     """The remains of burst cells, a pale net of nuclear stain: what is white matter on the mean over several um, in a map
     (h, w) of white-cell stain in mOD."""
-    strength = values.astype(np.int32) * PALE // stain.white_mod
-    mass = smooth(np.clip(strength, 0, 255), grid.px(1.9))
-    body = mass > 0.75 * PALE * SCALE
-    return White(body, mass > 1.1 * PALE * SCALE, mass)
+    mass = smooth(_pale_strength(values, stain), grid.px(PALE_RADIUS_UM))
+    return White(mass > 0.75 * PALE * SCALE, mass > PALE_CORE * SCALE, mass)
+
+
+def pale_hint(values: np.ndarray, grid: Grid, stain: Stain) -> np.ndarray:
+    """Where the core of a smudge may lie (h, w) bool, by one box mean: the mean of such means is nowhere above their greatest."""
+    return smooth(_pale_strength(values, stain), grid.px(PALE_RADIUS_UM), times=1) > PALE_CORE * SCALE
+
+
+def _pale_strength(values: np.ndarray, stain: Stain) -> np.ndarray:
+    return np.clip(values.astype(np.int32) * PALE // stain.white_mod, 0, 255)
 
 
 def find_nuclei(white: White, grid: Grid) -> tuple[Peaks, np.ndarray]:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from ingest import (
     Slide,
     Smear,
@@ -17,6 +19,7 @@ from ingest import (
 )
 
 from .cells import Cell, find_cells
+from .grid import WORK_MPP
 from .stain import Stain, fit_stain
 
 AREAS = "all", "battlement"
@@ -30,6 +33,7 @@ class Scan:
     smear: Smear
     stain: Stain
     kinds: tuple[str, ...]
+    work_mpp: float = WORK_MPP
 
     def cells_in(self, spec: TileSpec) -> list[Cell]:
         """The cells that a tile owns.
@@ -38,7 +42,7 @@ class Scan:
             SlideError: the place cannot be decoded.
         """
         tile = read_tile(self.slide, spec, self.smear.background_rgb)
-        found = find_cells(tile, self.stain, self.slide.slide_id, self.kinds)
+        found = find_cells(tile, self.stain, self.slide.slide_id, self.kinds, self.work_mpp)
         return [cell for cell in found if self.smear.covers(cell.x_px0, cell.y_px0)]
 
 
@@ -75,6 +79,15 @@ def begin_reading(slide: Slide, kinds: tuple[str, ...] = ("wbc", "platelet"), ar
 def scan_of(slide: Slide, seen: Survey, kinds: tuple[str, ...]) -> Scan:
     stain = fit_stain(stain_samples(slide, seen), seen.smear.background_rgb, slide.mpp * step_px0(slide))
     return Scan(slide, seen.smear, stain, kinds)
+
+
+def plain_scan(slide: Slide, kinds: tuple[str, ...], work_mpp: float) -> Scan:
+    """The slow reference: every place of the slide. With its own mpp as `work_mpp` on the lattice of its own pixels: plan the
+    tiles at that mpp then."""
+    seen = survey(slide)
+    samples = stain_samples(slide, seen)
+    stain = fit_stain(samples, seen.smear.background_rgb, slide.mpp * step_px0(slide), work_mpp)
+    return Scan(slide, replace(seen.smear, look=np.ones_like(seen.smear.look)), stain, kinds, work_mpp)
 
 
 def counted(smear: Smear, found: SmearMap, area: str) -> Smear:

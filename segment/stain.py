@@ -9,7 +9,7 @@ import numpy as np
 from scipy import ndimage as ndi
 from skimage.filters import threshold_otsu
 
-from .grid import bin_pixels, bin_px
+from .grid import WORK_MPP, bin_pixels, bin_px
 
 ALL_STAIN = (0.25, 0.5, 0.25)
 LEAST_MOD = 30  # paler than this above the glass is noise, not stain
@@ -43,13 +43,15 @@ class Stain:
         return _stained(sums, share, self.background_rgb)
 
 
-def fit_stain(samples: list[np.ndarray], background_rgb: tuple[int, int, int], mpp: float) -> Stain:
-    """The stain of a slide from windows (h, w, 3) uint8 of it, read at `mpp` um/px.
+def fit_stain(
+    samples: list[np.ndarray], background_rgb: tuple[int, int, int], mpp: float, work_mpp: float = WORK_MPP
+) -> Stain:
+    """The stain of a slide from windows (h, w, 3) uint8 of it, read at `mpp` um/px, for a work grid of `work_mpp`.
 
     Where nothing is stained, or no white cell is among the samples, the thresholds follow from the spread of the rest:
     an empty slide yields no cells, and one without white cells next to none.
     """
-    factor = bin_px(mpp)
+    factor = bin_px(mpp, work_mpp)
     sums = [bin_pixels(s, factor) for s in samples if min(s.shape[:2]) >= factor]
     every = [_stained(s, factor * factor, background_rgb) for s in sums]
     stained_mod = _stained_threshold(every)

@@ -5,7 +5,7 @@ from scipy import ndimage as ndi
 
 from .blob import Blob, blob_of
 from .grid import Grid
-from .nuclei import White, find_nuclei, pale_matter, white_matter
+from .nuclei import White, find_nuclei, pale_hint, pale_matter, white_matter
 from .peaks import Peaks
 from .shape import grown, shrunk
 from .stain import Stain
@@ -30,10 +30,9 @@ def find_whites(values: np.ndarray, grid: Grid, stain: Stain) -> tuple[list[Blob
         white = white_matter(values[where], grid, stain)
         found, taken[where] = _cells(white, grid.part(where), CELL_UM2)
     rest = np.where(grown(taken, grid.px(ROUND_UM)), 0, values)
-    pale = pale_matter(rest, grid, stain)
-    where = _around(pale.nucleus, grid.px(AROUND_UM))
+    where = _around(pale_hint(rest, grid, stain), grid.px(AROUND_UM))
     if where is not None:
-        smudges, spread = _cells(White(*(part[where] for part in (pale.body, pale.nucleus, pale.mass))), grid.part(where), SMUDGE_UM2)
+        smudges, spread = _cells(pale_matter(rest[where], grid, stain), grid.part(where), SMUDGE_UM2)
         found, taken[where] = found + smudges, taken[where] | spread
     return found, taken
 

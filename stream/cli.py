@@ -8,6 +8,7 @@ from ingest import CytostreamError
 
 from . import (
     commands_bench,
+    commands_bench_locate,
     commands_compile,
     commands_evaluate,
     commands_explain,
@@ -52,6 +53,7 @@ app.command()(commands_explain.index)
 app.command()(commands_explain.calibrate)
 app.command()(commands_explain.authenticity)
 app.command()(commands_model.generate)
+commands_bench.app.command("locate")(commands_bench_locate.locate)
 app.add_typer(commands_bench.app, name="bench")
 app.command("compile")(commands_compile.compile_engine)
 app.command()(commands_topics.schemas)
