@@ -38,3 +38,24 @@ def test_the_login(open_site, open_page):
     page.goto(site.url)
     page.wait_for_selector("#password")
     assert violations(page) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_dialogs(open_site, open_page, scheme):
+    site, page = open_site(), open_page("desk", scheme)
+    site.made.add(20, odd=1)
+    site.made.done()
+    ready(page, site)
+    page.locator(".thumb").first.click()
+    page.keyboard.press("m")
+    page.wait_for_selector("#comment-box[open]")
+    assert violations(page) == []
+    page.keyboard.press("Escape")
+    page.click("#see-all")
+    page.click("#sign")
+    page.wait_for_selector("#sign-box[open]")
+    assert violations(page) == []
+    page.click("#sign-box button.primary")
+    page.click("text=Amend")
+    page.wait_for_selector("#amend-box[open]")
+    assert violations(page) == []
