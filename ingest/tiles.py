@@ -3,14 +3,17 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
+from .errors import SlideError
 from .reader import READ_MPP, read_grid, step_px0
 from .slide import Slide
 from .smear import Smear
 
 MARGIN_UM = 40.0
+BLOCK_PX = 256  # as read: the least that is given up where the file is damaged
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,8 @@ class TileSpec:
 @dataclass(frozen=True, slots=True)
 class Tile:
     """Pixels (h, w, 3) uint8 of a spec with its margin; pixel (row, col) is the mean over the `step_px0` square
-    of level-0 px at (x_px0 + col * step_px0, y_px0 + row * step_px0). Outside the slide it is `background`.
+    of level-0 px at (x_px0 + col * step_px0, y_px0 + row * step_px0). Outside the slide it is `background`, and so are the
+    boxes `unread` in level-0 px, which cannot be decoded.
 
     The pixel grid is that of the whole slide: the same place has the same pixels in every tile that shows it.
     """
@@ -46,6 +50,7 @@ class Tile:
     x_px0: int
     y_px0: int
     mpp: float
+    unread: tuple[tuple[int, int, int, int], ...] = ()
 
     @property
     def step_px0(self) -> int:
@@ -66,12 +71,46 @@ def plan_tiles(slide: Slide, smear: Smear, tile_px: int = 1024, mpp: float = REA
 
 
 def read_tile(slide: Slide, spec: TileSpec, background_rgb: tuple[int, int, int] = (255, 255, 255)) -> Tile:
-    """Read a tile with its margin.
+    """Read a tile with its margin; what cannot be decoded of it is left out.
 
     Raises:
-        SlideError: the place cannot be decoded.
+        SlideError: nothing of it can be decoded, or the file has gone.
     """
     m, step = spec.margin_px0, spec.step_px0
     x0, y0 = spec.x_px0 - m, spec.y_px0 - m
     x1, y1 = (-(-(v + m) // step) * step for v in (spec.x_px0 + spec.width_px0, spec.y_px0 + spec.height_px0))
-    return Tile(spec, read_grid(slide, (x0, y0, x1, y1), step, background_rgb), x0, y0, slide.mpp * step)
+    try:
+        pixels, unread = read_grid(slide, (x0, y0, x1, y1), step, background_rgb), ()
+    except SlideError as error:
+        if getattr(error.__cause__, "errno", None) is not None:
+            raise
+        pixels, unread = read_around(slide, (x0, y0, x1, y1), step, background_rgb, error)
+    return Tile(spec, pixels, x0, y0, slide.mpp * step, unread)
+
+
+def read_around(
+    slide: Slide, box: tuple[int, int, int, int], step: int, background_rgb: tuple[int, int, int], error: SlideError
+) -> tuple[np.ndarray, tuple[tuple[int, int, int, int], ...]]:
+    """The same block by block, on one lattice for the whole slide; and the blocks that cannot be decoded, in level-0 px.
+
+    Raises:
+        SlideError: none can.
+    """
+    x0, y0, x1, y1 = box
+    side, read, unread = BLOCK_PX * step, 0, []
+    pixels = np.empty(((y1 - y0) // step, (x1 - x0) // step, 3), np.uint8)
+    for y, x in product(range(y0 // side * side, y1, side), range(x0 // side * side, x1, side)):
+        part = max(x, x0), max(y, y0), min(x + side, x1), min(y + side, y1)
+        where = tuple(slice((a - o) // step, (b - o) // step) for a, b, o in ((part[1], part[3], y0), (part[0], part[2], x0)))
+        try:
+            pixels[where], read = read_grid(slide, part, step, background_rgb), read + inside(part, slide)
+        except SlideError:
+            pixels[where] = background_rgb
+            unread.append((max(x, 0), max(y, 0), min(x + side, slide.width_px0), min(y + side, slide.height_px0)))
+    if not read:
+        raise error
+    return pixels, tuple(unread)
+
+
+def inside(box: tuple[int, int, int, int], slide: Slide) -> bool:
+    return box[2] > 0 and box[3] > 0 and box[0] < slide.width_px0 and box[1] < slide.height_px0

@@ -19,10 +19,19 @@ from ingest import (
 )
 
 from .cells import Cell, find_cells
+from .crops import CROP_UM
 from .grid import WORK_MPP
 from .stain import Stain, fit_stain
 
 AREAS = "all", "battlement"
+
+
+@dataclass(frozen=True, slots=True)
+class TileCells:
+    """What a worker finds in a tile: its cells, and the boxes in level-0 px that cannot be decoded; cells there are left out."""
+
+    cells: list[Cell]
+    unread: tuple[tuple[int, int, int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +44,26 @@ class Scan:
     kinds: tuple[str, ...]
     work_mpp: float = WORK_MPP
 
-    def cells_in(self, spec: TileSpec) -> list[Cell]:
+    def cells_in(self, spec: TileSpec) -> TileCells:
         """The cells that a tile owns.
 
         Raises:
-            SlideError: the place cannot be decoded.
+            SlideError: nothing of the place can be decoded.
         """
         tile = read_tile(self.slide, spec, self.smear.background_rgb)
         found = find_cells(tile, self.stain, self.slide.slide_id, self.kinds, self.work_mpp)
-        return [cell for cell in found if self.smear.covers(cell.x_px0, cell.y_px0)]
+        here = [cell for cell in found if self.smear.covers(cell.x_px0, cell.y_px0)]
+        whole = [cell for cell in here if not any(touches(cell, box, self.slide.mpp) for box in tile.unread)]
+        return TileCells(whole, tile.unread)
+
+
+def touches(cell: Cell, box: tuple[int, int, int, int], mpp: float) -> bool:
+    """Whether a cell's box or crop reaches into a box, all in level-0 px."""
+    half = CROP_UM / 2 / mpp
+    x0, y0, x1, y1 = cell.box_px0
+    low = min(x0, cell.x_px0 - half), min(y0, cell.y_px0 - half)
+    high = max(x1, cell.x_px0 + half), max(y1, cell.y_px0 + half)
+    return low[0] < box[2] and low[1] < box[3] and high[0] > box[0] and high[1] > box[1]
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,7 @@ class Told:
 
 def timed(scan: Scan, spec: TileSpec) -> Told:
     start = perf_counter()
-    cells = [place_of(cell) for cell in scan.cells_in(spec)]
+    cells = [place_of(cell) for cell in scan.cells_in(spec).cells]
     return Told(cells, perf_counter() - start, os.getpid(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 
 

@@ -51,7 +51,9 @@ def locate(
             if isinstance(outcome, CytostreamError):
                 screen.print(f"tile {spec.box_px0}: {outcome}")
                 continue
-            for cell in outcome:
+            for box in outcome.unread:
+                screen.print(f"{box} cannot be decoded")
+            for cell in outcome.cells:
                 found[cell.kind] += 1
                 write(line_of(cell))
     screen.print("  ".join(f"{kind} {n}" for kind, n in found.items()))

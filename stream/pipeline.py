@@ -14,7 +14,7 @@ import numpy as np
 
 from classify import Engine, Model, Verdict, judge
 from ingest import CytostreamError, Failure, Slide, SlideError, SlideStore, TileSpec, Workers, open_slide, plan_tiles
-from segment import Cell, Outlook, begin_reading
+from segment import Cell, Outlook, TileCells, begin_reading
 
 from .alerts import Alert
 from .config import Config
@@ -154,6 +154,7 @@ class SlideRun:
         self.writer = ResultWriter(lab.outbox, self.open_store(), self.slide.slide_id, lab.model.card)
         self.found: dict[str, tuple[TileSpec, Cell]] = {}
         self.decided: list[tuple[str, Verdict]] = []
+        self.torn, self.unread = set(), set()
 
     def resumed(self, tiles: int) -> Tally:
         """What the journal knows: an earlier run's tiles, cells and alerts. Tiles that failed are tried again."""
@@ -200,7 +201,8 @@ class SlideRun:
                 self.again |= is_passing(outcome)
                 self.fail(Failure(self.slide.slide_id, "tile", outcome.what, outcome.hint, spec.box_px0))
                 continue
-            new = [cell for cell in outcome if cell.cell_id not in self.known]
+            self.tell_unread(spec, outcome)
+            new = [cell for cell in outcome.cells if cell.cell_id not in self.known]
             self.tally.waiting[spec] = {cell.cell_id for cell in new}
             if not new:
                 self.close([spec])
@@ -235,19 +237,28 @@ class SlideRun:
 
     def close(self, specs: Sequence[TileSpec], events: Sequence[Event] = (), rows: Sequence[tuple] = ()) -> None:
         """Commit events and cells, and that these tiles are done."""
+        whole = [spec for spec in specs if spec not in self.torn]
         with self.lab.outbox.transaction() as tx:
             tx.hold(lease_of(self.slide))
             tx.add(events)
             tx.add_cells(self.slide.slide_id, rows)
-            for spec in specs:
+            for spec in whole:
                 tx.tile_done(self.slide.slide_id, tile_key(spec))
         for spec in specs:
             self.tally.waiting.pop(spec, None)
-        self.tally.tiles_done += len(specs)
+        self.tally.tiles_done += len(whole)
         self.writer.write(len(rows))
         self.lab.on_progress(self.slide, self.tally.progress(), self.tally.cells)
         if monotonic() - self.said_s > self.lab.config.backlog.progress_s:
             self.say("running")
+
+    def tell_unread(self, spec: TileSpec, outcome: TileCells) -> None:
+        """Places that cannot be decoded are failures, told once though two tiles see them; such a tile is never done."""
+        if outcome.unread:
+            self.torn.add(spec)
+        for box in set(outcome.unread) - self.unread:
+            self.unread.add(box)
+            self.fail(Failure(self.slide.slide_id, "tile", "cannot be decoded", "scan the slide again", box))
 
     def fail(self, failure: Failure) -> None:
         """Tell of a failure. Its tile is not done: the same command tries it again."""

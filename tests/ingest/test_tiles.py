@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest import Slide, SlideError, Smear, open_slide, plan_tiles, read_tile, step_px0, survey
+from ingest import Slide, SlideError, Smear, TileSpec, open_slide, plan_tiles, read_tile, step_px0, survey
 from ingest.reader import box_mean, reader_of
+from ingest.simulate import write_pyramid
 from tests.make import smear
 
 
@@ -77,3 +79,20 @@ def test_a_slide_that_is_gone_is_a_slide_error(slide):
     gone = replace(slide, path=slide.path.with_name("gone.tiff"))
     with pytest.raises(SlideError, match="gone.tiff"):
         read_tile(gone, next(plan_tiles(slide, survey(slide).smear, 256)))
+
+
+def test_what_can_be_decoded_of_a_damaged_tile_is_read(tmp_path):
+    path = tmp_path / "s.tiff"
+    write_pyramid(path, np.full((1200, 1200, 3), 120, np.uint8), 0.28)
+    with tifffile.TiffFile(path) as file:
+        at = file.pages[0].dataoffsets[6]  # the second of the second row
+    data = bytearray(path.read_bytes())
+    data[at : at + 60] = bytes(60)
+    path.write_bytes(data)
+    slide = open_slide(path)
+    tile = read_tile(slide, TileSpec(0, 0, 1024, 1024, 0, 1), (1, 2, 3))
+    assert tile.unread == ((256, 256, 512, 512),)
+    assert (tile.pixels[256:512, 256:512] == (1, 2, 3)).all() and (tile.pixels[:256] > 100).all()
+    assert read_tile(slide, TileSpec(512, 512, 256, 256, 0, 1)).unread == ()
+    with pytest.raises(SlideError, match="decode"):
+        read_tile(slide, TileSpec(256, 256, 256, 256, 0, 1))

@@ -157,6 +157,11 @@ def test_a_slide_with_damaged_tiles_on_disk(slide_file, reference, tmp_path):
     report = run_slide(lab, tmp_path / "damaged.tiff")
     failures = [e for e in events_of(lab) if e.kind == "failures"]
     assert report.status == "done" and 1 <= report.progress.failures == len(failures) < report.progress.tiles
+    boxes = [e.data["box_px0"] for e in failures]
+    assert {tuple(box) for box in boxes} == {(0, 0, 256, 256)}  # the place itself, not the tiles that see it
+    places = smear_places(reference[0], reference[1].slide.slide_id)
+    far = {cell_xy for cell_xy in places if min(cell_xy) >= 256 + 18 / 0.25}
+    assert far <= smear_places(lab, report.slide.slide_id) < places
     again = run_slide(lab, tmp_path / "damaged.tiff")
     assert again.progress == report.progress and len([e for e in events_of(lab) if e.kind == "failures"]) == len(failures)
 
@@ -186,6 +191,10 @@ def test_what_cannot_be_read_is_a_failure_event_without_its_name(tmp_path, kind)
 def one_white(mpp):
     rgb, alpha = white_cell(np.random.default_rng(0), mpp)
     return [Layer(1 - alpha[..., None] * (1 - rgb / np.float32(255)), "lymphocyte")]
+
+
+def smear_places(lab, slide_id):
+    return {(body["x_px0"], body["y_px0"]) for row in lab.outbox.cells(slide_id) for body in [json.loads(row.body)["cell"]]}
 
 
 def slide_events(lab):
