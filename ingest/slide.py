@@ -1,6 +1,7 @@
 """A slide as facts: no open handle, so that it travels to workers and into events."""
 
 import hashlib
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,7 +99,7 @@ def scanner_of(properties: Mapping[str, str]) -> str:
 
 def facts_of_image(path: Path, mpp: float | None) -> Slide:
     try:
-        with Image.open(path) as image:
+        with warnings.catch_warnings(action="ignore", category=UserWarning), Image.open(path) as image:  # an error says it
             width, height = image.size
             if width * height > IMAGE_PX_MAX:
                 raise SlideError(f"{path}: {width} x {height} px without a pyramid", "convert it to a tiled pyramidal TIFF")
