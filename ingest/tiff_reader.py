@@ -61,10 +61,10 @@ class TiffReader:
         if col >= across or row >= -(-page.imagelength // high):
             return white
         index = row * across + col
-        count, offset = page.databytecounts[index], page.dataoffsets[index]
-        if not count:
-            return white
         try:
+            count, offset = page.databytecounts[index], page.dataoffsets[index]
+            if not count:
+                return white
             data = os.pread(self.file.filehandle.fileno(), count, offset)
             tile = page.decode(data, index, jpegtables=page.jpegtables)[0][0] if len(data) == count else None
         except Exception as error:  # a decoder's own errors have no common base
