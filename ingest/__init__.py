@@ -1,7 +1,7 @@
 from .cluster import Workers, open_workers
 from .errors import CytostreamError, SlideError, StoreError
 from .failure import Failure
-from .quality import Ground, SmearMap, battlement, look_closer, thumbnail
+from .quality import Ground, SmearMap, battlement, look_closer, sample_fields, thumbnail
 from .reader import READ_MPP, openslide_version, step_px0
 from .slide import Level, Slide, open_slide
 from .smear import Smear, Survey, stain_samples, survey
@@ -14,5 +14,5 @@ __all__ = [
     "READ_MPP", "VIEW_PX", "Arrived", "CytostreamError", "Failure", "Found", "Ground", "Habits", "Level", "Slide",
     "SlideError", "SlideStore", "Smear", "SmearMap", "StoreError", "Survey", "Tile", "TileSpec", "Watcher", "Workers",
     "battlement", "beside", "look_closer", "open_slide", "open_workers", "openslide_version", "plan_tiles", "read_tile",
-    "slides_in", "stain_samples", "step_px0", "survey", "thumbnail", "view_levels", "view_tile",
+    "sample_fields", "slides_in", "stain_samples", "step_px0", "survey", "thumbnail", "view_levels", "view_tile",
 ]

@@ -10,6 +10,7 @@ from scipy import ndimage as ndi
 from .reader import step_px0
 from .slide import Slide
 from .smear import Survey, parts, sample_window
+from .tiles import MARGIN_UM, TileSpec
 
 AROUND_BLOCKS = 7  # density is that of some 220 um around: cells are few in one block
 BARE, THIN, THICK = 0.02, 0.12, 0.62  # share of the glass that is covered
@@ -19,6 +20,8 @@ WINDOW_PX = 128
 SMOOTH_PX, LEAST_CONTRAST = 0.8, 12.0
 BLURRED_UM = 2.2  # an edge wider than this is out of focus
 LEAST_MM2 = 1.0
+FIELD_UM = 195.0  # a square as large as the field of a 100x objective under a 22 mm eyepiece
+MOSTLY = 0.8
 PALE = 0.12  # optical density
 LANE_BLOCKS, RUN_BLOCKS = 6, 60  # a lane of about 200 um, 2 mm long, as a field at 100x moves
 
@@ -123,6 +126,18 @@ def battlement(found: SmearMap) -> np.ndarray:
     upright = lane % 2 == 0
     ends = np.where(lane % 4 == 1, run < LANE_BLOCKS, (run >= RUN_BLOCKS - LANE_BLOCKS) & (run < RUN_BLOCKS))
     return readable & (run < RUN_BLOCKS) & (upright | ends)
+
+
+def sample_fields(slide: Slide, found: SmearMap, most: int = 20) -> list[TileSpec]:
+    """Fields of a 100x objective spread evenly over the monolayer, as tiles; none where there is no monolayer."""
+    step, side = step_px0(slide), max(1, round(FIELD_UM / found.block_um))
+    block_px0 = round(found.block_um / slide.mpp)
+    ground = found.ground[: len(found.ground) // side * side, : found.ground.shape[1] // side * side] == Ground.MONOLAYER
+    share = ground.reshape(ground.shape[0] // side, side, -1, side).mean(axis=(1, 3))
+    places = np.argwhere(share >= MOSTLY)
+    chosen = places[np.linspace(0, len(places) - 1, min(most, len(places))).astype(int)] * side * block_px0
+    margin, px0 = math.ceil(MARGIN_UM / slide.mpp / step) * step, round(FIELD_UM / slide.mpp / step) * step
+    return [TileSpec(int(x) // step * step, int(y) // step * step, px0, px0, margin, step) for y, x in chosen]
 
 
 def thumbnail(slide: Slide, longest_px: int = 1400) -> np.ndarray:

@@ -27,6 +27,11 @@ RIVALS = 6
 
 def find_reds(values: np.ndarray, taken: np.ndarray, grid: Grid, stain: Stain) -> list[Blob]:
     """Red cells of a map (h, w) of stain in mOD, outside `taken` (h, w) bool, as blobs of kind "rbc"."""
+    return [blob for _, blob in numbered(*red_owners(values, taken, grid, stain), grid)]
+
+
+def red_owners(values: np.ndarray, taken: np.ndarray, grid: Grid, stain: Stain) -> tuple[np.ndarray, int]:
+    """Which red cell each pixel (h, w) falls to, -1 for none, and how many numbers there are."""
     body = red_matter(values, grid, stain) & ~taken
     depth = np.minimum(ndi.distance_transform_edt(body) * grid.mpp, DEPTH_UM)
     score = _middles(values, depth, grid, stain)
@@ -34,7 +39,7 @@ def find_reds(values: np.ndarray, taken: np.ndarray, grid: Grid, stain: Stain) -
     pairs = pairs_within(peaks, SAME_CELL_UM / grid.mpp)
     pairs = pairs[lowest_between(score, peaks, pairs) > VALLEY * peaks.score[pairs].min(1)]
     root = group(peaks, pairs, SAME_CELL_UM / grid.mpp)
-    return _blobs(_owner(body, depth, peaks, root, grid), len(peaks), grid)
+    return _owner(body, depth, peaks, root, grid), len(peaks)
 
 
 def red_matter(values: np.ndarray, grid: Grid, stain: Stain) -> np.ndarray:
@@ -88,13 +93,14 @@ def _nearest(peaks: Peaks, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
     return near
 
 
-def _blobs(owner: np.ndarray, count: int, grid: Grid) -> list[Blob]:
+def numbered(owner: np.ndarray, count: int, grid: Grid) -> list[tuple[int, Blob]]:
+    """The red cells of a map of owners, each with its number there; what is too small or too large is none."""
     rows, cols = np.nonzero(owner >= 0)
     who = owner[rows, cols]
     sums = [np.bincount(who, w, count).astype(int) for w in (np.ones(len(who)), cols, rows)]
     boxes = ndi.find_objects(owner + 1, count)
     low, high = (a / grid.mpp**2 for a in RED_UM2)
-    return [_blob(sums, i, boxes[i], grid) for i in np.flatnonzero((sums[0] >= low) & (sums[0] <= high))]
+    return [(int(i), _blob(sums, i, boxes[i], grid)) for i in np.flatnonzero((sums[0] >= low) & (sums[0] <= high))]
 
 
 def _blob(sums: list[np.ndarray], i: int, where: tuple[slice, slice], grid: Grid) -> Blob:

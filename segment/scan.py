@@ -13,6 +13,7 @@ from ingest import (
     battlement,
     look_closer,
     read_tile,
+    sample_fields,
     stain_samples,
     step_px0,
     survey,
@@ -21,6 +22,7 @@ from ingest import (
 from .cells import Cell, find_cells
 from .crops import CROP_UM
 from .grid import WORK_MPP
+from .red_field import RedField, measure_field
 from .stain import Stain, fit_stain
 
 AREAS = "all", "battlement"
@@ -56,6 +58,14 @@ class Scan:
         whole = [cell for cell in here if not any(touches(cell, box, self.slide.mpp) for box in tile.unread)]
         return TileCells(whole, tile.unread)
 
+    def field_at(self, spec: TileSpec) -> RedField:
+        """The red cells of a field, measured.
+
+        Raises:
+            SlideError: nothing of the place can be decoded.
+        """
+        return measure_field(read_tile(self.slide, spec, self.smear.background_rgb), self.stain)
+
 
 def touches(cell: Cell, box: tuple[int, int, int, int], mpp: float) -> bool:
     """Whether a cell's box or crop reaches into a box, all in level-0 px."""
@@ -68,10 +78,11 @@ def touches(cell: Cell, box: tuple[int, int, int, int], mpp: float) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What reading a slide begins with: `scan` for the workers, and the `map` of the smear."""
+    """What reading a slide begins with: `scan` for the workers, the `map` of the smear, `fields` of its monolayer to sample."""
 
     scan: Scan
     map: SmearMap
+    fields: list[TileSpec]
 
 
 def begin_scan(slide: Slide, kinds: tuple[str, ...] = ("wbc", "platelet"), area: str = "all") -> Scan:
@@ -93,7 +104,7 @@ def begin_reading(slide: Slide, kinds: tuple[str, ...] = ("wbc", "platelet"), ar
     """
     seen = survey(slide)
     scan, found = scan_of(slide, seen, kinds), look_closer(slide, seen)
-    return Outlook(replace(scan, smear=counted(seen.smear, found, area)), found)
+    return Outlook(replace(scan, smear=counted(seen.smear, found, area)), found, sample_fields(slide, found))
 
 
 def scan_of(slide: Slide, seen: Survey, kinds: tuple[str, ...]) -> Scan:
