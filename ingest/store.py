@@ -1,7 +1,7 @@
 """The results of one slide as a zarr v3 store: one row a cell, one writer."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import zarr
 from zarr.errors import GroupNotFoundError
 
 from .errors import StoreError
+from .labels import mark_labels
 
 CHUNK_ROWS = 64
 
@@ -76,6 +77,23 @@ class SlideStore:
         return self.group.create_array(
             name, shape=(0, *values.shape[1:]), chunks=(CHUNK_ROWS, *values.shape[1:]), dtype=values.dtype
         )
+
+    def put(self, name: str, values: np.ndarray) -> None:
+        """A whole array, beside the rows.
+
+        Raises:
+            StoreError: the disk is full or the folder gone.
+        """
+        try:
+            chunks = (1, *values.shape[1:]) if values.ndim > 2 else "auto"
+            self.group.create_array(name, data=values, chunks=chunks, overwrite=True)
+        except OSError as error:
+            hint = "free some space, then the same command goes on"
+            raise StoreError(f"{self.path}: cannot be written: {error}", hint) from error
+
+    def mark_labels(self, name: str, mpp: float, values: Sequence[str] = (), source: str = "") -> None:
+        """Say what the label images `labels/NAME/0` are; see `labels.mark_labels`."""
+        mark_labels(self.group, name, mpp, values, source)
 
     def read(self, name: str, first: int = 0, end: int | None = None) -> np.ndarray:
         """Rows [first, end) of a column; all without them."""

@@ -114,12 +114,12 @@ def read_sheet(rows: int) -> np.ndarray:
 
 
 def sprite(cell: np.ndarray, at: Placed, window_um: float = 27.0) -> Sprite:
-    """A generated window as a cell to place: the disc around it, with a soft edge."""
+    """A generated window, white around the cell, as a cell to place on the glass: the disc around it, with a soft edge."""
     px = round(window_um / MPP)
-    rgb = np.asarray(Image.fromarray(cell).resize((px, px), Image.Resampling.BICUBIC))
+    light = np.asarray(Image.fromarray(cell).resize((px, px), Image.Resampling.BICUBIC)) / 255
     y, x = (np.mgrid[:px, :px] + 0.5 - px / 2) / (px / 2)
     alpha = 1 / (1 + np.exp((np.hypot(x, y) - 0.82) * 22))
-    return Sprite(rgb, alpha, at.x_px0, at.y_px0)
+    return Sprite((light * GLASS).astype(np.uint8), alpha, at.x_px0, at.y_px0)
 
 
 def truth_table(placed: list[Placed], cells: list[dict]) -> Table:

@@ -154,13 +154,15 @@ def slide_event(
     counts: dict[str, int] | None = None,
     reason: str = "",
     unfit: Sequence[str] | None = None,
+    red_cells: dict[str, float] | None = None,
 ) -> Event:
     """The event of a slide's status, timed now; one id a status and progress, so a repeated status is one event."""
     progress = progress or Progress()
     data = _data(
         SlideData, slide_id=slide.slide_id, status=status, width_px0=slide.width_px0, height_px0=slide.height_px0, mpp=slide.mpp,
         vendor=slide.vendor, scanner=slide.scanner, reader=slide.reader, progress=progress, counts=counts,
-        reason=_redacted(reason, slide.path, stamp) or None, unfit=unfit, name=slide.path.name if stamp.share_names else None,
+        reason=_redacted(reason, slide.path, stamp) or None, unfit=unfit, red_cells=red_cells,
+        name=slide.path.name if stamp.share_names else None,
         path=str(slide.path) if stamp.share_names else None, model_hash=stamp.model_hash, config_hash=stamp.config_hash,
         versions=stamp.versions, set_id=stamp.set_id,
     )

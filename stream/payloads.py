@@ -78,6 +78,21 @@ class Progress(Payload):
     failures: int = 0
 
 
+class RedCellData(Payload):
+    """Red cells of sampled fields of the monolayer, each as large as the field of a 100x objective; medians where not said."""
+
+    fields: int
+    mm2: float
+    cells: int
+    per_mm2: float
+    diameter_um: float = Field(description="of the disc of the same area")
+    diameter_cv: float = Field(description="coefficient of variation of the diameter")
+    roundness: float = Field(description="4 area / (pi major axis^2)")
+    pallor: float = Field(description="by how much the middle's stain falls short of the rim's, 0 to 1")
+    whites_per_1000: float = Field(description="white cells per 1,000 red cells of the same fields")
+    platelets_per_field: float
+
+
 class SlideData(Payload):
     """A slide's facts and how far it is; `counts` (cells a label) stands at the end."""
 
@@ -93,6 +108,7 @@ class SlideData(Payload):
     counts: dict[str, int] | None = None
     reason: str | None = Field(None, description="why it failed or was interrupted")
     unfit: tuple[str, ...] | None = Field(None, description="why it is not fit for reading; empty where it is")
+    red_cells: RedCellData | None = Field(None, description="at the end, where the smear has a monolayer")
     name: str | None = Field(None, description="file name, only where the config shares names")
     path: str | None = Field(None, description="only where the config shares names")
     set_id: str | None = Field(None, description="fields of view of one slide share it: a digest of their folder")

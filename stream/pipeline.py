@@ -21,10 +21,11 @@ from .config import Config
 from .events import Event, Stamp, alert_event, cell_event, failure_event, slide_alert_event, slide_event
 from .outbox import Outbox
 from .payloads import Progress
+from .red_cells import measure_reds, rounded
 from .results import ResultWriter, body_of, store_path
 from .rules import Desk, Share
 from .slides import facts_of
-from .tally import Tally
+from .tally import Report, Tally
 
 DONE = "done"
 COMMIT_CELLS = 16  # a commit waits for the disk some milliseconds, so cells share it
@@ -42,20 +43,6 @@ class Lab:
     folder: Path
     stamp: Stamp
     on_progress: Callable[[Slide, Progress, Counter], None] = lambda *_: None
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """How a slide ended: status, cells a label, alerts, failures; `again` where another try may end better, `unfit` why it is
-    not fit for reading."""
-
-    slide: Slide | None
-    status: str
-    counts: Counter
-    progress: Progress
-    failure: Failure | None = None
-    again: bool = False
-    unfit: tuple[str, ...] = ()
 
 
 class SlideBusyError(CytostreamError):
@@ -142,7 +129,7 @@ class SlideRun:
 
     def __init__(self, lab: Lab, outlook: Outlook):
         self.lab, self.scan, self.slide = lab, outlook.scan, outlook.scan.slide
-        self.unfit = tuple(outlook.map.problems())
+        self.outlook, self.unfit, self.red_cells = outlook, tuple(outlook.map.problems()), None
         specs = list(plan_tiles(self.slide, self.scan.smear, lab.config.reading.tile_px))
         done = lab.outbox.tiles_done(self.slide.slide_id)
         self.todo = [spec for spec in specs if tile_key(spec) not in done]
@@ -151,7 +138,7 @@ class SlideRun:
         self.desk = Desk(lab.config.alerts, self.slide.scanner, lab.outbox.alerts_given(self.slide.slide_id), this_hour)
         self.tally = self.resumed(len(specs))
         self.again, self.said_s = False, monotonic()
-        self.writer = ResultWriter(lab.outbox, self.open_store(), self.slide.slide_id, lab.model.card)
+        self.writer = ResultWriter(lab.outbox, self.open_store(), self.slide.slide_id, lab.model.card, self.scan.stain)
         self.found: dict[str, tuple[TileSpec, Cell]] = {}
         self.decided: list[tuple[str, Verdict]] = []
         self.torn, self.unread = set(), set()
@@ -184,6 +171,8 @@ class SlideRun:
                 self.commit()
         self.commit()
         self.writer.write(final=True)
+        red_cells = measure_reds(self.lab.workers, self.outlook, self.lab.config.reading.read_limit_s, self.writer.store)
+        self.red_cells = red_cells and rounded(red_cells)
         if not self.scan.smear.look.any():
             self.fail(Failure(self.slide.slide_id, "survey", "nothing stained on the slide", "is it empty, or not a smear?"))
         self.say(DONE)
@@ -270,8 +259,10 @@ class SlideRun:
         progress, counts, self.said_s = self.tally.progress(), dict(self.tally.cells), monotonic()
         about = {"counts": counts, "progress": progress.model_dump(), "slide": facts_of(self.slide), "odd": self.desk.odd}
         about |= {"unfit": self.unfit, "reason": "; ".join(self.unfit)} if self.unfit else {}
+        about |= {"red_cells": self.red_cells} if self.red_cells else {}
         facts = {**about, "at": datetime.now(UTC).isoformat(), **work_of(self.lab, self.slide)}
-        events = [slide_event(self.slide, status, self.lab.stamp, progress, counts if status == DONE else None, unfit=self.unfit)]
+        ended = {"counts": counts, "red_cells": self.red_cells} if status == DONE else {}
+        events = [slide_event(self.slide, status, self.lab.stamp, progress, unfit=self.unfit, **ended)]
         with self.lab.outbox.transaction() as tx:
             tx.hold(lease_of(self.slide))
             tx.add([*self.slide_alerts(), *events] if status == DONE else events)

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -11,12 +11,13 @@ import numpy as np
 from classify import Card, Verdict
 from ingest import SlideStore, StoreError
 from ingest.store import CHUNK_ROWS
-from segment import Cell
+from segment import LABELS, Cell, Stain, cell_labels
 
 from .journal import CellRow
 from .outbox import Outbox
 
 KINDS = ("wbc", "platelet", "rbc")
+LABEL_COLUMN = "labels/cell/0"
 
 
 def body_of(cell: Cell, verdict: Verdict) -> str:
@@ -31,8 +32,10 @@ class ResultWriter:
     What is in the store has no crop in the journal any more, so their number is the next row: a killed run goes on there.
     """
 
-    def __init__(self, outbox: Outbox, store: SlideStore, slide_id: str, card: Card):
-        self.outbox, self.store, self.slide_id, self.card = outbox, store, slide_id, card
+    def __init__(self, outbox: Outbox, store: SlideStore, slide_id: str, card: Card, stain: Stain | None = None):
+        self.outbox, self.store, self.slide_id, self.card, self.stain = outbox, store, slide_id, card, stain
+        if stain:
+            store.mark_labels("cell", card.crop_um / card.crop_px, LABELS, source="../../crop")
         rows = [(row.row, row.crop is None) for row in outbox.cells(slide_id)]
         stored = [row for row, is_stored in rows if is_stored]
         self.row, self.last = len(stored), max(stored, default=0)
@@ -60,7 +63,8 @@ class ResultWriter:
             self.store_chunk(waiting)
 
     def store_chunk(self, rows: Sequence[CellRow]) -> None:
-        self.store.write(self.row, columns_of(rows, self.card))
+        columns = columns_of(rows, self.card)
+        self.store.write(self.row, columns | labels_of(columns, self.stain))
         os.sync()  # the journal lets go of the crops, so they must be on the disk
         with self.outbox.transaction() as tx:
             tx.drop_crops(self.slide_id, rows[-1].row)
@@ -85,6 +89,14 @@ def columns_of(rows: Sequence[CellRow], card: Card) -> dict[str, np.ndarray]:
         "draws": np.array([v["draws"] for v in verdicts], np.uint16),
         "decided": np.array([v["decided"] for v in verdicts], bool),
     }
+
+
+def labels_of(columns: Mapping[str, np.ndarray], stain: Stain | None) -> dict[str, np.ndarray]:
+    """The label images (n, h, w) of these crops, for a slide whose stain is known."""
+    if stain is None:
+        return {}
+    pairs = zip(columns["crop"], columns["kind"], strict=True)
+    return {LABEL_COLUMN: np.stack([cell_labels(crop, KINDS[kind], stain) for crop, kind in pairs])}
 
 
 def store_path(folder: Path, slide_id: str) -> Path:

@@ -1,9 +1,9 @@
-"""What has come of a slide so far."""
+"""What has come of a slide so far, and how it ended."""
 
 from collections import Counter
 from dataclasses import dataclass, field
 
-from ingest import TileSpec
+from ingest import Failure, Slide, TileSpec
 
 from .alerts import OTHER
 from .payloads import Progress
@@ -29,3 +29,17 @@ class Tally:
         return Progress(
             tiles_done=self.tiles_done, tiles=self.tiles, cells=self.cells.total(), alerts=self.alerts, failures=self.failures
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """How a slide ended: status, cells a label, alerts, failures; `again` where another try may end better, `unfit` why it is
+    not fit for reading."""
+
+    slide: Slide | None
+    status: str
+    counts: Counter
+    progress: Progress
+    failure: Failure | None = None
+    again: bool = False
+    unfit: tuple[str, ...] = ()

@@ -218,3 +218,21 @@ def test_the_counting_area_is_part_of_the_slide(tmp_path):
     found = [set(cells_of(lab, run_slide(lab, tmp_path / "s.tiff").slide.slide_id)) for lab in (everything, path)]
     assert 0.1 < len(found[1]) / len(found[0]) < 0.6 and found[1] < found[0]
     assert [data["unfit"] for data in slide_events(everything)] == [[]] * 2
+
+
+def test_red_cells_are_measured_and_white_cells_outlined(tmp_path):
+    write_synthetic(tmp_path / "s.tiff", Synthetic(4000, 3000, 0.25, one_white(0.25), thin=0.8, thick=1.0, whites_per_mm2=100))
+    lab = lab_in(tmp_path / "out")
+    report = run_slide(lab, tmp_path / "s.tiff")
+    told = slide_events(lab)[-1]["red_cells"]
+    assert told["fields"] >= 2 and 5.5 < told["diameter_um"] < 8.5 and 0.7 < told["roundness"] <= 1 and 0 < told["pallor"] < 0.8
+    assert 4000 < told["per_mm2"] < 10000 and 2 < told["whites_per_1000"] < 60
+    store = SlideStore.open(store_path(lab.folder, report.slide.slide_id))
+    labels, boxes = store.read("labels/red/0"), store.read("reds/field_box_px0")
+    counts = np.bincount(store.read("reds/field"), minlength=len(boxes))
+    assert counts.sum() == told["cells"] and [part.max() for part in labels] == counts.tolist()
+    cells, kinds = store.read("labels/cell/0"), store.read("kind")
+    assert len(cells) == store.rows and set(np.unique(cells)) == {0, 1, 2}
+    whites = cells[kinds == 0]
+    assert ((whites == 2).sum((1, 2)) > 200).all() and (whites[:, 64, 64] == 2).mean() > 0.8
+    assert store.group["labels"].attrs["ome"]["labels"] == ["cell", "red"]
