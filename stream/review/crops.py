@@ -14,6 +14,8 @@ from ingest.store import CHUNK_ROWS
 from ..results import store_path
 from ..state import State
 from .found import Found
+from .report import Report
+from .shapes import Shapes
 
 KEPT_BYTES = 192 << 20
 JPEG = {"format": "JPEG", "quality": 88, "subsampling": 0}
@@ -43,6 +45,10 @@ class Crops:
         if cell.place % CHUNK_ROWS >= len(chunk):
             raise StoreError(f"the crop of cell {cell.cell_id} is gone", "was the store moved without its zarr folders?")
         return chunk[cell.place % CHUNK_ROWS]
+
+    def shapes(self, report: Report) -> Shapes:
+        """The outlines beside the crops."""
+        return Shapes(self._store, report.slide_id, report.facts.get("mpp"))
 
     def png(self, slide_id: str, cell: Found) -> bytes:
         """The crop as it was given to the classifier, without loss."""

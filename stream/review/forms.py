@@ -26,7 +26,7 @@ FORMS = {
     for form in (
         Form("csv", "text/csv; charset=utf-8", lambda report, _: csv_of(report)),
         Form("parquet", "application/vnd.apache.parquet", lambda report, _: parquet_of(report)),
-        Form("geojson", "application/geo+json", lambda report, _: geojson_of(report)),
+        Form("geojson", "application/geo+json", lambda report, crops: geojson_of(report, crops.shapes(report))),
         Form("h5ad", "application/x-hdf5", lambda report, _: anndata_of(report)),
         Form("fhir.json", "application/fhir+json", lambda report, _: fhir_of(report).encode()),
         Form("pdf", "application/pdf", lambda report, crops: pdf_of(report, partial(crops.jpeg, report.slide_id))),

@@ -6,7 +6,11 @@ import json
 from tempfile import NamedTemporaryFile
 from uuid import NAMESPACE_OID, uuid5
 
+from .found import Found
 from .report import Report
+from .shapes import Red, Shapes
+
+RED_COLOUR = [200, 80, 80]
 
 COLUMNS = (
     "slide_id", "cell_id", "kind", "label", "machine_label", "probability", "anomaly", "reviewed", "reviewer", "reviewed_at",
@@ -83,21 +87,41 @@ def anndata_of(report: Report) -> bytes:
         return file.read()
 
 
-def geojson_of(report: Report) -> bytes:
-    """A FeatureCollection that QuPath opens: a detection a cell, its box in level-0 px, class, colour and measurements."""
+def geojson_of(report: Report, shapes: Shapes) -> bytes:
+    """A FeatureCollection that QuPath opens, in level-0 px: a cell with its nucleus, or the box of one that has no outline, with
+    class, colour and measurements; and the red cells of the sampled fields."""
     colours = {c.name: [int(c.colour[i : i + 2], 16) for i in (1, 3, 5)] for c in report.scheme.classes}
     features = [
         {
-            "type": "Feature", "id": _uuid(cell.cell_id), "geometry": {"type": "Polygon", "coordinates": [_ring(*cell.box_px0)]},
+            "type": "Feature", "id": _uuid(cell.cell_id), **_geometry(cell, rings),
             "properties": {
-                "objectType": "detection", "name": cell.cell_id,
+                "objectType": "cell" if rings else "detection", "name": cell.cell_id,
                 "classification": {"name": report.label(cell), "color": colours[report.label(cell)]},
                 "measurements": {"Probability": cell.sureness, "Anomaly": cell.anomaly, "Area um^2": cell.area_um2},
             },
         }
         for cell in report.cells
+        for rings in [shapes.of(cell)]
     ]  # fmt: skip
+    features += [_red_feature(report.slide_id, red) for red in shapes.reds()]
     return json.dumps({"type": "FeatureCollection", "features": features}).encode()
+
+
+def _geometry(cell: Found, rings: tuple | None) -> dict:
+    if rings is None:
+        return {"geometry": _polygon(_ring(*cell.box_px0))}
+    return {"geometry": _polygon(rings[0]), "nucleusGeometry": _polygon(rings[1])}
+
+
+def _polygon(ring: list) -> dict:
+    return {"type": "Polygon", "coordinates": [ring]}
+
+
+def _red_feature(slide_id: str, red: Red) -> dict:
+    measured = {"Area um^2": red.area_um2, "Roundness": red.roundness, "Pallor": red.pallor}
+    about = {"objectType": "detection", "name": red.name, "classification": {"name": "red cell", "color": RED_COLOUR}}
+    return {"type": "Feature", "id": _uuid(f"{slide_id} {red.name}"), "geometry": _polygon(red.ring),
+            "properties": {**about, "measurements": measured}}  # fmt: skip
 
 
 def _ring(x0: int, y0: int, x1: int, y1: int) -> list[list[int]]:

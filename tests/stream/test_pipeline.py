@@ -7,10 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import tifffile
+from typer.testing import CliRunner
 
 from ingest import SlideError, SlideStore, open_slide, open_workers
 from ingest.simulate import write_pyramid
 from ingest.synthetic import Layer, Synthetic, write_synthetic
+from stream.cli import app
 from stream.config import Config, Reading
 from stream.events import Stamp
 from stream.outbox import Outbox
@@ -236,3 +238,30 @@ def test_red_cells_are_measured_and_white_cells_outlined(tmp_path):
     whites = cells[kinds == 0]
     assert ((whites == 2).sum((1, 2)) > 200).all() and (whites[:, 64, 64] == 2).mean() > 0.8
     assert store.group["labels"].attrs["ome"]["labels"] == ["cell", "red"]
+    check_geojson(lab, report)
+
+
+def check_geojson(lab, report):
+    shapely = pytest.importorskip("shapely", reason="the test extra is not installed")
+    out = lab.folder / "exported"
+    words = ["export-results", "--store", str(lab.folder), "--out", str(out), "--form", "geojson"]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    features = json.loads(next(out.glob("*.geojson")).read_text())["features"]
+    reds = [f for f in features if f["properties"]["classification"]["name"] == "red cell"]
+    whites = [f for f in features if f["properties"]["objectType"] == "cell"]
+    assert len(reds) == report_reds(lab, report) and len(whites) > 20
+    for feature in reds[:50]:
+        area = shapely.geometry.shape(feature["geometry"]).area * 0.25**2
+        assert area == pytest.approx(feature["properties"]["measurements"]["Area um^2"], rel=0.15)
+    bodies = {body["cell_id"]: body for row in lab.outbox.cells(report.slide.slide_id) for body in [json.loads(row.body)["cell"]]}
+    for feature in whites:
+        cell, nucleus = (shapely.geometry.shape(feature[name]) for name in ("geometry", "nucleusGeometry"))
+        body = bodies[feature["properties"]["name"]]
+        assert nucleus.area < cell.area and cell.exterior.is_ccw and nucleus.centroid.within(cell)
+        assert cell.centroid.distance(shapely.geometry.Point(body["x_px0"], body["y_px0"])) * 0.25 < 1.5
+        assert cell.area * 0.25**2 == pytest.approx(body["area_um2"], rel=0.3)
+
+
+def report_reds(lab, report):
+    return lab.outbox.facts(report.slide.slide_id)["red_cells"]["cells"]

@@ -1,0 +1,90 @@
+"""Outlines in level-0 px of what a slide's label images hold: white cells with their nuclei, red cells of the sampled fields."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from ingest import SlideStore, StoreError
+from ingest.store import CHUNK_ROWS
+from segment import CROP_PX, CROP_UM, outline
+
+from ..red_cells import BOXES, LABELS
+from ..results import LABEL_COLUMN, store_path
+from .found import Found
+
+Ring = list[list[float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Red:
+    """A red cell's outline, area in um2, roundness and pallor; `name` says which of which field."""
+
+    name: str
+    ring: Ring
+    area_um2: float
+    roundness: float
+    pallor: float
+
+
+class Shapes:
+    """Of one slide. A store from before there were labels has none."""
+
+    def __init__(self, store: Path, slide_id: str, mpp: float | None):
+        self.mpp, self.store = mpp, None
+        if mpp and store_path(store, slide_id).is_dir():
+            self.store = SlideStore.open(store_path(store, slide_id))
+        self._chunk = lru_cache(2)(self._read)
+
+    def _read(self, number: int) -> np.ndarray:
+        return self.store.read(LABEL_COLUMN, number * CHUNK_ROWS, (number + 1) * CHUNK_ROWS)
+
+    def of(self, cell: Found) -> tuple[Ring, Ring] | None:
+        """Cell and nucleus; None where they are not known."""
+        if self.store is None or LABEL_COLUMN not in self.store.group:
+            return None
+        labels = self._chunk(cell.place // CHUNK_ROWS)
+        if cell.place % CHUNK_ROWS >= len(labels):
+            return None
+        one, scale = labels[cell.place % CHUNK_ROWS], CROP_UM / CROP_PX / self.mpp
+        corner = cell.x_px0 - CROP_PX / 2 * scale, cell.y_px0 - CROP_PX / 2 * scale
+        rings = [ring_of(mask, corner, scale) for mask in (one > 0, one == 2)]
+        return (rings[0], rings[1]) if all(rings) else None
+
+    def reds(self) -> Iterator[Red]:
+        """The red cells, field by field."""
+        if self.store is None or LABELS not in self.store.group:
+            return
+        fields, *measured = (self.store.read(f"reds/{name}") for name in ("field", "area_um2", "roundness", "pallor"))
+        boxes, scale = self.store.read(BOXES), round(self._red_mpp() / self.mpp)
+        for number, box in enumerate(boxes):
+            labels = self.store.read(LABELS, number, number + 1)[0]
+            for n, row in enumerate(np.flatnonzero(fields == number)):
+                if ring := ring_of(*windowed(labels, n + 1, [v // scale * scale for v in box[:2].tolist()], scale)):
+                    yield Red(f"red-{number}-{n}", ring, *(round(float(column[row]), 4) for column in measured))
+
+    def _red_mpp(self) -> float:
+        about = self.store.group[LABELS.rpartition("/")[0]].attrs["ome"]["multiscales"][0]
+        return about["datasets"][0]["coordinateTransformations"][0]["scale"][-1]
+
+
+def windowed(labels: np.ndarray, number: int, corner: list[int], scale: float) -> tuple[np.ndarray, tuple[float, float], float]:
+    """The mask of one label in its own box, the place of that box, and the scale: what `ring_of` takes."""
+    mask = labels == number
+    rows, cols = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
+    if not len(rows):
+        raise StoreError(f"label {number} is gone", "was the store changed by hand?")
+    top, left = int(rows[0]), int(cols[0])
+    return mask[top : rows[-1] + 1, left : cols[-1] + 1], (corner[0] + left * scale, corner[1] + top * scale), scale
+
+
+def ring_of(mask: np.ndarray, corner: tuple[float, float], scale: float) -> Ring | None:
+    """The outline in level-0 px, closed and counter-clockwise in the sense of RFC 7946."""
+    points = outline(mask)
+    if points is None:
+        return None
+    x, y = points[:-1].T
+    turned = points if np.dot(x, np.roll(y, -1)) > np.dot(y, np.roll(x, -1)) else points[::-1]
+    return np.round(turned * scale + corner, 2).tolist()
