@@ -5,6 +5,7 @@ import logging
 import signal
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import Protocol, TypeVar
 
 import dask
@@ -12,7 +13,9 @@ from distributed import Client, Future, KilledWorker, LocalCluster, as_completed
 
 from .errors import CytostreamError
 
-RESTART_S = 60
+KILLED = object()
+RESTART_S, WORKER_S = 60, 30
+TARGET_S = "500ms"  # tasks in flight are few, and short: an adaptive cluster would not grow for them by its own measure
 T, R = TypeVar("T"), TypeVar("R")
 Outcome = R | CytostreamError
 
@@ -55,8 +58,13 @@ class DaskWorkers:
     that dies, and take its neighbours along.
     """
 
-    def __init__(self, client: Client, count: int):
-        self.client, self.count = client, count
+    def __init__(self, client: Client):
+        self.client = client
+
+    @property
+    def count(self) -> int:
+        """Workers there are now: an adaptive cluster has more while tasks wait."""
+        return max(1, len(self.client.scheduler_info(n_workers=-1)["workers"]))
 
     def call(self, function: Callable[[T], R], item: T, limit_s: float) -> R:
         return only(self.one_by_one(function, [item], limit_s))
@@ -76,36 +84,38 @@ class DaskWorkers:
             if not completed.has_ready():
                 yield None
             future = next(completed)
-            item, error = alive.pop(future), future.exception()
-            for following in first(todo, 1):
+            item, outcome = alive.pop(future), result_of(future)
+            for following in first(todo, 3 * self.count - len(alive)):
                 start(following)
-            if isinstance(error, KilledWorker):
+            future.release()
+            if outcome is KILLED:
                 suspects.append(item)
             else:
-                yield item, result_of(future)
-            future.release()
+                yield item, outcome
         yield from self.one_by_one(function, suspects, limit_s)
 
     def one_by_one(self, function: Callable[[T], R], suspects: list[T], limit_s: float) -> Iterator[tuple[T, Outcome]]:
         """One at a time: only the item that ended its worker is to blame, not those that waited beside it."""
         for item in suspects:
-            self.client.wait_for_workers(self.count, timeout=RESTART_S)
-            future = self.client.submit(limited, function, item, limit_s, pure=False)
-            if isinstance(future.exception(), KilledWorker):
-                yield item, CytostreamError(f"reading it ended the worker, or took over {limit_s:.0f} s", "scan the slide again")
-            else:
-                yield item, result_of(future)
+            self.client.wait_for_workers(1, timeout=RESTART_S)
+            outcome = result_of(self.client.submit(limited, function, item, limit_s, pure=False))
+            if outcome is KILLED:
+                outcome = CytostreamError(f"reading it ended the worker, or took over {limit_s:.0f} s", "scan the slide again")
+            yield item, outcome
 
 
 def result_of(future: Future) -> Outcome:
-    """The outcome, or what kept the cluster from giving one.
+    """The outcome; KILLED where workers died of it, or died with it: a result stays on its worker until it is fetched.
 
     Raises:
         CytostreamError: the cluster lost the task, or its workers lack this package.
     """
-    if error := future.exception():
+    try:
+        return future.result()
+    except KilledWorker:
+        return KILLED
+    except Exception as error:  # whatever a cluster of others may raise
         raise CytostreamError(f"the Dask cluster failed: {error}", "do its workers have this version of cytostream?") from error
-    return future.result()
 
 
 def only(outcomes: Iterator[tuple[T, Outcome]]) -> R:
@@ -140,26 +150,35 @@ def limited(function: Callable[[T], R], item: T, limit_s: float) -> Outcome:
 
 
 @contextmanager
-def open_workers(count: int = 2, scheduler: str | None = None) -> Iterator[Workers]:
+def open_workers(count: int = 2, scheduler: str | None = None, most: int = 0, dashboard: str = "") -> Iterator[Workers]:
     """A local cluster of `count` processes of one thread, or the cluster at `scheduler` (tcp://...); 0 is this process.
 
+    Where `most` is above `count`, workers are added up to that while tasks wait, and end when none do. `dashboard` is the host
+    and port of Dask's pages; none without it.
+
     Raises:
-        CytostreamError: no scheduler answers there.
+        CytostreamError: no scheduler answers there, or the pages need a package.
     """
     if count == 0:
         yield SerialWorkers()
         return
-    settings = {"distributed.scheduler.allowed-failures": 1, "distributed.admin.large-graph-warning-threshold": "1GB"}
+    settings = {
+        "distributed.scheduler.allowed-failures": 1, "distributed.adaptive.target-duration": TARGET_S,
+        "distributed.admin.large-graph-warning-threshold": "1GB",
+    }  # fmt: skip
     with dask.config.set(settings):
         if scheduler:
             with connect(scheduler) as client:
-                yield DaskWorkers(client, count_workers(client))
+                check_workers(client)
+                yield DaskWorkers(client)
         else:
-            options = {"dashboard_address": "127.0.0.1:0", "silence_logs": logging.CRITICAL}
+            options = {"dashboard_address": address_of(dashboard), "scheduler_kwargs": {"dashboard": bool(dashboard)}}
             with deaf_to_interrupts():
-                cluster = LocalCluster(n_workers=count, threads_per_worker=1, **options)
+                cluster = LocalCluster(n_workers=count, threads_per_worker=1, silence_logs=logging.CRITICAL, **options)
+            if most > count:
+                cluster.adapt(minimum=count, maximum=most, interval="500ms")
             with cluster, Client(cluster, set_as_default=False) as client:
-                yield DaskWorkers(client, count)
+                yield DaskWorkers(client)
 
 
 @contextmanager
@@ -172,16 +191,32 @@ def deaf_to_interrupts() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def count_workers(client: Client) -> int:
-    """Workers of a cluster.
+def address_of(dashboard: str) -> str:
+    """Where Dask serves its pages; any free port where nobody has asked for them.
 
     Raises:
-        CytostreamError: there is none, or one has several threads: the time limit of a tile ends a process.
+        CytostreamError: they need a package that is not there.
     """
-    workers = client.scheduler_info(n_workers=-1)["workers"].values()
-    if not workers or any(worker["nthreads"] != 1 for worker in workers):
+    if dashboard and find_spec("bokeh") is None:
+        raise CytostreamError("Dask's dashboard needs bokeh", "pip install 'cytostream[dashboard]', or empty reading.dashboard")
+    return dashboard or "127.0.0.1:0"
+
+
+def check_workers(client: Client) -> None:
+    """Waits for the first worker: a cluster that adapts may have none while there is nothing to do.
+
+    Raises:
+        CytostreamError: none comes, or one has several threads: the time limit of a tile ends a process.
+    """
+    asked = client.submit(len, (), pure=False)  # so that a cluster that adapts starts one
+    try:
+        client.wait_for_workers(1, timeout=WORKER_S)
+    except TimeoutError as error:
+        raise CytostreamError("the cluster has no worker", "start one: `dask worker --nthreads 1`") from error
+    finally:
+        asked.cancel()
+    if any(worker["nthreads"] != 1 for worker in client.scheduler_info(n_workers=-1)["workers"].values()):
         raise CytostreamError("the cluster's workers must have one thread each", "start them with `dask worker --nthreads 1`")
-    return len(workers)
 
 
 def connect(scheduler: str) -> Client:

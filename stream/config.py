@@ -79,7 +79,9 @@ class Alerts(Section):
 class Reading(Section):
     tile_px: int = Field(1024, ge=256, le=8192)
     workers: int = Field(2, ge=0)
+    workers_most: int = Field(0, ge=0, description="more processes, up to this many, while tiles wait")
     scheduler: str | None = None
+    dashboard: str = Field("", description="host and port of Dask's pages, as 127.0.0.1:8787; needs bokeh")
     area: Literal["all", "battlement"] = Field("all", description="battlement: a technologist's path through the monolayer")
     read_limit_s: float = Field(60.0, gt=0, description="a tile that takes longer is given up")
     survey_limit_s: float = Field(300.0, gt=0, description="a first look that takes longer is given up")

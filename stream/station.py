@@ -101,11 +101,17 @@ def open_lab(station: Station, choice: Choice, only: Collection[str] | None = No
     check_rules(config.alerts, model.card.classes)
     engine = open_engine(model, choice.engine, tell=say)
     with screen.status("starting workers"), ExitStack() as starting:
-        pool = starting.enter_context(open_workers(config.reading.workers, config.reading.scheduler))
+        pool = starting.enter_context(open_workers(*crew_of(config)))
         closing = starting.pop_all()
     with closing, Board(screen, station.backlog, only, quiet) as board:
         stamp = stamp_of(config, model.model_id)
         yield Lab(config, model, engine, pool, station.outbox, station.store, stamp, board.show)
+
+
+def crew_of(config: Config) -> tuple[int, str | None, int, str]:
+    """Workers as `open_workers` takes them."""
+    reading = config.reading
+    return reading.workers, reading.scheduler, reading.workers_most, reading.dashboard
 
 
 def stamp_of(config: Config, model_id: str) -> Stamp:

@@ -1,7 +1,9 @@
 """Workers: the serial fake and real Dask processes, under one contract."""
 
 import os
+import socket
 import time
+from urllib.request import urlopen
 
 import pytest
 
@@ -73,3 +75,27 @@ def test_a_crash_and_a_hang_cost_only_their_own_items():
 def test_no_scheduler_there():
     with pytest.raises(CytostreamError, match="no Dask scheduler"), open_workers(scheduler="tcp://127.0.0.1:9"):
         pass
+
+
+def test_workers_are_added_while_tasks_wait():
+    with open_workers(1, most=3) as pool:
+        seen = set()
+        for arrived in pool.each(napping, range(30), 30.0):
+            seen |= {arrived[1]} if arrived else set()
+    assert 2 <= len(seen) <= 3
+
+
+def napping(_):
+    time.sleep(0.2)
+    return os.getpid()
+
+
+def test_the_dashboard_answers():
+    pytest.importorskip("bokeh", reason="the dashboard extra is not installed")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with open_workers(1, dashboard=f"127.0.0.1:{port}") as pool:
+        assert pool.call(work, 7, 30.0) == 70
+        with urlopen(f"http://127.0.0.1:{port}/status", timeout=10) as page:
+            assert page.status == 200 and b"Dask" in page.read()
