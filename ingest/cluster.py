@@ -94,10 +94,21 @@ class DaskWorkers:
                 yield item, outcome
         yield from self.one_by_one(function, suspects, limit_s)
 
+    def wait_for_one(self) -> None:
+        """Until there is a worker again.
+
+        Raises:
+            CytostreamError: none comes back.
+        """
+        try:
+            self.client.wait_for_workers(1, timeout=RESTART_S)
+        except TimeoutError as error:
+            raise CytostreamError(f"no worker has come back for {RESTART_S} s", "the same command goes on") from error
+
     def one_by_one(self, function: Callable[[T], R], suspects: list[T], limit_s: float) -> Iterator[tuple[T, Outcome]]:
         """One at a time: only the item that ended its worker is to blame, not those that waited beside it."""
         for item in suspects:
-            self.client.wait_for_workers(1, timeout=RESTART_S)
+            self.wait_for_one()
             outcome = result_of(self.client.submit(limited, function, item, limit_s, pure=False))
             if outcome is KILLED:
                 outcome = CytostreamError(f"reading it ended the worker, or took over {limit_s:.0f} s", "scan the slide again")

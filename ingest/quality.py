@@ -132,6 +132,8 @@ def sample_fields(slide: Slide, found: SmearMap, most: int = 20) -> list[TileSpe
     """Fields of a 100x objective spread evenly over the monolayer, as tiles; none where there is no monolayer."""
     step, side = step_px0(slide), max(1, round(FIELD_UM / found.block_um))
     block_px0 = round(found.block_um / slide.mpp)
+    if min(found.ground.shape) < side:
+        return []
     ground = found.ground[: len(found.ground) // side * side, : found.ground.shape[1] // side * side] == Ground.MONOLAYER
     share = ground.reshape(ground.shape[0] // side, side, -1, side).mean(axis=(1, 3))
     places = np.argwhere(share >= MOSTLY)
