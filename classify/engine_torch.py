@@ -14,7 +14,6 @@ from .graph import load, unfold_weights
 from .network import Denoiser, NetworkConfig
 
 BATCH = 16
-PREFIX = "model."  # the exported module holds the denoiser under this name
 
 
 class TorchEngine:
@@ -58,7 +57,7 @@ def released(model: Model) -> Denoiser:
     unfold_weights(graph)
     tensors = {t.name: torch.from_numpy(numpy_helper.to_array(t).copy()) for t in graph.initializer}
     net = Denoiser(config_of(model))
-    own = {name: tensors[PREFIX + name] for name in net.state_dict() if PREFIX + name in tensors} | norms_of(net, graph, tensors)
+    own = {name: tensors[name] for name in net.state_dict() if name in tensors} | norms_of(net, graph, tensors)
     own["gain"] = net.gain.data  # the weight of errors is in the tables, not in the graph
     try:
         net.load_state_dict(own)

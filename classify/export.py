@@ -6,23 +6,11 @@ import numpy as np
 import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
-from torch import Tensor, nn
 
 from .card import GRAPH
 from .network import Denoiser
 
 HALF_FROM = 1024  # tensors of fewer numbers stay whole: they cost nothing
-
-
-class Served(nn.Module):
-    """The denoiser under the name that its weights have in the graph."""
-
-    def __init__(self, model: Denoiser):
-        super().__init__()
-        self.model = model
-
-    def forward(self, image: Tensor, noise: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        return self.model(image, noise, sigma)
 
 
 def export_graph(model: Denoiser, folder: Path) -> Path:
@@ -32,7 +20,7 @@ def export_graph(model: Denoiser, folder: Path) -> Path:
     example = (torch.zeros(2, 3, px, px), torch.zeros(2, 3, px, px), torch.ones(2))
     n = torch.export.Dim("n", min=1, max=4096)
     program = torch.onnx.export(
-        Served(model).eval(), example, dynamo=True, dynamic_shapes=({0: n}, {0: n}, {0: n}), verbose=False,
+        model.eval(), example, dynamo=True, dynamic_shapes=({0: n}, {0: n}, {0: n}), verbose=False,
         input_names=["image", "noise", "sigma"], output_names=["errors", "denoised", "features"],
     )
     graph = halve_weights(program.model_proto)
