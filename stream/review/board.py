@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from classify import SHIPPED, read_card
 
+from ..events import SLIDE_ALERT
 from ..payloads import Progress
 from .differential import differential
 from .library import FINISHED, Library
@@ -18,6 +19,7 @@ RUNNING = ("running", "seen")
 _WAITING = """
 SELECT number, path, state, tries, reason FROM backlog WHERE slide_id IS NULL AND state IN ('waiting', 'running', 'failed')
 ORDER BY state = 'failed', priority DESC, number LIMIT 500"""
+_SLIDE_ALERTS = "SELECT count(DISTINCT json_extract(value, '$.rule')) FROM records WHERE subject = ? AND type = ?"
 
 
 class Share(BaseModel):
@@ -97,6 +99,8 @@ class Board:
         """A finished slide that nobody has reviewed is as its run left it; else its cells are asked."""
         told = Progress(**facts.get("progress", {}))
         if status in FINISHED and not self._library.trail.last(slide_id):
+            of_slide = self._library.state.rows(_SLIDE_ALERTS, slide_id, SLIDE_ALERT)[0][0]
+            told = told.model_copy(update={"alerts": told.alerts + of_slide})
             return self._filled(slide_id, status, facts, Standing(), told, facts.get("counts", {}), told.alerts)
         shelf = self._library.shelf(slide_id)
         alerts = shelf.told.alerts

@@ -6,9 +6,12 @@ import sqlite3
 import pytest
 
 from ingest import StoreError
+from stream.alerts import SlideAlert
+from stream.events import slide_alert_event
 from stream.review.library import Library
 from stream.review.standing import fold
 from stream.review.trail import FILE
+from tests.stores import STAMP
 
 
 def counts(changes):
@@ -191,6 +194,21 @@ def test_the_count_is_that_of_its_cells(lab):
             name = shelf.standing.label(cell.cell_id, cell.label)
             slow[name] = slow.get(name, 0) + 1
         assert dict(shelf.counts(shelf.standing)) == slow
+
+
+def test_the_worklist_has_as_many_open_alerts_as_the_slide(lab):
+    """Before anybody has looked at it, and after; those of the slide as a whole are among them."""
+    alert = SlideAlert("anomalies", "warning", 9.0, 5.0, "many odd cells", 40, "scanner-1")
+    with lab.made.outbox.transaction() as tx:
+        tx.add([slide_alert_event(lab.made.slide.slide_id, alert, STAMP)])
+
+    def open_alerts():
+        return lab.one.get("/api/slides").json()["slides"][0]["open_alerts"]
+
+    first = open_alerts()
+    of_slide = lab.one.get(f"{lab.slide}/changes").json()["alerts"]
+    decide(lab, lab.cells()[:1], "blast")
+    assert first == open_alerts() == len(of_slide) > 1
 
 
 def test_a_cell_tells_its_history(lab):
