@@ -41,6 +41,14 @@ def test_it_is_chosen_where_it_can_read(path, tmp_path):
     assert isinstance(fastest(slide, OpenSlideReader(slide)), OpenSlideReader)
 
 
+def test_a_level_that_does_not_divide_the_slide_does_not_matter(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 255, (1004, 1004, 3), np.uint8)
+    write_pyramid(tmp_path / "odd.tiff", noise, 0.25)
+    slide = open_slide(tmp_path / "odd.tiff")
+    assert any(level.downsample % 1 for level in slide.levels)
+    assert isinstance(fastest(slide, OpenSlideReader(slide)), TiffReader)
+
+
 def test_other_pixels_are_left_to_openslide(path, monkeypatch):
     slide = open_slide(path)
     monkeypatch.setattr(TiffReader, "read", lambda self, x, y, level, size: np.zeros((*size[::-1], 3), np.uint8))
