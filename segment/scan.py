@@ -1,6 +1,7 @@
 """What a worker does: look at the slide once, then find the cells of each tile."""
 
 from dataclasses import dataclass, replace
+from time import perf_counter
 
 import numpy as np
 
@@ -30,10 +31,13 @@ AREAS = "all", "battlement"
 
 @dataclass(frozen=True, slots=True)
 class TileCells:
-    """What a worker finds in a tile: its cells, and the boxes in level-0 px that cannot be decoded; cells there are left out."""
+    """What a worker finds in a tile: its cells, and the boxes in level-0 px that cannot be decoded; cells there are left out.
+    How long reading took, and finding."""
 
     cells: list[Cell]
     unread: tuple[tuple[int, int, int, int], ...] = ()
+    read_s: float = 0.0
+    find_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +56,13 @@ class Scan:
         Raises:
             SlideError: nothing of the place can be decoded.
         """
+        start = perf_counter()
         tile = read_tile(self.slide, spec, self.smear.background_rgb)
+        read = perf_counter()
         found = find_cells(tile, self.stain, self.slide.slide_id, self.kinds, self.work_mpp)
         here = [cell for cell in found if self.smear.covers(cell.x_px0, cell.y_px0)]
         whole = [cell for cell in here if not any(touches(cell, box, self.slide.mpp) for box in tile.unread)]
-        return TileCells(whole, tile.unread)
+        return TileCells(whole, tile.unread, read - start, perf_counter() - read)
 
     def field_at(self, spec: TileSpec) -> RedField:
         """The red cells of a field, measured.

@@ -1,6 +1,8 @@
 """The command `cytostream`: the one place that chooses engines and sinks and turns errors into one line."""
 
+import logging
 import sys
+from typing import Annotated
 
 import typer
 
@@ -25,7 +27,6 @@ from . import (
 from .demo import demo
 
 app = typer.Typer(
-    help="Finds every cell of a blood smear slide, classifies it, and streams labels and alerts to Kafka.",
     no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich",
 )  # fmt: skip
 
@@ -59,6 +60,14 @@ app.command("compile")(commands_compile.compile_engine)
 app.command()(commands_topics.schemas)
 app.command()(commands_topics.config)
 app.command()(doctor.doctor)
+
+
+@app.callback()
+def settings(verbose: Annotated[bool, typer.Option(help="Log to stderr: among others how long each tile took.")] = False) -> None:
+    """Finds every cell of a blood smear slide, classifies it, and streams labels and alerts to Kafka."""
+    if verbose:
+        logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
+        logging.getLogger("stream").setLevel(logging.INFO)
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 """THE main path: tiles read, cells found, verdicts given, results and events committed. Sees no concrete engine or sink."""
 
 import json
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -27,6 +28,7 @@ from .rules import Desk, Share
 from .slides import facts_of
 from .tally import Report, Tally
 
+log = logging.getLogger(__name__)
 DONE = "done"
 COMMIT_CELLS = 16  # a commit waits for the disk some milliseconds, so cells share it
 
@@ -191,6 +193,9 @@ class SlideRun:
                 self.fail(Failure(self.slide.slide_id, "tile", outcome.what, outcome.hint, spec.box_px0))
                 continue
             self.tell_unread(spec, outcome)
+            took_ms = (round(1000 * seconds) for seconds in (outcome.read_s, outcome.find_s))
+            log.info("%s: tile at (%d, %d): %d cells, read %d ms, find %d ms", self.slide.slide_id, spec.x_px0, spec.y_px0,
+                     len(outcome.cells), *took_ms)  # fmt: skip
             new = [cell for cell in outcome.cells if cell.cell_id not in self.known]
             self.tally.waiting[spec] = {cell.cell_id for cell in new}
             if not new:

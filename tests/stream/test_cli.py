@@ -57,6 +57,12 @@ def test_a_run_reports_and_sends(reference):
     assert sum(e["type"] == "cytostream.cell.v1" for e in events) == report["cells"]
 
 
+def test_verbose_says_how_long_each_tile_took(slide_file, tmp_path):
+    done = cytostream("--verbose", *run_words(slide_file, tmp_path))
+    told = [line for line in done.stderr.splitlines() if " tile at (" in line]
+    assert 8 <= len(told) <= 36 and all("read" in line and "find" in line for line in told), done.stderr
+
+
 def labels_of(events):
     return {e["data"]["cell_id"]: e["data"]["label"] for e in events if e["type"] == "cytostream.cell.v1"}
 
