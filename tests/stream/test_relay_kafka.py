@@ -26,12 +26,12 @@ def own_broker():
 
 
 def test_a_relay_killed_at_random_points_delivers_each_event_once(outbox, add, kafka_for, session_broker):
-    kafka, events = kafka_for(session_broker), make_events(1000)
+    kafka, events = kafka_for(session_broker), make_events(3000)
     add(events)
 
     open_sink = partial(open_kafka, kafka)
-    send_killed(outbox.path, open_sink, kills=5, longest_s=0.2)
-    assert 0 < outbox.count_unsent(open_sink(outbox).name) < 1000
+    send_killed(outbox.path, open_sink, kills=5, longest_s=0.1)
+    assert 0 < outbox.count_unsent(open_sink(outbox).name) < len(events)
     send_all(outbox.path, open_sink)
     assert list(read_all(kafka)) == events
 
