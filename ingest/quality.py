@@ -7,7 +7,7 @@ from enum import IntEnum
 import numpy as np
 from scipy import ndimage as ndi
 
-from .reader import step_px0
+from .reader import step_px0, whole_step_px0
 from .slide import Slide
 from .smear import Survey, parts, sample_window
 from .tiles import MARGIN_UM, TileSpec
@@ -145,8 +145,8 @@ def sample_fields(slide: Slide, found: SmearMap, most: int = 20) -> list[TileSpe
 def thumbnail(slide: Slide, longest_px: int = 1400) -> np.ndarray:
     """The slide small (h, w, 3), as a background of its map; what cannot be decoded is black."""
     wanted = max(1.0, max(slide.width_px0, slide.height_px0) / longest_px)
-    whole = [int(v.downsample) for v in slide.levels if v.downsample == int(v.downsample) and v.downsample <= wanted]
-    step = max(whole, default=1) * math.ceil(wanted / max(whole, default=1))
+    best = whole_step_px0(slide, wanted)
+    step = best * math.ceil(wanted / best)
     rows: dict[int, list[np.ndarray]] = {}
     for y, pixels in parts(slide, step, 1):
         rows.setdefault(y, []).append(pixels)

@@ -87,9 +87,9 @@ def fastest(slide: Slide, slow: OpenSlideReader) -> Reader:
 
 
 def places(slide: Slide) -> Iterator[tuple[int, int, int, tuple[int, int]]]:
-    """What to compare, as arguments of `read`; a level a broken number of times smaller is never read for cells."""
+    """What to compare, as arguments of `read`, in every level that is read for cells."""
     for i, level in enumerate(slide.levels):
-        if level.downsample != int(level.downsample):
+        if not level.whole:
             continue
         size = min(SAMPLE_PX, level.width_px), min(SAMPLE_PX, level.height_px)
         for share in (0.5, 1.0):
@@ -104,6 +104,11 @@ def same_pixels(fast: Reader, slow: Reader, place: tuple[int, int, int, tuple[in
 def step_px0(slide: Slide, mpp: float = READ_MPP) -> int:
     """Level-0 px a pixel as read: the most that still resolves `mpp`, a whole number so that all tiles share one grid."""
     return max(1, math.floor(mpp / slide.mpp + 1e-6))
+
+
+def whole_step_px0(slide: Slide, wanted: float) -> int:
+    """Level-0 px a pixel of the coarsest whole level that is not coarser than `wanted`; 1 where there is none."""
+    return max((int(v.downsample) for v in slide.levels if v.whole and v.downsample <= wanted), default=1)
 
 
 def level_for(slide: Slide, step_px0: int) -> int:

@@ -23,6 +23,11 @@ class Level:
     height_px: int
     downsample: float
 
+    @property
+    def whole(self) -> bool:
+        """Whether its pixels are whole squares of level-0 px; others would have to be resampled, and are not read for cells."""
+        return self.downsample == int(self.downsample)
+
 
 @dataclass(frozen=True, slots=True)
 class Slide:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .errors import SlideError
-from .reader import read_grid, step_px0
+from .reader import read_grid, step_px0, whole_step_px0
 from .slide import Slide
 
 BLOCK_UM = 32.0
@@ -52,8 +52,7 @@ class Survey:
 def look_step_px0(slide: Slide) -> int:
     """Level-0 px a pixel of the first look: a pyramid level's where there is one near `LOOK_MPP`, never finer than needed."""
     wanted = LOOK_MPP / slide.mpp
-    whole = [int(v.downsample) for v in slide.levels if v.downsample == int(v.downsample) and v.downsample <= wanted]
-    best = max(whole, default=1)
+    best = whole_step_px0(slide, wanted)
     return best * max(1, int(wanted // best))
 
 

@@ -9,7 +9,7 @@ from .crops import CROP_PX, CROP_UM
 from .grid import Grid
 from .nuclei import find_nuclei, white_matter
 from .stain import Stain
-from .whites import cell_within, window_around
+from .whites import cell_around
 
 LABELS = "cytoplasm", "nucleus"
 NUCLEAR = (0.7, 0.3, 0.0)  # of R, G, B: the red of granules counts little
@@ -41,9 +41,7 @@ def _by_stain(crop: np.ndarray, stain: Stain) -> tuple[np.ndarray, np.ndarray]:
     cell = np.zeros(crop.shape[:2], bool)
     if len(peaks):
         middle = np.hypot(peaks.y - crop.shape[0] / 2, peaks.x - crop.shape[1] / 2).argmin()
-        index = max(root[middle], 0)
-        where = window_around(white, peaks, index, grid)
-        cell[where] = cell_within(where, white, peaks, root, index, grid)
+        where, cell[where] = cell_around(white, peaks, root, max(root[middle], 0), grid)
     return white.nucleus & cell, cell
 
 

@@ -49,10 +49,9 @@ def _cells(white: White, grid: Grid, least_um2: float) -> tuple[list[Blob], np.n
     peaks, root = find_nuclei(white, grid)
     found, taken = [], np.zeros(white.body.shape, bool)
     for index in np.flatnonzero(root == np.arange(len(peaks))):
-        where = window_around(white, peaks, index, grid)
-        if np.count_nonzero(white.nucleus[where]) * grid.mpp**2 < NUCLEUS_UM2:
+        if np.count_nonzero(white.nucleus[window_around(white, peaks, index, grid)]) * grid.mpp**2 < NUCLEUS_UM2:
             continue  # most peaks: no outline in this window could hold a nucleus
-        mask = cell_within(where, white, peaks, root, index, grid)
+        where, mask = cell_around(white, peaks, root, index, grid)
         area, core = (np.count_nonzero(m) * grid.mpp**2 for m in (mask, mask & white.nucleus[where]))
         if area >= least_um2 and core >= NUCLEUS_UM2:
             found.append(blob_of("wbc", mask, where[1].start + grid.x, where[0].start + grid.y))
@@ -66,16 +65,16 @@ def window_around(white: White, peaks: Peaks, index: int, grid: Grid) -> tuple[s
     return tuple(slice(max(0, c - half), min(n, c + half + 1)) for c, n in zip(centre, white.body.shape, strict=True))
 
 
-def cell_within(
-    where: tuple[slice, slice], white: White, peaks: Peaks, root: np.ndarray, index: int, grid: Grid
-) -> np.ndarray:
-    """In a window around the peak `index`, a root, (h, w) bool: the white matter nearest to the root's lobes."""
-    half = int(WINDOW_UM / grid.mpp)
+def cell_around(
+    white: White, peaks: Peaks, root: np.ndarray, index: int, grid: Grid
+) -> tuple[tuple[slice, slice], np.ndarray]:
+    """A window around the peak `index`, a root, and in it (h, w) bool the white matter nearest to the root's lobes."""
+    where, half = window_around(white, peaks, index, grid), int(WINDOW_UM / grid.mpp)
     y, x = int(peaks.y[index]), int(peaks.x[index])
     near = np.flatnonzero((np.abs(peaks.y - y) <= half) & (np.abs(peaks.x - x) <= half))
     own = _nearest(peaks, near, root[near] == index, where, CELL_REACH_UM / grid.mpp)
     mask = grown(shrunk(white.body[where] & own, grid.px(ROUND_UM)), grid.px(ROUND_UM))
-    return _holding(mask, y - where[0].start, x - where[1].start)
+    return where, _holding(mask, y - where[0].start, x - where[1].start)
 
 
 def _nearest(peaks: Peaks, near: np.ndarray, own: np.ndarray, where: tuple[slice, slice], reach: float) -> np.ndarray:

@@ -193,9 +193,8 @@ class SlideRun:
                 self.fail(Failure(self.slide.slide_id, "tile", outcome.what, outcome.hint, spec.box_px0))
                 continue
             self.tell_unread(spec, outcome)
-            took_ms = (round(1000 * seconds) for seconds in (outcome.read_s, outcome.find_s))
-            log.info("%s: tile at (%d, %d): %d cells, read %d ms, find %d ms", self.slide.slide_id, spec.x_px0, spec.y_px0,
-                     len(outcome.cells), *took_ms)  # fmt: skip
+            log.info("%s: tile at (%d, %d): %d cells, read %.0f ms, find %.0f ms", self.slide.slide_id, spec.x_px0, spec.y_px0,
+                     len(outcome.cells), outcome.read_s * 1000, outcome.find_s * 1000)  # fmt: skip
             new = [cell for cell in outcome.cells if cell.cell_id not in self.known]
             self.tally.waiting[spec] = {cell.cell_id for cell in new}
             if not new:

@@ -16,8 +16,10 @@ PX, PLACES = 1024, 12
 
 
 def places_of(slide, rng):
-    """Windows of every level, as arguments of `read`."""
+    """Windows of every level that is read for cells, as arguments of `read`."""
     for number, level in enumerate(slide.levels):
+        if not level.whole:
+            continue
         size = min(PX, level.width_px), min(PX, level.height_px)
         for _ in range(PLACES):
             x, y = (int(rng.integers(0, n - s + 1)) for n, s in zip((level.width_px, level.height_px), size, strict=True))
