@@ -63,7 +63,9 @@ app.command()(doctor.doctor)
 
 
 @app.callback()
-def settings(verbose: Annotated[bool, typer.Option(help="Log to stderr: among others how long each tile took.")] = False) -> None:
+def settings(
+    verbose: Annotated[bool, typer.Option("--verbose", help="Log to stderr: among others how long each tile took.")] = False,
+) -> None:
     """Finds every cell of a blood smear slide, classifies it, and streams labels and alerts to Kafka."""
     if verbose:
         logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
