@@ -99,24 +99,12 @@ class Arm:
         return replace(self, judge=self.adapted(self.kept(name, crops)[normal]))
 
 
-@dataclass(frozen=True, slots=True)
-class Draws:
-    """Noise levels and weights (D,), and the noises (D, 3, px, px) at them."""
-
-    sigma: np.ndarray
-    weight: np.ndarray
-    noise: np.ndarray
-
-    def table(self, engine: Engine, x: np.ndarray) -> np.ndarray:
-        return error_table(engine, x, self.noise, self.sigma)
-
-
 def shipped_arm(model: Model, engine: Engine, folder: Path) -> Arm:
     """The exported model through the serving engine: every draw of its list, no elimination."""
-    card, draws = model.card, Draws(model.sigma, model.weight, model.noise)
+    card = model.card
     scale, prior = Scale(model.weight, float(model.temperature[-1]), model.bias), oddity_of(model)
     return denoising(card.classes, lambda crops: to_input(crops, card.window_px, card.image_px, card.white),
-                     lambda x: draws.table(engine, x), (scale, prior), folder / model.model_id)  # fmt: skip
+                     lambda x: error_table(engine, x, model), (scale, prior), folder / model.model_id)  # fmt: skip
 
 
 def denoiser_arm(
@@ -124,16 +112,16 @@ def denoiser_arm(
 ) -> Arm:
     """A retrained denoiser in torch, over a plain list of draws; its scale is fitted on the calibration cells."""
     px, folder = done.run.network.image_px, folder / f"{draws}-draws"
-    net, (sigma, noise) = done.run.averaged(), candidates(draws, px, recipe.seed)
+    net, listed = done.run.averaged(), candidates(draws, px, recipe.seed)
     engine = NetEngine(net, device)
     with torch.no_grad():
-        weight = net.log_gain(torch.from_numpy(sigma).to(device)).exp().cpu().numpy()
-    raw = lambda x: Draws(sigma, weight, noise).table(engine, x)  # noqa: E731
+        weight = net.log_gain(torch.from_numpy(listed.sigma).to(device)).exp().cpu().numpy()
+    raw = lambda x: error_table(engine, x, listed)  # noqa: E731
     fitted: tuple[Scale, Oddity | None] = bare(weight, len(done.classes)), None
     if calibration:
         cells = calibration_cells(calibration, recipe, done.classes, px)
         errors = remembered(folder / "calibration.npy", lambda: raw(cells.images))
-        fitted = scale_of(ErrorTable(errors, cells.y), weight), fit_oddity(errors, sigma)
+        fitted = scale_of(ErrorTable(errors, cells.y), weight), fit_oddity(errors, listed.sigma)
     return denoising(done.classes, seeing(recipe, px), raw, fitted, folder)
 
 
@@ -151,7 +139,7 @@ def denoising(
 
 
 def baseline_arm(done: Retrained, recipe: TrainConfig, calibration: LabelledCrops | None, folder: Path, device: str) -> Arm:
-    """The discriminative baseline, its temperature and bias fitted as the denoiser's are; raw scores are features (n, F)."""
+    """The discriminative baseline, its temperature fitted as the denoiser's is; raw scores are features (n, F)."""
     px, folder, net = done.run.network.image_px, folder / "features", done.run.averaged()
     engine = NetEngine(net, device)
     head, shift = (p.detach().cpu().numpy() for p in (net.head.weight, net.head.bias))

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .network import NetworkConfig, Trunk
-from .train import TrainConfig, Training
+from .train import Training
 
 C_NOISE = 0.0  # the trunk's noise input, constant
 
@@ -31,7 +31,7 @@ class Classifier(nn.Module):
         return self.head(self.features(image).float())
 
     def errors(self, image: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
-        """Negative log-probabilities (b, K), so that training's first term is the cross-entropy; noise is left out."""
+        """Negative log-probabilities (b, K), as a denoiser gives errors; noise is left out."""
         return -F.log_softmax(self(image).float(), dim=1)
 
     def log_gain(self, sigma: Tensor) -> Tensor:
@@ -41,18 +41,13 @@ class Classifier(nn.Module):
 class BaselineTraining(Training):
     """Training of a `Classifier` by the loop of the denoiser, with cross-entropy alone."""
 
-    def __init__(self, cfg: TrainConfig, classes: tuple[str, ...], device: str = "cpu"):
-        super().__init__(cfg.model_copy(update={"class_weight": 0.0}), classes, device)
-        torch.manual_seed(cfg.seed)
-        self.model = Classifier(self.network).to(device, memory_format=torch.channels_last)
-        self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
-        self.optimizer.param_groups.clear()
-        self.optimizer.add_param_group({"params": list(self.model.parameters())})
+    def new_model(self) -> Classifier:
+        return Classifier(self.network)
 
-    def averaged(self) -> Classifier:
-        model = Classifier(self.network).eval()
-        model.load_state_dict({k: v.cpu() for k, v in self.average.items()})
-        return model
+    def losses(self, x: Tensor, y: Tensor, sigma: Tensor, noise: Tensor) -> dict[str, tuple[float, Tensor]]:
+        with torch.autocast(x.device.type, torch.bfloat16):
+            logits = self.model(x)
+        return {"cross_entropy": (1.0, F.cross_entropy(logits, y))}
 
 
 def parameters(model: nn.Module) -> int:

@@ -58,9 +58,10 @@ class Card(BaseModel):
 class Model:
     """A checked model. D draws, K classes, px = card.image_px, n in 1..D draws used.
 
-    `noise` (D, 3, px, px) float32; `weight` (D,), a(sigma) of each draw; `temperature` (D,), for logits after n draws;
+    `noise` (D, 3, px, px) float32; `turn` (D,), how the cell lies in each draw (`pixels.turned`), 0 where the tables have none;
+    `weight` (D,) of each draw, where `gain` (2,) is the log a(sigma) of training; `temperature` (D,), for logits after n draws;
     `settling` (D,), what sharpens probabilities into chances of being the label by all draws (`elimination.chance_of`);
-    `bias` (K,), added to the logits, since some classes' heads fit better than others';
+    `bias` (K,), added to the logits: none but what a laboratory's own labelled cells set;
     `mean`, `spread` (D, K): errors that normal cells of a class have under it; `centre`, `covariance`, `parts`, `part_tails`,
     `normal` and `tail` as `oddity.Oddity` has them. Of calibration cells as the judge ends them: `ill` (K, q), how ill their own
     class suits them (`conformal.label_scores`); `usual` (K, q) sorted, the absolute anomaly of those called a class.
@@ -84,6 +85,12 @@ class Model:
     tail: np.ndarray | None = None
     ill: np.ndarray | None = None
     usual: np.ndarray | None = None
+    turn: np.ndarray | None = None
+    gain: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        turn = np.zeros(len(self.sigma)) if self.turn is None else self.turn
+        object.__setattr__(self, "turn", turn.astype(int))
 
     @property
     def model_id(self) -> str:

@@ -15,7 +15,7 @@ from .verdict import Verdict
 
 NAMES = (
     "sigma", "noise", "weight", "temperature", "bias", "mean", "spread", "normal", "settling", "centre", "covariance", "parts",
-    "part_tails", "tail", "ill", "usual",
+    "part_tails", "tail", "ill", "usual", "turn", "gain",
 )  # fmt: skip
 LEAST = 20  # right and wrong labels of a class, before it has a psychometric function of its own
 DIGITS = 4

@@ -10,7 +10,7 @@ from .card import Model
 from .engine import Engine
 from .errors import DataError
 from .judge import posterior
-from .pixels import disc, to_input, to_uint8
+from .pixels import disc, to_input, to_uint8, turned, turned_back
 
 SIGMA_DATA = 0.5  # as the network's
 START, STOP, STEPS = 2.0, 0.5, 6  # noise levels of the counterfactual's way down, and how many
@@ -56,8 +56,13 @@ def explain(engine: Engine, model: Model, crop: np.ndarray, classes: Sequence[st
 
 def ranked(engine: Engine, model: Model, x: np.ndarray) -> np.ndarray:
     """Class numbers (K,), likeliest first, by every draw, of one input (1, 3, px, px)."""
-    errors = engine.errors(np.repeat(x, len(model.sigma), axis=0), model.noise, model.sigma)
+    errors = engine.errors(every_turn(model, x), model.noise, model.sigma)
     return np.argsort(posterior(errors, model)[-1])[::-1]
+
+
+def every_turn(model: Model, x: np.ndarray) -> np.ndarray:
+    """One input (1, 3, px, px) as each draw sees it (D, 3, px, px)."""
+    return np.stack([turned(x[0], turn) for turn in model.turn])
 
 
 def telling(model: Model, order: np.ndarray) -> tuple[int, ...]:
@@ -74,8 +79,10 @@ def shared_evidence(engine: Engine, model: Model, x: np.ndarray) -> np.ndarray:
     sigma = model.sigma[:, None, None, None, None]
     c_out2 = sigma**2 * SIGMA_DATA**2 / (sigma**2 + SIGMA_DATA**2)
     px = model.card.image_px
-    denoised = engine.denoised(np.repeat(x, len(model.sigma), axis=0), model.noise, model.sigma)
-    error = ((denoised - x[:, None]) ** 2 / c_out2).mean(axis=2) * disc(px, model.card.disc_fraction) / px**2
+    views = every_turn(model, x)
+    denoised = engine.denoised(views, model.noise, model.sigma)
+    error = ((denoised - views[:, None]) ** 2 / c_out2).mean(axis=2) * disc(px, model.card.disc_fraction) / px**2
+    error = np.stack([turned_back(e, turn) for e, turn in zip(error, model.turn, strict=True)])
     return -np.einsum("d,dkhw->khw", model.weight / model.temperature[-1], error)
 
 

@@ -39,11 +39,12 @@ class Subset:
 def chosen_and_random(model: Model, engine: Engine, cells: Cells, images: np.ndarray, seeds: int = 3) -> list[dict[str, float]]:
     """A row a number of draws: balanced accuracy and log loss at home, AUC of the relative score, of the model's own draws and,
     as the mean over `seeds`, of random ones; both without the class bias, each at its own best temperature."""
-    chosen = quality(error_table(engine, images, model.noise, model.sigma), model.weight, cells)
+    chosen = quality(error_table(engine, images, model), model.weight, cells)
     others = []
     for seed in range(seeds):
-        sigma, noise = random_draws(len(model.sigma), model.card.image_px, seed)
-        others.append(quality(error_table(engine, images, noise, sigma), weight_of(sigma, model.sigma, model.weight), cells))
+        draws = random_draws(len(model.sigma), model.card.image_px, seed)
+        weight = weight_of(draws.sigma, model.sigma, model.weight)
+        others.append(quality(error_table(engine, images, draws), weight, cells))
     rows = []
     for i, mine in enumerate(chosen):
         random = {f"random_{k}": float(np.mean([o[i][k] for o in others])) for k in mine if k != "draws"}
@@ -69,7 +70,7 @@ def by_classes(model: Model, engine: Engine, cells: Cells, images: np.ndarray, e
     """A row a number of classes k, on cells of the first k: our draws by elimination, the paper's passes on `each` cells."""
     home = (cells.group == HOME) & (cells.y >= 0)
     y, images = cells.y[home], images[home]
-    errors, total, rows = error_table(engine, images, model.noise, model.sigma), len(model.card.classes), []
+    errors, total, rows = error_table(engine, images, model), len(model.card.classes), []
     for k in sorted({2, 4, total}):
         some = np.flatnonzero(y < k)
         draws = settled_at(chances(model, errors[some, :, :k]), model.card.elimination)

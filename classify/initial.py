@@ -4,7 +4,6 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -44,14 +43,19 @@ def read_initial(folder: Path) -> Initial:
 
 
 def of_model(folder: Path) -> Initial:
-    """A released model's weights; log a(sigma), which its tables hold a draw at a time, as the line through them."""
+    """A released model's weights.
+
+    Raises:
+        DataError: it was released before its tables held what training weighs errors by.
+    """
     model = load_model(folder)
+    if model.gain is None:
+        raise DataError(f"{folder}: of an older version, which cannot be trained on", "begin with a newer model, or with its run")
     weights = released(model).state_dict()
-    slope, height = np.polyfit(np.log(model.sigma), np.log(model.weight), 1)
     shape = config_of(model)
     network = {name: getattr(shape, name) for name in NetworkConfig.__slots__ if name not in ("classes", "image_px")}
-    gain = torch.tensor([height, slope], dtype=torch.float32)
-    return Initial(weights | {"gain": gain}, model.card.classes, network | {"image_px": shape.image_px}, model.card.white)
+    weights["gain"] = torch.from_numpy(model.gain)
+    return Initial(weights, model.card.classes, network | {"image_px": shape.image_px}, model.card.white)
 
 
 def begin_with(model: Denoiser, initial: Initial, classes: tuple[str, ...]) -> None:

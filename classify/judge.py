@@ -12,7 +12,7 @@ from .card import Model
 from .conformal import prediction_sets
 from .elimination import chance_of, survivors_of
 from .engine import Engine
-from .pixels import to_input
+from .pixels import to_input, turned
 from .verdict import Verdict
 
 Key = TypeVar("Key")
@@ -141,7 +141,7 @@ class Round:
         pairs = next_pairs(self.ready, self.engine.batch, len(model.sigma))
         cells = {key: self.ready.pop(key) for key in dict.fromkeys(key for key, _ in pairs)}
         draws = np.array([d for _, d in pairs])
-        images = np.stack([cells[key].image for key, _ in pairs])
+        images = np.stack([turned(cells[key].image, model.turn[d]) for key, d in pairs])
         errors = self.thread.submit(self.engine.errors, images, model.noise[draws], model.sigma[draws])
         return Flight(cells, pairs, errors)
 

@@ -68,7 +68,7 @@ def measured(model: Model, engine: Engine, crops: np.ndarray, on_cell: Callable[
     card, parts = model.card, []
     for start in range(0, len(crops), BATCH):
         x = to_input(crops[start : start + BATCH], card.window_px, card.image_px, card.white)
-        parts.append(error_table(engine, x, model.noise, model.sigma))
+        parts.append(error_table(engine, x, model))
         on_cell(min(start + BATCH, len(crops)))
     return np.concatenate(parts)
 

@@ -134,7 +134,10 @@ class Denoiser(nn.Module):
         super().__init__()
         self.cfg = cfg
         self.trunk = Trunk(cfg)
-        self.heads = nn.Conv2d(cfg.channels[0], cfg.classes * 3 * cfg.patch_px**2, 3, padding=1)
+        patch = 3 * cfg.patch_px**2
+        self.heads = nn.Conv2d(cfg.channels[0], cfg.classes * patch, 1)
+        self.loudness = nn.Linear(4 * cfg.channels[0], patch)
+        self.through = nn.Conv2d(patch, patch, 1)
         nn.init.normal_(self.heads.weight, std=1e-3)
         nn.init.zeros_(self.heads.bias)
         self.gain = nn.Parameter(torch.tensor([3.0, 0.0]))  # log a(sigma), log-linear in sigma
@@ -150,8 +153,15 @@ class Denoiser(nn.Module):
     def patches(self, x: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
         """F of noisy images x (b, 3, px, px), and the coarsest features, pooled (b, channels[-1])."""
         c_in = (sigma**2 + SIGMA_DATA**2).rsqrt()[:, None, None, None]
-        hidden, pooled = self.trunk(c_in * x, sigma.log() / 4)
-        return self.heads(hidden).unflatten(1, (self.cfg.classes, -1)), pooled
+        x, c_noise = c_in * x, sigma.log() / 4
+        hidden, pooled = self.trunk(x, c_noise)
+        of_classes = self.heads(hidden).unflatten(1, (self.cfg.classes, -1))
+        return of_classes + self.noise_through(x, c_noise)[:, None], pooled
+
+    def noise_through(self, x: Tensor, c_noise: Tensor) -> Tensor:
+        """What F has of the noisy pixels themselves, the same for all classes: a narrow trunk cannot carry the noise."""
+        loudness = self.loudness(self.trunk.embed(c_noise))[:, :, None, None]
+        return self.through(F.pixel_unshuffle(x, self.cfg.patch_px) * loudness)
 
     def denoised_of(self, patches: Tensor, x: Tensor, sigma: Tensor) -> Tensor:
         c_skip, c_out = scales(sigma)
@@ -171,8 +181,13 @@ class Denoiser(nn.Module):
 
     def errors(self, image: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
         """Weighted squared error (b, K) of the clean image under every class; about 1 for an untrained net."""
+        return self.errors_and_features(image, noise, sigma)[0]
+
+    def errors_and_features(self, image: Tensor, noise: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
+        """Errors (b, K) and the coarsest features, pooled (b, channels[-1])."""
         x = image + sigma[:, None, None, None] * noise
-        return self.errors_of(self.patches(x, sigma)[0], image, x, sigma)
+        patches, pooled = self.patches(x, sigma)
+        return self.errors_of(patches, image, x, sigma), pooled
 
     def log_gain(self, sigma: Tensor) -> Tensor:
         """log a(sigma): the weight at which errors at this noise level add up to class logits."""

@@ -15,6 +15,7 @@ from .conformal import fit_tail, p_values
 from .errors import ModelError
 
 BANDS = 4
+DETAIL = 0.12
 SHRINK = 0.05  # of the covariance towards its diagonal
 FOLDS = 5
 WEIGHTS = (0.5, 1.0, 1.0)  # relative, least, pattern: what lies between two classes is first of all undecided, not odd
@@ -95,8 +96,11 @@ def features(errors: np.ndarray, sigma: np.ndarray) -> np.ndarray:
 
 
 def least(errors: np.ndarray, sigma: np.ndarray) -> np.ndarray:
-    """Mean log error (m,) of the class that explains best, draw by draw; little noise counts more, since it shows detail."""
-    weight = 1 / sigma[: errors.shape[1]]
+    """Mean log error (m,) of the class that explains best, draw by draw; little noise counts more, since it shows detail.
+
+    With less than `DETAIL` the error is the noise's own, whatever the cell.
+    """
+    weight = 1 / np.maximum(sigma[: errors.shape[1]], DETAIL)
     return np.log(np.maximum(errors.min(axis=2), FLOOR)) @ (weight / weight.sum())
 
 

@@ -26,6 +26,7 @@ def central(images: np.ndarray, px: int) -> np.ndarray:
 DENSITY = -np.log(np.maximum(np.arange(256), 1) / 255).astype(np.float32)  # optical density of an 8-bit level
 FAINTEST = (0.03, 0.12)  # shares of the pixels, from the faintest on, between which the background lies
 DENSEST_BACKGROUND = 0.7
+TURNS = 8
 
 
 def background(crops: np.ndarray) -> np.ndarray:
@@ -61,6 +62,22 @@ def to_input(crops: np.ndarray, window_px: int, image_px: int, white: bool = Fal
     x = central(on_white(crops) if white and len(crops) else crops, window_px).astype(np.float32) / 127.5 - 1.0
     a = resample_matrix(window_px, image_px)
     return np.ascontiguousarray(a @ np.moveaxis(x, -1, 1) @ a.T)
+
+
+def turned(images: np.ndarray, turn: int) -> np.ndarray:
+    """Images (..., px, px) in one of the eight ways to lay a square down: quarter turns, and those mirrored. 0 leaves them.
+
+    Example:
+        >>> turned(np.arange(4).reshape(2, 2), 1).tolist(), turned(np.arange(4).reshape(2, 2), 4).tolist()
+        ([[1, 3], [0, 2]], [[1, 0], [3, 2]])
+    """
+    quarters = np.rot90(images, turn % 4, axes=(-2, -1))
+    return quarters[..., ::-1] if turn >= TURNS // 2 else quarters
+
+
+def turned_back(images: np.ndarray, turn: int) -> np.ndarray:
+    """The inverse of `turned`."""
+    return np.rot90(images[..., ::-1] if turn >= TURNS // 2 else images, -(turn % 4), axes=(-2, -1))
 
 
 def to_uint8(images: np.ndarray) -> np.ndarray:

@@ -58,7 +58,7 @@ def one_pass(net: Denoiser) -> Passes:
 def of_class(net: Denoiser, c: int) -> Denoiser:
     """The net with one class's head; the trunk is shared."""
     one = Denoiser(replace(net.cfg, classes=1)).eval()
-    one.trunk, one.mask = net.trunk, net.mask
+    one.trunk, one.loudness, one.through, one.mask = net.trunk, net.loudness, net.through, net.mask
     rows = slice(c * one.heads.out_channels, (c + 1) * one.heads.out_channels)
     one.heads.weight.data, one.heads.bias.data = net.heads.weight[rows], net.heads.bias[rows]
     return one

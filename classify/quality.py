@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial.distance import cdist
 
+from .pixels import TURNS, turned
+
 NEIGHBOURS = 3
 SUBSETS, SUBSET = 200, 0.5
 NEAR = 0.01
@@ -55,16 +57,10 @@ def thumbnails(images: np.ndarray) -> np.ndarray:
     return cut.reshape(n, c, THUMB_PX, step, THUMB_PX, step).mean(axis=(3, 5)).reshape(n, -1)
 
 
-def turned(images: np.ndarray) -> np.ndarray:
-    """All eight turns and mirrorings (8, n, 3, px, px): training shows cells in every one."""
-    quarters = [np.rot90(images, k, axes=(2, 3)) for k in range(4)]
-    return np.stack(quarters + [q[..., ::-1] for q in quarters])
-
-
 def nearest_pixels(images: np.ndarray, known: np.ndarray) -> np.ndarray:
     """Distance (n,) in small pictures to the nearest known cell, in whichever turn is nearest."""
     there = thumbnails(known)
-    return np.min([nearest(thumbnails(view), there) for view in turned(images)], axis=0)
+    return np.min([nearest(thumbnails(view), there) for view in (turned(images, turn) for turn in range(TURNS))], axis=0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from .export import export_graph
 from .generate import generate
 from .judge import posterior
 from .pixels import to_input
-from .schedule import candidates, order
+from .schedule import candidates, order, weigh
 from .train import TrainConfig, Training, read_crops
 
 CANDIDATES, DRAWS = 48, 16
@@ -106,15 +106,15 @@ def build(run_folder: Path, out: Path, name: str, data: dict[str, str]) -> None:
     draft = write_draft(out, run, classes, cfg, name, data)
     draws = choose_draws(out, ordering_cells(cfg, classes, run.network.image_px))
     engine = OpenVinoEngine(draws, "f32")
-    table = ErrorTable(error_table(engine, cells.images, draws.noise, draws.sigma), cells.y)
+    table = ErrorTable(error_table(engine, cells.images, draws), cells.y)
     fitted = fit(table, draws.weight, draws.sigma)
-    low = error_table(OpenVinoEngine(draws, "bf16"), cells.images, draws.noise, draws.sigma)
+    low = error_table(OpenVinoEngine(draws, "bf16"), cells.images, draws)
     scale = Fitted(draws.weight, fitted["temperature"], fitted["bias"])
     probabilities = [posterior(errors, scale) for errors in (table.errors, low)]
     allowed = precisions(*probabilities)
     settling, tau = settle(probabilities[: len(allowed)], ERROR_LEVEL)
-    tables = {"sigma": draws.sigma, "noise": draws.noise, "weight": draws.weight, "settling": settling}
-    save_tables(out, {**tables, **fitted})
+    kept = {name: getattr(draws, name) for name in ("sigma", "noise", "turn", "weight", "gain")}
+    save_tables(out, {**kept, "settling": settling, **fitted})
     facts = draft.model_dump(exclude={"sha256"}) | {
         "sigmas": tuple(round(float(s), 4) for s in draws.sigma),
         "elimination": tau,
@@ -140,13 +140,15 @@ def sheet(model: Model, engine: OpenVinoEngine) -> np.ndarray:
 
 def write_draft(out: Path, run: Training, classes: tuple[str, ...], cfg: TrainConfig, name: str, data: dict[str, str]) -> Card:
     """A card with all the draws there are, to choose among."""
-    sigma, noise = candidates(CANDIDATES, run.network.image_px, cfg.seed)
+    draws = candidates(CANDIDATES, run.network.image_px, cfg.seed)
+    sigma, net = draws.sigma, run.averaged()
     with torch.no_grad():
-        weight = run.averaged().log_gain(torch.from_numpy(sigma)).exp().numpy()
+        weight, gain = net.log_gain(torch.from_numpy(sigma)).exp().numpy(), net.gain.numpy()
     k = len(classes)
     table = np.ones((len(sigma), k))
     blank = {"temperature": np.ones(len(sigma)), "bias": np.zeros(k), "mean": table, "spread": table}
-    save_tables(out, {"sigma": sigma, "noise": noise, "weight": weight, **blank, "normal": np.zeros((len(sigma), 1))})
+    listed = {"sigma": sigma, "noise": draws.noise, "turn": draws.turn, "weight": weight, "gain": gain}
+    save_tables(out, {**listed, **blank, "normal": np.zeros((len(sigma), 1))})
     return write_card(out, {
         "name": name, "classes": classes, "crop_um": cfg.crop_um, "crop_px": cfg.crop_px, "window_px": cfg.window_px,
         "white": cfg.white, "image_px": run.network.image_px,
@@ -156,12 +158,13 @@ def write_draft(out: Path, run: Training, classes: tuple[str, ...], cfg: TrainCo
 
 
 def choose_draws(out: Path, cells: Cells) -> Model:
-    """The model with its draws cut to the best ordered few."""
+    """The model with its draws cut to the best ordered few, weighted for standing together."""
     full = load_model(out)
-    errors = error_table(OpenVinoEngine(full, None), cells.images, full.noise, full.sigma)
+    errors = error_table(OpenVinoEngine(full, None), cells.images, full)
     chosen = order(errors, full.weight, cells.y, DRAWS)
-    of_draws = ("sigma", "noise", "weight", "temperature", "mean", "spread", "normal")
-    return replace(full, **{name: getattr(full, name)[chosen] for name in of_draws})
+    of_draws = ("sigma", "noise", "turn", "temperature", "mean", "spread", "normal")
+    weight = weigh(errors[:, chosen], full.weight[chosen], cells.y)
+    return replace(full, weight=weight.astype(np.float32), **{name: getattr(full, name)[chosen] for name in of_draws})
 
 
 def precisions(whole: np.ndarray, low: np.ndarray) -> tuple[str, ...]:

@@ -113,9 +113,9 @@ def named(done: Finished, engine: NetEngine, per_class: int) -> tuple[np.ndarray
     members = [np.flatnonzero(done.val.labels == c) for c in range(len(done.val.classes))]
     some = part(done.val, np.concatenate([spread(m, per_class) for m in members]))
     cells = calibration_cells(some, done.cfg, done.classes, done.image_px)
-    sigma, noise = candidates(DRAWS, done.image_px, done.cfg.seed)
-    weight = engine.net.log_gain(torch.from_numpy(sigma)).exp().detach().numpy()
-    errors = error_table(engine, cells.images, noise, sigma)
+    draws = candidates(DRAWS, done.image_px, done.cfg.seed)
+    weight = engine.net.log_gain(torch.from_numpy(draws.sigma)).exp().detach().numpy()
+    errors = error_table(engine, cells.images, draws)
     return cells.y, (weight[:, None] * errors).sum(axis=1).argmin(axis=1)
 
 

@@ -1,18 +1,34 @@
-"""The draws of a model: an ordered list of (noise level, noise), the same for all cells and all classes."""
+"""The draws of a model: an ordered list of (noise level, noise, turn), the same for all cells and all classes."""
+
+from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize_scalar
+from scipy.optimize import minimize, minimize_scalar
 from scipy.special import log_softmax
 
-SIGMA_RANGE = (0.12, 2.5)
+from .pixels import TURNS
+
+SIGMA_RANGE = (0.05, 1.25)
+PULL = 0.02  # of fitted weights towards those that training found
 
 
-def candidates(count: int, image_px: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Noise levels (count,) log-spaced over where classes part, and unit noises (count, 3, px, px), half-precision values."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Draws:
+    """Noise levels `sigma` (D,), unit noises `noise` (D, 3, px, px), and which `turn` (D,) of the cell each sees, 0 to 7.
+
+    A cell is the same cell however it lies: with little noise draws would be alike if they all saw it lie in one way.
+    """
+
+    sigma: np.ndarray
+    noise: np.ndarray
+    turn: np.ndarray
+
+
+def candidates(count: int, image_px: int, seed: int = 0) -> Draws:
+    """Noise levels log-spaced over where classes part, noises of half-precision values, one turn after the other."""
     rng = np.random.default_rng(seed)
     noise = rng.standard_normal((count, 3, image_px, image_px)).astype(np.float16).astype(np.float32)
-    sigma = np.geomspace(*SIGMA_RANGE, count).astype(np.float32)
-    return sigma, noise
+    return Draws(np.geomspace(*SIGMA_RANGE, count).astype(np.float32), noise, np.arange(count) % TURNS)
 
 
 def best_temperature(logits: np.ndarray, y: np.ndarray) -> float:
@@ -49,6 +65,19 @@ def order(errors: np.ndarray, weight: np.ndarray, y: np.ndarray, count: int) -> 
     return chosen
 
 
+def weigh(errors: np.ndarray, weight: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Weights (D,) at which the draws' errors (cells, D, K) tell the labels y best together, near multiples of those given.
+
+    Training weighs each draw as if it stood alone; draws of much noise err alike, and added up they would outvote the others.
+    """
+
+    def loss(change: np.ndarray) -> float:
+        logits = -np.einsum("d,ndk->nk", weight * np.exp(change), errors)
+        return -log_softmax(logits, axis=1)[np.arange(len(y)), y].mean() + PULL * change.var()
+
+    return weight * np.exp(minimize(loss, np.zeros(len(weight)), method="L-BFGS-B", bounds=[(-4, 2)] * len(weight)).x)
+
+
 def unforetold(errors: np.ndarray, draw: int, known: list[int]) -> float:
     """Share of the variance of a draw's errors (cells, K) that a linear regression on the known draws' errors leaves."""
     target = errors[:, draw] - errors[:, draw].mean(axis=0)
@@ -58,11 +87,12 @@ def unforetold(errors: np.ndarray, draw: int, known: list[int]) -> float:
     return float(((left**2).sum(axis=0) / (target**2).sum(axis=0)).mean())
 
 
-def random_draws(count: int, image_px: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Noise levels (count,) log-uniform over the candidates' range, and unit noises: what chosen draws are compared with."""
+def random_draws(count: int, image_px: int, seed: int) -> Draws:
+    """Noise levels log-uniform over the candidates' range, any noises and turns: what chosen draws are compared with."""
     rng = np.random.default_rng(seed)
     sigma = np.exp(rng.uniform(*np.log(SIGMA_RANGE), count)).astype(np.float32)
-    return sigma, rng.standard_normal((count, 3, image_px, image_px)).astype(np.float32)
+    noise = rng.standard_normal((count, 3, image_px, image_px)).astype(np.float32)
+    return Draws(sigma, noise, rng.integers(TURNS, size=count))
 
 
 def weight_of(sigma: np.ndarray, known: np.ndarray, weight: np.ndarray) -> np.ndarray:

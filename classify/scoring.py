@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import logsumexp, softmax
 
-from .calibrate import ErrorTable, best_bias
+from .calibrate import ErrorTable
 from .oddity import Oddity, scores
 from .schedule import best_temperature
 
-LEAST_FOR_BIAS = 10  # calibration cells of each class, before the classes' biases are fitted
+FLOOR = 1e-300
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +42,19 @@ class Scores:
         return self.probability.max(axis=1)
 
 
+def centred(probability: np.ndarray, home: np.ndarray) -> np.ndarray:
+    """Class numbers (n,) of a set's probabilities (n, K) once each class has the mean log evidence that it has at `home` (m, K).
+
+    An adaptation to cells without labels: it takes for granted that the set holds the classes in about the shares of home.
+    """
+    here, there = (np.log(np.maximum(p, FLOOR)) for p in (probability, home))
+    return (here - here.mean(axis=0) + there.mean(axis=0)).argmax(axis=1)
+
+
 def scale_of(table: ErrorTable, weight: np.ndarray) -> Scale:
-    """Temperature and class biases; where a class has too few cells, no biases."""
+    """Weights as they are, and the temperature; no class biases, as `calibrate.fit` says why."""
     logits = -np.einsum("d,ndk->nk", weight, table.errors, dtype=np.float64)
-    counts = np.bincount(table.y, minlength=logits.shape[1])
-    temperature = best_temperature(logits, table.y)
-    bias = best_bias(logits / temperature, table.y) if counts.min() >= LEAST_FOR_BIAS else np.zeros(len(counts))
-    return Scale(weight, temperature, bias)
+    return Scale(weight, best_temperature(logits, table.y), np.zeros(logits.shape[1]))
 
 
 def bare(weight: np.ndarray, classes: int) -> Scale:

@@ -1,4 +1,4 @@
-"""Training of the denoiser: denoising loss plus cross-entropy over the negative class errors (needs torch)."""
+"""Training of the denoiser: denoising loss plus cross-entropy over the negative class errors and over a guide (needs torch)."""
 
 import json
 import math
@@ -7,17 +7,19 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .augment import Jitter, augment, view
 from .data import OTHER, LabelledCrops, balanced_batches, load_crops
 from .errors import DataError
 from .initial import Initial, begin_with, read_initial
+from .muon import muon
 from .network import Denoiser, NetworkConfig
 from .pixels import on_white
 from .ranks import Ranks
@@ -39,6 +41,8 @@ class TrainConfig(BaseModel):
     clip: float = 1.0
     ema: float = 0.998
     class_weight: float = Field(0.1, ge=0, description="weight of the cross-entropy beside the denoising loss")
+    guide_weight: float = Field(0.0, ge=0, description="weight of a second one, of a linear layer that only training has")
+    optimizer: Literal["adamw", "muon"] = "adamw"
     sigma_centre: float = 0.6
     sigma_spread: float = 0.9
     wide_share: float = Field(0.15, ge=0, le=1, description="share of noise levels drawn log-uniformly over [0.01, 60]")
@@ -66,12 +70,11 @@ def draw_sigma(n: int, cfg: TrainConfig, rng: torch.Generator) -> Tensor:
     return torch.where(torch.rand(n, generator=rng) < cfg.wide_share, wide, main).exp()
 
 
-def losses(model: Denoiser, x: Tensor, y: Tensor, sigma: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean denoising loss under the true class, and cross-entropy of the logits -a(sigma) e(c)."""
-    with torch.autocast(x.device.type, torch.bfloat16):
-        errors = model.errors(x, noise, sigma)
-    logits = -model.log_gain(sigma).exp()[:, None] * errors
-    return errors.gather(1, y[:, None]).mean(), F.cross_entropy(logits, y)
+def optimizer_of(trained: nn.Module, trunk: nn.Module, cfg: TrainConfig) -> torch.optim.Optimizer:
+    settings = {"lr": 0.0, "betas": (0.9, 0.99), "weight_decay": cfg.weight_decay}
+    if cfg.optimizer == "muon":
+        return muon(trained, [trunk.down, trunk.middle, trunk.up], **settings)
+    return torch.optim.AdamW(trained.parameters(), **settings)
 
 
 def learning_rate(step: int, cfg: TrainConfig) -> float:
@@ -91,9 +94,29 @@ class Training:
         torch.manual_seed(cfg.seed)
         self.cfg, self.classes, self.device, self.ranks, self.step = cfg, classes, device, ranks, 0
         self.network = NetworkConfig(classes=len(classes), **cfg.network)
-        self.model = Denoiser(self.network).to(device, memory_format=torch.channels_last)
+        self.model = self.new_model().to(device, memory_format=torch.channels_last)
         self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
-        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=0.0, betas=(0.9, 0.99), weight_decay=cfg.weight_decay)
+        self.guide = nn.Linear(self.network.channels[-1], len(classes)).to(device)
+        self.trained = nn.ModuleList([self.model, self.guide])
+        self.optimizer = optimizer_of(self.trained, self.model.trunk, cfg)
+
+    def new_model(self) -> nn.Module:
+        return Denoiser(self.network)
+
+    def losses(self, x: Tensor, y: Tensor, sigma: Tensor, noise: Tensor) -> dict[str, tuple[float, Tensor]]:
+        """Weight and loss: denoising under the true class; cross-entropy of the logits -a(sigma) e(c), and of the guide's.
+
+        The guide's goes straight to the trunk, which need not wait for the heads to part.
+        """
+        with torch.autocast(x.device.type, torch.bfloat16):
+            errors, features = self.model.errors_and_features(x, noise, sigma)
+            guided = self.guide(features)
+        logits = -self.model.log_gain(sigma).exp()[:, None] * errors
+        return {
+            "denoising": (1.0, errors.gather(1, y[:, None]).mean()),
+            "cross_entropy": (self.cfg.class_weight, F.cross_entropy(logits, y)),
+            "guide": (self.cfg.guide_weight, F.cross_entropy(guided.float(), y)),
+        }
 
     def advance(self, images: Tensor, y: Tensor, other: Tensor) -> dict[str, float]:
         """One optimizer step on this process's 8-bit crops (b, px, px, 3) with class numbers y (b,)."""
@@ -101,17 +124,17 @@ class Training:
         rng = torch.Generator().manual_seed((cfg.seed * 1_000_003 + self.step) * self.ranks.world + self.ranks.rank)
         x = augment(images, other, cfg.window_px, self.network.image_px, cfg.jitter, rng).to(self.device)
         sigma, noise = draw_sigma(len(x), cfg, rng).to(self.device), torch.randn(x.shape, generator=rng).to(self.device)
-        denoising, crossing = losses(self.model, x, y.to(self.device), sigma, noise)
+        losses = self.losses(x, y.to(self.device), sigma, noise)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.step, cfg)
         self.optimizer.zero_grad(set_to_none=True)
-        (denoising + cfg.class_weight * crossing).backward()
-        self.ranks.average(self.model)
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), cfg.clip)
+        sum(weight * loss for weight, loss in losses.values()).backward()
+        self.ranks.average(self.trained)
+        norm = torch.nn.utils.clip_grad_norm_(self.trained.parameters(), cfg.clip)
         self.optimizer.step()
         self.update_average()
         self.step += 1
-        return {"step": self.step, "denoising": denoising.item(), "cross_entropy": crossing.item(), "grad_norm": norm.item()}
+        return {"step": self.step, **{name: loss.item() for name, (_, loss) in losses.items()}, "grad_norm": norm.item()}
 
     @torch.no_grad()
     def update_average(self) -> None:
@@ -120,13 +143,14 @@ class Training:
             self.average[key].lerp_(value, 1 - decay) if value.is_floating_point() else self.average[key].copy_(value)
 
     def averaged(self) -> Denoiser:
-        model = Denoiser(self.network).eval()
+        model = self.new_model().eval()
         model.load_state_dict({k: v.cpu() for k, v in self.average.items()})
         return model
 
     def save(self, path: Path) -> None:
         state = {
             "model": self.model.state_dict(),
+            "guide": self.guide.state_dict(),
             "average": self.average,
             "optimizer": self.optimizer.state_dict(),
             "step": self.step,
@@ -143,6 +167,7 @@ class Training:
     def load(self, path: Path) -> None:
         state = torch.load(path, map_location=self.device, weights_only=True)
         self.model.load_state_dict(state["model"])
+        self.guide.load_state_dict(state["guide"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.average, self.step = state["average"], state["step"]
 

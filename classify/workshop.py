@@ -141,7 +141,8 @@ class Workshop:
         card = self.model.card
         model_has = {"network": card.training.get("network", {}), "white": card.white, "window_px": card.window_px}
         own = model_has if arm == OURS else {}
-        recipe = self.recipe.model_copy(update={"learning_rate": self.suite.fine_tune_rate, **own})
+        slowly = {"learning_rate": self.suite.fine_tune_rate, "guide_weight": 0.0}  # a new guide would teach the trunk nonsense
+        recipe = self.recipe.model_copy(update=slowly | own)
         folder = self.folder / "runs" / f"fine-tuned-{self.model.model_id if arm == OURS else arm}"
         begin = partial(begin_with_model, self.model) if arm == OURS else partial(begin_with_run, self.baseline_run.run)
         plan = Plan(folder, arm, recipe, self.suite.minutes.fine_tune, self.lab_training, begin, self.suite.device,

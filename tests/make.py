@@ -61,7 +61,8 @@ def tiny_model(draws: int = 6, px: int = 16, elimination: float = 1e-3) -> Model
     return Model(
         card, Path("none"), sigma, rng.standard_normal((draws, 3, px, px)).astype(np.float32),
         np.full(draws, 60.0, np.float32), np.arange(1, draws + 1, dtype=np.float32), np.zeros(k, np.float32),
-        np.full((draws, k), 0.4, np.float32), np.full((draws, k), 0.1, np.float32), **tables_of(fit_oddity(normal, sigma)),
+        np.full((draws, k), 0.4, np.float32), np.full((draws, k), 0.1, np.float32), turn=np.arange(draws) % 8,
+        **tables_of(fit_oddity(normal, sigma)),
     )  # fmt: skip
 
 

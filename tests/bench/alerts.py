@@ -57,7 +57,7 @@ def measured(model, engine, data, name, work):
             paths.append(path)
             x = to_input(crop[None], card.window_px, card.image_px, card.white)
             parts.append(x)
-        errors = error_table(engine, np.concatenate(parts), model.noise, model.sigma)
+        errors = error_table(engine, np.concatenate(parts), model)
         np.savez(kept, errors=errors, paths=[str(p.relative_to(data)) for p in paths])
     with np.load(kept) as found:
         paths = found["paths"]
@@ -66,7 +66,7 @@ def measured(model, engine, data, name, work):
 
 def digest(model):
     """Of the draws: another calibration leaves it."""
-    return hashlib.blake2b(model.sigma.tobytes() + model.noise.tobytes(), digest_size=4).hexdigest()
+    return hashlib.blake2b(b"".join(a.tobytes() for a in (model.sigma, model.noise, model.turn)), digest_size=4).hexdigest()
 
 
 def table(title, *columns):

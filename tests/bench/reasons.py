@@ -16,7 +16,8 @@ from rich.table import Table
 from scipy import ndimage as ndi
 
 from classify import SHIPPED, CropFolder, explain_cell, load_model, open_engine
-from classify.explain import SMOOTH_PX, inside
+from classify.calibrate import error_table
+from classify.explain import SMOOTH_PX, every_turn, inside
 from classify.generate import generate
 from classify.judge import posterior
 from classify.pixels import central, on_white, to_input
@@ -42,8 +43,7 @@ def chosen_cells(model, data, count):
 
 def log_odds(engine, model, x, one, other):
     """Of class `one` against `other` for inputs (n, 3, px, px), by every draw."""
-    d = len(model.sigma)
-    errors = np.stack([engine.errors(np.repeat(image[None], d, axis=0), model.noise, model.sigma) for image in x])
+    errors = np.stack([engine.errors(every_turn(model, image[None]), model.noise, model.sigma) for image in x])
     p = np.log(np.maximum(posterior(errors, model)[:, -1], 1e-12))
     return p[:, one] - p[:, other]
 
@@ -169,14 +169,7 @@ def generated(model, engine, count, work):
 
 
 def label_all(engine, model, x):
-    errors = np.stack(
-        [
-            engine.errors(x, np.broadcast_to(n, x.shape), np.full(len(x), s, np.float32))
-            for n, s in zip(model.noise, model.sigma, strict=True)
-        ],
-        axis=1,
-    )
-    return posterior(errors, model)[:, -1].argmax(axis=1)
+    return posterior(error_table(engine, x, model), model)[:, -1].argmax(axis=1)
 
 
 def main():

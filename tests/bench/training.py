@@ -21,24 +21,23 @@ from classify.retrain import OURS, Plan, part, retrain
 from classify.train import TrainConfig, read_crops
 from classify.workshop import even, odd, read_recipe
 
-RECIPE = Path("configs/pbc-64px-dyes.toml")
+RECIPE = Path("configs/pbc-64px.toml")
 AS_SHIPPED = "as shipped"
 DRAWS, THINNED = 8, 3
 STILL = {"stain": 0.0, "hue": 0.0, "faded": 0.0, "colour": 0.0, "white": 0.0, "gamma": 0.0}
 CHOICES = {
     "objective": {
         AS_SHIPPED: {},
-        "denoising alone": {"class_weight": 0.0},
-        "half the cross-entropy": {"class_weight": 0.05},
-        "five times the cross-entropy": {"class_weight": 0.5},
-        "noise lower by half": {"sigma_centre": 0.3},
+        "no guide": {"guide_weight": 0.0},
+        "a third of both cross-entropies": {"class_weight": 0.3, "guide_weight": 0.3},
+        "noise twice as high": {"sigma_centre": 0.5},
+        "AdamW at 7e-4": {"optimizer": "adamw", "learning_rate": 7e-4},
     },
     "pixels": {
         AS_SHIPPED: {},
         "64 px over 36 um": {"window_px": 128},
         "64 px over 20 um": {"window_px": 72},
         "96 px over 27 um, coarser patches": {"network": {"image_px": 96, "patch_px": 6}},
-        "96 px over 27 um": {"network": {"image_px": 96}},
         "128 px over 36 um, coarser patches": {"window_px": 128, "network": {"image_px": 128, "patch_px": 8}},
     },
     "colour": {

@@ -130,6 +130,7 @@ def test_slide_and_gallery_lead_to_each_other(open_site, open_page):
     chosen = page.locator(".thumb.active").get_attribute("data-id")
     page.wait_for_selector(".leaflet-tile-loaded")
     page.keyboard.press("Escape")
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")  # the map takes its new size
     page.locator("#map").click()  # its middle is the chosen cell
     assert page.locator(".thumb[aria-selected=true]").get_attribute("data-id") == chosen
     at(page, "#detail h2", ".")

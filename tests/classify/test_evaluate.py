@@ -179,7 +179,7 @@ def test_the_baseline_learns_what_it_is_shown_and_does_not_hear_noise(place):
         chosen = rng.choice(len(data.labels), 12)
         y = torch.from_numpy(data.labels[chosen])
         rows.append(run.advance(torch.from_numpy(data.images[chosen]), y, torch.zeros(12, dtype=torch.bool)))
-    assert rows[0]["denoising"] == pytest.approx(rows[0]["cross_entropy"], rel=1e-3)
+    assert rows[0]["cross_entropy"] == pytest.approx(np.log(3), rel=0.2) and "denoising" not in rows[0]
     assert np.mean([r["cross_entropy"] for r in rows[-5:]]) < 0.8 * rows[0]["cross_entropy"]
     x, sigma = torch.randn(2, 3, 32, 32), torch.ones(2)
     net = run.averaged()

@@ -9,6 +9,7 @@ from PIL import Image
 
 from classify import DataError, LabCells, ModelError, Nearest, explain_cell, judge, load_model, open_engine
 from classify.authenticity import Shown, score_answers, write_test
+from classify.calibrate import error_table
 from classify.explain import inside, ranked, shared_evidence
 from classify.judge import posterior
 from classify.lab import recalibrate
@@ -56,7 +57,7 @@ def test_the_evidence_of_the_pixels_adds_up_to_the_judges(model, engine, crop):
     x = to_input(crop[None], card.window_px, card.image_px, card.white)
     shares = shared_evidence(engine, model, x).sum(axis=(1, 2))
     one, other = ranked(engine, model, x)[:2]
-    errors = engine.errors(np.repeat(x, len(model.sigma), axis=0), model.noise, model.sigma)
+    errors = error_table(engine, x, model)[0]
     log_p = np.log(posterior(errors, model)[-1]) - model.bias
     assert shares[one] - shares[other] == pytest.approx(log_p[one] - log_p[other], rel=0.02, abs=0.02)
 

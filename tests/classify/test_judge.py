@@ -1,11 +1,16 @@
 """A verdict is a function of the cell: not of batch, order or company; and elimination decides as all draws do."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from classify import judge
+from classify.calibrate import error_table
+from classify.judge import posterior
+from classify.pixels import to_input
 from tests.make import CLASSES, BrightnessEngine, tiny_model
 
 
@@ -34,6 +39,15 @@ REFERENCE, _ = verdicts(CELLS)
 @given(st.permutations(range(40)), st.sampled_from([1, 7, 64]), st.sets(st.integers(0, 39), max_size=6))
 def test_neither_order_nor_company_changes_a_verdict(order, batch, gaps):
     assert verdicts(CELLS, order, batch, gaps=gaps)[0] == REFERENCE
+
+
+def test_each_draw_sees_the_cell_as_its_turn_says():
+    model, found = tiny_model(), verdicts(CELLS, exhaustive=True)[0]
+    x = to_input(CELLS, model.card.window_px, model.card.image_px)
+    table, unturned = (error_table(BrightnessEngine(), x, m) for m in (model, replace(model, turn=None)))
+    assert not np.allclose(table, unturned)
+    for i, p in enumerate(posterior(table, model)[:, -1]):
+        assert list(found[i].scores.values()) == pytest.approx(p.tolist(), abs=2e-6)
 
 
 def test_elimination_decides_as_all_draws_do():

@@ -3,7 +3,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from classify.pixels import DENSEST_BACKGROUND, background, on_white, resample_matrix, to_input, to_uint8
+from classify.pixels import (
+    DENSEST_BACKGROUND,
+    TURNS,
+    background,
+    on_white,
+    resample_matrix,
+    to_input,
+    to_uint8,
+    turned,
+    turned_back,
+)
 from tests.make import white_cell
 
 
@@ -15,6 +25,14 @@ def test_resampling_keeps_a_flat_image_flat(n_in, n_out):
 def test_there_and_back():
     crop = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
     np.testing.assert_array_equal(to_uint8(to_input(crop, 64, 64)), crop)
+
+
+def test_eight_turns_and_back():
+    image = np.random.default_rng(0).random((2, 3, 5, 5))
+    views = [turned(image, turn) for turn in range(TURNS)]
+    assert len({v.tobytes() for v in map(np.ascontiguousarray, views)}) == TURNS
+    for turn, view in enumerate(views):
+        np.testing.assert_array_equal(turned_back(view, turn), image)
 
 
 def test_the_middle_is_what_is_seen():

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from classify.schedule import SIGMA_RANGE, order, random_draws, unforetold, weight_of
+from classify.schedule import SIGMA_RANGE, log_loss, order, random_draws, unforetold, weigh, weight_of
 
 
 def table(n=300, draws=6, classes=3, seed=0):
@@ -21,15 +21,24 @@ def test_the_first_draw_tells_classes_and_the_second_what_it_does_not():
     assert chosen[0] >= 3 and chosen[1] < 3 and len(set(chosen)) == 4
 
 
+def test_weights_favour_the_draws_that_tell():
+    errors, y = table()
+    weight = weigh(errors, np.ones(6), y)
+    assert weight[:3].sum() < 0.3 * weight[3:].sum() and weight.min() > 0
+    together = [log_loss(-np.einsum("d,ndk->nk", w, errors), y) for w in (np.ones(6), weight)]
+    assert together[1] < 0.8 * together[0]
+
+
 def test_what_a_draw_adds():
     errors, _ = table()
     assert unforetold(errors, 4, [3]) < 0.1 < 0.8 < unforetold(errors, 0, [3]) <= 1
 
 
 def test_random_draws_are_reproducible_and_within_the_range():
-    sigma, noise = random_draws(50, 8, seed=3)
-    assert sigma.min() >= SIGMA_RANGE[0] and sigma.max() <= SIGMA_RANGE[1] and noise.shape == (50, 3, 8, 8)
-    np.testing.assert_array_equal(random_draws(50, 8, seed=3)[1], noise)
+    draws, again = (random_draws(50, 8, seed=3) for _ in range(2))
+    assert draws.sigma.min() >= SIGMA_RANGE[0] and draws.sigma.max() <= SIGMA_RANGE[1] and draws.noise.shape == (50, 3, 8, 8)
+    assert set(draws.turn) == set(range(8))
+    np.testing.assert_array_equal(draws.noise, again.noise)
 
 
 def test_the_weight_between_known_noise_levels():

@@ -5,7 +5,7 @@ import pytest
 
 from classify.calibrate import ErrorTable
 from classify.oddity import fit_oddity
-from classify.scoring import Scale, bare, discriminative, fit_nearness, ours, scale_of
+from classify.scoring import Scale, bare, centred, discriminative, fit_nearness, ours, scale_of
 
 RNG = np.random.default_rng(0)
 SIGMA = np.geomspace(0.1, 2, 8)
@@ -27,9 +27,14 @@ def test_more_weight_is_more_certainty_and_the_temperature_takes_it_back():
     assert np.log(fitted[0][np.arange(300), y]).mean() > np.log(1 / 3)
 
 
-def test_a_class_of_too_few_cells_leaves_the_bias_alone():
-    y = np.array([0] * 40 + [1] * 40 + [2] * 3)
-    assert not scale_of(ErrorTable(errors_of(y), y), np.ones(8)).bias.any()
+def test_evidence_that_all_cells_of_a_laboratory_lack_is_given_back():
+    y = RNG.permutation(np.repeat(np.arange(3), 100))
+    home = Scale(np.full(8, 10.0), 1.0, np.zeros(3)).probability(errors_of(y))
+    shifted = errors_of(y) + np.array([0.25, 0.0, -0.05])  # another stain: class 0 explains everything worse, 2 better
+    away = Scale(np.full(8, 10.0), 1.0, np.zeros(3)).probability(shifted)
+    assert (away.argmax(axis=1) == y).mean() < 0.8
+    assert (centred(away, home) == y).mean() > 0.99
+    np.testing.assert_array_equal(centred(home, home), home.argmax(axis=1))
 
 
 def test_cells_that_no_class_explains_are_odd_by_every_score_that_can_tell():

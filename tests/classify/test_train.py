@@ -21,6 +21,7 @@ from classify import release as releasing  # noqa: E402
 from classify.card import SHEET  # noqa: E402
 from classify.data import load_crops  # noqa: E402
 from classify.engine_openvino import OpenVinoEngine  # noqa: E402
+from classify.network import Denoiser, NetworkConfig, scales  # noqa: E402
 from classify.train import TrainConfig, train  # noqa: E402
 
 TINY = {"image_px": 32, "patch_px": 4, "channels": (16, 32), "blocks": (1, 1)}
@@ -61,17 +62,34 @@ def test_the_same_seed_gives_the_same_losses(cells, tmp_path):
     assert losses_of(tmp_path / "a") == losses_of(tmp_path / "b")
 
 
-def test_a_killed_training_resumes_to_the_same_curve(cells, tmp_path):
-    train(config(cells, tmp_path / "whole"))
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_a_killed_training_resumes_to_the_same_curve(cells, tmp_path, optimizer):
+    how = {"optimizer": optimizer, "guide_weight": 1.0}
+    train(config(cells, tmp_path / "whole", **how))
 
     def die(row):
         if row["step"] == 4:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(config(cells, tmp_path / "killed"), die)
-    train(config(cells, tmp_path / "killed"))
+        train(config(cells, tmp_path / "killed", **how), die)
+    train(config(cells, tmp_path / "killed", **how))
     assert losses_of(tmp_path / "killed") == losses_of(tmp_path / "whole")
+
+
+def test_the_guide_teaches_the_trunk_and_is_not_part_of_the_net(cells, tmp_path):
+    plain, guided = (train(config(cells, tmp_path / name, guide_weight=w)) for name, w in (("plain", 0.0), ("guided", 5.0)))
+    assert plain.average.keys() == guided.average.keys() and not any("guide" in key for key in guided.average)
+    assert not torch.equal(plain.average["trunk.stem.weight"], guided.average["trunk.stem.weight"])
+
+
+def test_the_noise_comes_through_the_same_for_all_classes():
+    net = Denoiser(NetworkConfig(classes=3, image_px=32, patch_px=4, channels=(16, 32), blocks=(1, 1))).eval()
+    torch.nn.init.zeros_(net.heads.weight)
+    x = torch.randn(2, 3, 32, 32)
+    denoised = net.denoise(x, torch.tensor([0.1, 2.0]))
+    assert torch.equal(denoised[:, 0], denoised[:, 2])
+    assert not torch.allclose(denoised[:, 0], scales(torch.tensor([0.1, 2.0]))[0] * x, atol=1e-3)
 
 
 def test_another_configuration_does_not_go_on_there(cells, tmp_path):

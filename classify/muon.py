@@ -1,0 +1,53 @@
+"""Muon: each weight matrix takes an orthogonal step (Jordan et al. 2024), what is no matrix one of AdamW (needs torch)."""
+
+import torch
+from torch import Tensor, nn
+
+MOMENTUM = 0.95
+TURNS = 5
+QUINTIC = (3.4445, -4.7750, 2.0315)  # of Newton and Schulz's iteration, as Jordan chose them
+LIKE_ADAM = 0.2  # root mean square of AdamW's steps: with it both take the same learning rate (Liu et al. 2025, equation 4)
+
+
+def orthogonal(matrix: Tensor) -> Tensor:
+    """The nearest half-orthogonal matrix to (rows, columns), roughly: singular values between about 0.7 and 1.2."""
+    x = matrix.bfloat16() if matrix.shape[0] <= matrix.shape[1] else matrix.T.bfloat16()
+    x = x / (x.norm() + 1e-7)
+    a, b, c = QUINTIC
+    for _ in range(TURNS):
+        gram = x @ x.T
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return (x if matrix.shape[0] <= matrix.shape[1] else x.T).float()
+
+
+class Muon(torch.optim.AdamW):
+    """AdamW whose groups marked `turned` take orthogonal steps instead; convolutions count as matrices (out, in * h * w)."""
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:
+        turned = [group for group in self.param_groups if group["turned"]]
+        for group in turned:
+            for p in group["params"]:
+                self.turn(p, group)
+        held = [(p, p.grad) for group in turned for p in group["params"]]
+        for p, _ in held:
+            p.grad = None  # AdamW leaves what has no gradient alone
+        super().step()
+        for p, grad in held:
+            p.grad = grad
+
+    def turn(self, p: Tensor, group: dict) -> None:
+        state = self.state[p]
+        state.setdefault("step", torch.zeros(()))  # AdamW looks for it when it takes over what was kept
+        momentum = state.setdefault("momentum", torch.zeros_like(p)).lerp_(p.grad, 1 - MOMENTUM)
+        step = orthogonal(p.grad.lerp(momentum, MOMENTUM).flatten(1))
+        p.mul_(1 - group["lr"] * group["weight_decay"])
+        p.sub_((group["lr"] * LIKE_ADAM * max(step.shape) ** 0.5 * step).view_as(p))
+
+
+def muon(model: nn.Module, turned: list[nn.Module], **settings: float) -> Muon:
+    """For all of a model's weights; the matrices of the modules `turned` take orthogonal steps."""
+    matrices = [p for module in turned for p in module.parameters() if p.ndim > 1]
+    ids = {id(p) for p in matrices}
+    rest = [p for p in model.parameters() if id(p) not in ids]
+    return Muon([{"params": matrices, "turned": True}, {"params": rest, "turned": False}], **settings)
