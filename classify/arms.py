@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -104,7 +105,7 @@ def shipped_arm(model: Model, engine: Engine, folder: Path) -> Arm:
     card = model.card
     scale, prior = Scale(model.weight, float(model.temperature[-1]), model.bias), oddity_of(model)
     return denoising(card.classes, lambda crops: to_input(crops, card.window_px, card.image_px, card.white),
-                     lambda x: error_table(engine, x, model), (scale, prior), folder / model.model_id)  # fmt: skip
+                     partial(error_table, engine, draws=model), (scale, prior), folder / model.model_id)  # fmt: skip
 
 
 def denoiser_arm(
@@ -116,7 +117,7 @@ def denoiser_arm(
     engine = NetEngine(net, device)
     with torch.no_grad():
         weight = net.log_gain(torch.from_numpy(listed.sigma).to(device)).exp().cpu().numpy()
-    raw = lambda x: error_table(engine, x, listed)  # noqa: E731
+    raw = partial(error_table, engine, draws=listed)
     fitted: tuple[Scale, Oddity | None] = bare(weight, len(done.classes)), None
     if calibration:
         cells = calibration_cells(calibration, recipe, done.classes, px)

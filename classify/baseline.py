@@ -24,7 +24,8 @@ class Classifier(nn.Module):
 
     def features(self, image: Tensor) -> Tensor:
         """Pooled features (b, channels[0] + channels[-1])."""
-        fine, coarse = self.trunk(2 * image, torch.full((len(image),), C_NOISE, device=image.device))
+        emb = self.trunk.embed(torch.full((len(image),), C_NOISE, device=image.device))
+        fine, coarse = self.trunk(2 * image, emb)
         return torch.cat([fine.mean(dim=(2, 3)), coarse], dim=1)
 
     def forward(self, image: Tensor) -> Tensor:

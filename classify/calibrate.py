@@ -43,8 +43,8 @@ def fit(table: ErrorTable, weight: np.ndarray, sigma: np.ndarray) -> dict[str, n
     Temperature (D,), bias (K,), mean and spread (D, K), and what normal cells' errors are like (`oddity`).
 
     Notes:
-        The bias is none. One fitted at home gains 0.002 there and loses 0.05 to 0.07 in other laboratories; a laboratory's own
-        labelled cells may set it (`lab.recalibrate`).
+        The bias is none: one fitted at home gained little there and lost much in other laboratories. A laboratory's own labelled
+        cells may set it (`lab.recalibrate`).
     """
     logits = -np.cumsum(weight[:, None] * table.errors, axis=1, dtype=np.float64)
     temperature = np.array([best_temperature(logits[:, d], table.y) for d in range(len(weight))])

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 MOMENTUM = 0.95
-TURNS = 5
+ROUNDS = 5
 QUINTIC = (3.4445, -4.7750, 2.0315)  # of Newton and Schulz's iteration, as Jordan chose them
 LIKE_ADAM = 0.2  # root mean square of AdamW's steps: with it both take the same learning rate (Liu et al. 2025, equation 4)
 
@@ -14,7 +14,7 @@ def orthogonal(matrix: Tensor) -> Tensor:
     x = matrix.bfloat16() if matrix.shape[0] <= matrix.shape[1] else matrix.T.bfloat16()
     x = x / (x.norm() + 1e-7)
     a, b, c = QUINTIC
-    for _ in range(TURNS):
+    for _ in range(ROUNDS):
         gram = x @ x.T
         x = a * x + (b * gram + c * gram @ gram) @ x
     return (x if matrix.shape[0] <= matrix.shape[1] else x.T).float()
@@ -38,8 +38,9 @@ class Muon(torch.optim.AdamW):
 
     def turn(self, p: Tensor, group: dict) -> None:
         state = self.state[p]
-        state.setdefault("step", torch.zeros(()))  # AdamW looks for it when it takes over what was kept
-        momentum = state.setdefault("momentum", torch.zeros_like(p)).lerp_(p.grad, 1 - MOMENTUM)
+        if not state:  # "step" is for AdamW, which looks for it when it takes over what was kept
+            state.update(momentum=torch.zeros_like(p), step=torch.zeros(()))
+        momentum = state["momentum"].lerp_(p.grad, 1 - MOMENTUM)
         step = orthogonal(p.grad.lerp(momentum, MOMENTUM).flatten(1))
         p.mul_(1 - group["lr"] * group["weight_decay"])
         p.sub_((group["lr"] * LIKE_ADAM * max(step.shape) ** 0.5 * step).view_as(p))

@@ -97,9 +97,11 @@ class Trunk(nn.Module):
             self.up.append(Block(ch[i + 1] + ch[i], ch[i], n_emb))
         self.norm = nn.GroupNorm(groups_of(ch[0]), ch[0])
 
-    def forward(self, x: Tensor, c_noise: Tensor) -> tuple[Tensor, Tensor]:
-        """Features (b, channels[0], px/patch, px/patch) and the coarsest features, pooled (b, channels[-1])."""
-        emb = self.embed(c_noise)
+    def forward(self, x: Tensor, emb: Tensor) -> tuple[Tensor, Tensor]:
+        """Features (b, channels[0], px/patch, px/patch) and the coarsest features, pooled (b, channels[-1]).
+
+        `emb` (b, 4 * channels[0]) is what `embed` makes of the noise level.
+        """
         h = self.stem(F.pixel_unshuffle(x, self.patch_px))
         skips = []
         for i, blocks in enumerate(self.down):
@@ -153,15 +155,14 @@ class Denoiser(nn.Module):
     def patches(self, x: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
         """F of noisy images x (b, 3, px, px), and the coarsest features, pooled (b, channels[-1])."""
         c_in = (sigma**2 + SIGMA_DATA**2).rsqrt()[:, None, None, None]
-        x, c_noise = c_in * x, sigma.log() / 4
-        hidden, pooled = self.trunk(x, c_noise)
+        x, emb = c_in * x, self.trunk.embed(sigma.log() / 4)
+        hidden, pooled = self.trunk(x, emb)
         of_classes = self.heads(hidden).unflatten(1, (self.cfg.classes, -1))
-        return of_classes + self.noise_through(x, c_noise)[:, None], pooled
+        return of_classes + self.noise_through(x, emb)[:, None], pooled
 
-    def noise_through(self, x: Tensor, c_noise: Tensor) -> Tensor:
+    def noise_through(self, x: Tensor, emb: Tensor) -> Tensor:
         """What F has of the noisy pixels themselves, the same for all classes: a narrow trunk cannot carry the noise."""
-        loudness = self.loudness(self.trunk.embed(c_noise))[:, :, None, None]
-        return self.through(F.pixel_unshuffle(x, self.cfg.patch_px) * loudness)
+        return self.through(F.pixel_unshuffle(x, self.cfg.patch_px) * self.loudness(emb)[:, :, None, None])
 
     def denoised_of(self, patches: Tensor, x: Tensor, sigma: Tensor) -> Tensor:
         c_skip, c_out = scales(sigma)

@@ -17,7 +17,7 @@ from scipy import ndimage as ndi
 
 from classify import SHIPPED, CropFolder, explain_cell, load_model, open_engine
 from classify.calibrate import error_table
-from classify.explain import SMOOTH_PX, every_turn, inside
+from classify.explain import SMOOTH_PX, inside
 from classify.generate import generate
 from classify.judge import posterior
 from classify.pixels import central, on_white, to_input
@@ -43,8 +43,7 @@ def chosen_cells(model, data, count):
 
 def log_odds(engine, model, x, one, other):
     """Of class `one` against `other` for inputs (n, 3, px, px), by every draw."""
-    errors = np.stack([engine.errors(every_turn(model, image[None]), model.noise, model.sigma) for image in x])
-    p = np.log(np.maximum(posterior(errors, model)[:, -1], 1e-12))
+    p = np.log(np.maximum(posterior(error_table(engine, x, model), model)[:, -1], 1e-12))
     return p[:, one] - p[:, other]
 
 
