@@ -90,6 +90,7 @@ def test_a_slide_from_the_door_to_a_signature_on_kafka(open_page, tmp_path):
             page.click("text=Nearest known cells")
             page.wait_for_selector("img[alt^='a known']", timeout=60_000)
             page.keyboard.press("c")
+            page.wait_for_selector(".thumb[aria-label*='confirm by']")  # the page has heard of its own decision
             if page.locator("#see-all").is_visible():
                 page.click("#see-all")
             page.click("#sign")
