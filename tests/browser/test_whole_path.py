@@ -125,8 +125,12 @@ def test_slide_and_gallery_lead_to_each_other(open_site, open_page):
     site, page = open_site(), open_page()
     site.made.add(12)
     site.made.done()
-    ready(page, site)
-    page.locator(".thumb").nth(4).click()
+    held = []
+    page.route("**/viewer.js", lambda route: held.append(route))
+    with page.expect_request("**/viewer.js"):
+        ready(page, site)
+    page.locator(".thumb").nth(4).click()  # before the map is there
+    held[0].continue_()
     chosen = page.locator(".thumb.active").get_attribute("data-id")
     page.wait_for_selector(".leaflet-tile-loaded")
     page.keyboard.press("Escape")

@@ -215,7 +215,10 @@ function openViewer() {
   const absent = (text) => $("#viewer").append(h("p", { class: "absent" }, text));
   if (viewerWord !== "yes") return absent("The slide viewer is not installed on this machine: pip install xstatic-leaflet. Everything else works.");
   if (!slide.view.available) return absent("The slide file is no longer where it was read, so only its cells can be shown.");
-  return import("./viewer.js").then(({ Viewer }) => { viewer = new Viewer($("#map"), slide.view, cells, slideId, (cell) => goTo(cell.id)); });
+  return import("./viewer.js").then(({ Viewer }) => {
+    viewer = new Viewer($("#map"), slide.view, cells, slideId, (cell) => goTo(cell.id));
+    viewer.show(cells.byId.get(gallery.active)); // who was faster than this file has chosen a cell already
+  });
 }
 
 async function begin() {
