@@ -37,6 +37,7 @@ class TrainConfig(BaseModel):
     batch: int = Field(64, gt=0)
     learning_rate: float = Field(7e-4, gt=0)
     warmup_steps: int = 200
+    cooldown_share: float = Field(1.0, gt=0, le=1, description="last share of training over which the learning rate falls")
     weight_decay: float = 0.01
     clip: float = 1.0
     ema: float = 0.998
@@ -78,9 +79,11 @@ def optimizer_of(trained: nn.Module, trunk: nn.Module, cfg: TrainConfig) -> torc
 
 
 def learning_rate(step: int, cfg: TrainConfig) -> float:
+    """Rises over the warm-up, stays, and falls by half a cosine over the last `cooldown_share` of the steps."""
     if step < cfg.warmup_steps:
         return cfg.learning_rate * (step + 1) / cfg.warmup_steps
-    done = (step - cfg.warmup_steps) / max(1, cfg.steps - cfg.warmup_steps)
+    begin = max(cfg.warmup_steps, cfg.steps * (1 - cfg.cooldown_share))
+    done = max(0.0, step - begin) / max(1, cfg.steps - begin)
     return cfg.learning_rate * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done)))
 
 

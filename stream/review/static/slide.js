@@ -13,6 +13,7 @@ const WORDS = { failures: "done, with failures", seen: "waiting" };
 let person, slide, cells, gallery, count, alerts, viewer, detail, last;
 let asking = false;
 let askAgain = false;
+let line = Promise.resolve();
 
 const locked = () => Boolean(last?.standing.locked);
 const mayDecide = () => person.role !== "viewer" && !locked();
@@ -79,8 +80,14 @@ function notice(box, text) {
   if (text) box.textContent = text;
 }
 
-/** Sends a wish; where somebody was faster, the page catches up and says so. */
-async function wish(path, body, done) {
+/** Sends a wish when those before it are answered: of one's own acts none can be what has changed since. */
+function wish(path, body, done) {
+  line = line.then(() => send(path, body, done));
+  return line;
+}
+
+/** True where it was done; where somebody was faster, the page catches up and says so. */
+async function send(path, body, done) {
   try {
     const said = await call("POST", `${base}/${path}`, { saw: cells.number, row: cells.row, ...body });
     take(said);
@@ -97,10 +104,11 @@ async function wish(path, body, done) {
 async function decide(action, label) {
   const ids = [...gallery.selected];
   if (!mayDecide() || !ids.length) return;
-  const spot = gallery.active && gallery.spot(cells.byId.get(gallery.active));
+  const here = gallery.active;
+  const spot = here && gallery.spot(cells.byId.get(here));
   const what = label ? title(label) : action === "confirm" ? "confirmed" : "unidentified";
   const went = await wish("decisions", { action, cell_ids: ids, label: label ?? null }, `${ids.length} ${ids.length === 1 ? "cell" : "cells"}: ${what}`);
-  if (!went) return;
+  if (!went || gallery.active !== here) return; // the person has gone elsewhere meanwhile
   if (action === "confirm") gallery.walk(1, false);
   else gallery.next(spot);
 }
@@ -156,6 +164,7 @@ async function comment(cell) {
 }
 
 async function sign() {
+  await line; // what is signed is what the box shows
   const open = alerts.open().length;
   const unknown = last.differential.find((line) => line.name === "unidentified").count;
   $("#sign-told").replaceChildren(
