@@ -24,7 +24,6 @@ from .scoring import Scale, Scores, bare, discriminative, fit_nearness, ours, sc
 from .train import TrainConfig
 
 BATCH = 64
-PRIOR_CELLS = 100.0  # as `lab` has it: how errors go together at home weighs as much as so many of a lab's cells
 Judge = Callable[[np.ndarray], Scores]
 
 
@@ -133,7 +132,7 @@ def denoising(
     scale, oddity = fitted
 
     def adapted(errors: np.ndarray) -> Judge:
-        there = fit_oddity(errors, oddity.sigma, Moments(PRIOR_CELLS, oddity.centre, oddity.covariance))
+        there = fit_oddity(errors, oddity.sigma, Moments(oddity.centre, oddity.covariance))
         return lambda e: ours(e, scale, there)
 
     return Arm(classes, see, raw, lambda errors: ours(errors, scale, oddity), adapted, folder)

@@ -20,7 +20,6 @@ from .pixels import to_input
 
 LEAST = 50
 PRIOR_CELLS = 20.0  # the model's own statistics of a class weigh as much as so many of the laboratory's cells
-PRIOR_CELLS_PATTERN = 100.0  # the same of how errors go together
 PRIOR_SCALE = 5.0  # of temperature and bias, in cells
 LEAST_SPREAD = 0.1
 BATCH = 64
@@ -56,8 +55,8 @@ def refitted(model: Model, errors: np.ndarray, labels: Sequence[str], out: Path,
     scale = lab_scale(model, errors, y) if labelled else {}
     table = ErrorTable(errors, y)
     mean, spread = lab_statistics(model, table)
-    prior = Moments(PRIOR_CELLS_PATTERN, model.centre, model.covariance)
-    fitted = tables_of(fit_oddity(errors, model.sigma, prior)) | scale | {"mean": mean, "spread": spread}
+    odd = fit_oddity(errors, model.sigma, Moments(model.centre, model.covariance))
+    fitted = tables_of(odd) | scale | {"mean": mean, "spread": spread}
     write(model, out, fitted, {"cells": len(y), "labelled": labelled, "name": name})
     finish(out, table, labelled)
     return load_model(out)

@@ -119,28 +119,16 @@ def together(three: np.ndarray, parts: np.ndarray, tails: np.ndarray) -> np.ndar
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Moments:
-    """What a covariance is made of: n cells, centre (D, F), covariance (D, F, F)."""
+    """Of the features of normal cells after 1 .. D draws: centre (D, F), covariance (D, F, F) that can be inverted."""
 
-    n: float
     centre: np.ndarray
     covariance: np.ndarray
 
 
-def moments(errors: np.ndarray, sigma: np.ndarray, prior: Moments | None = None) -> Moments:
-    """Of the features of normal cells' errors (n, D, K) after 1 .. D draws, the covariance drawn towards a prior's.
-
-    The prior counts as `prior.n` cells; the centre is these cells' own.
-    """
-    centres, spreads = [], []
-    for d in range(1, errors.shape[1] + 1):
-        f = features(errors[:, :d], sigma)
-        centres.append(f.mean(axis=0))
-        spreads.append(np.cov(f.T, bias=True))
-    covariance = np.stack(spreads)
-    if prior is not None:
-        share = len(errors) / (len(errors) + prior.n)
-        covariance = share * covariance + (1 - share) * prior.covariance
-    return Moments(len(errors), np.stack(centres), covariance)
+def moments(errors: np.ndarray, sigma: np.ndarray) -> Moments:
+    """Of normal cells' errors (n, D, K)."""
+    known = [features(errors[:, :d], sigma) for d in range(1, errors.shape[1] + 1)]
+    return Moments(np.stack([f.mean(axis=0) for f in known]), regular(np.stack([np.cov(f.T, bias=True) for f in known])))
 
 
 def regular(covariance: np.ndarray) -> np.ndarray:
@@ -149,23 +137,23 @@ def regular(covariance: np.ndarray) -> np.ndarray:
     return (1 - SHRINK) * covariance + np.stack([np.diag(SHRINK * v + (v == 0) + 1e-8) for v in diagonal])
 
 
-def fit_oddity(errors: np.ndarray, sigma: np.ndarray, prior: Moments | None = None, seed: int = 0) -> Oddity:
+def fit_oddity(errors: np.ndarray, sigma: np.ndarray, home: Moments | None = None, seed: int = 0) -> Oddity:
     """Learnt on normal cells' errors (n, D, K).
 
-    The scores that new cells are set against come from cells that neither the covariance nor the parts were learnt on (5-fold),
-    else they would lie too near.
+    The scores that new cells are set against come from cells that neither the moments nor the parts were learnt on (5-fold), else
+    they would lie too near. Of another laboratory's cells only those scores are measured, about the moments of `home`: learnt
+    again on a few hundred, the moments would take in what tells its anomalies.
     """
     fold = np.random.default_rng(seed).permutation(len(errors)) % FOLDS
     held = np.empty((errors.shape[1], len(WEIGHTS), len(errors)))
     for f in range(FOLDS):
-        inner = moments(errors[fold != f], sigma, prior)
-        held[:, :, fold == f] = all_scores(errors[fold == f], sigma, inner)
+        held[:, :, fold == f] = all_scores(errors[fold == f], sigma, home or moments(errors[fold != f], sigma))
     joint = np.empty((errors.shape[1], len(errors)))
     for f in range(FOLDS):
         joint[:, fold == f] = joined(held[:, :, fold == f], *ranked(held[:, :, fold != f]))
-    whole, joint = moments(errors, sigma, prior), np.sort(joint, axis=1)
+    of, joint = home or moments(errors, sigma), np.sort(joint, axis=1)
     tail = np.array([fit_tail(row) for row in joint])
-    return Oddity(sigma, whole.centre, regular(whole.covariance), *ranked(held), joint, tail)
+    return Oddity(sigma, of.centre, of.covariance, *ranked(held), joint, tail)
 
 
 def ranked(held: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -181,5 +169,5 @@ def joined(held: np.ndarray, parts: np.ndarray, tails: np.ndarray) -> np.ndarray
 
 def all_scores(errors: np.ndarray, sigma: np.ndarray, of: Moments) -> np.ndarray:
     """The three scores (D, 3, n) after 1 .. D draws."""
-    covariance = regular(of.covariance)
-    return np.stack([scores(errors[:, : d + 1], sigma, of.centre[d], covariance[d]) for d in range(errors.shape[1])])
+    draws = zip(of.centre, of.covariance, strict=True)
+    return np.stack([scores(errors[:, : d + 1], sigma, *known) for d, known in enumerate(draws)])

@@ -30,14 +30,17 @@ CHOICES = {
         AS_SHIPPED: {},
         "no guide": {"guide_weight": 0.0},
         "a third of both cross-entropies": {"class_weight": 0.3, "guide_weight": 0.3},
+        "three times both cross-entropies": {"class_weight": 3.0, "guide_weight": 3.0},
         "noise twice as high": {"sigma_centre": 0.5},
         "AdamW at 7e-4": {"optimizer": "adamw", "learning_rate": 7e-4},
     },
     "pixels": {
         AS_SHIPPED: {},
         "64 px over 36 um": {"window_px": 128},
+        "64 px over 27 um": {"window_px": 96},
         "64 px over 20 um": {"window_px": 72},
-        "96 px over 27 um, coarser patches": {"network": {"image_px": 96, "patch_px": 6}},
+        "64 px over 16 um": {"window_px": 56},
+        "96 px over 27 um, coarser patches": {"window_px": 96, "network": {"image_px": 96, "patch_px": 6}},
         "128 px over 36 um, coarser patches": {"window_px": 128, "network": {"image_px": 128, "patch_px": 8}},
     },
     "colour": {
