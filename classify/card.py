@@ -44,6 +44,11 @@ class Card(BaseModel):
         return tuple(c for c in self.classes if c != "other")
 
     @property
+    def window_um(self) -> float:
+        """Side of what the model looks at."""
+        return self.crop_um * self.window_px / self.crop_px
+
+    @property
     def features(self) -> int:
         """How many numbers the trunk pools a noisy image into."""
         return self.training["network"]["channels"][-1]

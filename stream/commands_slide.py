@@ -113,10 +113,10 @@ def simulate(
     screen.print(f"{out}: {count} white cells and platelets; where they are: {out}.truth.jsonl")
 
 
-def white_layers(mpp: float, window_um: float = 27.0) -> list[Layer]:
+def white_layers(mpp: float) -> list[Layer]:
     """The shipped model's generated cells, cut out as a soft disc, as what they let through at `mpp`."""
-    classes = load_model(SHIPPED).card.counted
-    px = round(window_um / mpp)
+    card = load_model(SHIPPED).card
+    classes, px = card.counted, round(card.window_um / mpp)
     y, x = (np.mgrid[:px, :px] + 0.5 - px / 2) / (px / 2)
     alpha = (1 / (1 + np.exp((np.hypot(x, y) - 0.72) * 22)))[..., None].astype(np.float32)
     made = []

@@ -82,14 +82,15 @@ def make_slide(path: Path, seed: int = 0) -> tuple[Path, list[Placed]]:
     from classify import load_model
 
     rng = np.random.default_rng(seed)
-    labels = [*load_model(SHIPPED).card.counted, "odd"]
+    card = load_model(SHIPPED).card
+    labels = [*card.counted, "odd"]
     canvas = glass(SIDE_PX, SIDE_PX, GLASS, rng)
     place(canvas, red_cells(rng))
     placed = []
     for row, cells in enumerate(read_sheet(len(labels))):
         for column, cell in enumerate(cells):
             at = Placed(labels[row], int((column + 0.6) * PITCH_PX), int((row + 0.8) * PITCH_PX * 1.25))
-            place(canvas, [sprite(cell, at)])
+            place(canvas, [sprite(cell, at, card.window_um)])
             placed.append(at)
     write_pyramid(path, canvas, MPP)
     return path, placed
@@ -113,7 +114,7 @@ def read_sheet(rows: int) -> np.ndarray:
     return sheet.reshape(rows, px, sheet.shape[1] // px, px, 3).transpose(0, 2, 1, 3, 4)
 
 
-def sprite(cell: np.ndarray, at: Placed, window_um: float = 27.0) -> Sprite:
+def sprite(cell: np.ndarray, at: Placed, window_um: float) -> Sprite:
     """A generated window, white around the cell, as a cell to place on the glass: the disc around it, with a soft edge."""
     px = round(window_um / MPP)
     light = np.asarray(Image.fromarray(cell).resize((px, px), Image.Resampling.BICUBIC)) / 255
