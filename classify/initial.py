@@ -15,11 +15,12 @@ from .network import Denoiser, NetworkConfig
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Initial:
-    """Averaged weights, the classes of their heads, the network's shape and whether backgrounds were made white."""
+    """Averaged weights, the classes of their heads, the network's shape, the window it saw, whether on white."""
 
     weights: dict[str, Tensor]
     classes: tuple[str, ...]
     network: dict
+    window_px: int
     white: bool
 
 
@@ -39,7 +40,7 @@ def read_initial(folder: Path) -> Initial:
         what = f"{folder}: neither a model nor a training run: {error}"
         raise DataError(what, "name a model folder, as classify/model") from error
     config = kept["config"]
-    return Initial(weights, tuple(kept["classes"]), config["network"], config.get("white", False))
+    return Initial(weights, tuple(kept["classes"]), config["network"], config["window_px"], config.get("white", False))
 
 
 def of_model(folder: Path) -> Initial:
@@ -55,7 +56,8 @@ def of_model(folder: Path) -> Initial:
     shape = config_of(model)
     network = {name: getattr(shape, name) for name in NetworkConfig.__slots__ if name not in ("classes", "image_px")}
     weights["gain"] = torch.from_numpy(model.gain)
-    return Initial(weights, model.card.classes, network | {"image_px": shape.image_px}, model.card.white)
+    network["image_px"] = shape.image_px
+    return Initial(weights, model.card.classes, network, model.card.window_px, model.card.white)
 
 
 def begin_with(model: Denoiser, initial: Initial, classes: tuple[str, ...]) -> None:

@@ -259,14 +259,16 @@ def rows(run: Training, data: LabelledCrops, validation: tuple[Tensor, np.ndarra
 
 
 def like(cfg: TrainConfig, initial: Initial) -> TrainConfig:
-    """The configuration with the network of the weights that it begins with, where it names none.
+    """The configuration with the network and the pixels of the weights that it begins with, where it names none.
 
     Raises:
-        DataError: those weights know another kind of pixels.
+        DataError: it names other pixels than those weights know.
     """
-    if cfg.white != initial.white:
-        raise DataError(f"{cfg.init} was trained with white = {str(initial.white).lower()}", "say the same in the configuration")
-    return cfg if cfg.network else cfg.model_copy(update={"network": initial.network})
+    theirs = {name: getattr(initial, name) for name in ("white", "window_px")}
+    for name, value in theirs.items():
+        if name in cfg.model_fields_set and getattr(cfg, name) != value:
+            raise DataError(f"{cfg.init} was trained with {name} = {str(value).lower()}", "leave it out, or say the same")
+    return cfg.model_copy(update=theirs | {"network": cfg.network or initial.network})
 
 
 def read_crops(folder: Path, cfg: TrainConfig, classes: tuple[str, ...] = ()) -> LabelledCrops:

@@ -122,9 +122,12 @@ def test_fine_tuning_a_released_model_keeps_the_heads_of_its_classes(cells, tmp_
 
 
 def test_weights_of_other_pixels_are_refused(cells, tmp_path):
-    train(config(cells, tmp_path / "first", steps=1))
+    train(config(cells, tmp_path / "first", steps=1, window_px=64))
+    assert train(config(cells, tmp_path / "like", init=tmp_path / "first", steps=1)).cfg.window_px == 64
     with pytest.raises(DataError, match="white = false"):
         train(config(cells, tmp_path / "second", init=tmp_path / "first", white=True))
+    with pytest.raises(DataError, match="window_px = 64"):
+        train(config(cells, tmp_path / "second", init=tmp_path / "first", window_px=96))
     with pytest.raises(DataError, match="neither a model nor a training run"):
         train(config(cells, tmp_path / "third", init=tmp_path / "nowhere"))
 
