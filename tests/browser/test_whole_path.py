@@ -121,6 +121,25 @@ def test_two_reviewers_and_a_server_that_goes_away(open_site, open_page):
     assert bob.locator("#decide").is_hidden() and site.library.trail.verify() == 3
 
 
+def test_what_the_box_shows_is_what_is_signed(open_site, open_page):
+    site = open_site("accounts")
+    site.made.add(20)
+    site.made.done()
+    alice, bob = log_in(open_page(), site, "alice"), log_in(open_page(), site, "bob")
+    alice.click("#sign")
+    alice.fill("#again", PASSWORD)
+    bob.locator(".thumb").first.click()
+    bob.select_option("#to", "blast")
+    expect(alice.locator("#count-rows tr[data-class=blast] .count-n")).to_have_text("1")  # under the open box
+    alice.click("#sign-box button.primary")
+    at(alice, "#toast", "somebody has changed the slide")
+    alice.click("#sign")
+    at(alice, "#sign-told", "[Bb]last")
+    alice.fill("#again", PASSWORD)
+    alice.click("#sign-box button.primary")
+    at(bob, "#signed", "v1 signed by alice")
+
+
 def test_slide_and_gallery_lead_to_each_other(open_site, open_page):
     site, page = open_site(), open_page()
     site.made.add(12)

@@ -164,7 +164,8 @@ async function comment(cell) {
 }
 
 async function sign() {
-  await line; // what is signed is what the box shows
+  await line;
+  const saw = cells.number; // what is signed is what the box shows
   const open = alerts.open().length;
   const unknown = last.differential.find((line) => line.name === "unidentified").count;
   $("#sign-told").replaceChildren(
@@ -173,7 +174,7 @@ async function sign() {
     unknown ? h("p", {}, `${unknown} cells are unidentified and outside the hundred per cent.`) : "",
     open ? h("p", { class: "notice bad" }, `${open} alerts are not acknowledged.`) : "");
   const said = await ask("#sign-box");
-  if (said) await wish("signatures", { comment: said.comment || null, password: said.password ?? "" }, "signed: the slide is locked");
+  if (said) await wish("signatures", { saw, comment: said.comment || null, password: said.password ?? "" }, "signed: the slide is locked");
 }
 
 async function amend() {
