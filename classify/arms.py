@@ -121,7 +121,7 @@ def denoiser_arm(
     if calibration:
         cells = calibration_cells(calibration, recipe, done.classes, px)
         errors = remembered(folder / "calibration.npy", lambda: raw(cells.images))
-        fitted = scale_of(ErrorTable(errors, cells.y), weight), fit_oddity(errors, listed.sigma)
+        fitted = scale_of(ErrorTable(errors, cells.y), weight), fit_oddity(errors[: len(calibration.labels)], listed.sigma)
     return denoising(done.classes, seeing(recipe, px), raw, fitted, folder)
 
 

@@ -37,12 +37,15 @@ def error_table(engine: Engine, images: np.ndarray, draws: Draws | Model) -> np.
     return np.stack(columns, axis=1)
 
 
-def fit(table: ErrorTable, weight: np.ndarray, sigma: np.ndarray) -> dict[str, np.ndarray]:
+def fit(table: ErrorTable, weight: np.ndarray, sigma: np.ndarray, counted: int) -> dict[str, np.ndarray]:
     """The calibration of a model with draws of these weights and noise levels (D,), as `Model` names it.
 
-    Temperature (D,), bias (K,), mean and spread (D, K), and what normal cells' errors are like (`oddity`).
+    Temperature (D,), bias (K,), mean and spread (D, K), and what the errors of normal cells, of the first `counted` classes, are
+    like (`oddity`).
 
     Notes:
+        What is no cell to count is left out of the oddity: red cells and borders are so plain that they lie near its centre
+        anyway, while smudges and the like would lie near them.
         The bias is none: one fitted at home gained little there and lost much in other laboratories. A laboratory's own labelled
         cells may set it (`lab.recalibrate`).
     """
@@ -50,7 +53,7 @@ def fit(table: ErrorTable, weight: np.ndarray, sigma: np.ndarray) -> dict[str, n
     temperature = np.array([best_temperature(logits[:, d], table.y) for d in range(len(weight))])
     mean, spread = own_errors(table)
     scale = {"temperature": temperature, "bias": np.zeros(logits.shape[2]), "mean": mean, "spread": spread}
-    return scale | tables_of(fit_oddity(table.errors, sigma))
+    return scale | tables_of(fit_oddity(table.errors[table.y < counted], sigma))
 
 
 def own_errors(table: ErrorTable) -> tuple[np.ndarray, np.ndarray]:

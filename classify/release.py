@@ -107,7 +107,7 @@ def build(run_folder: Path, out: Path, name: str, data: dict[str, str]) -> None:
     draws = choose_draws(out, ordering_cells(cfg, classes, run.network.image_px))
     engine = OpenVinoEngine(draws, "f32")
     table = ErrorTable(error_table(engine, cells.images, draws), cells.y)
-    fitted = fit(table, draws.weight, draws.sigma)
+    fitted = fit(table, draws.weight, draws.sigma, len(draft.counted))
     low = error_table(OpenVinoEngine(draws, "bf16"), cells.images, draws)
     scale = Fitted(draws.weight, fitted["temperature"], fitted["bias"])
     probabilities = [posterior(errors, scale) for errors in (table.errors, low)]
