@@ -39,7 +39,8 @@ def recalibrate(
     """Write to `out` a model whose statistics of normal cells are of these cells.
 
     Unlabelled cells count for the class the model gives them; labels of the model's own classes also set the class bias and
-    the prediction sets. What a class has few cells for stays near what it was, moved as the other classes moved.
+    the prediction sets. What a class has few cells for stays near what it was, moved as the other classes moved; how errors go
+    together stays as it was.
 
     Raises:
         DataError: fewer than 50 cells.
