@@ -16,7 +16,7 @@ from .card import Model
 from .data import OTHER, LabelledCrops
 from .engine import Engine
 from .network import Denoiser
-from .oddity import Moments, Oddity, fit_oddity, oddity_of
+from .oddity import Oddity, fit_oddity, oddity_of
 from .pixels import on_white, to_input
 from .retrain import Retrained
 from .schedule import candidates
@@ -132,7 +132,7 @@ def denoising(
     scale, oddity = fitted
 
     def adapted(errors: np.ndarray) -> Judge:
-        there = fit_oddity(errors, oddity.sigma, Moments(oddity.centre, oddity.covariance))
+        there = fit_oddity(errors, oddity.sigma, oddity)
         return lambda e: ours(e, scale, there)
 
     return Arm(classes, see, raw, lambda errors: ours(errors, scale, oddity), adapted, folder)

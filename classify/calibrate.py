@@ -45,7 +45,7 @@ def fit(table: ErrorTable, weight: np.ndarray, sigma: np.ndarray, counted: int) 
 
     Notes:
         What is no cell to count is left out of the oddity: red cells and borders are so plain that they lie near its centre
-        anyway, while smudges and the like would lie near them.
+        anyway; learnt on, they would make smudges and the like plain too.
         The bias is none: one fitted at home gained little there and lost much in other laboratories. A laboratory's own labelled
         cells may set it (`lab.recalibrate`).
     """

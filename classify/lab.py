@@ -15,7 +15,7 @@ from .certainty import NAMES, finish
 from .engine import Engine
 from .errors import DataError
 from .judge import posterior
-from .oddity import Moments, fit_oddity, tables_of
+from .oddity import fit_oddity, oddity_of, tables_of
 from .pixels import to_input
 
 LEAST = 50
@@ -56,8 +56,7 @@ def refitted(model: Model, errors: np.ndarray, labels: Sequence[str], out: Path,
     scale = lab_scale(model, errors, y) if labelled else {}
     table = ErrorTable(errors, y)
     mean, spread = lab_statistics(model, table)
-    odd = fit_oddity(errors, model.sigma, Moments(model.centre, model.covariance))
-    fitted = tables_of(odd) | scale | {"mean": mean, "spread": spread}
+    fitted = tables_of(fit_oddity(errors, model.sigma, oddity_of(model))) | scale | {"mean": mean, "spread": spread}
     write(model, out, fitted, {"cells": len(y), "labelled": labelled, "name": name})
     finish(out, table, labelled)
     return load_model(out)

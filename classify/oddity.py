@@ -137,7 +137,7 @@ def regular(covariance: np.ndarray) -> np.ndarray:
     return (1 - SHRINK) * covariance + np.stack([np.diag(SHRINK * v + (v == 0) + 1e-8) for v in diagonal])
 
 
-def fit_oddity(errors: np.ndarray, sigma: np.ndarray, home: Moments | None = None, seed: int = 0) -> Oddity:
+def fit_oddity(errors: np.ndarray, sigma: np.ndarray, home: Moments | Oddity | None = None, seed: int = 0) -> Oddity:
     """Learnt on normal cells' errors (n, D, K).
 
     The scores that new cells are set against come from cells that neither the moments nor the parts were learnt on (5-fold), else

@@ -60,7 +60,7 @@ def thumbnails(images: np.ndarray) -> np.ndarray:
 def nearest_pixels(images: np.ndarray, known: np.ndarray) -> np.ndarray:
     """Distance (n,) in small pictures to the nearest known cell, in whichever turn is nearest."""
     there = thumbnails(known)
-    return np.min([nearest(thumbnails(view), there) for view in (turned(images, turn) for turn in range(TURNS))], axis=0)
+    return np.min([nearest(thumbnails(turned(images, turn)), there) for turn in range(TURNS)], axis=0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,10 +66,15 @@ def report_training(folder: Path, per_class: int = 60) -> Path:
     return out
 
 
+def losses_of(rows: list[dict]) -> dict[str, np.ndarray]:
+    """The losses that this training has, smoothed."""
+    return {name: smoothed([row[name] for row in rows]) for name in LOSSES if name in rows[0]}
+
+
 def curves_of(rows: list[dict]) -> dict[str, bytes]:
     """Losses, gradient and validation accuracy by the step."""
     steps = [row["step"] for row in rows]
-    losses = {name: (steps, smoothed([row[name] for row in rows])) for name in LOSSES if name in rows[0]}
+    losses = {name: (steps, values) for name, values in losses_of(rows).items()}
     norms = {"gradient norm": (steps, smoothed([row["grad_norm"] for row in rows]))}
     pictures = {"losses": plots.curves(losses, "step", "loss"), "gradient": plots.curves(norms, "step", "norm before clipping")}
     checks = [(row["step"], row[CHECK]) for row in rows if CHECK in row]
@@ -123,7 +128,7 @@ def summary(rows: list[dict], done: Finished, y: np.ndarray, said: np.ndarray) -
     found = recalls(y, said)
     return {
         "steps": rows[-1]["step"], "images": rows[-1]["step"] * done.cfg.batch, "parameters": parameters(done.run.model),
-        "last": {name: round(float(smoothed([row[name] for row in rows])[-1]), 5) for name in LOSSES if name in rows[0]},
+        "last": {name: round(float(values[-1]), 5) for name, values in losses_of(rows).items()},
         "validation": [{"step": row["step"], CHECK: round(row[CHECK], 5)} for row in rows if CHECK in row],
         "cells": len(y), "draws": DRAWS, "balanced_accuracy": round(balanced_accuracy(y, said), 5),
         "recall": {done.classes[c]: round(value, 5) for c, value in found.items()},

@@ -13,7 +13,7 @@ const WORDS = { failures: "done, with failures", seen: "waiting" };
 let person, slide, cells, gallery, count, alerts, viewer, detail, last;
 let asking = false;
 let askAgain = false;
-let line = Promise.resolve();
+let answered = Promise.resolve(); // once every wish so far is
 
 const locked = () => Boolean(last?.standing.locked);
 const mayDecide = () => person.role !== "viewer" && !locked();
@@ -82,8 +82,8 @@ function notice(box, text) {
 
 /** Sends a wish when those before it are answered: of one's own acts none can be what has changed since. */
 function wish(path, body, done) {
-  line = line.then(() => send(path, body, done));
-  return line;
+  answered = answered.then(() => send(path, body, done));
+  return answered;
 }
 
 /** True where it was done; where somebody was faster, the page catches up and says so. */
@@ -164,7 +164,7 @@ async function comment(cell) {
 }
 
 async function sign() {
-  await line;
+  await answered;
   const saw = cells.number; // what is signed is what the box shows
   const open = alerts.open().length;
   const unknown = last.differential.find((line) => line.name === "unidentified").count;
