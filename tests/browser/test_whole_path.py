@@ -105,7 +105,7 @@ def test_two_reviewers_and_a_server_that_goes_away(open_site, open_page):
     for page in (alice, bob):
         expect(page.locator("#cut")).to_be_visible()
     bob.select_option("#to", "band")
-    at(bob, "#toast", "fetch")  # refused, and said so
+    at(bob, "#toast", "the server does not answer")  # refused, and said so
     site.made.add(10)
     site.start()
     for page in (alice, bob):

@@ -5,12 +5,12 @@ const WEIGHT = { urgent: 0, warning: 1, notice: 2 };
 
 export class Alerts {
   constructor(slideId, on) {
-    Object.assign(this, { slideId, on, all: [], known: "" });
+    Object.assign(this, { slideId, on, all: [], known: "", sent: new Set() });
     $("#see-all").addEventListener("click", () => on.see(this.open().map((a) => a.alert_id)));
   }
 
   open() {
-    return this.all.filter((a) => !a.seen_by);
+    return this.all.filter((a) => !a.seen_by && !this.sent.has(a.alert_id));
   }
 
   show(alerts) {

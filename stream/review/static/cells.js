@@ -10,7 +10,9 @@ export class Cells {
   constructor(classes) {
     this.classes = classes; // in order; a cell's machine label is a place in it
     this.byId = new Map();
-    this.decisions = new Map();
+    this.decisions = new Map(); // cell id -> what the server has kept
+    this.wishes = new Map(); // cell id -> a decision on its way to the server
+    this.refused = new Map(); // cell id -> why its last decision was not taken
     this.alerts = new Map(); // cell id -> open or seen
     this.groups = new Map(classes.map((c) => [c.name, []]));
     this.order = "sure";
@@ -19,14 +21,19 @@ export class Cells {
     this.number = 0;
   }
 
+  /** What people say of a cell: the decision on its way, else the one that the server has kept. */
+  decision(id) {
+    return this.wishes.get(id) ?? this.decisions.get(id);
+  }
+
   label(cell) {
-    const decision = this.decisions.get(cell.id);
+    const decision = this.decision(cell.id);
     return decision ? decision.label : this.classes[cell.machine].name;
   }
 
   fits(cell) {
     if (this.filter === "all") return true;
-    const decision = this.decisions.get(cell.id);
+    const decision = this.decision(cell.id);
     if (this.filter === "open") return !decision;
     if (this.filter === "alerts") return this.alerts.has(cell.id);
     return Boolean(decision) && decision.label !== this.classes[cell.machine].name;
@@ -38,13 +45,7 @@ export class Cells {
       row: c[0], id: c[1], machine: c[2], sureness: c[3] / 1000, anomaly: c[4] / 1000, x: c[5], y: c[6], box: c.slice(7, 11),
     }));
     const moved = Object.entries(changes.decisions);
-    for (const [id, decision] of moved) {
-      const cell = this.byId.get(id);
-      if (cell) this.drop(cell);
-      if (decision) this.decisions.set(id, decision);
-      else this.decisions.delete(id);
-      if (cell) this.put(cell);
-    }
+    for (const [id, decision] of moved) this.move(id, () => (decision ? this.decisions.set(id, decision) : this.decisions.delete(id)));
     for (const alert of changes.alerts) if (alert.cell_id) this.alerts.set(alert.cell_id, alert.seen_by ? "seen" : "open");
     for (const cell of fresh) {
       this.byId.set(cell.id, cell);
@@ -72,6 +73,29 @@ export class Cells {
       else high = middle;
     }
     return low;
+  }
+
+  /** Takes a cell to where it belongs after `change`. */
+  move(id, change) {
+    const cell = this.byId.get(id);
+    if (cell) this.drop(cell);
+    change();
+    if (cell) this.put(cell);
+  }
+
+  /** Shows a decision before the server has answered; `act` tells it from others on the same cell. */
+  wish(id, decision) {
+    this.refused.delete(id);
+    this.move(id, () => this.wishes.set(id, decision));
+  }
+
+  /** Ends an act: its cells are again what the server says, with the reason where it was refused. */
+  settle(act, reason) {
+    for (const [id, decision] of [...this.wishes]) {
+      if (decision.act !== act) continue;
+      this.move(id, () => this.wishes.delete(id));
+      if (reason) this.refused.set(id, reason);
+    }
   }
 
   put(cell) {

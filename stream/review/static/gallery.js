@@ -124,20 +124,23 @@ export class Gallery {
   }
 
   dress(node, cell, part, at) {
-    const decision = this.cells.decisions.get(cell.id);
+    const decision = this.cells.decision(cell.id);
     const alert = this.cells.alerts.get(cell.id);
-    const state = `${part.of.name}|${decision?.number}|${alert}|${this.selected.has(cell.id)}|${this.active === cell.id}|${at}|${part.group.length}`;
+    const refused = this.cells.refused.get(cell.id);
+    const state = `${part.of.name}|${decision?.number}|${decision?.how}|${refused}|${alert}|${this.selected.has(cell.id)}|${this.active === cell.id}|${at}|${part.group.length}`;
     if (node.dataset.state === state) return;
     node.dataset.state = state;
     node.querySelectorAll(".mark").forEach((mark) => mark.remove());
     if (alert) node.append(h("span", { class: alert === "open" ? "mark alert" : "mark alert", "aria-hidden": "true" }, alert === "open" ? "!" : "\u2713!"));
-    if (decision) node.append(h("span", { class: "mark", "aria-hidden": "true" }, decision.how === "confirm" ? "\u2713" : "\u270e"));
+    if (refused) node.append(h("span", { class: "mark refused", "aria-hidden": "true" }, "not kept"));
+    else if (decision) node.append(h("span", { class: decision.act ? "mark sent" : "mark", "aria-hidden": "true" }, decision.how === "confirm" ? "\u2713" : "\u270e"));
+    node.title = refused ? `not kept: ${refused}` : "";
     node.querySelector(".tag").textContent = `${Math.round(100 * cell.sureness)}`;
     node.classList.toggle("active", this.active === cell.id);
     node.setAttribute("aria-selected", String(this.selected.has(cell.id)));
     node.setAttribute("aria-setsize", part.group.length);
     node.setAttribute("aria-posinset", at + 1);
-    const words = [part.of.title, `${Math.round(100 * cell.sureness)} per cent sure`, alert && `alert, ${alert}`, decision && `${decision.how} by ${decision.by}`];
+    const words = [part.of.title, `${Math.round(100 * cell.sureness)} per cent sure`, alert && `alert, ${alert}`, decision && `${decision.how} by ${decision.by}`, refused && node.title];
     node.setAttribute("aria-label", words.filter(Boolean).join(", "));
   }
 
@@ -228,10 +231,19 @@ export class Gallery {
     this.on.choose(cell, this.selected);
   }
 
-  /** After cells have left for another class: the one that took the active cell's place becomes active. */
-  next(spot) {
-    const part = spot && this.layout.find((g) => g.of.name === spot.part.of.name);
-    const cell = part?.group[Math.min(spot.at, part.group.length - 1)];
-    if (cell) this.choose(cell.id, "one", true);
+  /** The cell to go on to after a decision on `ids`: the next in the gallery that `isDone` does not hold; undefined at the end. */
+  after(ids, isDone) {
+    const all = this.layout.flatMap((part) => part.group);
+    const decided = new Set(ids);
+    const from = decided.has(this.active) ? all.findIndex((cell) => cell.id === this.active) : all.findLastIndex((cell) => decided.has(cell.id));
+    return all.slice(from + 1).find((cell) => !decided.has(cell.id) && !isDone(cell.id));
+  }
+
+  /** Goes on to a cell; without one nothing is selected, and the next key decides nothing. */
+  goOn(cell) {
+    if (cell) return this.choose(cell.id, "one", true);
+    this.selected.clear();
+    this.paint();
+    return this.on.choose(this.cells.byId.get(this.active), this.selected);
   }
 }

@@ -1,4 +1,6 @@
 // What every page shares: elements without markup from data, calls to the API, messages, the theme.
+const TRIES = 4;
+const LONGEST_WAIT_S = 5;
 const root = document.documentElement;
 const kept = localStorage.getItem("theme");
 if (kept) root.dataset.theme = kept;
@@ -38,18 +40,37 @@ export async function me() {
 export async function call(method, path, body) {
   if (method !== "GET" && !stamp) await me();
   const headers = { ...(method === "GET" ? {} : stamp), ...(body ? { "Content-Type": "application/json" } : {}) };
-  const answer = await fetch(path, { method, headers, body: body && JSON.stringify(body) });
+  const answer = await fetched(path, { method, headers, body: body && JSON.stringify(body) });
   if (answer.status === 401 && location.pathname !== "/login") location.assign("/login");
   if (!answer.ok) throw new Refusal(answer.status, await answer.json().catch(() => ({})));
   return answer.status === 204 ? null : answer.json();
 }
 
-/** A short message; `bad` ones stay longer and interrupt a screen reader. */
+/** Asks the server; where it has more requests than it takes, waits as long as it says and asks again. */
+async function fetched(path, options) {
+  for (let tries = 1; ; tries++) {
+    let answer;
+    try {
+      answer = await fetch(path, options);
+    } catch {
+      throw new Refusal(0, { detail: "the server does not answer", hint: "try again when the connection is back" });
+    }
+    const wait = answer.status === 429 && Number(answer.headers.get("Retry-After"));
+    if (!wait || wait > LONGEST_WAIT_S || tries >= TRIES) return answer;
+    await new Promise((done) => { setTimeout(done, 1000 * wait); });
+  }
+}
+
+let until = 0; // how long the message in sight stays before another that is less urgent
+let leaving;
+/** One line that changes; `bad` ones stay longer and interrupt a screen reader. */
 export function say(text, bad = false) {
-  const box = $("#toast");
-  const line = h("div", { class: bad ? "bad" : "", role: bad ? "alert" : "status" }, text);
-  box.append(line);
-  setTimeout(() => line.remove(), bad ? 8000 : 3500);
+  if (!bad && performance.now() < until) return;
+  const lasts = bad ? 8000 : 3500;
+  until = bad ? performance.now() + lasts : 0;
+  clearTimeout(leaving);
+  $("#toast").replaceChildren(h("span", { class: bad ? "bad" : "", role: bad ? "alert" : "status", title: text }, text));
+  leaving = setTimeout(() => $("#toast").replaceChildren(), lasts);
 }
 
 /** Runs an act of the person; what is refused is said. */

@@ -86,41 +86,78 @@ function wish(path, body, done) {
   return answered;
 }
 
-/** True where it was done; where somebody was faster, the page catches up and says so. */
+/** Null where it was done, else the reason; where somebody was faster, the page catches up. */
 async function send(path, body, done) {
   try {
     const said = await call("POST", `${base}/${path}`, { saw: cells.number, row: cells.row, ...body });
     take(said);
     if (done) say(done);
     if (said.more) sync();
-    return true;
+    return null;
   } catch (error) {
     say(error.message, true);
-    if ([409, 423].includes(error.status)) sync();
-    return false;
+    if ([409, 423].includes(error.status)) await sync();
+    return error.message;
   }
 }
 
-async function decide(action, label) {
-  const ids = [...gallery.selected];
-  if (!mayDecide() || !ids.length) return;
-  const here = gallery.active;
-  const spot = here && gallery.spot(cells.byId.get(here));
-  const what = label ? title(label) : action === "confirm" ? "confirmed" : "unidentified";
-  const went = await wish("decisions", { action, cell_ids: ids, label: label ?? null }, `${ids.length} ${ids.length === 1 ? "cell" : "cells"}: ${what}`);
-  if (!went || gallery.active !== here) return; // the person has gone elsewhere meanwhile
-  if (action === "confirm") gallery.walk(1, false);
-  else gallery.next(spot);
+/** Decides on cells at once: they move and the next is chosen; the server is asked in order, and what it refuses is undone. */
+function decide(action, label, ids = [...gallery.selected]) {
+  if (!mayDecide()) return;
+  if (!ids.length) { say("choose a cell first"); return; }
+  const mine = (id) => cells.decision(id)?.by === person.name;
+  const fresh = ids.filter((id) => !(mine(id) && (action === "confirm" || cells.decision(id).label === label)));
+  const next = gallery.after(ids, mine);
+  if (fresh.length) queue(action, label, fresh);
+  else say("decided by you before");
+  gallery.draw();
+  gallery.goOn(next);
 }
 
-const rename = (name) => (name === "unidentified" ? decide("unidentified") : decide("reclassify", name));
+function queue(action, label, ids) {
+  const act = Symbol(action);
+  const known = new Map(ids.map((id) => [id, cells.decisions.get(id)]));
+  for (const id of ids) cells.wish(id, { act, how: action, by: person.name, label: label ?? cells.label(cells.byId.get(id)) });
+  const what = action === "confirm" ? "confirmed" : title(label);
+  answered = answered.then(async () => {
+    const reason = changedMeanwhile(known) || await send("decisions", { action, cell_ids: ids, label: action === "reclassify" ? label : null }, `${counted(ids, "cell")}: ${what}`);
+    cells.settle(act, reason);
+    gallery.draw();
+    if (ids.includes(gallery.active)) detail.show(cells.byId.get(gallery.active));
+  });
+}
+
+/** Who else has decided on these cells since the key was pressed, as the reason why it is not sent. */
+function changedMeanwhile(known) {
+  for (const [id, then] of known) {
+    const now = cells.decisions.get(id);
+    const by = (now ?? then)?.by;
+    if (now?.number === then?.number || by === person.name) continue;
+    const reason = `${by} has changed this cell meanwhile: look at it again`;
+    say(reason, true);
+    return reason;
+  }
+  return null;
+}
+
+const counted = (list, word) => `${list.length} ${word}${list.length === 1 ? "" : "s"}`;
+const rename = (name, ids) => decide(name === "unidentified" ? name : "reclassify", name, ids);
+const confirm = () => decide("confirm");
+const unidentified = () => rename("unidentified");
 
 /** Makes an element a place where cells can be dropped. */
 function target(node, name) {
   node.addEventListener("dragover", (event) => { if (mayDecide()) { event.preventDefault(); node.classList.add("over"); } });
   node.addEventListener("dragleave", () => node.classList.remove("over"));
-  node.addEventListener("drop", (event) => { event.preventDefault(); node.classList.remove("over"); rename(name); });
+  node.addEventListener("drop", (event) => { event.preventDefault(); node.classList.remove("over"); rename(name, dropped(event)); });
 }
+
+/** A button beside a cell is about that cell, and about the others that are chosen with it. */
+function actOn(cell, action) {
+  decide(action, action === "unidentified" ? action : undefined, gallery.selected.has(cell.id) ? [...gallery.selected] : [cell.id]);
+}
+
+const dropped = (event) => event.dataTransfer.getData("text/plain").split(" ").filter((id) => cells.byId.has(id));
 
 function chosen(cell, selected) {
   $("#selected").textContent = selected.size ? `${selected.size} selected` : "";
@@ -186,19 +223,27 @@ function keys(event) {
   const busy = event.target.closest("input, textarea, select, dialog");
   if (busy) return;
   const control = event.ctrlKey || event.metaKey;
-  if (control && event.key === "z") { event.preventDefault(); undo(); return; }
+  if (control && event.key === "z") { event.preventDefault(); if (!event.repeat) undo(); return; }
   if (control || event.altKey) return;
   const of = slide.classes.find((c) => c.key === event.key);
   const acts = {
-    c: () => decide("confirm"), u: () => decide("unidentified"), m: () => comment(cells.byId.get(gallery.active)), n: nextAlert, a: seeThis,
+    c: confirm, u: unidentified, m: () => comment(cells.byId.get(gallery.active)), n: nextAlert, a: seeThis,
     "?": () => $("#help-box").showModal(), g: () => { tab("cells"); $("#gallery").focus(); },
   };
-  if (of) { event.preventDefault(); rename(of.name); }
-  else if (acts[event.key]) { event.preventDefault(); acts[event.key](); }
+  const act = of ? () => rename(of.name) : acts[event.key.toLowerCase()];
+  if (!act) return;
+  event.preventDefault();
+  if (!event.repeat) act(); // a key that is held down decides once
 }
 
-const undo = () => (mayDecide() && last.standing.can_undo ? wish("undo", {}, "taken back") : say("nothing of yours to take back"));
-const see = (ids) => (mayDecide() && ids.length ? wish("acknowledgements", { alert_ids: ids }, `${ids.length} ${ids.length === 1 ? "alert" : "alerts"} acknowledged`) : null);
+const undo = () => (mayDecide() && (last.standing.can_undo || cells.wishes.size) ? wish("undo", {}, "taken back") : say("nothing of yours to take back"));
+async function see(ids) {
+  if (!mayDecide() || !ids.length) return;
+  for (const id of ids) alerts.sent.add(id);
+  await wish("acknowledgements", { alert_ids: ids }, `${counted(ids, "alert")} acknowledged`);
+  for (const id of ids) alerts.sent.delete(id);
+  alerts.show(last.alerts);
+}
 const nextAlert = () => { const alert = alerts.following(gallery.active); if (alert) goTo(alert.cell_id); else say("no open alert"); };
 const seeThis = () => { const mine = alerts.open().filter((a) => a.cell_id === gallery.active); if (mine.length) see(mine.map((a) => a.alert_id)); };
 
@@ -206,8 +251,8 @@ function furnish() {
   const names = slide.classes.map((c) => h("option", { value: c.name }, `${c.title}${c.key ? ` (${c.key})` : ""}`));
   $("#to").append(...names);
   $("#to").addEventListener("change", () => { if ($("#to").value) rename($("#to").value); $("#to").value = ""; });
-  $("#confirm").addEventListener("click", () => decide("confirm"));
-  $("#unidentified").addEventListener("click", () => decide("unidentified"));
+  $("#confirm").addEventListener("click", confirm);
+  $("#unidentified").addEventListener("click", unidentified);
   $("#order").addEventListener("change", () => { cells.order = $("#order").value; cells.sort(); gallery.draw(); });
   $("#filter").addEventListener("change", () => { cells.filter = $("#filter").value; cells.sort(); gallery.draw(); });
   $("#size").addEventListener("input", () => { gallery.size = Number($("#size").value); gallery.draw(); });
@@ -219,6 +264,7 @@ function furnish() {
   for (const button of document.querySelectorAll("nav.tabs button")) button.addEventListener("click", () => tab(button.dataset.tab));
   for (const button of document.querySelectorAll("dialog [data-close]")) button.addEventListener("click", () => button.closest("dialog").close("no"));
   addEventListener("keydown", keys);
+  addEventListener("beforeunload", (event) => { if (cells.wishes.size) event.preventDefault(); }); // decisions are still on their way
 }
 
 function openViewer() {
@@ -238,7 +284,7 @@ async function begin() {
   $("#name").textContent = slide.name;
   cells = new Cells(slide.classes);
   const touching = () => matchMedia("(pointer: coarse)").matches;
-  detail = new Detail($("#detail"), slide, cells, { act: decide, comment, mayDecide });
+  detail = new Detail($("#detail"), slide, cells, { act: actOn, comment, mayDecide });
   gallery = new Gallery($("#gallery"), cells, slideId, { choose: chosen, target, touching, open: () => tab("detail") });
   count = new Count($("#count-rows"), slide, { go: (name) => { tab("cells"); gallery.toClass(name); }, target });
   alerts = new Alerts(slideId, { go: (id) => goTo(id), see, mayDecide, called });

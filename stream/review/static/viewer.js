@@ -12,6 +12,7 @@ export class Viewer {
     const bounds = L.latLngBounds(corner(0, view.height_px0), corner(view.width_px0, 0));
     const layer = L.tileLayer("", { tileSize: view.tile_px, maxNativeZoom: this.scale, maxZoom: this.scale + 2, bounds, noWrap: true, keepBuffer: 1 });
     layer.getTileUrl = ({ x, y, z }) => `/api/slides/${slideId}/tiles/${z}/${x}/${y}`;
+    layer.on("tileload", ({ tile }) => natural(tile, view.tile_px));
     layer.addTo(this.map);
     this.map.setMaxBounds(bounds.pad(0.5));
     this.map.fitBounds(bounds);
@@ -88,4 +89,10 @@ export class Viewer {
     if (cell && move) this.map.setView(this.corner(cell.x, cell.y), Math.max(this.map.getZoom(), this.scale), { animate: false });
     this.soon();
   }
+}
+
+/** A tile at the edge of the slide has fewer pixels: it covers as much less, so that no pixel is drawn larger than others. */
+function natural(tile, tilePx) {
+  tile.style.width = `${(parseFloat(tile.style.width) * tile.naturalWidth) / tilePx}px`;
+  tile.style.height = `${(parseFloat(tile.style.height) * tile.naturalHeight) / tilePx}px`;
 }
