@@ -191,7 +191,8 @@ def test_a_tile_at_the_edge_is_as_large_as_its_pixels(open_site, open_page):
     page.wait_for_selector(".leaflet-tile-loaded")
     page.wait_for_load_state("networkidle")
     js = """() => [...document.querySelectorAll('.leaflet-tile-loaded')].map((t) =>
-        [t.naturalWidth, t.naturalHeight, t.getBoundingClientRect().width / t.naturalWidth, t.getBoundingClientRect().height / t.naturalHeight])"""
+        [t.naturalWidth, t.naturalHeight,
+        t.getBoundingClientRect().width / t.naturalWidth, t.getBoundingClientRect().height / t.naturalHeight])"""
     tiles = page.evaluate(js)
     assert any(width < 256 or height < 256 for width, height, *_ in tiles)
     scales = [scale for *_, across, down in tiles for scale in (across, down)]
