@@ -72,7 +72,7 @@ def read_suite(path: Path) -> Suite:
     except (OSError, ValueError) as error:
         first = error.errors()[0] if isinstance(error, ValidationError) else None
         what = f"{'.'.join(map(str, first['loc']))}: {first['msg']}" if first else str(error)
-        raise DataError(f"{path}: {what}", "see configs/suite-quick.toml for one that works") from error
+        raise DataError(f"{path}: {what}", "see configs/evaluation/suite-quick.toml for one that works") from error
     suite = suite.model_copy(update={"recipe": path.parent / suite.recipe})
     for place in folders(suite):
         if not place.exists():

@@ -1,14 +1,14 @@
-from .cluster import Workers, open_workers
+from .deep_zoom import VIEW_PX, beside, view_levels, view_tile
 from .errors import CytostreamError, SlideError, StoreError
 from .failure import Failure
-from .quality import Ground, SmearMap, battlement, look_closer, sample_fields, thumbnail
-from .reader import READ_MPP, openslide_version, step_px0
+from .folder_watch import Arrived, Found, Habits, Watcher, slides_in
+from .readers.reader import READ_MPP, openslide_version, step_px0
 from .slide import Level, Slide, open_slide
-from .smear import Smear, Survey, stain_samples, survey
+from .smear_map import Ground, SmearMap, battlement, look_closer, sample_fields, thumbnail
 from .store import SlideStore
+from .survey import Smear, Survey, stain_samples, survey
 from .tiles import Tile, TileSpec, plan_tiles, read_tile
-from .view import VIEW_PX, beside, view_levels, view_tile
-from .watch import Arrived, Found, Habits, Watcher, slides_in
+from .workers import Workers, open_workers
 
 __all__ = [
     "READ_MPP", "VIEW_PX", "Arrived", "CytostreamError", "Failure", "Found", "Ground", "Habits", "Level", "Slide",

@@ -8,9 +8,9 @@ from itertools import product
 import numpy as np
 
 from .errors import SlideError
-from .reader import READ_MPP, read_grid, step_px0
+from .readers.reader import READ_MPP, read_grid, step_px0
 from .slide import Slide
-from .smear import Smear
+from .survey import Smear
 
 MARGIN_UM = 40.0
 BLOCK_PX = 256  # as read: the least that is given up where the file is damaged

@@ -7,13 +7,13 @@ import numpy as np
 
 from ingest import Tile
 
-from .blob import Blob
 from .crops import crop_at
 from .grid import WORK_MPP, Grid, work_grid
 from .platelets import find_platelets
-from .reds import find_reds
+from .red_cells import find_reds
+from .region import Blob
 from .stain import Stain
-from .whites import find_whites
+from .white_cells import find_whites
 
 
 @dataclass(frozen=True, slots=True)

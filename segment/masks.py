@@ -9,7 +9,7 @@ from .crops import CROP_PX, CROP_UM
 from .grid import Grid
 from .nuclei import find_nuclei, white_matter
 from .stain import Stain
-from .whites import cell_around
+from .white_cells import cell_around
 
 LABELS = "cytoplasm", "nucleus"
 NUCLEAR = (0.7, 0.3, 0.0)  # of R, G, B: the red of granules counts little

@@ -6,8 +6,8 @@ import numpy as np
 from scipy import ndimage as ndi
 
 from .grid import Grid
+from .morphology import grown, opened, shrunk
 from .peaks import SCALE, Peaks, find_peaks, group, lowest_between, pairs_within, smooth
-from .shape import grown, opened, shrunk
 from .stain import Stain
 
 PEAK_RADIUS_UM = 2.2  # two peaks nearer than this are one

@@ -3,9 +3,9 @@
 import numpy as np
 from scipy import ndimage as ndi
 
-from .blob import Blob, blob_of
 from .grid import Grid
-from .shape import grown, opened
+from .morphology import grown, opened
+from .region import Blob, blob_of
 from .stain import Stain, platelet
 
 WINDOW_UM = 5.0

@@ -23,7 +23,7 @@ from ingest import (
 from .cells import Cell, find_cells
 from .crops import CROP_UM
 from .grid import WORK_MPP
-from .red_field import RedField, measure_field
+from .red_cell_fields import RedField, measure_field
 from .stain import Stain, fit_stain
 
 AREAS = "all", "battlement"

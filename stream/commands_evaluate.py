@@ -17,7 +17,7 @@ screen = Console(stderr=True)
 
 
 def evaluate(
-    suite: Annotated[Path, typer.Option(help="TOML file: data, axes, minutes; as configs/suite-quick.toml.")],
+    suite: Annotated[Path, typer.Option(help="TOML file: data, axes, minutes; as configs/evaluation/suite-quick.toml.")],
     report: Annotated[Path, typer.Option(help="Folder for report.html, report.json and what is trained on the way.")],
     model: Annotated[Path, typer.Argument(help="Model folder; the shipped one by default.")] = SHIPPED,
     only: Annotated[list[str] | None, typer.Option(help="An axis to run and report, several times if need be; else all.")] = None,
@@ -26,7 +26,7 @@ def evaluate(
 
     What is retrained on the way takes the minutes that the suite states. A stopped evaluation goes on with the same command.
 
-    Example: cytostream evaluate MODEL --suite configs/suite-quick.toml --report runs/evaluation
+    Example: cytostream evaluate MODEL --suite configs/evaluation/suite-quick.toml --report runs/evaluation
     """
     with training_side():
         from classify.evaluation import evaluate as measure

@@ -85,11 +85,11 @@ def train(
 ) -> None:
     """Train a denoiser on image folders; the same command goes on after a stop.
 
-    Example: cytostream train configs/pbc-64px.toml
+    Example: cytostream train configs/training/pbc-64px.toml
 
-    Example: cytostream train configs/fine-tune.toml --init classify/model
+    Example: cytostream train configs/training/fine-tune.toml --init classify/model
 
-    Several processes: torchrun --nproc-per-node 2 -m stream.cli train configs/pbc-64px.toml
+    Several processes: torchrun --nproc-per-node 2 -m stream.cli train configs/training/pbc-64px.toml
     """
     try:
         values = tomllib.loads(config.read_text())

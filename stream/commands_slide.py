@@ -12,7 +12,7 @@ from rich.progress import Progress, track
 
 from classify import SHIPPED, load_model, on_white
 from ingest import CytostreamError, Ground, battlement, look_closer, open_slide, open_workers, plan_tiles, survey, thumbnail
-from ingest.synthetic import LOOKS, Layer, Synthetic, write_synthetic
+from ingest.synthetic.smear import LOOKS, Layer, Synthetic, write_synthetic
 from segment import AREAS, begin_scan
 
 from .config import Reading

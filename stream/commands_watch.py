@@ -11,7 +11,7 @@ from rich.console import Console
 
 from classify import SHIPPED
 from ingest import Arrived, CytostreamError, Found, Habits, Watcher, open_slide
-from ingest.watch import fits, markers
+from ingest.folder_watch import fits, markers
 
 from .acks import follow_reviews
 from .backlog import STAT, Job

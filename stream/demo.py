@@ -13,7 +13,7 @@ from rich.table import Table
 
 from classify import SHIPPED
 from ingest import CytostreamError
-from ingest.simulate import Sprite, glass, place, red_cell, write_pyramid
+from ingest.synthetic.sprites import Sprite, glass, place, red_cell, write_pyramid
 
 from .broker import Broker
 from .commands_run import run

@@ -6,7 +6,7 @@ import numpy as np
 
 from classify import Card, Model
 from classify.oddity import fit_oddity, tables_of
-from ingest.simulate import Sprite, glass, place, red_cell, write_pyramid
+from ingest.synthetic.sprites import Sprite, glass, place, red_cell, write_pyramid
 
 GLASS = (246, 240, 230)
 MPP = 0.25

@@ -12,8 +12,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import VerificationError
 
 from ingest import CytostreamError
-
-from ..state import State
+from stream.state import State
 
 FILE = "access.db"
 ROLES = ("viewer", "reviewer", "admin")

@@ -16,9 +16,9 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from classify import SHIPPED
 from ingest import CytostreamError, Workers
+from stream.config import Config
+from stream.events import Stamp
 
-from ..config import Config
-from ..events import Stamp
 from . import routes_decide, routes_enter, routes_export, routes_pages, routes_read
 from .accounts import Accounts
 from .board import Board

@@ -7,9 +7,9 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from classify import SHIPPED, read_card
+from stream.events import SLIDE_ALERT
+from stream.payloads import Progress
 
-from ..events import SLIDE_ALERT
-from ..payloads import Progress
 from .differential import differential
 from .library import FINISHED, Library
 from .scheme import scheme_of

@@ -10,9 +10,9 @@ from PIL import Image
 
 from ingest import SlideStore, StoreError
 from ingest.store import CHUNK_ROWS
+from stream.results import store_path
+from stream.state import State
 
-from ..results import store_path
-from ..state import State
 from .found import Found
 from .report import Report
 from .shapes import Shapes

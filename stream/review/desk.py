@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from ingest import CytostreamError
+from stream.events import Stamp
 
-from ..events import Stamp
 from .found import Found
 from .library import FINISHED, Library, SlideShelf
 from .standing import Act

@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 from fastapi import Request, Response
 from fastapi.security import APIKeyCookie, APIKeyHeader
 
-from ..config import Review
+from stream.config import Review
+
 from .accounts import Accounts, Person
 
 COOKIE = "cytostream_session"

@@ -12,12 +12,12 @@ import numpy as np
 
 from classify import SHIPPED, read_card
 from ingest import Slide
+from stream.config import Config
+from stream.events import ALERT, FAILURE, SLIDE_ALERT
+from stream.outbox import Outbox
+from stream.slides import slide_of
+from stream.state import State
 
-from ..config import Config
-from ..events import ALERT, FAILURE, SLIDE_ALERT
-from ..outbox import Outbox
-from ..slides import slide_of
-from ..state import State
 from .found import Found, FoundCells
 from .scheme import Scheme, scheme_of
 from .standing import Standing, fold

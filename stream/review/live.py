@@ -10,8 +10,8 @@ import logging
 from collections.abc import AsyncIterator
 
 from ingest import CytostreamError
+from stream.state import State
 
-from ..state import State
 from .board import RUNNING, Board
 from .library import Library
 from .trail import FILE

@@ -5,7 +5,8 @@ from typing import Annotated
 
 from fastapi import Depends, HTTPException, Path, Request
 
-from ..config import Config
+from stream.config import Config
+
 from .accounts import Person
 from .board import Board
 from .crops import Crops

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ..config import Review
+from stream.config import Review
 
 UNIDENTIFIED = "unidentified"
 _ORDER = ("neutrophil", "lymphocyte", "monocyte", "eosinophil", "basophil", "ig", "erythroblast", "platelet", "other")

@@ -9,10 +9,11 @@ import numpy as np
 
 from ingest import SlideStore, StoreError
 from ingest.store import CHUNK_ROWS
-from segment import CROP_PX, CROP_UM, outline
+from segment import CROP_PX, CROP_UM
+from segment import contour as outline
+from stream.red_cells import BOXES, LABELS
+from stream.results import LABEL_COLUMN, store_path
 
-from ..red_cells import BOXES, LABELS
-from ..results import LABEL_COLUMN, store_path
 from .found import Found
 
 Ring = list[list[float]]

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from ..payloads import ReviewData
+from stream.payloads import ReviewData
+
 from .scheme import UNIDENTIFIED
 
 

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ingest import StoreError
+from stream.codec import from_line, to_line
+from stream.events import Stamp, review_event
+from stream.outbox import Outbox
+from stream.payloads import ReviewData
+from stream.state import State
 
-from ..codec import from_line, to_line
-from ..events import Stamp, review_event
-from ..outbox import Outbox
-from ..payloads import ReviewData
-from ..state import State
 from .standing import Review
 
 FILE = "reviews.db"

@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.table import Table
 
 from ingest import SlideError, open_slide
-from ingest.reader import OpenSlideReader, fastest
-from ingest.tiff_reader import TiffReader
+from ingest.readers.reader import OpenSlideReader, fastest
+from ingest.readers.tiff import TiffReader
 
 PX, PLACES = 1024, 12
 

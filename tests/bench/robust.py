@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ingest import CytostreamError, open_slide, open_workers, plan_tiles
-from ingest.synthetic import Synthetic, write_synthetic
+from ingest.synthetic.smear import Synthetic, write_synthetic
 from segment import begin_scan
 from stream.commands_slide import white_layers
 

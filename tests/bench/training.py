@@ -21,7 +21,7 @@ from classify.retrain import OURS, Plan, part, retrain
 from classify.train import TrainConfig, read_crops
 from classify.workshop import even, odd, read_recipe
 
-RECIPE = Path("configs/pbc-64px.toml")
+RECIPE = Path("configs/training/pbc-64px.toml")
 AS_SHIPPED = "as shipped"
 DRAWS, THINNED = 8, 3
 STILL = {"stain": 0.0, "hue": 0.0, "faded": 0.0, "colour": 0.0, "white": 0.0, "gamma": 0.0}

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from ingest import Ground, SmearMap, battlement, look_closer, open_slide, sample_fields, survey, thumbnail
-from ingest.quality import edge_width_px
-from ingest.simulate import write_pyramid
-from ingest.synthetic import Layer, Synthetic, write_synthetic
+from ingest.smear_map import edge_width_px
+from ingest.synthetic.smear import Layer, Synthetic, write_synthetic
+from ingest.synthetic.sprites import write_pyramid
 from tests.make import white_cell
 
 

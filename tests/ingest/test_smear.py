@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ingest import SlideError, open_slide, plan_tiles, stain_samples, survey
-from ingest.simulate import write_pyramid
+from ingest.synthetic.sprites import write_pyramid
 from tests.make import GLASS, smear
 
 

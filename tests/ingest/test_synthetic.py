@@ -6,8 +6,8 @@ import pytest
 import tifffile
 
 from ingest import open_slide
-from ingest.reader import read_grid
-from ingest.synthetic import LOOKS, Layer, Synthetic, strips, write_synthetic
+from ingest.readers.reader import read_grid
+from ingest.synthetic.smear import LOOKS, Layer, Synthetic, strips, write_synthetic
 from tests.make import white_cell
 
 

@@ -7,9 +7,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ingest import SlideError, open_slide
-from ingest.reader import OpenSlideReader, fastest
-from ingest.simulate import write_pyramid
-from ingest.tiff_reader import TiffReader
+from ingest.readers.reader import OpenSlideReader, fastest
+from ingest.readers.tiff import TiffReader
+from ingest.synthetic.sprites import write_pyramid
 
 
 @pytest.fixture(scope="module")

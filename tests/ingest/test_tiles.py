@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest import Slide, SlideError, Smear, TileSpec, open_slide, plan_tiles, read_tile, step_px0, survey
-from ingest.reader import box_mean, reader_of
-from ingest.simulate import write_pyramid
+from ingest.readers.reader import box_mean, reader_of
+from ingest.synthetic.sprites import write_pyramid
 from tests.make import smear
 
 

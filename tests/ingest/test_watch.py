@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from ingest.watch import Habits, Watcher, slides_in
+from ingest.folder_watch import Habits, Watcher, slides_in
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from segment import BoxScore, dice, iou, score_boxes
+from tests.scoring import BoxScore, dice, iou, score_boxes
 
 NONE = np.zeros((0, 4))
 

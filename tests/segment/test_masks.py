@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from segment import cell_masks, dice, fit_stain
+from segment import cell_masks, fit_stain
+from tests.scoring import dice
 from tests.segment.smears import GLASS, MPP, glass, red_cell, white_cell
 
 

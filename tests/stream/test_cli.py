@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from ingest.simulate import write_pyramid
+from ingest.synthetic.sprites import write_pyramid
 from stream.cli import app
 from stream.config import Config, load_config
 from stream.outbox import Outbox

@@ -10,8 +10,8 @@ import tifffile
 from typer.testing import CliRunner
 
 from ingest import SlideError, SlideStore, battlement, look_closer, open_slide, open_workers, survey
-from ingest.simulate import write_pyramid
-from ingest.synthetic import Layer, Synthetic, write_synthetic
+from ingest.synthetic.smear import Layer, Synthetic, write_synthetic
+from ingest.synthetic.sprites import write_pyramid
 from stream.cli import app
 from stream.config import Config, Reading
 from stream.events import Stamp

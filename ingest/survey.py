@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .errors import SlideError
-from .reader import read_grid, step_px0, whole_step_px0
+from .readers.reader import read_grid, step_px0, whole_step_px0
 from .slide import Slide
 
 BLOCK_UM = 32.0

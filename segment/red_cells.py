@@ -4,11 +4,11 @@ import numpy as np
 from scipy import ndimage as ndi
 from scipy.spatial import cKDTree
 
-from .blob import Blob
 from .grid import Grid
 from .peaks import SCALE, Peaks, find_peaks, group, lowest_between, pairs_within, smooth
+from .radial_symmetry import centre_votes
+from .region import Blob
 from .stain import Stain
-from .votes import centre_votes
 
 LEVEL_UM = 12.0  # the stain is judged against its surroundings
 PALLOR_UM = 5.0  # a gap no longer than this inside the stain is a pallor, not glass

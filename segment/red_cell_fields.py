@@ -7,12 +7,12 @@ import numpy as np
 
 from ingest import Tile
 
-from .blob import Blob
 from .grid import Grid, work_grid
 from .platelets import find_platelets
-from .reds import numbered, red_owners
+from .red_cells import numbered, red_owners
+from .region import Blob
 from .stain import Stain
-from .whites import find_whites
+from .white_cells import find_whites
 
 MIDDLE = 1 / 3  # of the radius, where the pallor is looked for
 RIM_PERCENT = 90

@@ -10,8 +10,9 @@ import numpy as np
 import tifffile
 from scipy import ndimage as ndi
 
-from .reader import box_mean
-from .simulate import red_cell
+from ingest.readers.reader import box_mean
+
+from .sprites import red_cell
 
 PATCH_UM = 128.0
 RED_VARIANTS = 48

@@ -9,9 +9,10 @@ import numpy as np
 import openslide
 from PIL import Image
 
-from .errors import SlideError
-from .slide import Slide
-from .tiff_reader import TiffReader
+from ingest.errors import SlideError
+from ingest.slide import Slide
+
+from .tiff import TiffReader
 
 CACHE_BYTES = 64 << 20
 SAMPLE_PX = 64

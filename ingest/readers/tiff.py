@@ -7,8 +7,8 @@ from functools import lru_cache
 import numpy as np
 import tifffile
 
-from .errors import SlideError
-from .slide import Level, Slide
+from ingest.errors import SlideError
+from ingest.slide import Level, Slide
 
 CACHE_BYTES = 64 << 20
 WHITE = 255

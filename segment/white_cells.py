@@ -3,11 +3,11 @@
 import numpy as np
 from scipy import ndimage as ndi
 
-from .blob import Blob, blob_of
 from .grid import Grid
+from .morphology import grown, shrunk
 from .nuclei import White, find_nuclei, pale_hint, pale_matter, white_matter
 from .peaks import Peaks
-from .shape import grown, shrunk
+from .region import Blob, blob_of
 from .stain import Stain
 
 CELL_REACH_UM = 11.0  # from a nucleus or lobe to the edge of its cell

@@ -7,9 +7,9 @@ from enum import IntEnum
 import numpy as np
 from scipy import ndimage as ndi
 
-from .reader import step_px0, whole_step_px0
+from .readers.reader import step_px0, whole_step_px0
 from .slide import Slide
-from .smear import Survey, parts, sample_window
+from .survey import Survey, parts, sample_window
 from .tiles import MARGIN_UM, TileSpec
 
 AROUND_BLOCKS = 7  # density is that of some 220 um around: cells are few in one block
