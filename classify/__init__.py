@@ -1,17 +1,17 @@
-from .card import SHIPPED, Card, Model, load_model, read_card
-from .conformal import by_chance
-from .data import CropFolder
-from .drift import FAR
-from .drift import drift as calibration_drift
-from .engine import NAMES as ENGINES
-from .engine import Engine, open_engine
-from .engine_tensorrt import compile_ahead
+from .anomaly.conformal import by_chance
+from .anomaly.drift import FAR
+from .anomaly.drift import drift as calibration_drift
+from .calibration.laboratory import LabCells
+from .engines.engine import NAMES as ENGINES
+from .engines.engine import Engine, open_engine
+from .engines.tensorrt import compile_ahead
 from .errors import DataError, EngineError, ModelError
-from .explain import Explanation
-from .explain import explain as explain_cell
+from .explain.maps import Explanation
+from .explain.maps import explain as explain_cell
+from .explain.nearest import Nearest
+from .image_folder import CropFolder
 from .judge import judge
-from .lab import LabCells
-from .nearest import Nearest
+from .model_card import SHIPPED, Card, Model, load_model, read_card
 from .pixels import on_white
 from .verdict import Anomaly, Verdict
 

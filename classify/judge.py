@@ -7,11 +7,11 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from .anomaly import assess
-from .card import Model
-from .conformal import prediction_sets
+from .anomaly.conformal import prediction_sets
+from .anomaly.verdict import assess
 from .elimination import chance_of, survivors_of
-from .engine import Engine
+from .engines.engine import Engine
+from .model_card import Model
 from .pixels import to_input, turned
 from .verdict import Verdict
 

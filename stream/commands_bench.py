@@ -47,7 +47,7 @@ def judge(
     Example: cytostream bench judge pbc/val --anomalous deepapl/anomaly --same-lab deepapl/normal
     """
     with training_side():
-        from classify.contest import ABROAD, HOME, ODD, read_cells
+        from classify.benchmark.judge_timing import ABROAD, HOME, ODD, read_cells
     loaded = load_model(model)
     folders = {HOME: home, ABROAD: same_lab, ODD: anomalous}
     all_cells = read_cells(loaded, {number: folder for number, folder in folders.items() if folder}, cells)
@@ -66,11 +66,11 @@ class Contest:
     """The tables of `bench judge`, shown as they are made; `report` has all their figures."""
 
     def __init__(self, model: Model, engine: str, cells: object):
-        from classify import contest, growth
+        from classify.benchmark import judge_timing, scaling
+        from classify.benchmark.paper_procedure import Procedure
         from classify.pixels import to_input
-        from classify.procedure import Procedure
 
-        self.contest, self.made, self.procedure, self.to_input = contest, growth, Procedure, to_input
+        self.contest, self.made, self.procedure, self.to_input = judge_timing, scaling, Procedure, to_input
         self.model, self.cells = model, cells
         self.fast, self.slow = open_engine(model, engine, None, say), open_engine(model, "openvino", "f32")
         self.bases: dict[str, float] = {}

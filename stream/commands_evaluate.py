@@ -29,8 +29,8 @@ def evaluate(
     Example: cytostream evaluate MODEL --suite configs/evaluation/suite-quick.toml --report runs/evaluation
     """
     with training_side():
-        from classify.evaluation import evaluate as measure
-        from classify.suite import read_suite
+        from classify.evaluation.evaluate import evaluate as measure
+        from classify.evaluation.suite import read_suite
     settings = read_suite(suite)
     columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[row]}"), TimeElapsedColumn()
     with Progress(*columns, console=screen) as bars:

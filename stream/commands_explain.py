@@ -93,7 +93,7 @@ def index(
 
     Example: cytostream index cells/train --out known.npz
     """
-    from classify.nearest import Known, build_index
+    from classify.explain.nearest import Known, build_index
 
     loaded = load_model(model)
     cells = CropFolder(folder, loaded.card.crop_px)
@@ -123,7 +123,7 @@ def calibrate(
 
     cytostream calibrate cytostream-results --check
     """
-    from classify.lab import recalibrate
+    from classify.calibration.laboratory import recalibrate
 
     loaded = load_model(model)
     if check:
@@ -168,7 +168,7 @@ def stores_in(source: Path) -> list[Path]:
 
 
 def show_drift(source: Path, loaded: Model) -> None:
-    from classify.drift import drift
+    from classify.anomaly.drift import drift
 
     stores = stores_in(source)
     if not stores:
@@ -202,7 +202,7 @@ def authenticity(
 
     cytostream authenticity test --answers answers.json
     """
-    from classify.authenticity import score_answers, write_test
+    from classify.explain.authenticity import score_answers, write_test
 
     if answers:
         return show_scores(score_answers(folder, answers))
@@ -216,8 +216,8 @@ def authenticity(
 
 def cells_to_tell(folder: Path, loaded: Model, runner: object, count: int, seed: int) -> Iterator:
     """Real cells as the model sees them, and generated ones of the same classes and number."""
-    from classify.authenticity import MADE, REAL, Shown
-    from classify.generate import generate
+    from classify.explain.authenticity import MADE, REAL, Shown
+    from classify.explain.generate import generate
     from classify.pixels import to_input, to_uint8
 
     card, rng, made_of = loaded.card, np.random.default_rng(seed), []

@@ -96,10 +96,10 @@ def train(
     except (OSError, ValueError) as error:
         raise ConfigError(f"{config}: {error}", "see configs/ for files that work") from error
     with training_side():
-        from classify.ranks import Ranks, join
-        from classify.report_training import report_training
-        from classify.train import TrainConfig
-        from classify.train import train as fit
+        from classify.evaluation.training_report import report_training
+        from classify.training.data_parallel import Ranks, join
+        from classify.training.train import TrainConfig
+        from classify.training.train import train as fit
     try:
         cfg = TrainConfig(**values | {k: v for k, v in (("out", out), ("init", init)) if v})
     except ValidationError as error:
@@ -159,7 +159,7 @@ def export(
     Example: cytostream export runs/pbc-64px --out models/mine
     """
     with training_side():
-        from classify.release import release
+        from classify.training.release import release
 
     with screen.status("exporting: graph, choice of draws, calibration (some minutes)"):
         model = release(run, out, name)
@@ -180,7 +180,7 @@ def generate(
     """
     from PIL import Image
 
-    from classify.generate import generate as make
+    from classify.explain.generate import generate as make
 
     loaded = load_model(model)
     if label not in loaded.card.classes:

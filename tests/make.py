@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from classify import Card, Model
-from classify.oddity import fit_oddity, tables_of
+from classify.anomaly.score import fit_oddity, tables_of
 from ingest.synthetic.sprites import Sprite, glass, place, red_cell, write_pyramid
 
 GLASS = (246, 240, 230)

@@ -6,7 +6,7 @@ import numpy as np
 from onnx import numpy_helper, parser
 
 from classify import Model
-from classify.card import GRAPH, sha256_of
+from classify.model_card import GRAPH, sha256_of
 from tests.make import tiny_model
 
 TEXT = """

@@ -82,7 +82,7 @@ class Reasons:
         return self._opened
 
     def _explain(self, crop: np.ndarray) -> dict:
-        from classify.explain import explain
+        from classify.explain.maps import explain
 
         model, engine = self._model()
         made = explain(engine, model, crop)
@@ -94,7 +94,7 @@ class Reasons:
         return {"model_id": model.model_id, "seen": url(made.seen), "panels": panels}
 
     def _neighbours(self, crop: np.ndarray) -> dict:
-        from classify.nearest import Nearest
+        from classify.explain.nearest import Nearest
 
         if self._nearest is None:
             raise ReasonError("there is no index of known cells", "name one with --nearest")

@@ -21,15 +21,15 @@ from rich.table import Table
 from scipy.special import logsumexp
 
 from classify import SHIPPED, CropFolder, load_model, open_engine
-from classify.anomaly import absolute
-from classify.calibrate import error_table
-from classify.certainty import replay
-from classify.conformal import benjamini_hochberg, by_chance
-from classify.lab import refitted
-from classify.metrics import auc, aurc, balanced_accuracy, ece, sensitivity
-from classify.oddity import fit_oddity, oddity_of, scores
+from classify.anomaly.conformal import benjamini_hochberg, by_chance
+from classify.anomaly.score import fit_oddity, oddity_of, scores
+from classify.anomaly.verdict import absolute
+from classify.calibration.certainty import replay
+from classify.calibration.fit import error_table
+from classify.calibration.laboratory import refitted
+from classify.calibration.psychometric import fit_psychometric
+from classify.evaluation.metrics import auc, aurc, balanced_accuracy, ece, sensitivity
 from classify.pixels import to_input
-from classify.psychometric import fit_psychometric
 
 SETS = ("pbc/val", "raabin", "deepapl/normal", "deepapl/anomaly")
 RATE, LAB_CELLS, REPEATS, SPLITS = 0.001, 300, 5, 20

@@ -16,9 +16,9 @@ from rich.table import Table
 from scipy import ndimage as ndi
 
 from classify import SHIPPED, CropFolder, explain_cell, load_model, open_engine
-from classify.calibrate import error_table
-from classify.explain import SMOOTH_PX, inside
-from classify.generate import generate
+from classify.calibration.fit import error_table
+from classify.explain.generate import generate
+from classify.explain.maps import SMOOTH_PX, inside
 from classify.judge import posterior
 from classify.pixels import central, on_white, to_input
 from segment import cell_masks, fit_stain

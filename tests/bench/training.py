@@ -14,12 +14,12 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from classify.arms import denoiser_arm
-from classify.data import load_crops
-from classify.metrics import balanced_accuracy
-from classify.retrain import OURS, Plan, part, retrain
-from classify.train import TrainConfig, read_crops
-from classify.workshop import even, odd, read_recipe
+from classify.evaluation.contender import denoiser_arm
+from classify.evaluation.contenders import even, odd, read_recipe
+from classify.evaluation.metrics import balanced_accuracy
+from classify.evaluation.retrain import OURS, Plan, part, retrain
+from classify.image_folder import load_crops
+from classify.training.train import TrainConfig, read_crops
 
 RECIPE = Path("configs/training/pbc-64px.toml")
 AS_SHIPPED = "as shipped"

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from classify.authenticity import Shown, score_answers, write_test
+from classify.explain.authenticity import Shown, score_answers, write_test
 
 
 def test_an_expert_takes_the_test(chromium, tmp_path):

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from classify.conformal import benjamini_hochberg, by_chance, fit_tail, label_scores, p_values, prediction_sets
-from classify.drift import drift
-from classify.oddity import fit_oddity, moments, oddity_of
-from classify.psychometric import curve, fit_psychometric
+from classify.anomaly.conformal import benjamini_hochberg, by_chance, fit_tail, label_scores, p_values, prediction_sets
+from classify.anomaly.drift import drift
+from classify.anomaly.score import fit_oddity, moments, oddity_of
+from classify.calibration.psychometric import curve, fit_psychometric
 from tests.make import tiny_model
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from classify import DataError, ModelError, load_model
-from classify.suite import Suite, read_suite
+from classify.evaluation.suite import Suite, read_suite
 from stream.cli import app
 from tests.make import GLASS, white_cell
 
@@ -20,16 +20,16 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning", "ignore::FutureWarning"),
 ]  # fmt: skip
 
-from classify import release as releasing  # noqa: E402
-from classify import retrain as retraining  # noqa: E402
-from classify.baseline import BaselineTraining, Classifier, parameters  # noqa: E402
-from classify.data import load_crops  # noqa: E402
-from classify.evaluation import AXES, chosen_axes, evaluate  # noqa: E402
+from classify.evaluation import retrain as retraining  # noqa: E402
+from classify.evaluation.baseline import BaselineTraining, Classifier, parameters  # noqa: E402
+from classify.evaluation.contenders import Workshop, odd, parted  # noqa: E402
+from classify.evaluation.evaluate import AXES, chosen_axes, evaluate  # noqa: E402
+from classify.evaluation.retrain import BASELINE, OURS, Plan, few, log_rows, retrain, without  # noqa: E402
+from classify.evaluation.training_report import SMOOTH, report_training, smoothed  # noqa: E402
+from classify.image_folder import load_crops  # noqa: E402
 from classify.network import Denoiser, NetworkConfig  # noqa: E402
-from classify.report_training import SMOOTH, report_training, smoothed  # noqa: E402
-from classify.retrain import BASELINE, OURS, Plan, few, log_rows, retrain, without  # noqa: E402
-from classify.train import TrainConfig, train  # noqa: E402
-from classify.workshop import Workshop, odd, parted  # noqa: E402
+from classify.training import release as releasing  # noqa: E402
+from classify.training.train import TrainConfig, train  # noqa: E402
 
 NETWORK = {"image_px": 32, "patch_px": 4, "channels": (16, 32), "blocks": (1, 1)}
 RECIPE = """

@@ -8,12 +8,12 @@ import pytest
 from PIL import Image
 
 from classify import DataError, LabCells, ModelError, Nearest, explain_cell, judge, load_model, open_engine
-from classify.authenticity import Shown, score_answers, write_test
-from classify.calibrate import error_table
-from classify.explain import inside, ranked, shared_evidence
+from classify.calibration.fit import error_table
+from classify.calibration.laboratory import recalibrate
+from classify.explain.authenticity import Shown, score_answers, write_test
+from classify.explain.maps import inside, ranked, shared_evidence
+from classify.explain.nearest import Known, build_index
 from classify.judge import posterior
-from classify.lab import recalibrate
-from classify.nearest import Known, build_index
 from classify.pixels import to_input
 from stream.demo import read_sheet
 from tests.make import BrightnessEngine, tiny_model

@@ -36,7 +36,7 @@ def run(graph, *inputs):
 
 @pytest.mark.parametrize("precision", ["f32", "f16", "bf16"])
 def test_products_are_lowered_and_nothing_else(model, precision):
-    from classify.graph import PRODUCTS, TYPES, specialised
+    from classify.engines.onnx_lowering import PRODUCTS, TYPES, specialised
 
     types = types_of(specialised(model.graph, "errors", 4, precision))
     assert {t for kind, t in types if kind in PRODUCTS} == {TYPES[precision]}
@@ -46,7 +46,7 @@ def test_products_are_lowered_and_nothing_else(model, precision):
 
 @pytest.mark.parametrize("output", ["errors", "denoised"])
 def test_one_output_one_batch_size(model, output):
-    from classify.graph import specialised
+    from classify.engines.onnx_lowering import specialised
 
     graph = specialised(model.graph, output, 4).graph
     assert [o.name for o in graph.output] == [output]
@@ -55,8 +55,8 @@ def test_one_output_one_batch_size(model, output):
 
 
 def test_fp32_is_the_same_arithmetic(model):
-    from classify.engine_openvino import OpenVinoEngine
-    from classify.graph import specialised
+    from classify.engines.onnx_lowering import specialised
+    from classify.engines.openvino import OpenVinoEngine
     from tests.contracts.engine_contract import inputs
 
     given = inputs(model, 2)
@@ -68,7 +68,7 @@ def test_half_precision_rounds_and_no_more(tiny):
     """Against the plain evaluator of the standard, which rounds to fp16 after every node."""
     from onnx.reference import ReferenceEvaluator
 
-    from classify.graph import specialised
+    from classify.engines.onnx_lowering import specialised
     from tests.contracts.engine_contract import inputs
 
     given = dict(zip(("image", "noise", "sigma"), inputs(tiny, 2), strict=True))

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from classify import judge
-from classify.calibrate import error_table
+from classify.calibration.fit import error_table
 from classify.judge import posterior
 from classify.pixels import to_input
 from tests.make import CLASSES, BrightnessEngine, tiny_model

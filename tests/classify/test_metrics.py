@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from classify import metrics
+from classify.evaluation import metrics
 
 Y = np.array([0, 0, 0, 1, 1, 2])
 SAID = np.array([0, 0, 1, 1, 1, 0])

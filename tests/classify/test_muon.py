@@ -6,7 +6,7 @@ torch = pytest.importorskip("torch", reason="needs torch (the train extra)")
 
 from torch import nn  # noqa: E402
 
-from classify.muon import muon, orthogonal  # noqa: E402
+from classify.training.muon import muon, orthogonal  # noqa: E402
 
 pytestmark = pytest.mark.train
 SETTINGS = {"lr": 0.05, "betas": (0.9, 0.99), "weight_decay": 0.0}

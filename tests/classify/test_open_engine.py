@@ -17,7 +17,7 @@ def without_gpu(monkeypatch):
     def none():
         raise EngineError("no NVIDIA GPU that CUDA can use: there is no driver", "install one")
 
-    monkeypatch.setattr("classify.engine_tensorrt.open_device", none)
+    monkeypatch.setattr("classify.engines.tensorrt.open_device", none)
 
 
 @pytest.fixture

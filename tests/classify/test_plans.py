@@ -11,7 +11,7 @@ from time import sleep
 import pytest
 
 from classify import EngineError
-from classify.plans import PlanKey, PlanStore
+from classify.engines.plan_cache import PlanKey, PlanStore
 
 KEY = PlanKey("a" * 64, "tensorrt-rtx 1.7.1.116", "NVIDIA RTX 4090 sm_89", "f16", 64, "errors")
 SPAWN = multiprocessing.get_context("spawn")

@@ -6,7 +6,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="the train extra is not installed")
 
 from classify import load_model  # noqa: E402
-from classify.procedure import FIRST, Procedure, steps, survivors  # noqa: E402
+from classify.benchmark.paper_procedure import FIRST, Procedure, steps, survivors  # noqa: E402
 
 pytestmark = pytest.mark.train
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from classify import judge, load_model
-from classify.engine_openvino import OpenVinoEngine
+from classify.engines.openvino import OpenVinoEngine
 from stream.demo import read_sheet
 
 ROOT = Path(__file__).parents[2]

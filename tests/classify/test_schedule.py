@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from classify.schedule import SIGMA_RANGE, log_loss, order, random_draws, unforetold, weigh, weight_of
+from classify.calibration.draws import SIGMA_RANGE, log_loss, order, random_draws, unforetold, weigh, weight_of
 
 
 def table(n=300, draws=6, classes=3, seed=0):

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from classify.calibrate import ErrorTable
-from classify.oddity import fit_oddity
-from classify.scoring import Scale, bare, centred, discriminative, fit_nearness, ours, scale_of
+from classify.anomaly.score import fit_oddity
+from classify.calibration.fit import ErrorTable
+from classify.evaluation.scoring import Scale, bare, centred, discriminative, fit_nearness, ours, scale_of
 
 RNG = np.random.default_rng(0)
 SIGMA = np.geomspace(0.1, 2, 8)

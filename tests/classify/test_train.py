@@ -17,12 +17,12 @@ torch = pytest.importorskip("torch", reason="training needs the train extra: pip
 pytestmark = [pytest.mark.train, pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning",
                                                             "ignore::FutureWarning")]  # fmt: skip
 
-from classify import release as releasing  # noqa: E402
-from classify.card import SHEET  # noqa: E402
-from classify.data import load_crops  # noqa: E402
-from classify.engine_openvino import OpenVinoEngine  # noqa: E402
+from classify.engines.openvino import OpenVinoEngine  # noqa: E402
+from classify.image_folder import load_crops  # noqa: E402
+from classify.model_card import SHEET  # noqa: E402
 from classify.network import Denoiser, NetworkConfig, scales  # noqa: E402
-from classify.train import TrainConfig, train  # noqa: E402
+from classify.training import release as releasing  # noqa: E402
+from classify.training.train import TrainConfig, train  # noqa: E402
 
 TINY = {"image_px": 32, "patch_px": 4, "channels": (16, 32), "blocks": (1, 1)}
 
@@ -135,8 +135,8 @@ def test_weights_of_other_pixels_are_refused(cells, tmp_path):
 def test_two_processes_train_one_net(cells, tmp_path):
     job = tmp_path / "job.py"
     job.write_text(
-        "import os, sys, torch\nfrom pathlib import Path\nfrom classify.ranks import join\n"
-        "from classify.train import TrainConfig, train\nranks = join(int(os.environ['RANK']), 2)\n"
+        "import os, sys, torch\nfrom pathlib import Path\nfrom classify.training.data_parallel import join\n"
+        "from classify.training.train import TrainConfig, train\nranks = join(int(os.environ['RANK']), 2)\n"
         "cfg = TrainConfig(**__import__('json').loads(sys.argv[1]))\nrun = train(cfg, ranks=ranks)\n"
         "torch.save(run.model.state_dict(), Path(sys.argv[2]) / f'{ranks.rank}.pt')\n"
     )

@@ -13,13 +13,13 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from classify import DataError
-from classify.data import load_crops, read_crop
+from classify.image_folder import load_crops, read_crop
 from stream.cli import app
 
 torch = pytest.importorskip("torch", reason="training needs the train extra: pip install -e '.[train]'")
 pytestmark = [pytest.mark.train, pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")]
 
-from classify.train import TrainConfig, train  # noqa: E402
+from classify.training.train import TrainConfig, train  # noqa: E402
 
 NETWORK = {"image_px": 16, "patch_px": 4, "channels": [16, 16], "blocks": [1, 1]}
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from classify import load_model
-from classify.engine_openvino import OpenVinoEngine
+from classify.engines.openvino import OpenVinoEngine
 from tests.contracts.engine_contract import EngineContract, inputs
 
 SIGMA_DATA = 0.5

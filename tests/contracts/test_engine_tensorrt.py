@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from classify import EngineError, load_model
-from classify.device import Device, open_device
-from classify.engine_openvino import OpenVinoEngine
-from classify.engine_tensorrt import TensorRtEngine, best_precision
-from classify.plans import PlanStore
-from classify.trt import open_library
+from classify.engines.cuda import Device, open_device
+from classify.engines.openvino import OpenVinoEngine
+from classify.engines.plan_cache import PlanStore
+from classify.engines.tensorrt import TensorRtEngine, best_precision
+from classify.engines.tensorrt_library import open_library
 from tests.contracts.emulated_gpu import EmulatedCuda, EmulatedLibrary
 from tests.contracts.engine_contract import EngineContract, inputs
 

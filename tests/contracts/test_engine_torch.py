@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from classify import EngineError, load_model, open_engine
-from classify.engine_openvino import OpenVinoEngine
+from classify.engines.openvino import OpenVinoEngine
 from tests.contracts.engine_contract import EngineContract, inputs
 
 pytestmark = pytest.mark.train

@@ -1,0 +1,55 @@
+"""The discriminative baseline: the denoiser's own trunk without noise, and one linear head (needs torch).
+
+It is given what the denoiser is given: crops, augmentation, sampling, optimiser, averaging, minutes.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from classify.network import NetworkConfig, Trunk
+from classify.training.train import Training
+
+C_NOISE = 0.0  # the trunk's noise input, constant
+
+
+class Classifier(nn.Module):
+    """Images (b, 3, px, px) in [-1, 1] -> logits (b, K); features are the trunk's finest and coarsest, pooled and joined."""
+
+    def __init__(self, cfg: NetworkConfig):
+        super().__init__()
+        self.cfg = cfg
+        self.trunk = Trunk(cfg)
+        self.head = nn.Linear(cfg.channels[0] + cfg.channels[-1], cfg.classes)
+
+    def features(self, image: Tensor) -> Tensor:
+        """Pooled features (b, channels[0] + channels[-1])."""
+        emb = self.trunk.embed(torch.full((len(image),), C_NOISE, device=image.device))
+        fine, coarse = self.trunk(2 * image, emb)
+        return torch.cat([fine.mean(dim=(2, 3)), coarse], dim=1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.head(self.features(image).float())
+
+    def errors(self, image: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
+        """Negative log-probabilities (b, K), as a denoiser gives errors; noise is left out."""
+        return -F.log_softmax(self(image).float(), dim=1)
+
+    def log_gain(self, sigma: Tensor) -> Tensor:
+        return torch.zeros_like(sigma)
+
+
+class BaselineTraining(Training):
+    """Training of a `Classifier` by the loop of the denoiser, with cross-entropy alone."""
+
+    def new_model(self) -> Classifier:
+        return Classifier(self.network)
+
+    def losses(self, x: Tensor, y: Tensor, sigma: Tensor, noise: Tensor) -> dict[str, tuple[float, Tensor]]:
+        with torch.autocast(x.device.type, torch.bfloat16):
+            logits = self.model(x)
+        return {"cross_entropy": (1.0, F.cross_entropy(logits, y))}
+
+
+def parameters(model: nn.Module) -> int:
+    return sum(p.numel() for p in model.parameters())

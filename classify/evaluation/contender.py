@@ -1,0 +1,175 @@
+"""Those compared: the exported model, retrained denoisers, the discriminative baseline; raw scores kept on disk (needs torch)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from classify.anomaly.score import Oddity, fit_oddity, oddity_of
+from classify.calibration.draws import candidates
+from classify.calibration.fit import ErrorTable, error_table
+from classify.engines.engine import Engine
+from classify.image_folder import OTHER, LabelledCrops
+from classify.model_card import Model
+from classify.network import Denoiser
+from classify.pixels import on_white, to_input
+from classify.training.augment import Jitter, view
+from classify.training.train import TrainConfig
+
+from .baseline import Classifier
+from .retrain import Retrained
+from .scoring import Scale, Scores, bare, discriminative, fit_nearness, ours, scale_of
+
+BATCH = 64
+Judge = Callable[[np.ndarray], Scores]
+
+
+class NetEngine:
+    """A network under training as an engine: bf16 where autocast has it, one noise list for all cells."""
+
+    name, version, precision, batch = "torch", torch.__version__, "bf16", BATCH
+
+    def __init__(self, net: Denoiser | Classifier, device: str = "cpu"):
+        self.net, self.device = net.to(device).eval(), device
+
+    def errors(self, images: np.ndarray, noise: np.ndarray, sigma: np.ndarray) -> np.ndarray:
+        return self.run(self.net.errors, images, noise, sigma)
+
+    def denoised(self, images: np.ndarray, noise: np.ndarray, sigma: np.ndarray) -> np.ndarray:
+        return self.run(self.net.denoise, images + sigma[:, None, None, None] * noise, sigma)
+
+    @torch.inference_mode()
+    def run(self, function: Callable[..., Tensor], *inputs: np.ndarray) -> np.ndarray:
+        rows = [slice(i, i + self.batch) for i in range(0, len(inputs[0]), self.batch)]
+        with torch.autocast(self.device, torch.bfloat16):
+            parts = [function(*(self.tensor(x[part]) for x in inputs)).float().cpu() for part in rows]
+        return torch.cat(parts).numpy()
+
+    def tensor(self, x: np.ndarray) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(x, np.float32)).to(self.device)
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """Inputs (n, 3, px, px) of labelled cells, class numbers y (n,)."""
+
+    images: np.ndarray
+    y: np.ndarray
+
+
+def calibration_cells(data: LabelledCrops, recipe: TrainConfig, classes: tuple[str, ...], image_px: int) -> Cells:
+    """The crops as inputs, and where `classes` end in `other` as many views beside the cells as there are of a class."""
+    images = to_input(data.images, recipe.window_px, image_px, recipe.white)
+    if OTHER not in classes:
+        return Cells(images, data.labels)
+    crops = data.images[:: len(classes)]
+    crops = torch.from_numpy(on_white(crops) if recipe.white else crops)
+    still, rng = Jitter(rotate=False, scale=0, shift_px=0), torch.Generator().manual_seed(11)
+    around = view(crops, torch.ones(len(crops), dtype=torch.bool), recipe.window_px, image_px, still, rng).numpy()
+    y = np.concatenate([data.labels, np.full(len(around), classes.index(OTHER))])
+    return Cells(np.concatenate([images, around]), y)
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """What it sees of crops, its raw scores of that, kept in `folder`, and what it makes of them.
+
+    `adapted` gives the same arm's judge with what is normal taken from the raw scores of another lab's normal cells.
+    """
+
+    classes: tuple[str, ...]
+    see: Callable[[np.ndarray], np.ndarray]
+    raw: Callable[[np.ndarray], np.ndarray]
+    judge: Judge
+    adapted: Callable[[np.ndarray], Judge]
+    folder: Path
+
+    def kept(self, name: str, crops: np.ndarray) -> np.ndarray:
+        """Raw scores of 8-bit crops (n, h, w, 3), known to the disk under `name`."""
+        return remembered(self.folder / f"{name}-{len(crops)}.npy", lambda: self.raw(self.see(crops)))
+
+    def scores(self, name: str, crops: np.ndarray) -> Scores:
+        return self.judge(self.kept(name, crops))
+
+    def measured_again(self, name: str, crops: np.ndarray, normal: np.ndarray) -> "Arm":
+        """With the rows `normal` of a lab's cells, unlabelled, as what is normal."""
+        return replace(self, judge=self.adapted(self.kept(name, crops)[normal]))
+
+
+def shipped_arm(model: Model, engine: Engine, folder: Path) -> Arm:
+    """The exported model through the serving engine: every draw of its list, no elimination."""
+    card = model.card
+    scale, prior = Scale(model.weight, float(model.temperature[-1]), model.bias), oddity_of(model)
+    return denoising(card.classes, lambda crops: to_input(crops, card.window_px, card.image_px, card.white),
+                     partial(error_table, engine, draws=model), (scale, prior), folder / model.model_id)  # fmt: skip
+
+
+def denoiser_arm(
+    done: Retrained, recipe: TrainConfig, calibration: LabelledCrops | None, folder: Path, draws: int, device: str
+) -> Arm:
+    """A retrained denoiser in torch, over a plain list of draws; its scale is fitted on the calibration cells."""
+    px, folder = done.run.network.image_px, folder / f"{draws}-draws"
+    net, listed = done.run.averaged(), candidates(draws, px, recipe.seed)
+    engine = NetEngine(net, device)
+    with torch.no_grad():
+        weight = net.log_gain(torch.from_numpy(listed.sigma).to(device)).exp().cpu().numpy()
+    raw = partial(error_table, engine, draws=listed)
+    fitted: tuple[Scale, Oddity | None] = bare(weight, len(done.classes)), None
+    if calibration:
+        cells = calibration_cells(calibration, recipe, done.classes, px)
+        errors = remembered(folder / "calibration.npy", lambda: raw(cells.images))
+        fitted = scale_of(ErrorTable(errors, cells.y), weight), fit_oddity(errors[: len(calibration.labels)], listed.sigma)
+    return denoising(done.classes, seeing(recipe, px), raw, fitted, folder)
+
+
+def denoising(
+    classes: tuple[str, ...], see: Callable, raw: Callable, fitted: tuple[Scale, Oddity | None], folder: Path
+) -> Arm:
+    """An arm whose raw scores are errors (n, D, K)."""
+    scale, oddity = fitted
+
+    def adapted(errors: np.ndarray) -> Judge:
+        there = fit_oddity(errors, oddity.sigma, oddity)
+        return lambda e: ours(e, scale, there)
+
+    return Arm(classes, see, raw, lambda errors: ours(errors, scale, oddity), adapted, folder)
+
+
+def baseline_arm(done: Retrained, recipe: TrainConfig, calibration: LabelledCrops | None, folder: Path, device: str) -> Arm:
+    """The discriminative baseline, its temperature fitted as the denoiser's is; raw scores are features (n, F)."""
+    px, folder, net = done.run.network.image_px, folder / "features", done.run.averaged()
+    engine = NetEngine(net, device)
+    head, shift = (p.detach().cpu().numpy() for p in (net.head.weight, net.head.bias))
+    raw = lambda x: engine.run(net.features, x)  # noqa: E731
+    scale, nearness = bare(np.ones(1), len(done.classes)), None
+    if calibration:
+        cells = calibration_cells(calibration, recipe, done.classes, px)
+        known = remembered(folder / "calibration.npy", lambda: raw(cells.images))
+        scale = scale_of(ErrorTable(-(known @ head.T + shift)[:, None], cells.y), np.ones(1))
+        nearness = fit_nearness(known, cells.y)
+
+    def adapted(features: np.ndarray) -> Judge:
+        said = (features @ head.T + shift).argmax(axis=1)
+        there = fit_nearness(features, said)
+        return lambda f: discriminative(f, f @ head.T + shift, scale, there)
+
+    judge = lambda f: discriminative(f, f @ head.T + shift, scale, nearness)  # noqa: E731
+    return Arm(done.classes, seeing(recipe, px), raw, judge, adapted, folder)
+
+
+def seeing(recipe: TrainConfig, image_px: int) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda crops: to_input(crops, recipe.window_px, image_px, recipe.white)
+
+
+def remembered(path: Path, work: Callable[[], np.ndarray]) -> np.ndarray:
+    """The array that `work` gives, from the disk where it has been worked out before."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        scratch = path.with_suffix(".part.npy")
+        np.save(scratch, work())
+        scratch.replace(path)
+    return np.load(path)

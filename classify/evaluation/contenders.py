@@ -1,0 +1,207 @@
+"""Where an evaluation gets its arms: the model under test, the baseline, and what is retrained of both (needs torch)."""
+
+import json
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from pydantic import ValidationError
+
+from classify.engines.engine import Engine
+from classify.errors import DataError
+from classify.image_folder import LabelledCrops, load_crops
+from classify.model_card import Model
+from classify.network import Denoiser
+from classify.pixels import on_white
+from classify.training.initial_weights import of_model
+from classify.training.train import TrainConfig, Training
+
+from .contender import Arm, baseline_arm, denoiser_arm, shipped_arm
+from .retrain import BASELINE, OURS, Plan, Retrained, few, part, retrain, without
+from .suite import Suite
+
+CALIBRATION_PATIENTS = 5  # one in so many of the patients not tested on calibrates the fine-tuned
+Tell = Callable[[str, dict], None]
+
+
+def silent(name: str, row: dict) -> None:
+    """Tells nobody."""
+
+
+def read_recipe(path: Path, **changes: object) -> TrainConfig:
+    """The training configuration of a file, with changes.
+
+    Raises:
+        DataError: it is none.
+    """
+    try:
+        return TrainConfig(**(tomllib.loads(path.read_text()) | changes))
+    except (OSError, tomllib.TOMLDecodeError, ValidationError) as error:
+        what = f"{path}: no training configuration: {str(error).splitlines()[0]}"
+        raise DataError(what, "see configs/ for some that work") from error
+
+
+def patient_of(path: Path) -> str:
+    return path.name.partition("-")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Patients:
+    """Which patients train, calibrate and test; no patient does two of them."""
+
+    train: frozenset[str]
+    calibrate: frozenset[str]
+    test: frozenset[str]
+
+    def rows(self, data: LabelledCrops, which: str) -> np.ndarray:
+        """Row numbers of the crops of those patients."""
+        wanted = getattr(self, which)
+        return np.flatnonzero([patient_of(path) in wanted for path in data.paths])
+
+
+def parted(patients: list[str], fold: int) -> Patients:
+    """The last of every `fold` patients tests, every fifth of the others calibrates."""
+    test = set(patients[fold - 1 :: fold])
+    rest = [p for p in patients if p not in test]
+    calibrate = set(rest[CALIBRATION_PATIENTS - 1 :: CALIBRATION_PATIENTS])
+    return Patients(frozenset(rest) - calibrate, frozenset(calibrate), frozenset(test))
+
+
+class Workshop:
+    """Arms on demand; what is retrained is kept under `folder/runs`, what is scored under `folder/scores`."""
+
+    def __init__(self, suite: Suite, model: Model, engine: Engine, folder: Path, tell: Tell = silent):
+        self.suite, self.model, self.engine, self.folder, self.tell = suite, model, engine, folder, tell
+        self.recipe = read_recipe(suite.recipe, train=suite.train, val=suite.val, init=None)
+        self.took: dict[str, dict] = {}
+        torch.set_num_threads(1 if suite.device == "cpu" else torch.get_num_threads())
+
+    @cached_property
+    def train_cells(self) -> LabelledCrops:
+        return self.as_trained(load_crops(self.suite.train, self.recipe.crop_px))
+
+    @cached_property
+    def val(self) -> LabelledCrops:
+        return load_crops(self.suite.val, self.recipe.crop_px)
+
+    def crops(self, folder: Path) -> LabelledCrops:
+        """Another set's crops, in the classes of validation that it has."""
+        return load_crops(folder, self.recipe.crop_px, self.val.classes)
+
+    @cached_property
+    def lab_normal(self) -> LabelledCrops:
+        return self.crops(self.suite.lab.normal)
+
+    @cached_property
+    def lab_anomaly(self) -> LabelledCrops:
+        return load_crops(self.suite.lab.anomaly, self.recipe.crop_px)
+
+    @cached_property
+    def patients(self) -> Patients:
+        return parted(sorted({patient_of(p) for p in self.lab_normal.paths}), self.suite.lab.fold)
+
+    @cached_property
+    def shipped(self) -> Arm:
+        return shipped_arm(self.model, self.engine, self.folder / "scores")
+
+    @cached_property
+    def baseline(self) -> Arm:
+        return self.arm(self.baseline_run, self.recipe, part(self.val, even(self.val)), self.baseline_folder)
+
+    @property
+    def baseline_folder(self) -> Path:
+        return self.suite.baseline or self.folder / "runs" / "baseline"
+
+    @cached_property
+    def baseline_run(self) -> Retrained:
+        minutes = minutes_of(self.suite.baseline) if self.suite.baseline else self.suite.minutes.baseline
+        return self.retrained(Plan(self.baseline_folder, BASELINE, self.recipe, minutes,
+                                   lambda: self.train_cells, device=self.suite.device))  # fmt: skip
+
+    def held_out(self, name: str, arm: str) -> Arm:
+        """Trained without one class; the other classes' even validation cells calibrate it."""
+        folder = self.folder / "runs" / f"without-{name}-{arm}"
+        plan = Plan(folder, arm, self.recipe, self.suite.minutes.held_out, lambda: without(self.train_cells, name),
+                    device=self.suite.device, facts={"without": name})  # fmt: skip
+        rest = without(self.val, name)
+        return self.arm(self.retrained(plan), self.recipe, part(rest, even(rest)), folder)
+
+    def low_data(self, images: int, seed: int, arm: str) -> Arm:
+        """Trained from scratch on few images; nothing calibrates it, since that would be further labels."""
+        folder, recipe = self.folder / "runs" / f"few-{images}-{seed}-{arm}", self.recipe.model_copy(update={"seed": seed})
+        plan = Plan(folder, arm, recipe, self.suite.minutes.low_data, lambda: few(self.train_cells, images, seed),
+                    device=self.suite.device, facts={"images_a_class": images})  # fmt: skip
+        return self.arm(self.retrained(plan), recipe, None, folder)
+
+    def fine_tuned(self, arm: str) -> Arm:
+        """The model under test, or the baseline, trained on with the lab's normal cells of the training patients."""
+        card = self.model.card
+        model_has = {"network": card.training.get("network", {}), "white": card.white, "window_px": card.window_px}
+        own = model_has if arm == OURS else {}
+        slowly = {"learning_rate": self.suite.fine_tune_rate, "guide_weight": 0.0}  # a new guide would teach the trunk nonsense
+        recipe = self.recipe.model_copy(update=slowly | own)
+        folder = self.folder / "runs" / f"fine-tuned-{self.model.model_id if arm == OURS else arm}"
+        begin = partial(begin_with_model, self.model) if arm == OURS else partial(begin_with_run, self.baseline_run.run)
+        plan = Plan(folder, arm, recipe, self.suite.minutes.fine_tune, self.lab_training, begin, self.suite.device,
+                    {"patients": sorted(self.patients.train)})  # fmt: skip
+        cells = part(self.lab_normal, self.patients.rows(self.lab_normal, "calibrate"))
+        return self.arm(self.retrained(plan), recipe, cells, folder)
+
+    def lab_training(self) -> LabelledCrops:
+        cells = part(self.lab_normal, self.patients.rows(self.lab_normal, "train"))
+        if absent := set(range(len(cells.classes))) - set(cells.labels):
+            names = ", ".join(cells.classes[c] for c in absent)
+            raise DataError(f"{self.suite.lab.normal}: no {names} of the training patients", "choose another fold")
+        return self.as_trained(cells)
+
+    def as_trained(self, data: LabelledCrops) -> LabelledCrops:
+        return replace(data, images=on_white(data.images)) if self.recipe.white else data
+
+    def retrained(self, plan: Plan) -> Retrained:
+        done = retrain(plan, partial(self.tell, plan.folder.name))
+        self.took[plan.folder.name] = {"arm": plan.arm, **{k: v for k, v in done.took.items() if k != "classes"}}
+        return done
+
+    def arm(self, done: Retrained, recipe: TrainConfig, calibration: LabelledCrops | None, folder: Path) -> Arm:
+        kept = self.folder / "scores" / folder.name
+        if isinstance(done.run.model, Denoiser):
+            return denoiser_arm(done, recipe, calibration, kept, self.suite.draws, self.suite.device)
+        return baseline_arm(done, recipe, calibration, kept, self.suite.device)
+
+
+def even(data: LabelledCrops) -> np.ndarray:
+    """The rows that calibrate."""
+    return np.arange(0, len(data.labels), 2)
+
+
+def odd(data: LabelledCrops) -> np.ndarray:
+    """The rows that are measured on and calibrate nothing."""
+    return np.arange(1, len(data.labels), 2)
+
+
+def minutes_of(folder: Path) -> float:
+    """The minutes of a run trained before.
+
+    Raises:
+        DataError: the folder holds none.
+    """
+    try:
+        return json.loads((folder / "plan.json").read_text())["minutes"]
+    except (OSError, ValueError, KeyError) as error:
+        what = f"{folder}: no baseline trained by an evaluation: {error}"
+        raise DataError(what, "name runs/baseline of a report folder") from error
+
+
+def begin_with_run(there: Training, run: Training) -> None:
+    """Take over another run's averaged weights."""
+    run.model.load_state_dict(there.average)
+    run.average = {k: v.detach().clone() for k, v in there.average.items()}
+
+
+def begin_with_model(model: Model, run: Training) -> None:
+    """Take over the weights of an exported model."""
+    run.begin_with(of_model(model.graph.parent))

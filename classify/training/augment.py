@@ -1,0 +1,130 @@
+"""Other views, other stains, other cameras: the augmentation of training (needs torch)."""
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional as F
+
+from classify.pixels import resample_matrix
+
+
+@dataclass(frozen=True, slots=True)
+class Jitter:
+    """How far augmentation goes; 0 everywhere is none. Spreads are standard deviations.
+
+    `stain` is how dense each dye is, `hue` its own colour, `faded` the share of images that lose some of all colour.
+    """
+
+    rotate: bool = True
+    scale: float = 0.08
+    shift_px: float = 3.0
+    stain: float = 0.35
+    hue: float = 0.0
+    faded: float = 0.0
+    colour: float = 0.08
+    gamma: float = 0.2
+    white: float = 0.1
+    blur_px: float = 1.0
+    noise: float = 0.02
+    jpeg_share: float = 0.0
+    mild_share: float = 0.25
+
+
+# Columns: optical densities (red, green, blue) of a white cell's nucleus and of a red cell on PBC's smears, white background
+# (medians over pbc/train), and what is at right angles to both. From lab to lab each moves on its own.
+DYES = torch.tensor([[1.20, 0.21, 0.63], [1.96, 0.30, -0.35], [0.49, 0.19, -0.13]])
+
+
+def window_grid(centres: Tensor, turn: Tensor, zoom: Tensor, flip: Tensor, window_px: int, crop_px: int) -> Tensor:
+    """Sampling grid (b, window, window, 2) of turned, scaled, mirrored windows around `centres` (b, 2), in crop px."""
+    r = torch.arange(window_px, dtype=torch.float32) + 0.5 - window_px / 2
+    y, x = torch.meshgrid(r, r, indexing="ij")
+    cos, sin = (turn.cos() * zoom)[:, None, None], (turn.sin() * zoom)[:, None, None]
+    x = x * flip[:, None, None]
+    gx, gy = cos * x - sin * y + centres[:, 0, None, None], sin * x + cos * y + centres[:, 1, None, None]
+    return torch.stack([gx, gy], dim=-1) / (crop_px / 2) - 1
+
+
+def off_centre(n: int, crop_px: int, rng: torch.Generator) -> Tensor:
+    """Centres (n, 2) away from the cell: red cells, clumps, borders, cut cells."""
+    radius = crop_px * (0.30 + 0.18 * torch.rand(n, generator=rng))
+    angle = 2 * torch.pi * torch.rand(n, generator=rng)
+    return crop_px / 2 + radius[:, None] * torch.stack([angle.cos(), angle.sin()], dim=1)
+
+
+def view(images: Tensor, other: Tensor, window_px: int, image_px: int, jitter: Jitter, rng: torch.Generator) -> Tensor:
+    """8-bit crops (b, px, px, 3) -> (b, 3, image_px, image_px) in [-1, 1], each from a random view.
+
+    Where `other` (b,) holds, the window is moved off the cell.
+    """
+    b, px = images.shape[:2]
+    unit = lambda: torch.randn(b, generator=rng)  # noqa: E731
+    turn = 2 * torch.pi * torch.rand(b, generator=rng) if jitter.rotate else torch.zeros(b)
+    flip = torch.randint(0, 2, (b,), generator=rng) * 2.0 - 1 if jitter.rotate else torch.ones(b)
+    zoom = (jitter.scale * unit()).clamp(-0.25, 0.25).exp()
+    near = px / 2 + jitter.shift_px * torch.stack([unit(), unit()], dim=1)
+    centres = torch.where(other[:, None], off_centre(b, px, rng), near)
+    x = images.permute(0, 3, 1, 2).float() / 127.5 - 1
+    grid = window_grid(centres, turn, zoom, flip, window_px, px)
+    x = F.grid_sample(x, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+    a = torch.from_numpy(resample_matrix(window_px, image_px))
+    return a @ x @ a.T
+
+
+def recolour(x: Tensor, jitter: Jitter, rng: torch.Generator) -> Tensor:
+    """Other stains and other cameras: jitter in optical density, per image, wide enough to cross labs."""
+    b = len(x)
+    normal = lambda *shape: torch.randn(b, *shape, generator=rng)  # noqa: E731
+    strong = (torch.rand(b, generator=rng) >= jitter.mild_share).float()
+    s = (strong * (0.3 + 0.7 * torch.rand(b, generator=rng)) + (1 - strong) * 0.15)[:, None, None]
+    density = -((x.flatten(2) + 1) / 2).clamp(1 / 255, 1).log()
+    stains = torch.linalg.solve(DYES, density)
+    dyes = DYES * (jitter.stain * s * normal(1, 3) + jitter.hue * s * normal(3, 3)).exp()
+    mix = torch.eye(3) + jitter.colour * s * normal(3, 3)
+    density = mix @ (dyes @ stains) + jitter.white * s * normal(3, 1)
+    if jitter.faded:
+        density = fade(density, jitter.faded, rng)
+    density = density.clamp(min=0) * (jitter.gamma * s * normal(1, 1)).exp()
+    return ((-density).exp() * 2 - 1).reshape(x.shape)
+
+
+def fade(density: Tensor, share: float, rng: torch.Generator) -> Tensor:
+    """Densities (b, 3, n) of which a share of images is drawn towards grey, so that shape must tell what colour does not."""
+    b = len(density)
+    lost = (torch.rand(b, 1, 1, generator=rng) < share) * torch.rand(b, 1, 1, generator=rng)
+    return density + lost * (density.mean(dim=1, keepdim=True) - density)
+
+
+def jpeg(x: Tensor, chosen: Tensor, rng: torch.Generator) -> Tensor:
+    """Images (b, 3, px, px) in [-1, 1]; the chosen (b,) after JPEG at a random quality from 30 to 90."""
+    quality = torch.randint(30, 91, (len(x),), generator=rng)
+    x = x.clone()
+    for i in torch.nonzero(chosen).flatten().tolist():
+        file = io.BytesIO()
+        Image.fromarray(((x[i].permute(1, 2, 0) + 1) * 127.5).round().byte().numpy()).save(file, "JPEG", quality=int(quality[i]))
+        x[i] = torch.from_numpy(np.array(Image.open(file))).permute(2, 0, 1) / 127.5 - 1
+    return x
+
+
+def blur(x: Tensor, sigma_px: Tensor) -> Tensor:
+    """Gaussian blur of each image by its own sigma (b,)."""
+    t = torch.arange(-3, 4, dtype=torch.float32)
+    k = (-(t**2) / (2 * sigma_px[:, None].clamp(min=0.05) ** 2)).exp()
+    k = (k / k.sum(1, keepdim=True)).repeat_interleave(3, 0)
+    y = F.pad(x, (3, 3, 3, 3), mode="reflect").reshape(1, -1, x.shape[2] + 6, x.shape[3] + 6)
+    y = F.conv2d(y, k[:, None, :, None], groups=len(k))
+    return F.conv2d(y, k[:, None, None, :], groups=len(k)).reshape(x.shape)
+
+
+def augment(images: Tensor, other: Tensor, window_px: int, image_px: int, jitter: Jitter, rng: torch.Generator) -> Tensor:
+    """All of training's augmentation; shapes as `view`."""
+    x = recolour(view(images, other, window_px, image_px, jitter, rng), jitter, rng)
+    chosen = torch.rand(len(x), generator=rng) < 0.3
+    x = blur(x, chosen * jitter.blur_px * torch.rand(len(x), generator=rng))
+    grain = jitter.noise * torch.rand(len(x), 1, 1, 1, generator=rng)
+    x = (x + 2 * grain * torch.randn(x.shape, generator=rng)).clamp(-1, 1)
+    return jpeg(x, torch.rand(len(x), generator=rng) < jitter.jpeg_share, rng) if jitter.jpeg_share else x

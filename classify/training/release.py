@@ -1,0 +1,174 @@
+"""From a finished training to a model folder: graph, draws, calibration, card (needs torch; the `train` extra)."""
+
+import json
+import shutil
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from classify.calibration.certainty import finish
+from classify.calibration.draws import candidates, order, weigh
+from classify.calibration.fit import ErrorTable, Fitted, error_table, fit
+from classify.elimination import settle
+from classify.engines.openvino import OpenVinoEngine
+from classify.errors import ModelError
+from classify.explain.generate import generate
+from classify.image_folder import OTHER, balanced_batches
+from classify.judge import posterior
+from classify.model_card import CARD, GRAPH, SHEET, TABLES, Card, Model, load_model, save_tables, write_card
+from classify.pixels import to_input
+
+from .augment import Jitter, augment, view
+from .export_onnx import export_graph
+from .train import TrainConfig, Training, read_crops
+
+CANDIDATES, DRAWS = 48, 16
+ORDER_CELLS = 450
+SHEET_COLUMNS = 10
+ERROR_LEVEL = 0.005
+PBC = {
+    "name": "PBC: peripheral blood cells of normal donors, CellaVision DM96, May Gruenwald-Giemsa, Barcelona",
+    "licence": "CC BY 4.0",
+    "source": "Acevedo et al. 2020, Data in Brief 30:105474; Mendeley Data snkd93bnjr",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """Inputs (n, 3, px, px) of labelled cells, class numbers y (n,)."""
+
+    images: np.ndarray
+    y: np.ndarray
+
+
+def load_run(folder: Path) -> tuple[TrainConfig, tuple[str, ...], Training]:
+    """A training run's configuration, classes and last checkpoint.
+
+    Raises:
+        ModelError: it is not a training run.
+    """
+    try:
+        kept = json.loads((folder / "config.json").read_text())
+        cfg, classes = TrainConfig(**kept["config"]), tuple(kept["classes"])
+        run = Training(cfg, classes)
+        run.load(folder / "last.pt")
+    except (OSError, KeyError, ValueError) as error:
+        raise ModelError(f"{folder}: not a training run: {error}", "train one with `cytostream train CONFIG`") from error
+    return cfg, classes, run
+
+
+def calibration_cells(cfg: TrainConfig, classes: tuple[str, ...], image_px: int) -> Cells:
+    """Every second validation cell, so that the others can be measured on, and as many of `other` as of a class."""
+    data = read_crops(cfg.val, cfg, tuple(c for c in classes if c != OTHER))
+    images, y = to_input(data.images[::2], cfg.window_px, image_px), data.labels[::2]
+    if OTHER not in classes:
+        return Cells(images, y)
+    crops = torch.from_numpy(data.images[:: max(1, 2 * len(classes) - 1)])
+    still, rng = Jitter(rotate=False, scale=0, shift_px=0), torch.Generator().manual_seed(11)
+    around = view(crops, torch.ones(len(crops), dtype=torch.bool), cfg.window_px, image_px, still, rng).numpy()
+    return Cells(np.concatenate([images, around]), np.concatenate([y, np.full(len(around), classes.index(OTHER))]))
+
+
+def ordering_cells(cfg: TrainConfig, classes: tuple[str, ...], image_px: int) -> Cells:
+    """Training cells in the colours of many labs, as many of each class: draws that tell there tell elsewhere, and the
+    validation cells stay untouched for the calibration."""
+    data = read_crops(cfg.train, cfg, tuple(c for c in classes if c != OTHER))
+    chosen, y = next(balanced_batches(data.labels, len(classes), ORDER_CELLS, cfg.seed, range(1)))
+    other, rng = torch.from_numpy(y == len(data.classes)), torch.Generator().manual_seed(13)
+    x = augment(torch.from_numpy(data.images[chosen]), other, cfg.window_px, image_px, cfg.jitter, rng)
+    return Cells(x.numpy(), y)
+
+
+def release(run_folder: Path, out: Path, name: str, data: dict[str, str] = PBC) -> Model:
+    """Write a model folder from a training run; what was there before stays until the new one is whole.
+
+    Raises:
+        ModelError: not a training run.
+    """
+    part = out.with_name(out.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    build(run_folder, part, name, data)
+    out.mkdir(parents=True, exist_ok=True)
+    for file in (GRAPH, TABLES, SHEET, CARD):
+        (part / file).replace(out / file)
+    part.rmdir()
+    return load_model(out)
+
+
+def build(run_folder: Path, out: Path, name: str, data: dict[str, str]) -> None:
+    start = time.perf_counter()
+    cfg, classes, run = load_run(run_folder)
+    export_graph(run.averaged(), out)
+    cells = calibration_cells(cfg, classes, run.network.image_px)
+    draft = write_draft(out, run, classes, cfg, name, data)
+    draws = choose_draws(out, ordering_cells(cfg, classes, run.network.image_px))
+    engine = OpenVinoEngine(draws, "f32")
+    table = ErrorTable(error_table(engine, cells.images, draws), cells.y)
+    fitted = fit(table, draws.weight, draws.sigma, len(draft.counted))
+    low = error_table(OpenVinoEngine(draws, "bf16"), cells.images, draws)
+    scale = Fitted(draws.weight, fitted["temperature"], fitted["bias"])
+    probabilities = [posterior(errors, scale) for errors in (table.errors, low)]
+    allowed = precisions(*probabilities)
+    settling, tau = settle(probabilities[: len(allowed)], ERROR_LEVEL)
+    kept = {name: getattr(draws, name) for name in ("sigma", "noise", "turn", "weight", "gain")}
+    save_tables(out, {**kept, "settling": settling, **fitted})
+    facts = draft.model_dump(exclude={"sha256"}) | {
+        "sigmas": tuple(round(float(s), 4) for s in draws.sigma),
+        "elimination": tau,
+        "precisions": allowed,
+    }
+    facts["training"] |= {"calibration_cells": len(cells.y), "release_s": round(time.perf_counter() - start)}
+    write_card(out, facts)
+    finish(out, table)
+    Image.fromarray(sheet(load_model(out), engine)).save(out / SHEET)
+
+
+def sheet(model: Model, engine: OpenVinoEngine) -> np.ndarray:
+    """Generated cells (rows * px, columns * px, 3): a row a counted class, and a last one of mixtures of two classes."""
+    k, counted = len(model.card.classes), len(model.card.counted)
+    rng = np.random.default_rng(5)
+    one = np.eye(k)[np.repeat(np.arange(counted), SHEET_COLUMNS)]
+    pairs = np.stack([rng.choice(counted, 2, replace=False) for _ in range(SHEET_COLUMNS)])
+    mixed = np.eye(k)[pairs].mean(axis=1)
+    cells = np.stack(list(generate(model, engine, np.concatenate([one, mixed]).astype(np.float32))))
+    rows = cells.reshape(-1, SHEET_COLUMNS, *cells.shape[1:]).transpose(0, 2, 1, 3, 4)
+    return rows.reshape(rows.shape[0] * rows.shape[1], -1, 3)
+
+
+def write_draft(out: Path, run: Training, classes: tuple[str, ...], cfg: TrainConfig, name: str, data: dict[str, str]) -> Card:
+    """A card with all the draws there are, to choose among."""
+    draws = candidates(CANDIDATES, run.network.image_px, cfg.seed)
+    sigma, net = draws.sigma, run.averaged()
+    with torch.no_grad():
+        weight, gain = net.log_gain(torch.from_numpy(sigma)).exp().numpy(), net.gain.numpy()
+    k = len(classes)
+    table = np.ones((len(sigma), k))
+    blank = {"temperature": np.ones(len(sigma)), "bias": np.zeros(k), "mean": table, "spread": table}
+    listed = {"sigma": sigma, "noise": draws.noise, "turn": draws.turn, "weight": weight, "gain": gain}
+    save_tables(out, {**listed, **blank, "normal": np.zeros((len(sigma), 1))})
+    return write_card(out, {
+        "name": name, "classes": classes, "crop_um": cfg.crop_um, "crop_px": cfg.crop_px, "window_px": cfg.window_px,
+        "white": cfg.white, "image_px": run.network.image_px,
+        "sigmas": tuple(map(float, sigma)), "error_level": ERROR_LEVEL, "elimination": 0.001,
+        "training": {"steps": run.step, **json.loads(cfg.model_dump_json(exclude={"train", "val", "out", "init"}))}, "data": data,
+    })  # fmt: skip
+
+
+def choose_draws(out: Path, cells: Cells) -> Model:
+    """The model with its draws cut to the best ordered few, weighted for standing together."""
+    full = load_model(out)
+    errors = error_table(OpenVinoEngine(full, None), cells.images, full)
+    chosen = order(errors, full.weight, cells.y, DRAWS)
+    of_draws = ("sigma", "noise", "turn", "temperature", "mean", "spread", "normal")
+    weight = weigh(errors[:, chosen], full.weight[chosen], cells.y)
+    return replace(full, weight=weight.astype(np.float32), **{name: getattr(full, name)[chosen] for name in of_draws})
+
+
+def precisions(whole: np.ndarray, low: np.ndarray) -> tuple[str, ...]:
+    """bf16 first if by all draws' probabilities (n, D, K) in it, `low`, it calls at most one cell in 500 otherwise than f32."""
+    labels = [p[:, -1].argmax(axis=1) for p in (whole, low)]
+    return ("bf16", "f32") if (labels[0] != labels[1]).mean() <= 0.002 else ("f32",)
