@@ -5,14 +5,13 @@ from .folder_watch import Arrived, Found, Habits, Watcher, slides_in
 from .readers.reader import READ_MPP, openslide_version, step_px0
 from .slide import Level, Slide, open_slide
 from .smear_map import Ground, SmearMap, battlement, look_closer, sample_fields, thumbnail
-from .store import SlideStore
 from .survey import Smear, Survey, stain_samples, survey
 from .tiles import Tile, TileSpec, plan_tiles, read_tile
 from .workers import Workers, open_workers
 
 __all__ = [
     "READ_MPP", "VIEW_PX", "Arrived", "CytostreamError", "Failure", "Found", "Ground", "Habits", "Level", "Slide",
-    "SlideError", "SlideStore", "Smear", "SmearMap", "StoreError", "Survey", "Tile", "TileSpec", "Watcher", "Workers",
+    "SlideError", "Smear", "SmearMap", "StoreError", "Survey", "Tile", "TileSpec", "Watcher", "Workers",
     "battlement", "beside", "look_closer", "open_slide", "open_workers", "openslide_version", "plan_tiles", "read_tile",
     "sample_fields", "slides_in", "stain_samples", "step_px0", "survey", "thumbnail", "view_levels", "view_tile",
 ]

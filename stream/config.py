@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ingest import CytostreamError
 
-from .payloads import Severity
+from .events.payloads import Severity
 
 
 class ConfigError(CytostreamError):

@@ -8,15 +8,16 @@ from pathlib import Path
 import numpy as np
 
 from classify import SHIPPED, Anomaly, Verdict, read_card
-from ingest import SlideStore, open_slide
+from ingest import open_slide
 from segment import Cell, cell_id
-from stream.alerts import alerts_of
+from stream.alerts.cell_rules import alerts_of
 from stream.config import Alerts
-from stream.events import Stamp, alert_event, cell_event, slide_event
-from stream.outbox import Outbox
-from stream.payloads import Progress
-from stream.results import ResultWriter, body_of, store_path
-from stream.slides import facts_of
+from stream.events.event import Stamp, alert_event, cell_event, slide_event
+from stream.events.payloads import Progress
+from stream.store.outbox import Outbox
+from stream.store.results import ResultWriter, body_of, store_path
+from stream.store.slide_facts import facts_of
+from stream.store.slide_store import SlideStore
 from tests.make import smear, white_cell
 
 CARD = read_card(SHIPPED)

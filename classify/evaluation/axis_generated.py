@@ -6,10 +6,11 @@ from classify.explain.generate import generate
 from classify.image_folder import LabelledCrops
 from classify.pixels import to_input, to_uint8
 
-from . import generation_metrics, plots
+from . import plots
 from .contender import remembered
 from .contenders import Workshop
 from .figures import Figure, Findings, Row, plain
+from .generation_metrics import Memory, covered, kid_interval, nearest, nearest_pixels
 from .retrain import OURS
 
 AXIS = "generated cells"
@@ -69,8 +70,8 @@ def likeness(work: Workshop, made: np.ndarray, real: LabelledCrops) -> list[Figu
     for name, features in (
         (OURS, arm.raw(as_seen(work, made))), ("real training cells", arm.raw(seen_trained(work, known.images))),
     ):  # fmt: skip
-        figures.append(Figure(AXIS, "against pbc/val", "KID", name, *generation_metrics.kid_interval(features, unseen), len(features)))
-        for metric, inside in (("precision", generation_metrics.covered(features, unseen)), ("recall", generation_metrics.covered(unseen, features))):
+        figures.append(Figure(AXIS, "against pbc/val", "KID", name, *kid_interval(features, unseen), len(features)))
+        for metric, inside in (("precision", covered(features, unseen)), ("recall", covered(unseen, features))):
             row = Row(AXIS, "against pbc/val", metric, np.zeros(len(inside)), work.suite.resamples)
             figures.append(row.figure(name, lambda i, inside=inside: float(inside[i].mean())))
     return figures
@@ -88,12 +89,12 @@ def memory(work: Workshop, made: np.ndarray) -> list[Figure]:
     trained, x = seen_trained(work, work.train_cells.images), as_seen(work, made)
     known = remembered(work.folder / "scores" / work.baseline_folder.name / "train-features.npy", lambda: arm.raw(trained))
     unseen = arm.see(val.images)
-    by_features = generation_metrics.Memory(*(generation_metrics.nearest(arm.raw(images), known) for images in (x, unseen)))
-    by_pixels = generation_metrics.Memory(*(generation_metrics.nearest_pixels(images, trained) for images in (x, unseen)))
+    by_features = Memory(*(nearest(arm.raw(images), known) for images in (x, unseen)))
+    by_pixels = Memory(*(nearest_pixels(images, trained) for images in (x, unseen)))
     return [*nearness(work, "in the baseline's features", by_features), *nearness(work, "in pixels, any turn", by_pixels)]
 
 
-def nearness(work: Workshop, of: str, found: generation_metrics.Memory) -> list[Figure]:
+def nearness(work: Workshop, of: str, found: Memory) -> list[Figure]:
     copied, metric = found.copied(), "median distance to the nearest training cell"
     row = Row(AXIS, of, "nearer to a training cell than 99 % of unseen real cells", np.zeros(len(copied)), work.suite.resamples)
     return [

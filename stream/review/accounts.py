@@ -12,7 +12,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import VerificationError
 
 from ingest import CytostreamError
-from stream.state import State
+from stream.store.database import State
 
 FILE = "access.db"
 ROLES = ("viewer", "reviewer", "admin")

@@ -17,7 +17,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from classify import SHIPPED
 from ingest import CytostreamError, Workers
 from stream.config import Config
-from stream.events import Stamp
+from stream.events.event import Stamp
 
 from . import routes_decide, routes_enter, routes_export, routes_pages, routes_read
 from .accounts import Accounts

@@ -7,8 +7,8 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from classify import SHIPPED, read_card
-from stream.events import SLIDE_ALERT
-from stream.payloads import Progress
+from stream.events.event import SLIDE_ALERT
+from stream.events.payloads import Progress
 
 from .differential import differential
 from .library import FINISHED, Library

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ingest import SlideStore, StoreError
-from ingest.store import CHUNK_ROWS
-from stream.results import store_path
-from stream.state import State
+from ingest import StoreError
+from stream.store.database import State
+from stream.store.results import store_path
+from stream.store.slide_store import CHUNK_ROWS, SlideStore
 
 from .found import Found
 from .report import Report

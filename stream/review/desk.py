@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from ingest import CytostreamError
-from stream.events import Stamp
+from stream.events.event import Stamp
 
 from .found import Found
 from .library import FINISHED, Library, SlideShelf

@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections import Counter
 from dataclasses import dataclass
 
-from stream.state import State
+from stream.store.database import State
 
 _SQL = "SELECT row, cell_id, body FROM cells WHERE slide_id = ? AND row > ? ORDER BY row LIMIT 4096"
 

@@ -13,10 +13,10 @@ import numpy as np
 from classify import SHIPPED, read_card
 from ingest import Slide
 from stream.config import Config
-from stream.events import ALERT, FAILURE, SLIDE_ALERT
-from stream.outbox import Outbox
-from stream.slides import slide_of
-from stream.state import State
+from stream.events.event import ALERT, FAILURE, SLIDE_ALERT
+from stream.store.database import State
+from stream.store.outbox import Outbox
+from stream.store.slide_facts import slide_of
 
 from .found import Found, FoundCells
 from .scheme import Scheme, scheme_of

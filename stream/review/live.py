@@ -10,7 +10,7 @@ import logging
 from collections.abc import AsyncIterator
 
 from ingest import CytostreamError
-from stream.state import State
+from stream.store.database import State
 
 from .board import RUNNING, Board
 from .library import Library

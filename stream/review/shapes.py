@@ -7,12 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ingest import SlideStore, StoreError
-from ingest.store import CHUNK_ROWS
-from segment import CROP_PX, CROP_UM
-from segment import contour as outline
-from stream.red_cells import BOXES, LABELS
-from stream.results import LABEL_COLUMN, store_path
+from ingest import StoreError
+from segment import CROP_PX, CROP_UM, outline
+from stream.run.red_cells import BOXES, LABELS
+from stream.store.results import LABEL_COLUMN, store_path
+from stream.store.slide_store import CHUNK_ROWS, SlideStore
 
 from .found import Found
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from stream.payloads import ReviewData
+from stream.events.payloads import ReviewData
 
 from .scheme import UNIDENTIFIED
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ingest import StoreError
-from stream.codec import from_line, to_line
-from stream.events import Stamp, review_event
-from stream.outbox import Outbox
-from stream.payloads import ReviewData
-from stream.state import State
+from stream.events.codec import from_line, to_line
+from stream.events.event import Stamp, review_event
+from stream.events.payloads import ReviewData
+from stream.store.database import State
+from stream.store.outbox import Outbox
 
 from .standing import Review
 

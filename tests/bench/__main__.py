@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from classify import judge, load_model, open_engine
-from stream.demo import read_sheet
+from stream.cli.demo import read_sheet
 
 COPIES = 3
 

@@ -22,7 +22,7 @@ from classify.explain.maps import SMOOTH_PX, inside
 from classify.judge import posterior
 from classify.pixels import central, on_white, to_input
 from segment import cell_masks, fit_stain
-from stream.heat import overlay, scale_of
+from stream.cli.pictures.explanation_sheet import overlay, scale_of
 
 SHARES = (0.02, 0.05, 0.1, 0.2)
 RANDOM = 3

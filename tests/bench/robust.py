@@ -17,7 +17,7 @@ from rich.table import Table
 from ingest import CytostreamError, open_slide, open_workers, plan_tiles
 from ingest.synthetic.smear import Synthetic, write_synthetic
 from segment import begin_scan
-from stream.commands_slide import white_layers
+from stream.cli.slide import white_layers
 
 KINDS = ("wbc", "platelet", "rbc")
 MPP, REACH_UM = 0.25, 18.0

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from ingest import SlideStore
+from stream.store.slide_store import SlideStore
 
 COLUMNS, SIDE_PX, LINE_PX, SEED = 10, 128, 14, 6
 

@@ -24,13 +24,13 @@ from rich.table import Table
 from classify import Anomaly, Verdict
 from ingest import Slide
 from segment import Cell
-from stream.broker import Broker
 from stream.config import Kafka, Topics
-from stream.events import Event, Stamp, cell_event
-from stream.outbox import Outbox
-from stream.relay import Relay, move
-from stream.sink_kafka import KafkaSink, producer_settings
-from stream.sinks import Parcel
+from stream.events.event import Event, Stamp, cell_event
+from stream.kafka.embedded_broker import Broker
+from stream.kafka.sink import KafkaSink, producer_settings
+from stream.sinks.relay import Relay, move
+from stream.sinks.sink import Parcel
+from stream.store.outbox import Outbox
 
 CLASSES = ("basophil", "eosinophil", "erythroblast", "ig", "lymphocyte", "monocyte", "neutrophil", "platelet")
 

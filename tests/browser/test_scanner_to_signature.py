@@ -10,10 +10,10 @@ from contextlib import contextmanager
 import pytest
 from PIL import Image
 
-from stream.broker import Broker
+from stream.cli.demo import read_sheet
 from stream.config import Kafka
-from stream.demo import read_sheet
-from stream.tail import read_all
+from stream.kafka.consumer import read_all
+from stream.kafka.embedded_broker import Broker
 from tests.make import smear
 
 playwright = pytest.importorskip("playwright.sync_api", reason="the test extra is not installed")

@@ -26,10 +26,10 @@ from rich.console import Console
 from rich.table import Table
 
 from ingest import CytostreamError
-from stream.broker import Broker
 from stream.config import Kafka
-from stream.outbox import Outbox
-from stream.tail import read_all
+from stream.kafka.consumer import read_all
+from stream.kafka.embedded_broker import Broker
+from stream.store.outbox import Outbox
 from tests.chaos import pipeline
 from tests.chaos.crew import Cluster, Crew, relay_forever, relay_once
 from tests.chaos.scenes import make_slides, write_config

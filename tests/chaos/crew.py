@@ -12,7 +12,7 @@ import psutil
 import typer
 
 from ingest import CytostreamError
-from stream.commands_run import relay
+from stream.cli.run import relay
 
 ROOT = Path(__file__).parents[2]
 
@@ -27,7 +27,7 @@ class Crew:
         self.commands, self.log, self.running = commands, log, {}
         self.starts, self.ends = Counter(), Counter()
         self.context = multiprocessing.get_context("forkserver")
-        self.context.set_forkserver_preload(["tests.chaos.pipeline", "stream.commands_run", "stream.sink_kafka"])
+        self.context.set_forkserver_preload(["tests.chaos.pipeline", "stream.cli.run", "stream.kafka.sink"])
 
     def watch(self) -> None:
         for name, (function, *words) in self.commands.items():

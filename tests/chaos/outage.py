@@ -10,10 +10,10 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from stream.broker import Broker
 from stream.config import Kafka
-from stream.outbox import Outbox
-from stream.tail import read_all
+from stream.kafka.consumer import read_all
+from stream.kafka.embedded_broker import Broker
+from stream.store.outbox import Outbox
 from tests.chaos import pipeline
 from tests.chaos.crew import Crew, relay_once
 from tests.chaos.scenes import make_slides, write_config

@@ -5,13 +5,13 @@ import time
 from pathlib import Path
 
 from ingest import CytostreamError, open_workers
-from stream.backlog import Job
+from stream.cli.console import print_error
+from stream.cli.session import drain, open_station
 from stream.config import Config, load_config
-from stream.events import Stamp
-from stream.pipeline import Lab
-from stream.screen import print_error
-from stream.station import drain, open_station
-from stream.work import Ending, work
+from stream.events.event import Stamp
+from stream.run.pipeline import Lab
+from stream.run.worker import Ending, work
+from stream.store.backlog import Job
 from tests.make import BrightnessEngine, tiny_model
 
 

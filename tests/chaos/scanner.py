@@ -13,12 +13,12 @@ import time
 from pathlib import Path
 
 from ingest import open_slide, open_workers
-from stream.commands_watch import Post
+from stream.cli.session import open_station
+from stream.cli.watch import Post
 from stream.config import load_config
-from stream.events import Stamp
-from stream.pipeline import Lab
-from stream.station import open_station
-from stream.work import work
+from stream.events.event import Stamp
+from stream.run.pipeline import Lab
+from stream.run.worker import work
 from tests.chaos.scenes import make_slides, write_config
 from tests.make import BrightnessEngine, tiny_model
 

@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from stream.outbox import Outbox
+from stream.store.outbox import Outbox
 from tests.chaos import pipeline
 from tests.chaos.crew import Crew
 from tests.chaos.scenes import make_slides, write_config

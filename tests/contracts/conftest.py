@@ -1,6 +1,6 @@
 import pytest
 
-from stream.broker import Broker
+from stream.kafka.embedded_broker import Broker
 
 
 @pytest.fixture(scope="session")

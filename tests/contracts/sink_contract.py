@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from stream.events import CELL, Event
-from stream.sinks import EventRefusedError, Parcel
+from stream.events.event import CELL, Event
+from stream.sinks.sink import EventRefusedError, Parcel
 
 
 def make_event(number: int, slide: str = "s1", text: str = "x") -> Event:

@@ -4,9 +4,9 @@ import os
 import pytest
 from sink_contract import SinkContract, make_event, parcels
 
-from stream.codec import from_line, to_line
-from stream.sink_jsonl import JsonlSink
-from stream.sinks import SinkError, SinkFencedError
+from stream.events.codec import from_line, to_line
+from stream.sinks.jsonl import JsonlSink
+from stream.sinks.sink import SinkError, SinkFencedError
 
 
 @pytest.fixture

@@ -4,9 +4,9 @@ import pytest
 from sink_contract import RefusalContract, SinkContract, make_event, parcels
 
 from stream.config import Kafka, Topics
-from stream.sink_kafka import KafkaSink
-from stream.sinks import Parcel, SinkError, SinkFencedError
-from stream.tail import read_all
+from stream.kafka.consumer import read_all
+from stream.kafka.sink import KafkaSink
+from stream.sinks.sink import Parcel, SinkError, SinkFencedError
 
 pytestmark = pytest.mark.broker
 

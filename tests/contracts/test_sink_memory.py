@@ -1,7 +1,7 @@
 import pytest
 from sink_contract import RefusalContract, SinkContract
 
-from stream.sinks import MemorySink
+from stream.sinks.sink import MemorySink
 
 
 class TestMemorySink(SinkContract, RefusalContract):

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from ingest import SlideStore, StoreError
-from ingest.store import CHUNK_ROWS
+from ingest import StoreError
+from stream.store.slide_store import CHUNK_ROWS, SlideStore
 
 
 def columns(n, start=0):

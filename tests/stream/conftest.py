@@ -2,9 +2,9 @@ import uuid
 
 import pytest
 
-from stream.broker import Broker
 from stream.config import Kafka, Topics
-from stream.outbox import Outbox
+from stream.kafka.embedded_broker import Broker
+from stream.store.outbox import Outbox
 
 
 @pytest.fixture

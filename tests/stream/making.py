@@ -8,7 +8,7 @@ import numpy as np
 from classify import Anomaly, Verdict
 from ingest import Slide
 from segment import Cell
-from stream.events import Event, Stamp, cell_event
+from stream.events.event import Event, Stamp, cell_event
 
 STAMP = Stamp("test", model_hash="m1", config_hash="c1", versions={"cytostream": "0.1.0"})
 

@@ -3,10 +3,10 @@
 import multiprocessing
 import random
 
-from stream.outbox import Outbox
-from stream.relay import move
-from stream.sink_jsonl import JsonlSink
-from stream.sink_kafka import KafkaSink
+from stream.kafka.sink import KafkaSink
+from stream.sinks.jsonl import JsonlSink
+from stream.sinks.relay import move
+from stream.store.outbox import Outbox
 
 WAIT_S = 20.0
 
@@ -38,7 +38,7 @@ def send_killed(path, open_sink, kills, longest_s):
     forking the test's own process would copy the locks of the engines' threads.
     """
     fork, rng = multiprocessing.get_context("forkserver"), random.Random(5)
-    fork.set_forkserver_preload(["stream.relay", "stream.sink_kafka", "stream.sink_jsonl"])
+    fork.set_forkserver_preload(["stream.sinks.relay", "stream.kafka.sink", "stream.sinks.jsonl"])
     for _ in range(kills):
         ready = fork.Event()
         process = fork.Process(target=send_all, args=(path, open_sink, ready))

@@ -10,15 +10,15 @@ from making import STAMP, make_cell, make_events, make_slide, make_verdict
 from typer.testing import CliRunner
 
 from ingest import StoreError
-from stream.acks import Acks, follow_reviews
-from stream.alerts import alerts_of
+from stream.alerts.cell_rules import alerts_of
 from stream.cli import app
-from stream.codec import to_line
 from stream.config import Alerts
-from stream.events import alert_event, review_event
-from stream.outbox import Outbox, Room
-from stream.relay import move
-from stream.sink_kafka import KafkaSink
+from stream.events.codec import to_line
+from stream.events.event import alert_event, review_event
+from stream.kafka.acks import Acks, follow_reviews
+from stream.kafka.sink import KafkaSink
+from stream.sinks.relay import move
+from stream.store.outbox import Outbox, Room
 
 
 def an_alert():

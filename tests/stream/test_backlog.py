@@ -5,14 +5,14 @@ import threading
 import pytest
 
 from ingest import CytostreamError, open_slide, open_workers
-from stream.backlog import STAT, Backlog, Job
-from stream.commands_run import expanded
+from stream.cli.run import expanded
 from stream.config import Backlog as Rules
 from stream.config import Config, Reading
-from stream.events import Stamp
-from stream.outbox import Outbox
-from stream.pipeline import Lab
-from stream.work import report_of, work
+from stream.events.event import Stamp
+from stream.run.pipeline import Lab
+from stream.run.worker import report_of, work
+from stream.store.backlog import STAT, Backlog, Job
+from stream.store.outbox import Outbox
 from tests.make import BrightnessEngine, smear, tiny_model
 
 RULES = Rules(retry_s=0.0, tries=2)

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from classify import load_model
 from stream.cli import app
-from stream.demo import read_sheet
+from stream.cli.demo import read_sheet
 
 pytestmark = pytest.mark.train
 

@@ -5,7 +5,7 @@ import json
 from typer.testing import CliRunner
 
 from stream.cli import app
-from stream.commands_bench_locate import agreement
+from stream.cli.bench_locate import agreement
 from tests.make import smear
 
 

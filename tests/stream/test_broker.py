@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from stream.broker import Broker, BrokerError
+from stream.kafka.embedded_broker import Broker, BrokerError
 
 
 def test_without_the_extra_it_says_what_to_install(monkeypatch):

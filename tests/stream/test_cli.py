@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from ingest.synthetic.sprites import write_pyramid
 from stream.cli import app
 from stream.config import Config, load_config
-from stream.outbox import Outbox
+from stream.store.outbox import Outbox
 from tests.make import smear
 
 ROOT = Path(__file__).parents[2]

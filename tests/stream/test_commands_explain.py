@@ -5,9 +5,9 @@ import sys
 import numpy as np
 import pytest
 
-from ingest import SlideStore
-from stream import cli
-from stream.commands_explain import cells_of, show_drift
+from stream.cli import app as cli
+from stream.cli.explain import cells_of, show_drift
+from stream.store.slide_store import SlideStore
 from tests.make import CLASSES, tiny_model
 
 

@@ -8,9 +8,9 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from ingest import CytostreamError
-from stream.backlog import Backlog
 from stream.config import Backlog as Rules
-from stream.door import door_router, open_door, read_token
+from stream.intake.http import door_router, open_door, read_token
+from stream.store.backlog import Backlog
 
 
 @pytest.fixture

@@ -14,10 +14,10 @@ from PIL import Image
 
 from classify import Anomaly, Verdict
 from ingest import Failure
-from stream.alerts import SlideAlert, alerts_of
-from stream.codec import from_line, from_record, to_line, to_record
+from stream.alerts.cell_rules import SlideAlert, alerts_of
 from stream.config import Alerts
-from stream.events import (
+from stream.events.codec import from_line, from_record, to_line, to_record
+from stream.events.event import (
     CELL,
     KINDS,
     Event,
@@ -31,7 +31,7 @@ from stream.events import (
     slide_alert_event,
     slide_event,
 )
-from stream.payloads import PAYLOADS, Progress, schemas, write_schemas
+from stream.events.payloads import PAYLOADS, Progress, schemas, write_schemas
 
 SLIDE = make_slide()
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)

@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
-from stream.leases import LeaseLostError, died_here
-from stream.outbox import Outbox
+from stream.store.leases import LeaseLostError, died_here
+from stream.store.outbox import Outbox
 
 
 @pytest.fixture
@@ -29,7 +29,8 @@ def test_what_is_closed_is_given_back(path):
 
 
 def test_a_process_of_this_host_that_died_has_lost_its_leases(path):
-    code = "import os, sys, pathlib, stream.outbox as o; o.Outbox(pathlib.Path(sys.argv[1])).leases.take('a') and os._exit(9)"
+    code = "import os, sys, pathlib; from stream.store.outbox import Outbox; "
+    code += "Outbox(pathlib.Path(sys.argv[1])).leases.take('a') and os._exit(9)"
     assert subprocess.run([sys.executable, "-c", code, path], check=False).returncode == 9
     with Outbox(path) as mine:
         assert died_here(mine.leases.holder("a")) is True
@@ -38,7 +39,7 @@ def test_a_process_of_this_host_that_died_has_lost_its_leases(path):
 
 def test_a_silent_host_loses_its_leases_after_their_time_and_not_before(path, monkeypatch):
     now = [100.0]
-    monkeypatch.setattr("stream.leases.monotonic", lambda: now[0])
+    monkeypatch.setattr("stream.store.leases.monotonic", lambda: now[0])
     with Outbox(path, lease_s=10) as mine:
         with mine.exclusive() as db:
             db.execute("INSERT INTO leases VALUES ('a', 'elsewhere/1 77 1.0 x', 5)")

@@ -5,7 +5,7 @@ import pytest
 from making import make_events
 
 from ingest import StoreError
-from stream.outbox import Outbox
+from stream.store.outbox import Outbox
 
 
 @pytest.fixture
@@ -151,7 +151,7 @@ def test_writes_are_flushed_to_disk(outbox):
 
 
 def test_a_locked_store_says_so(path, monkeypatch):
-    monkeypatch.setattr("stream.state._BUSY_WAIT_S", 0.05)
+    monkeypatch.setattr("stream.store.database._BUSY_WAIT_S", 0.05)
     with Outbox(path) as outbox:
         other = sqlite3.connect(path, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")

@@ -9,15 +9,16 @@ import pytest
 import tifffile
 from typer.testing import CliRunner
 
-from ingest import SlideError, SlideStore, battlement, look_closer, open_slide, open_workers, survey
+from ingest import SlideError, battlement, look_closer, open_slide, open_workers, survey
 from ingest.synthetic.smear import Layer, Synthetic, write_synthetic
 from ingest.synthetic.sprites import write_pyramid
 from stream.cli import app
 from stream.config import Config, Reading
-from stream.events import Stamp
-from stream.outbox import Outbox
-from stream.pipeline import Lab, run_slide
-from stream.results import store_path
+from stream.events.event import Stamp
+from stream.run.pipeline import Lab, run_slide
+from stream.store.outbox import Outbox
+from stream.store.results import store_path
+from stream.store.slide_store import SlideStore
 from tests.make import BrightnessEngine, smear, tiny_model, white_cell
 
 WHITES = 7

@@ -3,11 +3,11 @@
 import pytest
 from making import make_events
 
-from stream.broker import Broker
-from stream.relay import move, step_back
-from stream.sink_kafka import KafkaSink
-from stream.sinks import SinkError
-from stream.tail import read_all
+from stream.kafka.consumer import read_all
+from stream.kafka.embedded_broker import Broker
+from stream.kafka.sink import KafkaSink
+from stream.sinks.relay import move, step_back
+from stream.sinks.sink import SinkError
 
 pytestmark = pytest.mark.broker
 

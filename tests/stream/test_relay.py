@@ -8,9 +8,9 @@ from making import make_events
 from sending import open_jsonl, send_all, send_killed
 
 from ingest import StoreError
-from stream.codec import from_line
-from stream.relay import Relay, move
-from stream.sinks import EventRefusedError, MemorySink, SinkError, SinkFencedError
+from stream.events.codec import from_line
+from stream.sinks.relay import Relay, move
+from stream.sinks.sink import EventRefusedError, MemorySink, SinkError, SinkFencedError
 
 WAIT_S = 10.0
 
@@ -60,7 +60,7 @@ def test_events_of_before_and_after_the_start_arrive_in_order(start, add):
 
 
 def test_a_sink_that_fails_delays_and_loses_nothing(start, add, monkeypatch):
-    monkeypatch.setattr("stream.relay._FIRST_PAUSE_S", 0.001)
+    monkeypatch.setattr("stream.sinks.relay._FIRST_PAUSE_S", 0.001)
     sink, events = FailingSink([SinkError("down")] * 5), make_events(10)
     add(events)
     relay = start(sink, batch=3)
@@ -137,8 +137,8 @@ def test_stop_ends_at_once_and_closes_the_sink(start):
 
 
 def test_stop_does_not_wait_for_a_long_pause(start, add, monkeypatch):
-    monkeypatch.setattr("stream.relay._FIRST_PAUSE_S", 60.0)
-    monkeypatch.setattr("stream.relay._LONGEST_PAUSE_S", 60.0)
+    monkeypatch.setattr("stream.sinks.relay._FIRST_PAUSE_S", 60.0)
+    monkeypatch.setattr("stream.sinks.relay._LONGEST_PAUSE_S", 60.0)
     sink = FailingSink([SinkError("down")] * 9)
     add(make_events(1))
     relay = start(sink)

@@ -8,10 +8,10 @@ import pytest
 from making import make_events
 from sending import WAIT_S, open_kafka, send_all, send_killed
 
-from stream.broker import Broker
-from stream.relay import Relay, move
-from stream.sink_kafka import KafkaSink
-from stream.tail import follow, read_all
+from stream.kafka.consumer import follow, read_all
+from stream.kafka.embedded_broker import Broker
+from stream.kafka.sink import KafkaSink
+from stream.sinks.relay import Relay, move
 
 pytestmark = pytest.mark.broker
 

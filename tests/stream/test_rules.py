@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 from making import make_cell, make_verdict
 
-from stream.alerts import Alert, SlideAlert
+from stream.alerts.cell_rules import Alert, SlideAlert
+from stream.alerts.evaluator import Desk, Share, check_rules, drift
 from stream.config import Alerts, ClassRule, ConfigError, RatioRule
-from stream.rules import Desk, Share, check_rules, drift
 
 ODD, PLAIN = 0.99999, 0.5
 

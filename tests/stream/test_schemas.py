@@ -9,10 +9,9 @@ from kafka import KafkaConsumer, TopicPartition
 from making import STAMP, make_cell, make_events, make_slide, make_verdict
 
 from ingest import Failure
-from stream.alerts import SlideAlert, alerts_of
-from stream.asyncapi import asyncapi
+from stream.alerts.cell_rules import SlideAlert, alerts_of
 from stream.config import Alerts, Kafka
-from stream.events import (
+from stream.events.event import (
     alert_event,
     dead_letter_event,
     failure_event,
@@ -21,9 +20,10 @@ from stream.events import (
     slide_alert_event,
     slide_event,
 )
-from stream.payloads import PAYLOADS, Progress, schemas
-from stream.relay import move
-from stream.sink_kafka import KafkaSink
+from stream.events.payloads import PAYLOADS, Progress, schemas
+from stream.kafka.asyncapi import asyncapi
+from stream.kafka.sink import KafkaSink
+from stream.sinks.relay import move
 
 RELEASED = sorted((Path(__file__).parent / "released").glob("*/*.json"))
 WORDS = {"title", "description", "examples", "$id", "additionalProperties"}  # for people; and a consumer ignores what is new

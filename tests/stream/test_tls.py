@@ -5,10 +5,10 @@ import ssl
 import pytest
 from making import make_events
 
-from stream.relay import Relay
-from stream.sink_kafka import KafkaSink
-from stream.sinks import SinkError
-from stream.tail import read_all
+from stream.kafka.consumer import read_all
+from stream.kafka.sink import KafkaSink
+from stream.sinks.relay import Relay
+from stream.sinks.sink import SinkError
 from tests.proxy import Proxy
 
 trustme = pytest.importorskip("trustme", reason="makes the certificates")

@@ -6,12 +6,12 @@ import threading
 import pytest
 
 from ingest import open_workers
-from stream.commands_watch import Post
+from stream.cli.session import open_station
+from stream.cli.watch import Post
 from stream.config import Backlog, Config, Reading, Watch
-from stream.events import Stamp
-from stream.pipeline import Lab
-from stream.station import open_station
-from stream.work import work
+from stream.events.event import Stamp
+from stream.run.pipeline import Lab
+from stream.run.worker import work
 from tests.make import BrightnessEngine, smear, tiny_model
 
 CONFIG = Config(reading=Reading(tile_px=512), watch=Watch(look_s=0.05, still_looks=1), backlog=Backlog(retry_s=0, tries=2))

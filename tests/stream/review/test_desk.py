@@ -6,8 +6,8 @@ import sqlite3
 import pytest
 
 from ingest import StoreError
-from stream.alerts import SlideAlert
-from stream.events import slide_alert_event
+from stream.alerts.cell_rules import SlideAlert
+from stream.events.event import slide_alert_event
 from stream.review.library import Library
 from stream.review.standing import fold
 from stream.review.trail import FILE

@@ -1,0 +1,154 @@
+"""`cytostream bench locate`: how long finding cells takes, against a plain scan with the same segmentation, and its memory."""
+
+import json
+import os
+import resource
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from time import perf_counter
+from typing import Annotated
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from scipy.spatial import cKDTree
+
+from ingest import READ_MPP, CytostreamError, Slide, TileSpec, Workers, open_slide, open_workers, plan_tiles
+from segment import AREAS, WORK_MPP, Cell, Scan, begin_scan, plain_scan
+from stream.config import Reading
+
+screen = Console(stderr=True)
+OURS, EVERYWHERE, PLAIN = "ours", "every place", "every place at full resolution"
+SAME_UM = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a worker tells of a tile: its cells as (kind, x_px0, y_px0), how long it took, its own peak memory."""
+
+    cells: list[tuple[str, int, int]]
+    took_s: float
+    pid: int
+    peak_bytes: int
+
+
+def timed(scan: Scan, spec: TileSpec) -> Told:
+    start = perf_counter()
+    cells = [place_of(cell) for cell in scan.cells_in(spec).cells]
+    return Told(cells, perf_counter() - start, os.getpid(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+
+
+def place_of(cell: Cell) -> tuple[str, int, int]:
+    return cell.kind, cell.x_px0, cell.y_px0
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One way of scanning a slide: wall time from an open slide to the last cell, on workers that have started."""
+
+    seconds: float
+    tiles: int
+    failed: int
+    tile_s: list[float]
+    cells: list[tuple[str, int, int]]
+    peak_bytes: int
+
+    def figures(self, slide: Slide) -> dict:
+        pixels = slide.width_px0 * slide.height_px0
+        return {
+            "seconds": self.seconds, "mpx_per_s": pixels / self.seconds / 1e6, "s_per_gpx": self.seconds / pixels * 1e9,
+            "tiles": self.tiles, "tiles_failed": self.failed, "tile_ms_median": float(np.median(self.tile_s or [0])) * 1000,
+            "tile_ms_longest": max(self.tile_s, default=0.0) * 1000, "worker_peak_mb": self.peak_bytes / 1e6,
+            **{kind: n for kind, n in sorted(Counter(kind for kind, *_ in self.cells).items())},
+        }  # fmt: skip
+
+
+def scanned(slide: Slide, begin: Callable[[Slide], Scan], mpp: float, workers: int, tile_px: int, name: str) -> Row:
+    """Scan once; workers are new, so that their peak memory is this scan's, and have read what they need to begin."""
+    with open_workers(workers) as pool:
+        for _ in pool.each(warm, range(max(1, workers)), 60):
+            pass
+        return row_of(pool, slide, begin, mpp, tile_px, name)
+
+
+def warm(_: int) -> int:
+    return len(AREAS)
+
+
+def row_of(pool: Workers, slide: Slide, begin: Callable[[Slide], Scan], mpp: float, tile_px: int, name: str) -> Row:
+    limits, start = Reading(), perf_counter()
+    scan = pool.call(begin, slide, limits.survey_limit_s)
+    specs = list(plan_tiles(slide, scan.smear, tile_px, mpp))
+    arrived = (r for r in pool.each(partial(timed, scan), specs, limits.read_limit_s * 10) if r is not None)
+    outcomes = [outcome for _, outcome in track(arrived, name, total=len(specs), console=screen, transient=True)]
+    seconds = perf_counter() - start
+    told = [o for o in outcomes if not isinstance(o, CytostreamError)]
+    cells = [cell for one in told for cell in one.cells]
+    peak = max((one.peak_bytes for one in told), default=0)
+    return Row(seconds, len(specs), len(outcomes) - len(told), [one.took_s for one in told], cells, peak)
+
+
+def agreement(ours: list, plain: list, mpp: float) -> dict[str, float]:
+    """Of each kind the F1 of ours against the plain scan's: cells are the same that are each other's nearest within 3 um."""
+    return {kind: agreement_of(*(np.array([p[1:] for p in ps if p[0] == kind]).reshape(-1, 2) * mpp for ps in (ours, plain)))
+            for kind in sorted({p[0] for p in ours + plain})}  # fmt: skip
+
+
+def agreement_of(a: np.ndarray, b: np.ndarray) -> float:
+    if not len(a) or not len(b):
+        return 0.0
+    away, there = cKDTree(b).query(a)
+    _, back = cKDTree(a).query(b)
+    same = np.count_nonzero((away <= SAME_UM) & (back[there] == np.arange(len(a))))
+    return 2 * same / (len(a) + len(b))
+
+
+def locate(
+    slide: Annotated[Path, typer.Argument(help="Slide or field of view.")],
+    mpp: Annotated[float | None, typer.Option(help="um per level-0 px, where the file does not say.")] = None,
+    workers: Annotated[int, typer.Option(min=0, help="Worker processes; 0 is this process.")] = 2,
+    tile_px: Annotated[int, typer.Option(min=256, max=8192)] = 1024,
+    kinds: Annotated[list[str] | None, typer.Option("--kind", help="wbc, platelet, rbc; wbc and platelet by default.")] = None,
+    runs: Annotated[int, typer.Option(min=1, help="Of ours; the median counts.")] = 3,
+    plain: Annotated[bool, typer.Option(help="Also the plain scan.")] = True,
+    json_out: Annotated[Path | None, typer.Option("--json", help="Write every figure here.")] = None,
+) -> None:
+    """Finding cells: seconds, Mpx/s, s per Gpx, memory; against a scan of every place at full resolution, same segmentation.
+
+    Example: cytostream bench locate smear.svs --json locate.json
+    """
+    facts, kinds = open_slide(slide, mpp), tuple(kinds or ("wbc", "platelet"))
+    ours = partial(begin_scan, kinds=kinds)
+    rows = sorted((scanned(facts, ours, READ_MPP, workers, tile_px, OURS) for _ in range(runs)), key=lambda r: r.seconds)
+    made = {OURS: rows[len(rows) // 2]}
+    if plain:
+        for name, read_mpp, work_mpp in ((EVERYWHERE, READ_MPP, WORK_MPP), (PLAIN, facts.mpp, facts.mpp)):
+            begin = partial(plain_scan, kinds=kinds, work_mpp=work_mpp)
+            made[name] = scanned(facts, begin, read_mpp, workers, tile_px, name)
+    report = {name: row.figures(facts) for name, row in made.items()}
+    report["runs_s"] = [row.seconds for row in rows]
+    report["reader_peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    if plain:
+        report["times_faster"] = made[PLAIN].seconds / made[OURS].seconds
+        report["agreement_f1"] = {n: agreement(made[OURS].cells, made[n].cells, facts.mpp) for n in (EVERYWHERE, PLAIN)}
+    show(facts, report, made)
+    if json_out:
+        json_out.write_text(json.dumps(report, indent=1) + "\n")
+
+
+def show(slide: Slide, report: dict, made: dict[str, Row]) -> None:
+    size = f"{slide.width_px0} x {slide.height_px0} px, {slide.mpp:g} um/px"
+    table = Table("", *made, title=f"{slide.path.name}: {size}")
+    for name in dict.fromkeys(key for way in made for key in report[way]):
+        table.add_row(name.replace("_", " "), *(f"{report[way].get(name, 0):.4g}" for way in made))
+    screen.print(table)
+    screen.print(f"peak memory of this process {report['reader_peak_mb']:.0f} MB")
+    if "times_faster" in report:
+        screen.print(f"{report['times_faster']:.1f} times as fast as {PLAIN}")
+        for name, kinds in report["agreement_f1"].items():
+            screen.print(f"F1 of ours against {name}: " + "  ".join(f"{kind} {f1:.4f}" for kind, f1 in kinds.items()))

@@ -1,0 +1,49 @@
+"""The command that measures a model against the discriminative baseline."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from classify import SHIPPED
+
+from .model import training_side
+
+screen = Console(stderr=True)
+
+
+def evaluate(
+    suite: Annotated[Path, typer.Option(help="TOML file: data, axes, minutes; as configs/evaluation/suite-quick.toml.")],
+    report: Annotated[Path, typer.Option(help="Folder for report.html, report.json and what is trained on the way.")],
+    model: Annotated[Path, typer.Argument(help="Model folder; the shipped one by default.")] = SHIPPED,
+    only: Annotated[list[str] | None, typer.Option(help="An axis to run and report, several times if need be; else all.")] = None,
+) -> None:
+    """Measure a model on every axis, beside a discriminative baseline of equal size and training time.
+
+    What is retrained on the way takes the minutes that the suite states. A stopped evaluation goes on with the same command.
+
+    Example: cytostream evaluate MODEL --suite configs/evaluation/suite-quick.toml --report runs/evaluation
+    """
+    with training_side():
+        from classify.evaluation.evaluate import evaluate as measure
+        from classify.evaluation.suite import read_suite
+    settings = read_suite(suite)
+    columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[row]}"), TimeElapsedColumn()
+    with Progress(*columns, console=screen) as bars:
+        tasks: dict[str, int] = {}
+
+        def show(name: str, row: dict) -> None:
+            if name not in tasks:
+                tasks[name] = bars.add_task(name, total=row.get("budget"), row="")
+            if row:
+                bars.update(tasks[name], completed=row["used"], row=f"step {row['step']}  ce {row['cross_entropy']:.3f}")
+
+        command = shlex.join(["cytostream", *sys.argv[1:]])
+        found = measure(model, settings, report, only or (), show, command)
+    for title, findings in found.items():
+        screen.print(f"{title}: {len(findings.figures)} figures")
+    screen.print(f"written: {report / 'report.html'}, {report / 'report.json'}")

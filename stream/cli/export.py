@@ -1,0 +1,109 @@
+"""`cytostream export-results` and `cytostream audit`: reports from the shell, and the audit trail checked."""
+
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from ingest import CytostreamError
+from stream.config import load_config
+
+from .run import ConfigOption
+
+screen = Console(stderr=True, soft_wrap=True)
+STORE = Path("cytostream-results")
+StoreOption = Annotated[Path, typer.Option(help="Folder of results, as of `cytostream run --store`.")]
+
+
+def export_results(
+    store: StoreOption = STORE,
+    out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("exported"),
+    form: Annotated[list[str] | None, typer.Option(help="csv, parquet, geojson, h5ad, fhir.json, pdf, zip, crops.")] = None,
+    slide: Annotated[list[str] | None, typer.Option(help="Slide id, or its beginning; all slides without one.")] = None,
+    version: Annotated[int | None, typer.Option(min=1, help="A signed version; what stands now without it.")] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Write results as files: cells (CSV, Parquet, GeoJSON for QuPath, AnnData), the count (FHIR, PDF), reviewed cells (images).
+
+    [bold]Examples[/]
+
+    cytostream export-results --store results --form csv --form fhir.json
+
+    cytostream export-results --store results --form crops --out training
+    """
+    from stream.review.crops import Crops
+    from stream.review.library import Library
+
+    check_forms(form := form or ["csv"])
+    if not (store / "state.db").is_file():
+        raise CytostreamError(f"{store}: no results here", "run `cytostream run SLIDE --store DIR` first")
+    written = 0
+    with Library(store, load_config(config)) as library:
+        crops = Crops(store, library.state)
+        for slide_id in chosen(library.outbox.slide_ids(), slide):
+            written += sum(write(library, crops, slide_id, one, out, version) for one in form)
+    screen.print(f"{written} files in {out}")
+
+
+def check_forms(forms: list[str]) -> None:
+    from stream.review.forms import FORMS
+
+    if unknown := set(forms) - {*FORMS, "crops"}:
+        raise CytostreamError(f"no form {', '.join(sorted(unknown))}", f"of {', '.join(FORMS)}, crops")
+
+
+def chosen(known: list[str], wanted: list[str] | None) -> list[str]:
+    """The slides whose ids begin as wanted.
+
+    Raises:
+        CytostreamError: one of the beginnings fits none.
+    """
+    if not wanted:
+        return known
+    for start in wanted:
+        if not any(slide_id.startswith(start) for slide_id in known):
+            raise CytostreamError(f"no slide {start}", f"there are {', '.join(known) or 'none'}")
+    return [slide_id for slide_id in known if slide_id.startswith(tuple(wanted))]
+
+
+def write(library: object, crops: object, slide_id: str, form: str, out: Path, version: int | None) -> int:
+    """One slide in one form; returns how many files."""
+    from stream.review.board import Board
+    from stream.review.folder import folder_of
+    from stream.review.forms import FORMS
+    from stream.review.report import report_of
+
+    shelf = library.shelf(slide_id)
+    report = report_of(library, shelf, Board(library).name(slide_id, shelf.facts()), version)
+    if form == "crops":
+        files = folder_of(report, lambda cell: crops.png(slide_id, cell))
+    else:
+        files = [(f"{slide_id}-v{report.version}.{form}", FORMS[form].make(report, crops))]
+    with writing(out):
+        return sum(save(out / path, content) for path, content in files)
+
+
+def save(path: Path, content: bytes) -> int:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return 1
+
+
+@contextmanager
+def writing(out: Path):
+    try:
+        yield
+    except OSError as error:
+        raise CytostreamError(f"{out}: {error.strerror}", "choose another --out, or free some space") from error
+
+
+def audit(store: StoreOption = STORE) -> None:
+    """Check the audit trail of a store: every review, each linked to the one before it. Exit status 1 where it is broken."""
+    from stream.review.trail import FILE, Trail
+
+    if not (store / FILE).is_file():
+        raise CytostreamError(f"{store}: nothing was reviewed here", "is it the store that `cytostream serve` uses?")
+    with Trail(store) as trail:
+        screen.print(f"{trail.verify()} entries, each as it was written")

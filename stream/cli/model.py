@@ -1,0 +1,192 @@
+"""Commands about the model: classify a folder, show the card, train, export, generate."""
+
+import json
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from os import environ
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn, track
+
+from classify import SHIPPED, CropFolder, DataError, judge, load_model, open_engine, read_card
+from stream.config import ConfigError
+
+from .console import say
+from .json_lines import json_lines
+
+ModelOption = Annotated[Path, typer.Option("--model", help="Model folder; the shipped one by default.")]
+EngineOption = Annotated[str, typer.Option("--engine", help="auto, openvino, tensorrt or tensorrt-rtx.")]
+screen = Console(stderr=True)
+
+
+def classify(
+    folder: Annotated[Path, typer.Argument(help="Folder of cell images (36 um squares), with or without class folders.")],
+    json_out: Annotated[Path | None, typer.Option("--json", help="Write one JSON line an image here; - is stdout.")] = None,
+    model: ModelOption = SHIPPED,
+    engine: EngineOption = "auto",
+    exhaustive: Annotated[bool, typer.Option(help="Every draw, no elimination, fp32: the slow reference.")] = False,
+) -> None:
+    """Classify a folder of cell images.
+
+    Where the images lie in class folders, balanced accuracy is shown.
+
+    Example: cytostream classify cells/ --json verdicts.jsonl
+    """
+    loaded = load_model(model)
+    images = CropFolder(folder, loaded.card.crop_px)
+    runner = open_engine(loaded, engine, "f32" if exhaustive else None, say)
+    bar = track(images, description="classifying", total=len(images.paths), console=screen)
+    right: dict[str, list[bool]] = {}
+    draws = 0
+    with json_lines(json_out) as write:
+        for path, verdict in judge(bar, runner, loaded, exhaustive):
+            write(line_of(path, verdict))
+            right.setdefault(path.parent.name, []).append(path.parent.name == verdict.label)
+            draws += verdict.draws
+    summarise(images, right, loaded.card.classes, draws)
+
+
+def line_of(path: Path, verdict: object) -> dict:
+    return {
+        "path": str(path), "label": verdict.label, "scores": verdict.scores, "draws": verdict.draws, "decided": verdict.decided,
+        "anomaly": {name: getattr(verdict.anomaly, name) for name in ("score", "relative", "absolute", "reason")},
+    }  # fmt: skip
+
+
+def summarise(images: CropFolder, right: dict[str, list[bool]], classes: tuple[str, ...], draws: int) -> None:
+    n = sum(map(len, right.values()))
+    left_out = f"; {len(images.skipped)} left out:" if images.skipped else ""
+    screen.print(f"{n} images, {draws / max(1, n):.2f} draws each{left_out}")
+    for path, why in list(images.skipped.items())[:10]:
+        screen.print(f"  {path}: {why}")
+    known = {c: r for c, r in right.items() if c in classes}
+    if len(known) > 1:
+        recall = {c: sum(r) / len(r) for c, r in sorted(known.items())}
+        screen.print("  ".join(f"{c} {v:.3f}" for c, v in recall.items()))
+        screen.print(f"balanced accuracy {sum(recall.values()) / len(recall):.4f}")
+
+
+def card(model: Annotated[Path, typer.Argument(help="Model folder.")] = SHIPPED) -> None:
+    """Show a model's card, after checking the files against it."""
+    load_model(model)
+    typer.echo(read_card(model).model_dump_json(indent=1))
+
+
+def train(
+    config: Annotated[Path, typer.Argument(help="TOML file, as those in configs/.")],
+    out: Annotated[Path | None, typer.Option(help="Folder of checkpoints and log; overrules the file.")] = None,
+    init: Annotated[Path | None, typer.Option(help="Model folder or training run to begin with: fine-tuning.")] = None,
+    device: Annotated[str, typer.Option(help="cpu, or cuda and the like.")] = "cpu",
+) -> None:
+    """Train a denoiser on image folders; the same command goes on after a stop.
+
+    Example: cytostream train configs/training/pbc-64px.toml
+
+    Example: cytostream train configs/training/fine-tune.toml --init classify/model
+
+    Several processes: torchrun --nproc-per-node 2 -m stream.cli train configs/training/pbc-64px.toml
+    """
+    try:
+        values = tomllib.loads(config.read_text())
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{config}: {error}", "see configs/ for files that work") from error
+    with training_side():
+        from classify.evaluation.training_report import report_training
+        from classify.training.data_parallel import Ranks, join
+        from classify.training.train import TrainConfig
+        from classify.training.train import train as fit
+    try:
+        cfg = TrainConfig(**values | {k: v for k, v in (("out", out), ("init", init)) if v})
+    except ValidationError as error:
+        first = error.errors()[0]
+        what = f"{config}: {'.'.join(map(str, first['loc']))}: {first['msg']}"
+        raise ConfigError(what, "see configs/ for files that work") from error
+    columns = (TextColumn("step"), MofNCompleteColumn(), BarColumn(), TextColumn("{task.fields[row]}"), TimeRemainingColumn())
+    with Progress(*columns, console=screen) as bars:
+        task = bars.add_task("train", total=cfg.steps, row="")
+        shown: dict = {}
+
+        def show(row: dict) -> None:
+            if not shown:
+                bars.console.print(left_out(cfg.out))
+            shown.update(row)
+            bars.update(task, completed=row["step"], row=training_line(shown))
+
+        ranks = join(int(environ["RANK"]), int(environ["WORLD_SIZE"]), device) if "WORLD_SIZE" in environ else Ranks()
+        fit(cfg, show, device, ranks)
+    if ranks.rank == 0:
+        with screen.status("writing the training report"):
+            screen.print(f"report: {report_training(cfg.out)}")
+    screen.print(f"trained: {cfg.out}; next: cytostream export {cfg.out} --out MODEL")
+
+
+@contextmanager
+def training_side() -> Iterator[None]:
+    """Imports of what serving does not need.
+
+    Raises:
+        DataError: they are not installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise DataError(f"training needs {error.name}", "pip install 'cytostream[train]'") from error
+
+
+def left_out(run: Path) -> str:
+    """How many images a training leaves out."""
+    skipped = json.loads((run / "skipped.json").read_text())
+    return f"{len(skipped)} images left out, as {run / 'skipped.json'} says" if skipped else "all images are readable"
+
+
+def training_line(row: dict) -> str:
+    accuracy = f"  val {row['val_balanced_accuracy']:.3f}" if "val_balanced_accuracy" in row else ""
+    return f"loss {row['denoising']:.3f}  ce {row['cross_entropy']:.3f}  {row['images_per_s']:.0f} images/s{accuracy}"
+
+
+def export(
+    run: Annotated[Path, typer.Argument(help="Folder of a training run.")],
+    out: Annotated[Path, typer.Option(help="Model folder to write.")],
+    name: Annotated[str, typer.Option(help="Name on the card.")] = "cytostream-pbc",
+) -> None:
+    """Export a training run: ONNX graph, draws, calibration, card.
+
+    Example: cytostream export runs/pbc-64px --out models/mine
+    """
+    with training_side():
+        from classify.training.release import release
+
+    with screen.status("exporting: graph, choice of draws, calibration (some minutes)"):
+        model = release(run, out, name)
+    screen.print(f"{out}: {len(model.sigma)} draws, elimination below {model.card.elimination:.2g}, {model.card.precisions[0]}")
+
+
+def generate(
+    label: Annotated[str, typer.Argument(help="A class of the model.")],
+    out: Annotated[Path, typer.Option(help="Folder for the images.")],
+    count: Annotated[int, typer.Option(min=1)] = 8,
+    seed: int = 0,
+    model: ModelOption = SHIPPED,
+    engine: EngineOption = "auto",
+) -> None:
+    """Generate cells of a class with the classifier's own model.
+
+    Example: cytostream generate eosinophil --out made/ --count 16
+    """
+    from PIL import Image
+
+    from classify.explain.generate import generate as make
+
+    loaded = load_model(model)
+    if label not in loaded.card.classes:
+        raise DataError(f"{label!r} is no class of this model", f"one of {', '.join(loaded.card.classes)}")
+    out.mkdir(parents=True, exist_ok=True)
+    chosen = [loaded.card.classes.index(label)] * count
+    for i, image in enumerate(make(loaded, open_engine(loaded, engine, "f32", say), chosen, seed)):
+        Image.fromarray(image).save(out / f"{label}-{seed}-{i:04d}.png")
+    screen.print(f"{count} generated {label} cells in {out}")

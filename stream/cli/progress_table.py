@@ -1,0 +1,103 @@
+"""What a person sees of a backlog while it runs: the slides in hand, here and elsewhere, and how long it will take."""
+
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from time import monotonic
+from types import TracebackType
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from ingest import Slide
+from stream.events.payloads import Progress
+from stream.store.backlog import RUNNING, WAITING, Backlog, Job
+
+_LOOK_S = 1.0
+
+
+@dataclass(slots=True)
+class Row:
+    """A slide in this process's hands."""
+
+    progress: Progress
+    cells_before: int
+    tiles_before: int
+    since_s: float = field(default_factory=monotonic)
+
+    def cells_a_second(self) -> float:
+        return (self.progress.cells - self.cells_before) / max(1e-3, monotonic() - self.since_s)
+
+    def left_s(self) -> float | None:
+        done = self.progress.tiles_done - self.tiles_before
+        return (monotonic() - self.since_s) / done * (self.progress.tiles - self.progress.tiles_done) if done else None
+
+
+class Board:
+    """A live table; nothing where `quiet` or where nobody looks at a terminal."""
+
+    def __init__(self, console: Console, backlog: Backlog, only: Collection[str] | None = None, quiet: bool = False):
+        self.backlog, self.only = backlog, only
+        seen = console.is_terminal and not quiet
+        self.live = Live(self, console=console, refresh_per_second=2, transient=True) if seen else None
+        self.rows: dict[str, Row] = {}
+        self.jobs: list[Job] = []
+        self.looked_s, self.start_s, self.ended_before = -_LOOK_S, monotonic(), None
+
+    def __enter__(self) -> "Board":
+        if self.live:
+            self.live.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self.live:
+            self.live.stop()
+
+    def show(self, slide: Slide, progress: Progress, _counts: Counter) -> None:
+        """Called by the pipeline."""
+        key = str(slide.path)
+        if key not in self.rows:
+            self.rows = {key: Row(progress, progress.cells, progress.tiles_done)}
+        self.rows[key].progress = progress
+
+    def __rich__(self) -> Group:
+        self._look()
+        table = Table("slide", "", "tiles", "cells", "cells/s", "alerts", "left", box=None, padding=(0, 2, 0, 0))
+        for job in self.jobs:
+            if job.state == RUNNING:
+                self._add(table, job)
+        return Group(table, self._overall())
+
+    def _look(self) -> None:
+        if monotonic() - self.looked_s >= _LOOK_S:
+            self.jobs, self.looked_s = self.backlog.jobs(self.only), monotonic()
+            self.ended_before = self._ended() if self.ended_before is None else self.ended_before
+
+    def _ended(self) -> int:
+        return sum(job.state not in (RUNNING, WAITING) for job in self.jobs)
+
+    def _add(self, table: Table, job: Job) -> None:
+        if row := self.rows.get(str(job.path.resolve())):
+            p, rate, left = row.progress, f"{row.cells_a_second():.0f}", duration(row.left_s())
+        else:
+            facts = self.backlog.outbox.facts_of_path(str(job.path.resolve()))
+            p, rate, left = Progress(**facts.get("progress", {})), "", "elsewhere"
+        bar = ProgressBar(max(1, p.tiles), p.tiles_done, width=20)
+        table.add_row(job.path.name, bar, f"{p.tiles_done}/{p.tiles}", str(p.cells), rate, str(p.alerts), left)
+
+    def _overall(self) -> Text:
+        ended, total = self._ended(), len(self.jobs)
+        new = ended - (self.ended_before or 0)
+        left = (monotonic() - self.start_s) / new * (total - ended) if new else None
+        return Text(f"slides {ended}/{total}, left {duration(left)}", style="bold")
+
+
+def duration(seconds: float | None) -> str:
+    """As h:mm:ss; a dash where it is not known."""
+    if seconds is None:
+        return "-"
+    minutes, second = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{second:02}"

@@ -1,0 +1,213 @@
+"""`cytostream serve` and `cytostream accounts`: the review page over a store, and who may come in."""
+
+import fcntl
+import logging
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from classify import SHIPPED
+from ingest import CytostreamError, open_workers
+from stream.config import Config, load_config
+
+from .run import ConfigOption
+
+screen = Console(stderr=True, soft_wrap=True)
+StoreOption = Annotated[Path, typer.Option(help="Folder of results, as of `cytostream run --store`.")]
+STORE = Path("cytostream-results")
+LAST_S = 3
+accounts_app = typer.Typer(help="Who may open the review page from another machine.", no_args_is_help=True)
+
+
+def serve(
+    store: StoreOption = STORE,
+    host: Annotated[str, typer.Option(help="Address; off this machine only with accounts or a proxy.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8765,
+    config: ConfigOption = None,
+    sink: Annotated[list[str] | None, typer.Option(help="Where reviews go: kafka, jsonl:PATH, or none. Default kafka.")] = None,
+    model: Annotated[Path, typer.Option(help="Model folder, for explanations.")] = SHIPPED,
+    nearest: Annotated[Path | None, typer.Option(help="Index of known cells, for the nearest ones.")] = None,
+    scans: Annotated[list[Path] | None, typer.Option(help="Folder whose slides POST /api/door/slides may queue.")] = None,
+    cert: Annotated[Path | None, typer.Option(help="TLS certificate (PEM).")] = None,
+    key: Annotated[Path | None, typer.Option(help="TLS key (PEM).")] = None,
+) -> None:
+    """Serve the review page: worklist, cells, slide, decisions, signature, report. Works offline; Ctrl-C ends it.
+
+    [bold]Examples[/]
+
+    cytostream serve --store results
+
+    cytostream accounts add alice --role reviewer --store results
+
+    cytostream serve --store results --host 0.0.0.0 --cert lab.pem --key lab.key
+    """
+    settings = load_config(config)
+    with ExitStack() as stack:
+        setting = Page(store, host, sink or ["kafka"], model, nearest, scans or [], cert is not None)
+        app = stack.enter_context(opened(setting, settings))
+        say_where(host, port, cert is not None)
+        listen(app, host, port, cert, key)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What the command line says of the page."""
+
+    store: Path
+    host: str
+    sinks: list[str]
+    model: Path
+    nearest: Path | None
+    scans: list[Path]
+    secure: bool
+
+
+def say_where(host: str, port: int, secure: bool) -> None:
+    shown = f"[{host}]" if ":" in host else host
+    screen.print(f"review page: [bold]http{'s' if secure else ''}://{shown}:{port}/[/]   Ctrl-C ends it", highlight=False)
+
+
+def listen(app: object, host: str, port: int, cert: Path | None, key: Path | None) -> None:
+    """Serves until Ctrl-C.
+
+    Raises:
+        CytostreamError: the address is taken, or the certificate cannot be read.
+    """
+    import uvicorn
+
+    try:
+        uvicorn.run(
+            app, host=host, port=port, ssl_certfile=cert, ssl_keyfile=key, log_level="warning", access_log=False,
+            timeout_graceful_shutdown=LAST_S, server_header=False, proxy_headers=False,
+        )  # fmt: skip
+    except OSError as error:
+        raise CytostreamError(f"{host}:{port}: {error.strerror or error}", "choose another --port, or check --cert") from error
+    except SystemExit as error:
+        if error.code:
+            raise CytostreamError(f"{host}:{port}: cannot be listened at", "is it taken? Choose another --port") from error
+
+
+@contextmanager
+def opened(page: Page, settings: Config) -> Iterator[object]:
+    """The application over a store, with its reviews on their way to the sinks.
+
+    Raises:
+        CytostreamError: the store cannot be used, another page serves it, or the address needs accounts.
+    """
+    from stream.intake.http import door_router
+    from stream.review.accounts import Accounts
+    from stream.review.app import Setting, make_app
+    from stream.review.library import Library
+    from stream.store.backlog import Backlog
+
+    with ExitStack() as stack:
+        hold(page.store, stack)
+        accounts = Accounts(page.store)
+        stack.callback(accounts.close)
+        mode = mode_of(page.host, settings, bool(accounts.people()))
+        library = stack.enter_context(Library(page.store, settings))
+        for spec in page.sinks:
+            relay_to(spec, settings, library.trail, stack)
+        with screen.status("starting the process that reads slides"):
+            workers = stack.enter_context(open_workers(1))
+        warn(page.host, mode, page.secure)
+        known = page.store / "known.npz"
+        nearest = page.nearest or (known if known.is_file() else None)
+        door = door_router(Backlog(library.outbox, settings.backlog), page.scans) if page.scans else None
+        yield make_app(library, accounts, workers, settings, Setting(mode, page.secure, page.model, nearest, door))
+
+
+def hold(store: Path, stack: ExitStack) -> None:
+    """One page a store: it alone writes reviews."""
+    try:
+        store.mkdir(parents=True, exist_ok=True)
+        lock = stack.enter_context((store / "serve.lock").open("w"))
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise CytostreamError(f"{store}: another `cytostream serve` has it", "use that page, or end it first") from error
+    except OSError as error:
+        raise CytostreamError(f"{store}: {error.strerror}", "choose another --store") from error
+
+
+def mode_of(host: str, settings: Config, has_accounts: bool) -> str:
+    """Who may come in: accounts where there are any, else a proxy's word, else only this machine.
+
+    Raises:
+        CytostreamError: nobody is asked who they are, and others could reach it.
+    """
+    from stream.review.doors import is_loopback
+
+    if settings.review.proxy_header:
+        return "proxy"
+    if has_accounts:
+        return "accounts"
+    if not is_loopback(host):
+        hint = "make an account with `cytostream accounts add NAME --role reviewer`, or set review.proxy_header"
+        raise CytostreamError(f"{host} can be reached from other machines, and nobody has an account", hint)
+    return "local"
+
+
+def relay_to(spec: str, settings: Config, trail: object, stack: ExitStack) -> None:
+    from stream.sinks.relay import Relay
+
+    from .session import open_sink
+
+    if spec != "none":
+        stack.enter_context(Relay(trail, open_sink(spec, settings, trail)))
+
+
+def warn(host: str, mode: str, secure: bool) -> None:
+    from stream.review.doors import is_loopback
+    from stream.review.routes_pages import leaflet_folder
+
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    if leaflet_folder() is None:
+        screen.print("[yellow]the slide viewer is not installed[/]\n  -> pip install xstatic-leaflet==1.9.3.0")
+    if mode == "accounts" and not secure and not is_loopback(host):
+        screen.print("[yellow]passwords travel in the clear[/]\n  -> give --cert and --key, or put a TLS proxy in front")
+
+
+@accounts_app.command("add")
+def add_account(
+    name: str,
+    role: Annotated[str, typer.Option(help="viewer, reviewer or admin.")] = "reviewer",
+    store: StoreOption = STORE,
+) -> None:
+    """Make an account, or give it another role and password. Asks for the password.
+
+    Example: cytostream accounts add alice --role reviewer --store results
+    """
+    password = typer.prompt("password", hide_input=True, confirmation_prompt=True)
+    with accounts_of(store) as accounts:
+        accounts.set(name, role, password)
+
+
+@accounts_app.command("list")
+def list_accounts(store: StoreOption = STORE) -> None:
+    """Who has an account, and their roles."""
+    with accounts_of(store) as accounts:
+        for person in accounts.people():
+            typer.echo(f"{person.name}\t{person.role}")
+
+
+@accounts_app.command("remove")
+def remove_account(name: str, store: StoreOption = STORE) -> None:
+    """Take an account away; what it signed stays."""
+    with accounts_of(store) as accounts:
+        accounts.remove(name)
+
+
+@contextmanager
+def accounts_of(store: Path) -> Iterator:
+    from stream.review.accounts import Accounts
+
+    accounts = Accounts(store)
+    try:
+        yield accounts
+    finally:
+        accounts.close()

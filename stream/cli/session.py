@@ -1,0 +1,146 @@
+"""What a command that works on slides opens: the store, the sinks with their relays, the model, the workers."""
+
+import json
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from hashlib import blake2b
+from importlib.metadata import version
+from pathlib import Path
+
+from rich.console import Console
+
+from classify import SHIPPED, ModelError, load_model, open_engine
+from ingest import CytostreamError, open_workers
+from segment import CROP_PX, CROP_UM
+from stream.alerts.evaluator import check_rules
+from stream.config import Config, ConfigError
+from stream.events.event import Stamp
+from stream.run.pipeline import Lab
+from stream.sinks.relay import Relay
+from stream.sinks.sink import Sink
+from stream.store.backlog import Backlog
+from stream.store.outbox import Outbox, Room
+
+from .console import say
+from .progress_table import Board
+
+screen = Console(stderr=True)
+PACKAGES = ("cytostream", "openvino", "openslide-bin", "scikit-image", "numpy")
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What the command line chooses: the model's folder, the engine, where events go."""
+
+    model: Path = SHIPPED
+    engine: str = "auto"
+    sinks: Sequence[str] = ("kafka",)
+
+
+@dataclass(frozen=True, slots=True)
+class Station:
+    """An open store with its sinks."""
+
+    config: Config
+    store: Path
+    outbox: Outbox
+    backlog: Backlog
+    relays: list[Relay]
+
+
+@contextmanager
+def open_station(store: Path, config: Config, sinks: Sequence[str]) -> Iterator[Station]:
+    """Opens the store and starts its relays; several processes may have it open.
+
+    Raises:
+        CytostreamError: the store cannot be opened, or a sink is none.
+    """
+    with ExitStack() as stack:
+        outbox = stack.enter_context(open_outbox(store, config))
+        opened = [open_sink(spec, config, outbox) for spec in sinks if spec != "none"]
+        batch = config.kafka.batch_events
+        relays = [stack.enter_context(Relay(outbox, sink, batch)) for sink in opened]
+        outbox.prune(config.store.keep_days, [sink.name for sink in opened])
+        yield Station(config, store, outbox, Backlog(outbox, config.backlog), relays)
+
+
+def open_outbox(store: Path, config: Config) -> Outbox:
+    try:
+        store.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CytostreamError(f"{store}: cannot be made: {error.strerror}", "choose another --store") from error
+    room = Room(config.store.free_gb * 1e9, config.store.waiting_gb * 1e9)
+    return Outbox(store / "state.db", room, config.backlog.lease_s)
+
+
+def open_sink(spec: str, config: Config, outbox: Outbox) -> Sink:
+    """The sink of a --sink word.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    if spec == "kafka":
+        from stream.kafka.sink import KafkaSink
+
+        return KafkaSink(config.kafka, outbox.store_id)
+    if spec.startswith("jsonl:") and spec != "jsonl:":
+        from stream.sinks.jsonl import JsonlSink
+
+        return JsonlSink(Path(spec.removeprefix("jsonl:")))
+    raise ConfigError(f"no sink {spec!r}", "kafka, jsonl:PATH, or none")
+
+
+@contextmanager
+def open_lab(station: Station, choice: Choice, only: Collection[str] | None = None, quiet: bool = False) -> Iterator[Lab]:
+    """Loads the model and starts the workers; progress is shown meanwhile."""
+    config = station.config
+    model = load_model(choice.model)
+    if (model.card.crop_um, model.card.crop_px) != (CROP_UM, CROP_PX):
+        raise ModelError(f"{choice.model}: made for other crops than {CROP_UM:g} um in {CROP_PX} px", "train it on such crops")
+    check_rules(config.alerts, model.card.classes)
+    engine = open_engine(model, choice.engine, tell=say)
+    with screen.status("starting workers"), ExitStack() as starting:
+        pool = starting.enter_context(open_workers(*crew_of(config)))
+        closing = starting.pop_all()
+    with closing, Board(screen, station.backlog, only, quiet) as board:
+        stamp = stamp_of(config, model.model_id)
+        yield Lab(config, model, engine, pool, station.outbox, station.store, stamp, board.show)
+
+
+def crew_of(config: Config) -> tuple[int, str | None, int, str]:
+    """Workers as `open_workers` takes them."""
+    reading = config.reading
+    return reading.workers, reading.scheduler, reading.workers_most, reading.dashboard
+
+
+def stamp_of(config: Config, model_id: str) -> Stamp:
+    """The provenance that every event and result carries; its config hash is of what changes results."""
+    area = [config.reading.area] * (config.reading.area != "all")  # so that a store from before there were areas goes on
+    deciding = json.dumps([config.alerts.model_dump(mode="json"), config.reading.tile_px, *area], sort_keys=True)
+    digest = blake2b(deciding.encode(), digest_size=6).hexdigest()
+    return Stamp(config.source, model_id, digest, {name: version(name) for name in PACKAGES}, config.share_names)
+
+
+def drain(relays: list[Relay], give_up_s: float) -> int:
+    """Wait for the sinks to have everything; says what is left."""
+    left = 0
+    for relay in relays:
+        with screen.status("sending the last events"):
+            unsent, moved = relay.drain(give_up_s), -1
+            while unsent and relay.moved > moved:  # slow is not absent
+                moved = relay.moved
+                unsent = relay.drain(give_up_s)
+        if unsent:
+            why = f": {relay.trouble}" if relay.trouble else ""
+            screen.print(f"[yellow]{unsent} events wait in the store{why}[/]\n  -> the same command sends them", soft_wrap=True)
+        left += unsent
+    return left
+
+
+def changed(config: Config, reading: dict) -> Config:
+    return replace_section(config, "reading", {name: value for name, value in reading.items() if value is not None})
+
+
+def replace_section(config: Config, section: str, values: dict) -> Config:
+    return config.model_copy(update={section: getattr(config, section).model_copy(update=values)})

@@ -1,0 +1,125 @@
+"""Commands about what goes out: follow the topics, show the schemas and the configuration."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from ingest import CytostreamError
+from stream.config import ConfigError, load_config
+from stream.events.codec import to_line
+from stream.events.event import ALERT, CELL, DEAD, FAILURE, REVIEW, SLIDE, SLIDE_ALERT, TOPICS, Event
+from stream.events.payloads import write_schemas
+from stream.kafka.acks import Acks
+from stream.kafka.asyncapi import write_asyncapi
+from stream.store.outbox import Outbox
+
+from .run import RESULTS, ConfigOption, StoreOption
+
+screen = Console(stderr=True)
+
+
+def tail(
+    topics: Annotated[list[str] | None, typer.Argument(help="cells, alerts, slides, failures; all by default.")] = None,
+    config: ConfigOption = None,
+    from_beginning: Annotated[bool, typer.Option(help="Also what is there already.")] = False,
+    json_out: Annotated[bool, typer.Option("--json", help="One JSON line an event, to stdout.")] = False,
+) -> None:
+    """Follow the topics in the terminal, until Ctrl-C.
+
+    Example: cytostream tail alerts --from-beginning
+    """
+    from stream.kafka.consumer import follow
+
+    kinds = tuple(topics or TOPICS)
+    if unknown := set(kinds) - set(TOPICS):
+        raise ConfigError(f"no topic {', '.join(unknown)}", f"of {', '.join(TOPICS)}")
+    for event in follow(load_config(config).kafka, kinds, from_beginning):
+        if json_out:
+            typer.echo(to_line(event))
+        else:
+            screen.print(sentence(event), highlight=False)
+
+
+def sentence(event: Event) -> str:
+    """An event in one line for a person."""
+    again = " [dim](sent again)[/]" if event.replay_of else ""
+    return f"[dim]{event.time:%H:%M:%S}[/] {event.subject[:8]} {SAID[event.type](event.data)}{again}"
+
+
+def say_cell(data: dict) -> str:
+    return f"cell    {data['label']:<12} p {data['scores'][data['label']]:.2f}  at {data['x_px0']},{data['y_px0']}"
+
+
+def say_alert(data: dict) -> str:
+    return f"[bold red]ALERT[/]   {data['label']:<12} at {data['x_px0']},{data['y_px0']}: {data['reason']}"
+
+
+def say_slide(data: dict) -> str:
+    counts = "  ".join(f"{k} {v}" for k, v in Counter(data["counts"] or {}).most_common())
+    return f"[bold]slide[/]   {data['status']}  {data['progress']['cells']} cells  {counts}"
+
+
+def say_failure(data: dict) -> str:
+    return f"[yellow]failure[/] {data['stage']}: {data['what']} -> {data['hint']}"
+
+
+def say_review(data: dict) -> str:
+    return f"[cyan]review[/]  {data['reviewer']}: {data['action']} {data['label'] or ''} {data['comment'] or ''}"
+
+
+SAID = {
+    CELL: say_cell,
+    ALERT: say_alert,
+    SLIDE: say_slide,
+    FAILURE: say_failure,
+    SLIDE_ALERT: lambda data: f"[bold red]ALERT[/]   {data['severity']:<12} {data['reason']}",
+    REVIEW: say_review,
+    DEAD: lambda data: f"[yellow]refused[/] {data['event_type']}: {data['reason']}",
+}
+
+
+def schemas(
+    out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("schemas"),
+    asyncapi: Annotated[bool, typer.Option("--asyncapi", help="Also the AsyncAPI document: topics, headers, payloads.")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Write the JSON Schema of every event type.
+
+    Example: cytostream schemas --asyncapi --out schemas
+    """
+    for path in write_schemas(out):
+        typer.echo(path)
+    if asyncapi:
+        write_asyncapi(out / "asyncapi.json", load_config(config).kafka)
+        typer.echo(out / "asyncapi.json")
+
+
+def alerts(
+    store: StoreOption = RESULTS,
+    everything: Annotated[bool, typer.Option("--all", help="Acknowledged ones, too.")] = False,
+    json_out: Annotated[bool, typer.Option("--json", help="One JSON line an alert, to stdout.")] = False,
+) -> None:
+    """List the alerts of a store that nobody has acknowledged.
+
+    Example: cytostream alerts --store results
+    """
+    if not (store / "state.db").exists():
+        raise CytostreamError(f"{store}: no results here", "run `cytostream run SLIDE --store DIR` first")
+    with Outbox(store / "state.db") as outbox:
+        for standing in Acks(outbox).alerts():
+            if standing.reviewer and not everything:
+                continue
+            if json_out:
+                typer.echo(json.dumps({"acknowledged_by": standing.reviewer, **json.loads(to_line(standing.event))}))
+            else:
+                by = f" [green]seen by {standing.reviewer}[/]" if standing.reviewer else ""
+                screen.print(f"{sentence(standing.event)}{by}", highlight=False)
+
+
+def config(path: Annotated[Path | None, typer.Argument(help="File to check; the defaults without one.")] = None) -> None:
+    """Check a configuration file, and show what it resolves to."""
+    typer.echo(load_config(path).model_dump_json(indent=1, exclude={"kafka": {"security"}}))

@@ -1,0 +1,294 @@
+"""THE main path: tiles read, cells found, verdicts given, results and events committed. Sees no concrete engine or sink."""
+
+import json
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from time import monotonic
+
+import numpy as np
+
+from classify import Engine, Model, Verdict, judge
+from ingest import CytostreamError, Failure, Slide, SlideError, TileSpec, Workers, open_slide, plan_tiles
+from segment import Cell, Outlook, TileCells, begin_reading
+from stream.alerts.cell_rules import Alert
+from stream.alerts.evaluator import Desk, Share
+from stream.config import Config
+from stream.events.event import Event, Stamp, alert_event, cell_event, failure_event, slide_alert_event, slide_event
+from stream.events.payloads import Progress
+from stream.store.outbox import Outbox
+from stream.store.results import ResultWriter, body_of, store_path
+from stream.store.slide_facts import facts_of
+from stream.store.slide_store import SlideStore
+
+from .progress import Report, Tally
+from .red_cells import measure_reds, rounded
+
+log = logging.getLogger(__name__)
+DONE = "done"
+COMMIT_CELLS = 16  # a commit waits for the disk some milliseconds, so cells share it
+
+
+@dataclass(frozen=True, slots=True)
+class Lab:
+    """What every slide of a run shares."""
+
+    config: Config
+    model: Model
+    engine: Engine
+    workers: Workers
+    outbox: Outbox
+    folder: Path
+    stamp: Stamp
+    on_progress: Callable[[Slide, Progress, Counter], None] = lambda *_: None
+
+
+class SlideBusyError(CytostreamError):
+    """Another process is at this slide."""
+
+
+def run_slide(lab: Lab, path: Path, mpp: float | None = None) -> Report:
+    """Read, find, judge and commit one slide; what an earlier run has done of it is not done again.
+
+    A slide that cannot be read is a failure event and a report, not an exception.
+
+    Raises:
+        SlideBusyError, LeaseLostError: another process is at this slide, or has taken it over.
+        StoreError: results cannot be written.
+    """
+    try:
+        slide = open_slide(path, mpp)
+    except CytostreamError as error:
+        return refuse(lab, Failure("", "open", error.what, error.hint), path, again=is_passing(error))
+    lease = lease_of(slide)
+    if not lab.outbox.leases.take(lease):
+        raise SlideBusyError(f"{path}: another process is at it", "wait for it")
+    try:
+        return run_leased(lab, slide, path)
+    finally:
+        with suppress(CytostreamError):
+            lab.outbox.leases.give(lease)
+
+
+def run_leased(lab: Lab, slide: Slide, path: Path) -> Report:
+    check_same_work(lab, slide)
+    if lab.outbox.status(slide.slide_id) == DONE:
+        return finished(lab, slide)
+    try:
+        begin = partial(begin_reading, area=lab.config.reading.area)
+        outlook = lab.workers.call(begin, slide, lab.config.reading.survey_limit_s)
+    except CytostreamError as error:
+        return refuse(lab, Failure(slide.slide_id, "survey", error.what, error.hint), path, slide, is_passing(error))
+    run = SlideRun(lab, outlook)
+    try:
+        return run.all()
+    except BaseException:
+        with suppress(CytostreamError):
+            run.say("interrupted")
+        raise
+
+
+def is_passing(error: CytostreamError) -> bool:
+    """Whether another try may go better: the share was away, or the cluster lost a worker; not where the file is at fault."""
+    return not isinstance(error, SlideError) or getattr(error.__cause__, "errno", None) is not None
+
+
+def refuse(lab: Lab, failure: Failure, path: Path, slide: Slide | None = None, again: bool = False) -> Report:
+    """Tell of a slide that cannot be read."""
+    with lab.outbox.transaction() as tx:
+        tx.add([failure_event(failure, lab.stamp, path)])
+        if slide:
+            tx.add([slide_event(slide, "failed", lab.stamp, reason=failure.what)])
+            about = {"slide": facts_of(slide), "reason": failure.what, "at": datetime.now(UTC).isoformat()}
+            tx.set_status(slide.slide_id, "failed", **about, **work_of(lab, slide))
+    return Report(slide, "failed", Counter(), Progress(failures=1), failure, again)
+
+
+def finished(lab: Lab, slide: Slide) -> Report:
+    facts = lab.outbox.facts(slide.slide_id)
+    counts, progress = Counter(facts["counts"]), Progress(**facts["progress"])
+    return Report(slide, "done before", counts, progress, unfit=tuple(facts.get("unfit", ())))
+
+
+def check_same_work(lab: Lab, slide: Slide) -> None:
+    """Results of two models, configurations or scales do not mix.
+
+    Raises:
+        CytostreamError: the slide was begun with others.
+    """
+    begun = lab.outbox.facts(slide.slide_id)
+    differs = [name for name, value in work_of(lab, slide).items() if begun.get(name, value) != value]
+    if differs:
+        raise CytostreamError(f"{slide.path}: begun in {lab.folder} with another {', '.join(differs)}", "choose another --store")
+
+
+class SlideRun:
+    """One slide under way."""
+
+    def __init__(self, lab: Lab, outlook: Outlook):
+        self.lab, self.scan, self.slide = lab, outlook.scan, outlook.scan.slide
+        self.outlook, self.unfit, self.red_cells = outlook, tuple(outlook.map.problems()), None
+        specs = list(plan_tiles(self.slide, self.scan.smear, lab.config.reading.tile_px))
+        done = lab.outbox.tiles_done(self.slide.slide_id)
+        self.todo = [spec for spec in specs if tile_key(spec) not in done]
+        self.known = lab.outbox.cell_ids(self.slide.slide_id)
+        this_hour = partial(lab.outbox.alerts_since, 3600)
+        self.desk = Desk(lab.config.alerts, self.slide.scanner, lab.outbox.alerts_given(self.slide.slide_id), this_hour)
+        self.tally = self.resumed(len(specs))
+        self.again, self.said_s = False, monotonic()
+        self.writer = ResultWriter(lab.outbox, self.open_store(), self.slide.slide_id, lab.model.card, self.scan.stain)
+        self.found: dict[str, tuple[TileSpec, Cell]] = {}
+        self.decided: list[tuple[str, Verdict]] = []
+        self.torn, self.unread = set(), set()
+
+    def resumed(self, tiles: int) -> Tally:
+        """What the journal knows: an earlier run's tiles, cells and alerts. Tiles that failed are tried again."""
+        tally = Tally(tiles, tiles - len(self.todo), alerts=self.desk.given.total())
+        for row in self.lab.outbox.cells(self.slide.slide_id):
+            body = json.loads(row.body)
+            tally.count(body["verdict"]["label"], body["cell"]["kind"])
+            self.desk.count(body["verdict"]["label"], *(body["verdict"]["anomaly"][name] for name in ("score", "absolute")))
+        return tally
+
+    def open_store(self) -> SlideStore:
+        config = self.lab.config.model_dump(mode="json", exclude={"kafka": {"security"}})
+        facts = {
+            "slide_id": self.slide.slide_id, "width_px0": self.slide.width_px0, "height_px0": self.slide.height_px0,
+            "vendor": self.slide.vendor, "scanner": self.slide.scanner,
+            "classes": self.lab.model.card.classes, "kinds": ("wbc", "platelet", "rbc"), "config": config,
+            **work_of(self.lab, self.slide),
+            "engine": self.lab.engine.name, "precision": self.lab.engine.precision, "versions": self.lab.stamp.versions,
+        }  # fmt: skip
+        return SlideStore.create(store_path(self.lab.folder, self.slide.slide_id), facts)
+
+    def all(self) -> Report:
+        self.say("running")
+        for cell_id, verdict in judge(self.crops(), self.lab.engine, self.lab.model):
+            self.decided.append((cell_id, verdict))
+            if len(self.decided) >= COMMIT_CELLS:
+                self.commit()
+        self.commit()
+        self.writer.write(final=True)
+        red_cells = measure_reds(self.lab.workers, self.outlook, self.lab.config.reading.read_limit_s, self.writer.store)
+        self.red_cells = red_cells and rounded(red_cells)
+        if not self.scan.smear.look.any():
+            self.fail(Failure(self.slide.slide_id, "survey", "nothing stained on the slide", "is it empty, or not a smear?"))
+        self.say(DONE)
+        return Report(self.slide, DONE, self.tally.cells, self.tally.progress(), again=self.again, unfit=self.unfit)
+
+    def crops(self) -> Iterator[tuple[str, np.ndarray] | None]:
+        """Crops of the cells as tiles come back; `None` where none is ready, and then what is decided is committed."""
+        for arrived in self.lab.workers.each(self.scan.cells_in, self.todo, self.lab.config.reading.read_limit_s):
+            if arrived is None:
+                yield None
+                self.commit()
+                continue
+            spec, outcome = arrived
+            if isinstance(outcome, CytostreamError):
+                self.again |= is_passing(outcome)
+                self.fail(Failure(self.slide.slide_id, "tile", outcome.what, outcome.hint, spec.box_px0))
+                continue
+            self.tell_unread(spec, outcome)
+            log.info("%s: tile at (%d, %d): %d cells, read %.0f ms, find %.0f ms", self.slide.slide_id, spec.x_px0, spec.y_px0,
+                     len(outcome.cells), outcome.read_s * 1000, outcome.find_s * 1000)  # fmt: skip
+            new = [cell for cell in outcome.cells if cell.cell_id not in self.known]
+            self.tally.waiting[spec] = {cell.cell_id for cell in new}
+            if not new:
+                self.close([spec])
+            for cell in new:
+                self.found[cell.cell_id] = spec, cell
+                yield cell.cell_id, cell.crop
+
+    def commit(self) -> None:
+        """Verdicts, their events, and the tiles that they complete: together."""
+        if not self.decided:
+            return
+        events, rows, complete = [], [], []
+        for cell_id, verdict in self.decided:
+            spec, cell = self.found.pop(cell_id)
+            self.tally.count(verdict.label, cell.kind)
+            events += self.events_of(cell, verdict)
+            rows.append((cell_id, body_of(cell, verdict), cell.crop.tobytes()))
+            self.tally.waiting[spec].discard(cell_id)
+            complete += [spec] * (not self.tally.waiting[spec])
+        self.decided.clear()
+        self.close(complete, events, rows)
+
+    def events_of(self, cell: Cell, verdict: Verdict) -> list[Event]:
+        events = [cell_event(self.slide, cell, verdict, self.lab.stamp)]
+        for alert in self.desk.of_cell(cell, verdict, self.tally.cells.total()):
+            if isinstance(alert, Alert):
+                self.tally.alerts += 1
+                events.append(alert_event(self.slide, cell, verdict, alert, self.lab.stamp))
+            else:
+                events.append(slide_alert_event(self.slide.slide_id, alert, self.lab.stamp))
+        return events
+
+    def close(self, specs: Sequence[TileSpec], events: Sequence[Event] = (), rows: Sequence[tuple] = ()) -> None:
+        """Commit events and cells, and that these tiles are done."""
+        whole = [spec for spec in specs if spec not in self.torn]
+        with self.lab.outbox.transaction() as tx:
+            tx.hold(lease_of(self.slide))
+            tx.add(events)
+            tx.add_cells(self.slide.slide_id, rows)
+            for spec in whole:
+                tx.tile_done(self.slide.slide_id, tile_key(spec))
+        for spec in specs:
+            self.tally.waiting.pop(spec, None)
+        self.tally.tiles_done += len(whole)
+        self.writer.write(len(rows))
+        self.lab.on_progress(self.slide, self.tally.progress(), self.tally.cells)
+        if monotonic() - self.said_s > self.lab.config.backlog.progress_s:
+            self.say("running")
+
+    def tell_unread(self, spec: TileSpec, outcome: TileCells) -> None:
+        """Places that cannot be decoded are failures, told once though two tiles see them; such a tile is never done."""
+        if outcome.unread:
+            self.torn.add(spec)
+        for box in set(outcome.unread) - self.unread:
+            self.unread.add(box)
+            self.fail(Failure(self.slide.slide_id, "tile", "cannot be decoded", "scan the slide again", box))
+
+    def fail(self, failure: Failure) -> None:
+        """Tell of a failure. Its tile is not done: the same command tries it again."""
+        self.tally.failures += 1
+        self.close([], [failure_event(failure, self.lab.stamp, self.slide.path)])
+
+    def say(self, status: str) -> None:
+        """Tell of the slide's status, and keep it; at the end, the slide's own alerts too."""
+        progress, counts, self.said_s = self.tally.progress(), dict(self.tally.cells), monotonic()
+        about = {"counts": counts, "progress": progress.model_dump(), "slide": facts_of(self.slide), "odd": self.desk.odd}
+        about |= {"unfit": self.unfit, "reason": "; ".join(self.unfit)} if self.unfit else {}
+        about |= {"red_cells": self.red_cells} if self.red_cells else {}
+        facts = {**about, "at": datetime.now(UTC).isoformat(), **work_of(self.lab, self.slide)}
+        ended = {"counts": counts, "red_cells": self.red_cells} if status == DONE else {}
+        events = [slide_event(self.slide, status, self.lab.stamp, progress, unfit=self.unfit, **ended)]
+        with self.lab.outbox.transaction() as tx:
+            tx.hold(lease_of(self.slide))
+            tx.add([*self.slide_alerts(), *events] if status == DONE else events)
+            tx.set_status(self.slide.slide_id, "failures" if status == DONE and self.tally.failures else status, **facts)
+
+    def slide_alerts(self) -> list[Event]:
+        rules = self.lab.config.alerts
+        rows = self.lab.outbox.odd_shares(self.slide.scanner, rules.drift_slides + rules.drift_before, self.slide.slide_id)
+        found = self.desk.of_slide(self.tally.cells, self.tally.white, [Share(*row) for row in rows])
+        found += self.desk.far_off(self.lab.model)
+        return [slide_alert_event(self.slide.slide_id, alert, self.lab.stamp) for alert in found]
+
+
+def work_of(lab: Lab, slide: Slide) -> dict[str, str | float]:
+    """What decides a slide's results: they go on only under the same."""
+    return {"model_id": lab.stamp.model_hash, "config_id": lab.stamp.config_hash, "mpp": slide.mpp}
+
+
+def lease_of(slide: Slide) -> str:
+    return f"slide {slide.slide_id}"
+
+
+def tile_key(spec: TileSpec) -> str:
+    return ",".join(map(str, spec.box_px0))

@@ -1,0 +1,44 @@
+"""What has come of a slide so far, and how it ended."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from ingest import Failure, Slide, TileSpec
+from stream.alerts.cell_rules import OTHER
+from stream.events.payloads import Progress
+
+
+@dataclass(slots=True)
+class Tally:
+    """How far a slide is. A tile is done when its last cell is."""
+
+    tiles: int
+    tiles_done: int = 0
+    cells: Counter = field(default_factory=Counter)
+    white: int = 0
+    alerts: int = 0
+    failures: int = 0
+    waiting: dict[TileSpec, set[str]] = field(default_factory=dict)
+
+    def count(self, label: str, kind: str) -> None:
+        self.cells[label] += 1
+        self.white += kind == "wbc" and label != OTHER
+
+    def progress(self) -> Progress:
+        return Progress(
+            tiles_done=self.tiles_done, tiles=self.tiles, cells=self.cells.total(), alerts=self.alerts, failures=self.failures
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """How a slide ended: status, cells a label, alerts, failures; `again` where another try may end better, `unfit` why it is
+    not fit for reading."""
+
+    slide: Slide | None
+    status: str
+    counts: Counter
+    progress: Progress
+    failure: Failure | None = None
+    again: bool = False
+    unfit: tuple[str, ...] = ()

@@ -1,0 +1,101 @@
+"""Works off the backlog, slide by slide, until it is empty or somebody says stop."""
+
+import signal
+import threading
+from collections import Counter
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from dataclasses import replace
+from time import monotonic
+
+from ingest import CytostreamError, Failure
+from stream.events.payloads import Progress
+from stream.store.backlog import FAILED, Backlog, Job
+from stream.store.leases import LeaseLostError
+from stream.store.outbox import Outbox
+from stream.store.slide_facts import slide_of
+
+from .pipeline import Lab, Report, SlideBusyError, run_slide
+
+_LOOK_S = 0.5  # for what other processes leave, and for retries that come due
+
+
+def work(
+    lab: Lab,
+    backlog: Backlog,
+    stop: threading.Event,
+    only: Collection[str] | None = None,
+    forever: bool = False,
+    ended: Callable[[Job, Report], None] = lambda *_: None,
+) -> list[tuple[Job, Report]]:
+    """Does slides until none waits or runs anywhere (`forever`: until `stop`); returns those that this process has ended.
+
+    Raises:
+        CytostreamError: the store cannot be written, or the work is another than before.
+    """
+    reports = []
+    while not stop.is_set():
+        job = backlog.next(only)
+        if job is None:
+            if not forever and not backlog.is_open(only):
+                break
+            stop.wait(_LOOK_S)
+        elif report := do(lab, backlog, job):
+            reports.append((job, report))
+            ended(job, report)
+    return reports
+
+
+def do(lab: Lab, backlog: Backlog, job: Job) -> Report | None:
+    """One slide; None where it is not over: another process has it, or it is tried again later."""
+    start_s = monotonic()
+    try:
+        report = run_slide(replace(lab, stamp=replace(lab.stamp, set_id=job.set_id)), job.path, job.mpp)
+    except (SlideBusyError, LeaseLostError):
+        backlog.give_back(job, _LOOK_S)
+        return None
+    except BaseException:
+        with suppress(CytostreamError):
+            backlog.give_back(job)
+        raise
+    if report.again and not backlog.fail(job, reason_of(report)):
+        return None
+    if report.failure:
+        backlog.give_up(job, report.failure.what)
+    else:
+        backlog.finish(job, report.slide.slide_id, monotonic() - start_s, whole=not report.progress.failures)
+    return report
+
+
+def report_of(outbox: Outbox, job: Job) -> Report:
+    """How a slide ended that another process, or an earlier one, has done."""
+    if job.state == FAILED:
+        return Report(None, FAILED, Counter(), Progress(failures=1), Failure("", "run", f"{job.path}: {job.reason}"))
+    facts = outbox.facts(job.slide_id) if job.slide_id else {}
+    if "slide" not in facts:
+        return Report(None, job.state, Counter(), Progress(), Failure("", "run", f"{job.path}: {job.state}"))
+    return Report(slide_of(facts["slide"]), "done before", Counter(facts["counts"]), Progress(**facts["progress"]))
+
+
+def reason_of(report: Report) -> str:
+    return report.failure.what if report.failure else f"{report.progress.failures} places could not be read"
+
+
+class Ending:
+    """SIGTERM: no new slide, and the one in hand is interrupted after `drain_s`. What is interrupted goes on later."""
+
+    def __init__(self, drain_s: float):
+        self.stop, self.drain_s = threading.Event(), drain_s
+
+    def __enter__(self) -> "Ending":
+        self.before = signal.signal(signal.SIGTERM, self._told), signal.signal(signal.SIGALRM, signal.default_int_handler)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, handler in zip((signal.SIGTERM, signal.SIGALRM), self.before, strict=True):
+            signal.signal(number, handler)
+
+    def _told(self, *_: object) -> None:
+        self.stop.set()
+        signal.setitimer(signal.ITIMER_REAL, max(0.001, self.drain_s))

@@ -1,0 +1,116 @@
+"""Events as lines of a file, each once: what is in the file already is not written again."""
+
+import fcntl
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from io import FileIO
+from pathlib import Path
+
+from stream.events.codec import from_line, to_line
+from stream.events.event import EventError
+
+from .sink import Parcel, SinkError, SinkFencedError
+
+_BEGIN = b'{"id": "'
+
+
+class JsonlSink:
+    """Appends to `path`, a batch at a time, on disk when `send` returns.
+
+    A torn last line (from a crash in the middle of a write) is cut off on opening. One process at a time holds the file, from its
+    first `send` to `close`.
+    """
+
+    def __init__(self, path: Path):
+        """Makes the file where there is none.
+
+        Raises:
+            SinkError: it cannot be opened, or holds something else than events.
+        """
+        self.path = path.absolute()
+        self.name = f"jsonl:{self.path}"
+        self._file: FileIO | None = None
+        self._ids: set[str] = set()
+        with self._errors():
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("a+b") as lines:
+                lines.seek(0)
+                if not self._is_torn(first := lines.readline()):
+                    self._id(1, first)
+
+    def place(self) -> None:
+        """A file does not lose what is on the disk."""
+
+    def send(self, batch: Sequence[Parcel]) -> None:
+        self._open()
+        new = {parcel.id: parcel.event for parcel in batch if parcel.id not in self._ids}
+        if new:
+            self._append("".join(f"{to_line(event)}\n" for event in new.values()).encode())
+            self._ids.update(new)
+
+    def close(self) -> None:
+        if self._file:
+            self._file.close()
+            self._file = None
+
+    def _open(self) -> None:
+        if self._file:
+            return
+        with self._errors():
+            self._file = FileIO(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644), "r+")
+            try:
+                self._lock()
+                self._ids = self._read_ids()
+            except BaseException:
+                self.close()
+                raise
+
+    def _append(self, block: bytes) -> None:
+        """All of the block, or none of it."""
+        with self._errors():
+            size = os.fstat(self._file.fileno()).st_size
+            try:
+                while block:  # an unbuffered write may take only a part
+                    block = block[self._file.write(block) :]
+                os.fsync(self._file.fileno())
+            except OSError:
+                self._file.truncate(size)
+                raise
+
+    def _lock(self) -> None:
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise SinkFencedError(f"{self.path} is being written by another run", "wait for it, or give another file") from error
+
+    def _read_ids(self) -> set[str]:
+        ids, whole = set(), 0
+        with self.path.open("rb") as lines:
+            for number, line in enumerate(lines, 1):
+                if self._is_torn(line):
+                    self._file.truncate(whole)
+                else:
+                    ids.add(self._id(number, line))
+                    whole += len(line)
+        return ids
+
+    @staticmethod
+    def _is_torn(line: bytes) -> bool:
+        """Nothing, or the beginning of a line of ours, and nobody else's text."""
+        return not line.endswith(b"\n") and (line.startswith(_BEGIN) or _BEGIN.startswith(line))
+
+    def _id(self, number: int, line: bytes) -> str:
+        try:
+            return from_line(line).id
+        except EventError as error:
+            hint = "give a new file, or one that holds only events"
+            raise SinkError(f"{self.path}, line {number}: {error.what}", hint) from error
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            hint = "free some space, or give another file; the events wait in the store"
+            raise SinkError(f"{self.path}: {error.strerror or error}", hint) from error

@@ -1,0 +1,103 @@
+"""The results of a slide in its zarr store: one row a cell, in the order in which the verdicts came."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from classify import Card, Verdict
+from ingest import StoreError
+from segment import LABELS, Cell, Stain, cell_labels
+
+from .journal import CellRow
+from .outbox import Outbox
+from .slide_store import CHUNK_ROWS, SlideStore
+
+KINDS = ("wbc", "platelet", "rbc")
+LABEL_COLUMN = "labels/cell/0"
+
+
+def body_of(cell: Cell, verdict: Verdict) -> str:
+    """A journalled cell as JSON: everything of cell and verdict but the pixels."""
+    facts = {name: getattr(cell, name) for name in Cell.__slots__ if name != "crop"}
+    return json.dumps({"cell": facts, "verdict": asdict(verdict)}, default=int)
+
+
+class ResultWriter:
+    """Moves crops and verdicts from the journal into the store, a whole chunk at a time.
+
+    What is in the store has no crop in the journal any more, so their number is the next row: a killed run goes on there.
+    """
+
+    def __init__(self, outbox: Outbox, store: SlideStore, slide_id: str, card: Card, stain: Stain | None = None):
+        self.outbox, self.store, self.slide_id, self.card, self.stain = outbox, store, slide_id, card, stain
+        if stain:
+            store.mark_labels("cell", card.crop_um / card.crop_px, LABELS, source="../../crop")
+        rows = [(row.row, row.crop is None) for row in outbox.cells(slide_id)]
+        stored = [row for row, is_stored in rows if is_stored]
+        self.row, self.last = len(stored), max(stored, default=0)
+        self.waiting = len(rows) - len(stored)
+        if store.rows < self.row:
+            gone = self.row - store.rows
+            raise StoreError(f"{store.path}: {gone} stored cells are gone", "restore it, or choose another --store")
+
+    def write(self, new: int = 0, final: bool = False) -> None:
+        """Store every whole chunk, now that `new` more rows wait in the journal; at the end what is left, too.
+
+        Raises:
+            StoreError: the disk is full; the rows wait in the journal.
+        """
+        self.waiting += new
+        if self.waiting < CHUNK_ROWS and not final:
+            return
+        waiting: list[CellRow] = []
+        for row in self.outbox.cells(self.slide_id, self.last):
+            waiting.append(row)
+            if len(waiting) == CHUNK_ROWS:
+                self.store_chunk(waiting)
+                waiting = []
+        if final and waiting:
+            self.store_chunk(waiting)
+
+    def store_chunk(self, rows: Sequence[CellRow]) -> None:
+        columns = columns_of(rows, self.card)
+        self.store.write(self.row, columns | labels_of(columns, self.stain))
+        os.sync()  # the journal lets go of the crops, so they must be on the disk
+        with self.outbox.transaction() as tx:
+            tx.drop_crops(self.slide_id, rows[-1].row)
+        self.row, self.last, self.waiting = self.row + len(rows), rows[-1].row, self.waiting - len(rows)
+
+
+def columns_of(rows: Sequence[CellRow], card: Card) -> dict[str, np.ndarray]:
+    """The store's columns of journalled cells; boxes and centres in level-0 px."""
+    bodies = [json.loads(row.body) for row in rows]
+    cells, verdicts = [b["cell"] for b in bodies], [b["verdict"] for b in bodies]
+    side = card.crop_px
+    return {
+        "cell_id": np.array([list(bytes.fromhex(c["cell_id"])) for c in cells], np.uint8),
+        "crop": np.stack([np.frombuffer(row.crop, np.uint8).reshape(side, side, 3) for row in rows]),
+        "kind": np.array([KINDS.index(c["kind"]) for c in cells], np.uint8),
+        "box_px0": np.array([c["box_px0"] for c in cells], np.int32),
+        "centre_px0": np.array([(c["x_px0"], c["y_px0"]) for c in cells], np.int32),
+        "area_um2": np.array([c["area_um2"] for c in cells], np.float32),
+        "label": np.array([card.classes.index(v["label"]) for v in verdicts], np.uint8),
+        "probability": np.array([[v["scores"][c] for c in card.classes] for v in verdicts], np.float32),
+        "anomaly": np.array([[v["anomaly"][n] for n in ("score", "relative", "absolute")] for v in verdicts], np.float32),
+        "draws": np.array([v["draws"] for v in verdicts], np.uint16),
+        "decided": np.array([v["decided"] for v in verdicts], bool),
+    }
+
+
+def labels_of(columns: Mapping[str, np.ndarray], stain: Stain | None) -> dict[str, np.ndarray]:
+    """The label images (n, h, w) of these crops, for a slide whose stain is known."""
+    if stain is None:
+        return {}
+    pairs = zip(columns["crop"], columns["kind"], strict=True)
+    return {LABEL_COLUMN: np.stack([cell_labels(crop, KINDS[kind], stain) for crop, kind in pairs])}
+
+
+def store_path(folder: Path, slide_id: str) -> Path:
+    return folder / f"{slide_id}.zarr"
