@@ -33,8 +33,8 @@ def export_results(
 
     cytostream export-results --store results --form crops --out training
     """
-    from stream.review.crops import Crops
-    from stream.review.library import Library
+    from stream.review.images.crops import Crops
+    from stream.review.slides import Library
 
     check_forms(form := form or ["csv"])
     if not (store / "state.db").is_file():
@@ -48,7 +48,7 @@ def export_results(
 
 
 def check_forms(forms: list[str]) -> None:
-    from stream.review.forms import FORMS
+    from stream.review.report.formats import FORMS
 
     if unknown := set(forms) - {*FORMS, "crops"}:
         raise CytostreamError(f"no form {', '.join(sorted(unknown))}", f"of {', '.join(FORMS)}, crops")
@@ -70,10 +70,10 @@ def chosen(known: list[str], wanted: list[str] | None) -> list[str]:
 
 def write(library: object, crops: object, slide_id: str, form: str, out: Path, version: int | None) -> int:
     """One slide in one form; returns how many files."""
-    from stream.review.board import Board
-    from stream.review.folder import folder_of
-    from stream.review.forms import FORMS
-    from stream.review.report import report_of
+    from stream.review.report.formats import FORMS
+    from stream.review.report.image_folder import folder_of
+    from stream.review.report.report import report_of
+    from stream.review.worklist import Board
 
     shelf = library.shelf(slide_id)
     report = report_of(library, shelf, Board(library).name(slide_id, shelf.facts()), version)
@@ -101,7 +101,7 @@ def writing(out: Path):
 
 def audit(store: StoreOption = STORE) -> None:
     """Check the audit trail of a store: every review, each linked to the one before it. Exit status 1 where it is broken."""
-    from stream.review.trail import FILE, Trail
+    from stream.review.audit_trail import FILE, Trail
 
     if not (store / FILE).is_file():
         raise CytostreamError(f"{store}: nothing was reviewed here", "is it the store that `cytostream serve` uses?")

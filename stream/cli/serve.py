@@ -100,9 +100,9 @@ def opened(page: Page, settings: Config) -> Iterator[object]:
         CytostreamError: the store cannot be used, another page serves it, or the address needs accounts.
     """
     from stream.intake.http import door_router
-    from stream.review.accounts import Accounts
-    from stream.review.app import Setting, make_app
-    from stream.review.library import Library
+    from stream.review.slides import Library
+    from stream.review.web.accounts import Accounts
+    from stream.review.web.app import Setting, make_app
     from stream.store.backlog import Backlog
 
     with ExitStack() as stack:
@@ -140,7 +140,7 @@ def mode_of(host: str, settings: Config, has_accounts: bool) -> str:
     Raises:
         CytostreamError: nobody is asked who they are, and others could reach it.
     """
-    from stream.review.doors import is_loopback
+    from stream.review.web.auth import is_loopback
 
     if settings.review.proxy_header:
         return "proxy"
@@ -162,8 +162,8 @@ def relay_to(spec: str, settings: Config, trail: object, stack: ExitStack) -> No
 
 
 def warn(host: str, mode: str, secure: bool) -> None:
-    from stream.review.doors import is_loopback
-    from stream.review.routes_pages import leaflet_folder
+    from stream.review.web.auth import is_loopback
+    from stream.review.web.routes_pages import leaflet_folder
 
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     if leaflet_folder() is None:
@@ -204,7 +204,7 @@ def remove_account(name: str, store: StoreOption = STORE) -> None:
 
 @contextmanager
 def accounts_of(store: Path) -> Iterator:
-    from stream.review.accounts import Accounts
+    from stream.review.web.accounts import Accounts
 
     accounts = Accounts(store)
     try:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from .scheme import CellClass, Scheme
+from .cell_classes import CellClass, Scheme
 
 Z = 1.959963984540054  # of 95 %
 

@@ -10,9 +10,9 @@ import pytest
 
 from ingest import open_workers
 from stream.config import Config, Review
-from stream.review.accounts import Accounts
-from stream.review.app import Setting, make_app
-from stream.review.library import Library
+from stream.review.slides import Library
+from stream.review.web.accounts import Accounts
+from stream.review.web.app import Setting, make_app
 from tests.stores import Filled
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

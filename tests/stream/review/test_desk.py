@@ -8,9 +8,9 @@ import pytest
 from ingest import StoreError
 from stream.alerts.cell_rules import SlideAlert
 from stream.events.event import slide_alert_event
-from stream.review.library import Library
-from stream.review.standing import fold
-from stream.review.trail import FILE
+from stream.review.audit_trail import FILE
+from stream.review.review_state import fold
+from stream.review.slides import Library
 from tests.stores import STAMP
 
 

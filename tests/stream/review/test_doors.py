@@ -4,7 +4,7 @@ import pytest
 from conftest import AT, PASSWORD
 from starlette.testclient import TestClient
 
-from stream.review.shield import Bucket
+from stream.review.web.middleware import Bucket
 from tests.stores import filled
 
 EVIL = '<img src=x onerror=alert(1)>"\'.tiff'

@@ -87,7 +87,7 @@ def test_tables_agree(signed):
 
 
 def test_a_spreadsheet_runs_nothing(lab):
-    from stream.review.tables import _harmless
+    from stream.review.report.tables import _harmless
 
     assert _harmless("=cmd|'/c calc'!A1") == "'=cmd|'/c calc'!A1"
     assert (_harmless("neutrophil"), _harmless(-1)) == ("neutrophil", -1)

@@ -17,7 +17,7 @@ from stream.events.payloads import ReviewData
 from stream.store.database import State
 from stream.store.outbox import Outbox
 
-from .standing import Review
+from .review_state import Review
 
 FILE = "reviews.db"
 START = "0" * 64

@@ -4,9 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from .crops import Crops
+from stream.review.images.crops import Crops
+
 from .fhir import fhir_of
-from .folder import zip_of
+from .image_folder import zip_of
 from .pdf import pdf_of
 from .report import Report
 from .tables import anndata_of, csv_of, geojson_of, parquet_of

@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, HTTPException
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from .parts import CHANGES, ID, Having, Parts, Reviewing, Shelf
+from .dependencies import CHANGES, ID, Having, Parts, Reviewing, Shelf
+from .responses import Changes
 from .routes_read import changes_of
-from .says import Changes
 
 router = APIRouter(prefix="/api/slides/{slide_id}", responses=CHANGES)
 OneId = Annotated[str, StringConstraints(pattern=ID)]

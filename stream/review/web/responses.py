@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 from pydantic import BaseModel
 
-from .board import Row
-from .differential import differential, white_cells
-from .found import Found
-from .library import SlideShelf
-from .standing import Decision, Standing
+from stream.review.detections import Found
+from stream.review.differential import differential, white_cells
+from stream.review.review_state import Decision, Standing
+from stream.review.slides import SlideShelf
+from stream.review.worklist import Row
 
 
 class CellRow(NamedTuple):

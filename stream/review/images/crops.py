@@ -9,13 +9,13 @@ import numpy as np
 from PIL import Image
 
 from ingest import StoreError
+from stream.review.detections import Found
+from stream.review.report.report import Report
 from stream.store.database import State
 from stream.store.results import store_path
 from stream.store.slide_store import CHUNK_ROWS, SlideStore
 
-from .found import Found
-from .report import Report
-from .shapes import Shapes
+from .outlines import Shapes
 
 KEPT_BYTES = 192 << 20
 JPEG = {"format": "JPEG", "quality": 88, "subsampling": 0}

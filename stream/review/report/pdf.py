@@ -8,8 +8,9 @@ from pathlib import Path
 from fpdf import FPDF
 from fpdf.fonts import FontFace
 
-from .differential import Line
-from .found import Found
+from stream.review.detections import Found
+from stream.review.differential import Line
+
 from .report import Notable, Report
 
 FONT = "Roboto"

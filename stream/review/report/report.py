@@ -7,12 +7,11 @@ from datetime import datetime
 import numpy as np
 
 from ingest import CytostreamError
-
-from .differential import Line, differential, white_cells
-from .found import Found
-from .library import Library, SlideShelf
-from .scheme import Scheme
-from .standing import Comment, Signature, Standing
+from stream.review.cell_classes import Scheme
+from stream.review.detections import Found
+from stream.review.differential import Line, differential, white_cells
+from stream.review.review_state import Comment, Signature, Standing
+from stream.review.slides import Library, SlideShelf
 
 SHOWN_ALERTS = 24
 SHOWN_A_CLASS = 6

@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from ingest import CytostreamError
 from stream.events.event import Stamp
 
-from .found import Found
-from .library import FINISHED, Library, SlideShelf
-from .standing import Act
-from .trail import Entry
+from .audit_trail import Entry
+from .detections import Found
+from .review_state import Act
+from .slides import FINISHED, Library, SlideShelf
 
 
 class DeskError(CytostreamError):

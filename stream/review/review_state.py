@@ -6,7 +6,7 @@ from datetime import datetime
 
 from stream.events.payloads import ReviewData
 
-from .scheme import UNIDENTIFIED
+from .cell_classes import UNIDENTIFIED
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,10 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Response
 
-from .forms import FORMS
-from .parts import REFUSALS, Having, Shelf
-from .report import report_of
+from stream.review.report.formats import FORMS
+from stream.review.report.report import report_of
+
+from .dependencies import REFUSALS, Having, Shelf
 
 router = APIRouter(prefix="/api", responses=REFUSALS)
 Ending = Literal["csv", "parquet", "geojson", "h5ad", "fhir.json", "pdf", "zip"]

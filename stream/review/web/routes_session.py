@@ -6,8 +6,8 @@ from fastapi import APIRouter, HTTPException, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from .accounts import NAME
-from .doors import COOKIE, check_origin
-from .parts import CHANGES, REFUSALS, Administering, Having, Viewing
+from .auth import COOKIE, check_origin
+from .dependencies import CHANGES, REFUSALS, Administering, Having, Viewing
 
 router = APIRouter(prefix="/api")
 

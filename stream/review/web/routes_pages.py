@@ -8,9 +8,10 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 from fastapi.templating import Jinja2Templates
 
-from .doors import DoorError
-from .parts import Having, Shelf, SlideId, Viewing
-from .report import report_of
+from stream.review.report.report import report_of
+
+from .auth import DoorError
+from .dependencies import Having, Shelf, SlideId, Viewing
 from .routes_export import Version
 
 HERE = Path(__file__).parent

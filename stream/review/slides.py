@@ -18,10 +18,10 @@ from stream.store.database import State
 from stream.store.outbox import Outbox
 from stream.store.slide_facts import slide_of
 
-from .found import Found, FoundCells
-from .scheme import Scheme, scheme_of
-from .standing import Standing, fold
-from .trail import Trail
+from .audit_trail import Trail
+from .cell_classes import Scheme, scheme_of
+from .detections import Found, FoundCells
+from .review_state import Standing, fold
 
 KEPT_SLIDES = 12
 FINISHED = ("done", "failures")

@@ -10,10 +10,10 @@ from classify import SHIPPED, read_card
 from stream.events.event import SLIDE_ALERT
 from stream.events.payloads import Progress
 
+from .cell_classes import scheme_of
 from .differential import differential
-from .library import FINISHED, Library
-from .scheme import scheme_of
-from .standing import Standing
+from .review_state import Standing
+from .slides import FINISHED, Library
 
 RUNNING = ("running", "seen")
 _WAITING = """

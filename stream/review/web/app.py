@@ -18,20 +18,21 @@ from classify import SHIPPED
 from ingest import CytostreamError, Workers
 from stream.config import Config
 from stream.events.event import Stamp
+from stream.review.decisions import Desk, DeskError
+from stream.review.images.crops import Crops
+from stream.review.images.explanations import ReasonError, Reasons
+from stream.review.images.slide_tiles import Viewer
+from stream.review.report.report import ReportError
+from stream.review.slides import Library
+from stream.review.worklist import Board
 
-from . import routes_decide, routes_enter, routes_export, routes_pages, routes_read
+from . import routes_decide, routes_export, routes_pages, routes_read
+from . import routes_session as routes_enter
 from .accounts import Accounts
-from .board import Board
-from .crops import Crops
-from .desk import Desk, DeskError
-from .doors import DoorError, Doors, need
-from .library import Library
-from .live import Hub, Watch
-from .parts import CHANGES, Parts
-from .reasons import ReasonError, Reasons
-from .report import ReportError
-from .shield import Bucket, Shield
-from .viewer import Viewer
+from .auth import DoorError, Doors, need
+from .dependencies import CHANGES, Parts
+from .live_updates import Hub, Watch
+from .middleware import Bucket, Shield
 
 log = logging.getLogger(__name__)
 BURST_S = 3.0

@@ -5,7 +5,8 @@ The shapes are checked with the models of `fhir.resources` (R4B, in which these 
 
 from uuid import NAMESPACE_URL, uuid5
 
-from .differential import Line
+from stream.review.differential import Line
+
 from .report import Report
 
 LOINC, UCUM = "http://loinc.org", "http://unitsofmeasure.org"

@@ -6,9 +6,10 @@ import json
 from tempfile import NamedTemporaryFile
 from uuid import NAMESPACE_OID, uuid5
 
-from .found import Found
+from stream.review.detections import Found
+from stream.review.images.outlines import Red, Shapes
+
 from .report import Report
-from .shapes import Red, Shapes
 
 RED_COLOUR = [200, 80, 80]
 

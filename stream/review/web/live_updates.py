@@ -10,11 +10,10 @@ import logging
 from collections.abc import AsyncIterator
 
 from ingest import CytostreamError
+from stream.review.audit_trail import FILE
+from stream.review.slides import Library
+from stream.review.worklist import RUNNING, Board
 from stream.store.database import State
-
-from .board import RUNNING, Board
-from .library import Library
-from .trail import FILE
 
 KEEP_ALIVE_S = 15.0
 WAITING = 64  # messages a page may be behind; a slower one is told to look at everything

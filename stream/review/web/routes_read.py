@@ -7,14 +7,14 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
 from ingest import VIEW_PX, CytostreamError
+from stream.review.detections import Found
+from stream.review.images.slide_tiles import exists
+from stream.review.slides import SlideShelf
+from stream.review.worklist import Row, Waiting
 
-from . import says
-from .board import Row, Waiting
-from .doors import HEADER
-from .found import Found
-from .library import SlideShelf
-from .parts import REFUSALS, CellId, Having, Parts, Shelf, Viewing
-from .viewer import exists
+from . import responses as says
+from .auth import HEADER
+from .dependencies import REFUSALS, CellId, Having, Parts, Shelf, Viewing
 
 PAGE = 4000
 HISTORY = {"action", "reviewer", "label", "was", "comment", "version", "number"}

@@ -6,17 +6,17 @@ from typing import Annotated
 from fastapi import Depends, HTTPException, Path, Request
 
 from stream.config import Config
+from stream.review.decisions import Desk
+from stream.review.images.crops import Crops
+from stream.review.images.explanations import Reasons
+from stream.review.images.slide_tiles import Viewer
+from stream.review.slides import Library, SlideShelf
+from stream.review.worklist import Board
 
 from .accounts import Person
-from .board import Board
-from .crops import Crops
-from .desk import Desk
-from .doors import Doors, need
-from .library import Library, SlideShelf
-from .live import Hub
-from .reasons import Reasons
-from .shield import Bucket
-from .viewer import Viewer
+from .auth import Doors, need
+from .live_updates import Hub
+from .middleware import Bucket
 
 ID = r"^[0-9a-f]{8,64}$"
 SlideId = Annotated[str, Path(pattern=ID, description="digest of the slide's content")]

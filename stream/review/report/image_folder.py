@@ -5,7 +5,8 @@ import io
 import zipfile
 from collections.abc import Callable, Iterator
 
-from .found import Found
+from stream.review.detections import Found
+
 from .report import Report
 
 COLUMNS = ("path", "slide_id", "cell_id", "label", "machine_label", "how", "reviewer", "reviewed_at", "mpp", "x_px0", "y_px0")
