@@ -21,10 +21,10 @@ check: $(READY)
 	$(BIN)/ruff check .
 
 bench: $(READY)
-	$(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.tools.bench
 
 chaos: $(READY)
-	$(BIN)/python -m tests.chaos $(CHAOS)
+	$(BIN)/python -m tests.tools.chaos $(CHAOS)
 
 browser:  # what tests/browser needs beside the test extra; without it they skip
 	command -v chromium > /dev/null || (apt-get update -qq && apt-get install -y -qq chromium)

@@ -1,7 +1,8 @@
 """axe-core finds no violation: every page, light and dark, at the desk and on a phone."""
 
 import pytest
-from conftest import ready
+
+from tests.browser.conftest import ready
 
 axe_playwright = pytest.importorskip("axe_playwright_python.sync_playwright", reason="the test extra is not installed")
 

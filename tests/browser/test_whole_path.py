@@ -3,7 +3,8 @@
 import re
 
 import pytest
-from conftest import PASSWORD, counted, log_in, ready
+
+from tests.browser.conftest import PASSWORD, counted, log_in, ready
 
 playwright = pytest.importorskip("playwright.sync_api", reason="the test extra is not installed")
 expect = playwright.expect

@@ -2,11 +2,11 @@ import errno
 import os
 
 import pytest
-from sink_contract import SinkContract, make_event, parcels
 
 from stream.events.codec import from_line, to_line
 from stream.sinks.jsonl import JsonlSink
 from stream.sinks.sink import SinkError, SinkFencedError
+from tests.contracts.sink_contract import SinkContract, make_event, parcels
 
 
 @pytest.fixture

@@ -1,12 +1,12 @@
 import uuid
 
 import pytest
-from sink_contract import RefusalContract, SinkContract, make_event, parcels
 
 from stream.config import Kafka, Topics
 from stream.kafka.consumer import read_all
 from stream.kafka.sink import KafkaSink
 from stream.sinks.sink import Parcel, SinkError, SinkFencedError
+from tests.contracts.sink_contract import RefusalContract, SinkContract, make_event, parcels
 
 pytestmark = pytest.mark.broker
 

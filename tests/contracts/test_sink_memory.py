@@ -1,7 +1,7 @@
 import pytest
-from sink_contract import RefusalContract, SinkContract
 
 from stream.sinks.sink import MemorySink
+from tests.contracts.sink_contract import RefusalContract, SinkContract
 
 
 class TestMemorySink(SinkContract, RefusalContract):

@@ -1,8 +1,8 @@
-"""A small run of `tests.bench.fuzz`: damaged files end in a result or in an error of the house."""
+"""A small run of `tests.tools.bench.fuzz`: damaged files end in a result or in an error of the house."""
 
 from ingest import open_workers
-from tests.bench.fuzz import fuzzed
 from tests.make import smear
+from tests.tools.bench.fuzz import fuzzed
 
 
 def test_damaged_files_are_refused_or_read_as_far_as_they_go(tmp_path):
