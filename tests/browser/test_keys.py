@@ -4,9 +4,9 @@ import json
 import re
 
 import pytest
-from conftest import ready
 
-from stream.review.desk import Desk
+from stream.review.decisions import Desk
+from tests.browser.conftest import ready
 from tests.stores import STAMP
 
 playwright = pytest.importorskip("playwright.sync_api", reason="the test extra is not installed")
