@@ -11,12 +11,12 @@ from .explain.maps import explain as explain_cell
 from .explain.nearest import Nearest
 from .image_folder import CropFolder
 from .judge import judge
-from .model_card import SHIPPED, Card, Model, load_model, read_card
+from .model_card import CLASS_NAME, SHIPPED, Card, ClassName, Model, load_model, read_card
 from .pixels import on_white
 from .verdict import Anomaly, Verdict
 
 __all__ = [
-    "ENGINES", "FAR", "SHIPPED", "Anomaly", "Card", "CropFolder", "DataError", "Engine", "EngineError", "Explanation",
-    "LabCells", "Model", "ModelError", "Nearest", "Verdict", "by_chance", "calibration_drift", "compile_ahead",
+    "CLASS_NAME", "ENGINES", "FAR", "SHIPPED", "Anomaly", "Card", "ClassName", "CropFolder", "DataError", "Engine", "EngineError",
+    "Explanation", "LabCells", "Model", "ModelError", "Nearest", "Verdict", "by_chance", "calibration_drift", "compile_ahead",
     "explain_cell", "judge", "load_model", "on_white", "open_engine", "read_card",
 ]

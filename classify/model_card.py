@@ -4,14 +4,17 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from .errors import ModelError
 
 SHIPPED = Path(__file__).parent / "model"
 GRAPH, TABLES, CARD, SHEET = "denoiser.onnx", "tables.npz", "card.json", "cells.png"
+CLASS_NAME = r"[A-Za-z0-9][A-Za-z0-9_ -]{0,63}"  # it becomes a folder, a column, an attribute: nothing that has a meaning there
+ClassName = Annotated[str, StringConstraints(pattern=f"^{CLASS_NAME}$")]
 
 
 class Card(BaseModel):
@@ -20,7 +23,7 @@ class Card(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
-    classes: tuple[str, ...] = Field(min_length=2)
+    classes: tuple[ClassName, ...] = Field(min_length=2)
     crop_um: float = Field(gt=0, description="side of the square around the cell that the model is given")
     crop_px: int = Field(gt=0)
     window_px: int = Field(gt=0, description="central part of the crop that the model looks at, in crop px")

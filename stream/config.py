@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from classify import ClassName
 from ingest import CytostreamError
 
 from .events.payloads import Severity
@@ -116,7 +117,7 @@ class Watch(Section):
 class Review(Section):
     """The review page. Ranges are per cent of white cells (per 100 of them where the class is none): set your own."""
 
-    classes: tuple[str, ...] = Field(
+    classes: tuple[ClassName, ...] = Field(
         ("blast", "promyelocyte", "myelocyte", "metamyelocyte", "band", "variant_lymphocyte", "plasma_cell", "smudge"),
         description="what a person may call a cell beside the model's own classes",
     )

@@ -1,12 +1,14 @@
 """The command `cytostream`: the one place that chooses engines and sinks and turns errors into one line."""
 
 import logging
+import os
 import sys
 from typing import Annotated
 
 import typer
 
 from ingest import CytostreamError
+from stream.store.private_files import OTHERS
 
 from . import bench
 from .bench_locate import locate as bench_locate
@@ -71,7 +73,8 @@ def settings(
 
 
 def main() -> None:
-    """Run the command; an error of the house is one line on stderr and exit status 1."""
+    """Run the command; an error of the house is one line on stderr and exit status 1. What it writes is its owner's alone."""
+    os.umask(OTHERS)
     try:
         app(standalone_mode=True)
     except CytostreamError as error:

@@ -17,8 +17,10 @@ from rich.table import Table
 from classify import SHIPPED, load_model, open_engine
 from ingest import CytostreamError, openslide_version
 from stream.config import load_config
+from stream.store.private_files import open_to_others
 
 FREE_GB = 5
+STORE = Path("cytostream-results")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,7 @@ class Finding:
 def doctor(
     config: Annotated[Path | None, typer.Option("--config", help="TOML file with the broker to try.")] = None,
     model: Annotated[Path, typer.Option("--model")] = SHIPPED,
+    store: Annotated[Path, typer.Option("--store", help="Folder of results whose rights are checked.")] = STORE,
     json_out: Annotated[bool, typer.Option("--json", help="One JSON object to stdout.")] = False,
 ) -> None:
     """Check this machine: reader, model, engine, broker, disk. Exit status 1 if something that a run needs is missing."""
@@ -40,6 +43,7 @@ def doctor(
         "model": lambda: says_of_model(model),
         "engine": lambda: says_of_engine(model),
         "disk": disk,
+        "store": lambda: says_of_store(store),
         "broker": lambda: says_of_broker(config),
     }
     findings = [find(name, check) for name, check in checks.items()]
@@ -89,6 +93,15 @@ def disk() -> str:
     if free < FREE_GB:
         raise CytostreamError(f"{free:.1f} GB free here", f"{FREE_GB} GB are wanted")
     return f"{free:.0f} GB free here"
+
+
+def says_of_store(store: Path) -> str:
+    """Raises CytostreamError where other accounts of this machine can read results: they may name patients."""
+    if not store.exists():
+        return f"{store} is not there yet"
+    if found := next(open_to_others(store), None):
+        raise CytostreamError(f"{found}: other accounts can read or write it", f"chmod -R go= {store}")
+    return f"{store}: nobody else can read it"
 
 
 def says_of_broker(config: Path | None) -> str:

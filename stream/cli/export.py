@@ -9,6 +9,7 @@ from rich.console import Console
 
 from ingest import CytostreamError
 from stream.config import load_config
+from stream.store.private_files import write_private_file
 
 from .run import ConfigOption
 
@@ -82,12 +83,19 @@ def write(library: object, crops: object, slide_id: str, form: str, out: Path, v
     else:
         files = [(f"{slide_id}-v{report.version}.{form}", FORMS[form].make(report, crops))]
     with writing(out):
-        return sum(save(out / path, content) for path, content in files)
+        return sum(save(out, path, content) for path, content in files)
 
 
-def save(path: Path, content: bytes) -> int:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
+def save(out: Path, name: str, content: bytes) -> int:
+    """Writes one file below `out`, for its owner alone.
+
+    Raises:
+        CytostreamError: its name leads out of the folder.
+    """
+    path = out / name
+    if not path.resolve().is_relative_to(out.resolve()):
+        raise CytostreamError(f"{name!r} is not below {out}", "restore the store from its backup")
+    write_private_file(path, content)
     return 1
 
 

@@ -14,6 +14,7 @@ from rich.console import Console
 from classify import SHIPPED
 from ingest import CytostreamError, open_workers
 from stream.config import Config, load_config
+from stream.store.private_files import make_private_folder
 
 from .run import ConfigOption
 
@@ -125,7 +126,7 @@ def opened(page: Page, settings: Config) -> Iterator[object]:
 def hold(store: Path, stack: ExitStack) -> None:
     """One page a store: it alone writes reviews."""
     try:
-        store.mkdir(parents=True, exist_ok=True)
+        make_private_folder(store)
         lock = stack.enter_context((store / "serve.lock").open("w"))
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:

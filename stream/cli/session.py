@@ -21,6 +21,7 @@ from stream.sinks.relay import Relay
 from stream.sinks.sink import Sink
 from stream.store.backlog import Backlog
 from stream.store.outbox import Outbox, Room
+from stream.store.private_files import make_private_folder
 
 from .console import say
 from .progress_table import Board
@@ -67,7 +68,7 @@ def open_station(store: Path, config: Config, sinks: Sequence[str]) -> Iterator[
 
 def open_outbox(store: Path, config: Config) -> Outbox:
     try:
-        store.mkdir(parents=True, exist_ok=True)
+        make_private_folder(store)
     except OSError as error:
         raise CytostreamError(f"{store}: cannot be made: {error.strerror}", "choose another --store") from error
     room = Room(config.store.free_gb * 1e9, config.store.waiting_gb * 1e9)

@@ -1,13 +1,18 @@
 """The cells of one slide as the machine found them, kept in step with the journal while the slide is read."""
 
 import json
+import re
 import threading
 from bisect import bisect_right
 from collections import Counter
 from dataclasses import dataclass
 
+from classify import CLASS_NAME
+from ingest import StoreError
 from stream.store.database import State
 
+_CLASS = re.compile(CLASS_NAME)
+_ID = re.compile(r"[0-9a-f]{8,64}")
 _SQL = "SELECT row, cell_id, body FROM cells WHERE slide_id = ? AND row > ? ORDER BY row LIMIT 4096"
 
 
@@ -57,7 +62,9 @@ class FoundCells:
     def _take(self, page: list[tuple[int, str, str]]) -> None:
         new = [_found(row, len(self.cells) + n, cell_id, json.loads(body)) for n, (row, cell_id, body) in enumerate(page)]
         if not self.classes:
-            self.classes = tuple(json.loads(page[0][2])["verdict"]["scores"])
+            classes = tuple(json.loads(page[0][2])["verdict"]["scores"])
+            _checked(_CLASS, *classes)
+            self.classes = classes
         self.by_id.update((cell.cell_id, cell) for cell in new)
         self.labels.update(cell.label for cell in new)
         self.cells += new
@@ -76,9 +83,21 @@ def _first_beyond(cells: list[Found], row: int) -> int:
     return bisect_right(cells, row, key=lambda cell: cell.row)
 
 
+def _checked(pattern: re.Pattern[str], *names: str) -> None:
+    """Names become files and columns: what is no name is not read.
+
+    Raises:
+        StoreError: one that was never written by a run.
+    """
+    if wrong := next((name for name in names if not pattern.fullmatch(name)), None):
+        raise StoreError(f"the journal holds the name {wrong!r}, which no run writes", "restore the store from its backup")
+
+
 def _found(row: int, place: int, cell_id: str, body: dict) -> Found:
     cell, verdict = body["cell"], body["verdict"]
     label = verdict["label"]
+    _checked(_CLASS, label)
+    _checked(_ID, cell_id)
     return Found(
         row, place, cell_id, cell["kind"], label, verdict["scores"][label], verdict["anomaly"]["score"],
         cell["x_px0"], cell["y_px0"], tuple(cell["box_px0"]), cell["area_um2"],

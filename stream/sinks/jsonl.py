@@ -9,6 +9,7 @@ from pathlib import Path
 
 from stream.events.codec import from_line, to_line
 from stream.events.event import EventError
+from stream.store.private_files import PRIVATE_FILE, make_private_file, make_private_folder
 
 from .sink import Parcel, SinkError, SinkFencedError
 
@@ -33,9 +34,9 @@ class JsonlSink:
         self._file: FileIO | None = None
         self._ids: set[str] = set()
         with self._errors():
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("a+b") as lines:
-                lines.seek(0)
+            make_private_folder(self.path.parent)
+            make_private_file(self.path)
+            with self.path.open("r+b") as lines:
                 if not self._is_torn(first := lines.readline()):
                     self._id(1, first)
 
@@ -58,7 +59,7 @@ class JsonlSink:
         if self._file:
             return
         with self._errors():
-            self._file = FileIO(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644), "r+")
+            self._file = FileIO(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, PRIVATE_FILE), "r+")
             try:
                 self._lock()
                 self._ids = self._read_ids()

@@ -14,6 +14,8 @@ import psutil
 
 from ingest import StoreError
 
+from .private_files import make_private_file, make_private_folder
+
 _PRAGMAS = "PRAGMA journal_mode={journal}; PRAGMA synchronous={sync}; PRAGMA temp_store=MEMORY;"
 _SHARES = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "9p", "virtiofs", "ceph", "lustre", "fuse.glusterfs"}
 _BUSY_WAIT_S = 30.0
@@ -34,7 +36,7 @@ class State:
         """
         self.path = path
         self._lock = threading.RLock()
-        _make_folder(path.parent)
+        _make_place(path)
         with self._errors():
             self._db = sqlite3.connect(path, timeout=_BUSY_WAIT_S, check_same_thread=False, isolation_level=None)
             journal = "DELETE" if is_on_share(path) else "WAL"
@@ -86,8 +88,10 @@ def is_on_share(path: Path) -> bool:
     return next((mounts[folder] in _SHARES for folder in path.resolve().parents if folder in mounts), False)
 
 
-def _make_folder(folder: Path) -> None:
+def _make_place(path: Path) -> None:
+    """The file, before SQLite makes it: its WAL and shared memory take the mode that it has."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_private_folder(path.parent)
+        make_private_file(path)
     except OSError as error:
-        raise StoreError(f"{folder}: {error.strerror}", "choose another store folder") from error
+        raise StoreError(f"{path.parent}: {error.strerror}", "choose another store folder") from error

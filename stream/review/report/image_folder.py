@@ -1,15 +1,18 @@
 """Reviewed cells as an image folder for training: CLASS/SLIDE-CELL.png, as the classifier was given them, and a table."""
 
-import csv
 import io
+import re
 import zipfile
 from collections.abc import Callable, Iterator
 
+from classify import CLASS_NAME
 from stream.review.detections import Found
 
-from .report import Report
+from .report import Report, ReportError
+from .tables import csv_table
 
 COLUMNS = ("path", "slide_id", "cell_id", "label", "machine_label", "how", "reviewer", "reviewed_at", "mpp", "x_px0", "y_px0")
+_LABEL = re.compile(CLASS_NAME)
 LEFT_OUT = "unidentified"
 
 
@@ -20,18 +23,22 @@ def reviewed(report: Report) -> list[Found]:
 
 
 def folder_of(report: Report, picture: Callable[[Found], bytes]) -> Iterator[tuple[str, bytes]]:
-    """(path, content) of each file; `picture` gives a cell as PNG."""
-    table = io.StringIO()
-    writer = csv.writer(table)
-    writer.writerow(COLUMNS)
+    """(path, content) of each file; `picture` gives a cell as PNG.
+
+    Raises:
+        ReportError: a label that is no class name, and so no folder.
+    """
+    table = []
     for cell in reviewed(report):
         made = report.standing.decisions[cell.cell_id]
+        if not _LABEL.fullmatch(made.label):
+            raise ReportError(f"{made.label!r} is no class name", "check the store with `cytostream audit`")
         path = f"{made.label}/{report.slide_id}-{cell.cell_id}.png"
         who = made.how, made.by, made.at.isoformat()
         place = report.facts.get("mpp"), cell.x_px0, cell.y_px0
-        writer.writerow((path, report.slide_id, cell.cell_id, made.label, cell.label, *who, *place))
+        table.append((path, report.slide_id, cell.cell_id, made.label, cell.label, *who, *place))
         yield path, picture(cell)
-    yield f"{report.slide_id}.csv", table.getvalue().encode()
+    yield f"{report.slide_id}.csv", csv_table(COLUMNS, table)
 
 
 def zip_of(report: Report, picture: Callable[[Found], bytes]) -> bytes:

@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+from collections.abc import Iterable, Sequence
+from itertools import chain
 from tempfile import NamedTemporaryFile
 from uuid import NAMESPACE_OID, uuid5
 
@@ -12,6 +14,8 @@ from stream.review.images.outlines import Red, Shapes
 from .report import Report
 
 RED_COLOUR = [200, 80, 80]
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # the last four: full width
+Value = str | int | float | None
 
 COLUMNS = (
     "slide_id", "cell_id", "kind", "label", "machine_label", "probability", "anomaly", "reviewed", "reviewer", "reviewed_at",
@@ -37,16 +41,20 @@ def columns_of(report: Report) -> dict[str, list]:
 
 def csv_of(report: Report) -> bytes:
     """RFC 4180 with a header line; a text that a spreadsheet would take for a formula is quoted with an apostrophe."""
+    columns = columns_of(report)
+    return csv_table(columns, zip(*columns.values(), strict=True))
+
+
+def csv_table(header: Iterable[str], rows: Iterable[Sequence[Value]]) -> bytes:
+    """Rows as CSV; no text in it begins as a formula of a spreadsheet does."""
     out = io.StringIO()
     writer = csv.writer(out)
-    columns = columns_of(report)
-    writer.writerow(columns)
-    writer.writerows(tuple(map(_harmless, row)) for row in zip(*columns.values(), strict=True))
+    writer.writerows(tuple(map(_harmless, row)) for row in chain([tuple(header)], rows))
     return out.getvalue().encode()
 
 
-def _harmless(value: object) -> object:
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
+def _harmless(value: Value) -> Value:
+    return f"'{value}" if isinstance(value, str) and value.lstrip(" \n").startswith(FORMULA_STARTS) else value
 
 
 def parquet_of(report: Report) -> bytes:

@@ -13,6 +13,7 @@ from argon2.exceptions import VerificationError
 
 from ingest import CytostreamError
 from stream.store.database import State
+from stream.store.private_files import close_to_others
 
 FILE = "access.db"
 ROLES = ("viewer", "reviewer", "admin")
@@ -45,7 +46,8 @@ class Accounts:
 
     def __init__(self, store: Path):
         self._state = State(store / FILE, _TABLES)
-        (store / FILE).chmod(0o600)
+        for name in (FILE, f"{FILE}-wal", f"{FILE}-shm"):  # of a version that left them open
+            close_to_others(store / name)
         self._hasher = PasswordHasher()
         with self._state.transaction() as db:
             db.execute("INSERT INTO secret SELECT ? WHERE NOT EXISTS (SELECT 1 FROM secret)", (secrets.token_hex(32),))
