@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from classify import SHIPPED
 from ingest import CytostreamError, open_workers
@@ -17,6 +18,10 @@ from stream.config import Config, load_config
 from stream.store.private_files import make_private_folder
 
 from .run import ConfigOption
+
+if TYPE_CHECKING:
+    from stream.review.web.accounts import Accounts
+    from stream.review.web.auth import Doors, Mode
 
 screen = Console(stderr=True, soft_wrap=True)
 StoreOption = Annotated[Path, typer.Option(help="Folder of results, as of `cytostream run --store`.")]
@@ -34,6 +39,7 @@ def serve(
     model: Annotated[Path, typer.Option(help="Model folder, for explanations.")] = SHIPPED,
     nearest: Annotated[Path | None, typer.Option(help="Index of known cells, for the nearest ones.")] = None,
     scans: Annotated[list[Path] | None, typer.Option(help="Folder whose slides POST /api/door/slides may queue.")] = None,
+    open_again: Annotated[bool, typer.Option("--open", help="Without accounts, though the store had some.")] = False,
     cert: Annotated[Path | None, typer.Option(help="TLS certificate (PEM).")] = None,
     key: Annotated[Path | None, typer.Option(help="TLS key (PEM).")] = None,
 ) -> None:
@@ -49,9 +55,9 @@ def serve(
     """
     settings = load_config(config)
     with ExitStack() as stack:
-        setting = Page(store, host, sink or ["kafka"], model, nearest, scans or [], cert is not None)
+        setting = Page(store, host, sink or ["kafka"], model, nearest, scans or [], cert is not None, open_again)
         app = stack.enter_context(opened(setting, settings))
-        say_where(host, port, cert is not None)
+        say_where(host, port, cert is not None, path_of(app.state.doors))
         listen(app, host, port, cert, key)
 
 
@@ -66,11 +72,20 @@ class Page:
     nearest: Path | None
     scans: list[Path]
     secure: bool
+    open_again: bool = False
 
 
-def say_where(host: str, port: int, secure: bool) -> None:
+def path_of(doors: "Doors") -> str:
+    """What follows the host in the printed address: without accounts, the secret that opens the page."""
+    return f"open?secret={doors.local_secret}" if doors.mode == "local" else ""
+
+
+def say_where(host: str, port: int, secure: bool, path: str) -> None:
     shown = f"[{host}]" if ":" in host else host
-    screen.print(f"review page: [bold]http{'s' if secure else ''}://{shown}:{port}/[/]   Ctrl-C ends it", highlight=False)
+    address = f"http{'s' if secure else ''}://{shown}:{port}/{path}"
+    screen.print(f"review page: {escape(address)}   Ctrl-C ends it", highlight=False)
+    if path:
+        screen.print("whoever has this address can read and sign: give it to nobody")
 
 
 def listen(app: object, host: str, port: int, cert: Path | None, key: Path | None) -> None:
@@ -81,10 +96,13 @@ def listen(app: object, host: str, port: int, cert: Path | None, key: Path | Non
     """
     import uvicorn
 
+    from stream.http.connections import guarded_protocol, sample_logs
+
+    sample_logs()
     try:
         uvicorn.run(
             app, host=host, port=port, ssl_certfile=cert, ssl_keyfile=key, log_level="warning", access_log=False,
-            timeout_graceful_shutdown=LAST_S, server_header=False, proxy_headers=False,
+            timeout_graceful_shutdown=LAST_S, server_header=False, proxy_headers=False, http=guarded_protocol(), ws="none",
         )  # fmt: skip
     except OSError as error:
         raise CytostreamError(f"{host}:{port}: {error.strerror or error}", "choose another --port, or check --cert") from error
@@ -110,7 +128,8 @@ def opened(page: Page, settings: Config) -> Iterator[object]:
         hold(page.store, stack)
         accounts = Accounts(page.store)
         stack.callback(accounts.close)
-        mode = mode_of(page.host, settings, bool(accounts.people()))
+        mode = mode_of(page, settings, accounts)
+        proxy_secret = read_proxy_secret(settings) if mode == "proxy" else ""
         library = stack.enter_context(Library(page.store, settings))
         for spec in page.sinks:
             relay_to(spec, settings, library.trail, stack)
@@ -120,7 +139,8 @@ def opened(page: Page, settings: Config) -> Iterator[object]:
         known = page.store / "known.npz"
         nearest = page.nearest or (known if known.is_file() else None)
         door = door_router(Backlog(library.outbox, settings.backlog), page.scans) if page.scans else None
-        yield make_app(library, accounts, workers, settings, Setting(mode, page.secure, page.model, nearest, door))
+        setting = Setting(mode, page.secure, proxy_secret, page.model, nearest, door)
+        yield make_app(library, accounts, workers, settings, setting)
 
 
 def hold(store: Path, stack: ExitStack) -> None:
@@ -135,22 +155,56 @@ def hold(store: Path, stack: ExitStack) -> None:
         raise CytostreamError(f"{store}: {error.strerror}", "choose another --store") from error
 
 
-def mode_of(host: str, settings: Config, has_accounts: bool) -> str:
-    """Who may come in: accounts where there are any, else a proxy's word, else only this machine.
+def mode_of(page: Page, settings: Config, accounts: "Accounts") -> "Mode":
+    """Who may use the page: accounts where there are any, else whom a proxy names, else who has the printed address.
 
     Raises:
-        CytostreamError: nobody is asked who they are, and others could reach it.
+        CytostreamError: nobody is asked who they are and others could reach it, or a proxy could not be told from others.
     """
     from stream.review.web.auth import is_loopback
 
     if settings.review.proxy_header:
+        check_proxy(settings)
         return "proxy"
-    if has_accounts:
+    if accounts.has_any():
         return "accounts"
-    if not is_loopback(host):
+    if accounts.had_any() and not page.open_again:
+        hint = "make one with `cytostream accounts add NAME --role admin`, or say --open to go without"
+        raise CytostreamError(f"{page.store}: this store had accounts and has none now", hint)
+    if not is_loopback(page.host):
         hint = "make an account with `cytostream accounts add NAME --role reviewer`, or set review.proxy_header"
-        raise CytostreamError(f"{host} can be reached from other machines, and nobody has an account", hint)
+        raise CytostreamError(f"{page.host} can be reached from other machines, and nobody has an account", hint)
     return "local"
+
+
+def check_proxy(settings: Config) -> None:
+    """A proxy's word is believed only with a secret, and for the names under which the page is served."""
+    review = settings.review
+    if not review.proxy_secret_file:
+        hint = f"put a secret into a file (openssl rand -hex 32), have the proxy send it as {review.proxy_secret_header}"
+        raise CytostreamError("review.proxy_header is set without review.proxy_secret_file", hint)
+    if not review.hosts:
+        hint = 'name the host that people type, as hosts = ["review.lab.example"]'
+        raise CytostreamError("review.proxy_header is set without review.hosts", hint)
+
+
+def read_proxy_secret(settings: Config) -> str:
+    """The secret that the proxy sends along.
+
+    Raises:
+        CytostreamError: it cannot be read, is too short, or others can read it.
+    """
+    path = Path(settings.review.proxy_secret_file)
+    try:
+        secret = path.read_text().strip()
+        shared = path.stat().st_mode & 0o007
+    except (OSError, ValueError) as error:
+        raise CytostreamError(f"{path}: cannot be read: {error}", "give a file with the secret") from error
+    if len(secret) < 32:
+        raise CytostreamError(f"{path}: a secret of fewer than 32 characters", "openssl rand -hex 32")
+    if shared:
+        raise CytostreamError(f"{path}: everybody on this machine can read it", f"chmod o= {path}")
+    return secret
 
 
 def relay_to(spec: str, settings: Config, trail: object, stack: ExitStack) -> None:
@@ -179,7 +233,7 @@ def add_account(
     role: Annotated[str, typer.Option(help="viewer, reviewer or admin.")] = "reviewer",
     store: StoreOption = STORE,
 ) -> None:
-    """Make an account, or give it another role and password. Asks for the password.
+    """Make an account, or give it another role and password. Asks for the password. A removed name is not given again.
 
     Example: cytostream accounts add alice --role reviewer --store results
     """

@@ -44,6 +44,12 @@ class Site:
         self.start()
 
     @property
+    def opened(self):
+        """The address that the command prints."""
+        doors = self.app.state.doors
+        return f"{self.url}/open?secret={doors.local_secret}" if doors.mode == "local" else self.url
+
+    @property
     def slide(self):
         return f"{self.url}/slides/{self.made.slide.slide_id}"
 
@@ -55,8 +61,8 @@ class Site:
         self.stack.callback(self.accounts.close)
         self.library = self.stack.enter_context(Library(self.folder / "store", self.config))
         workers = self.stack.enter_context(open_workers(0))
-        app = make_app(self.library, self.accounts, workers, self.config, Setting(self.mode))
-        self.server = uvicorn.Server(uvicorn.Config(app, port=self.port, log_level="warning", timeout_graceful_shutdown=2))
+        self.app = make_app(self.library, self.accounts, workers, self.config, Setting(self.mode))
+        self.server = uvicorn.Server(uvicorn.Config(self.app, port=self.port, log_level="warning", timeout_graceful_shutdown=2))
         self.thread = threading.Thread(target=self.server.run, daemon=True)
         self.thread.start()
         end = time.monotonic() + 30
@@ -106,6 +112,8 @@ def open_page(chromium):
 
 
 def ready(page, site):
+    if site.mode == "local" and not page.context.cookies():
+        page.goto(site.opened)
     page.goto(site.slide)
     page.wait_for_selector("body[data-ready=yes]")
     return page

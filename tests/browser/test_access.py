@@ -2,6 +2,7 @@
 
 import pytest
 
+from stream.review.web.auth import local_name
 from tests.browser.conftest import ready
 
 axe_playwright = pytest.importorskip("axe_playwright_python.sync_playwright", reason="the test extra is not installed")
@@ -17,7 +18,7 @@ def test_no_violation(open_site, open_page, size, scheme):
     site, page = open_site(), open_page(size, scheme)
     site.made.add(20, odd=2)
     site.made.done()
-    page.goto(site.url)
+    page.goto(site.opened)
     page.wait_for_selector("#rows tr")
     assert violations(page) == []
     ready(page, site)
@@ -56,6 +57,7 @@ def test_the_dialogs(open_site, open_page, scheme):
     page.click("#sign")
     page.wait_for_selector("#sign-box[open]")
     assert violations(page) == []
+    page.fill("#again", local_name())
     page.click("#sign-box button.primary")
     page.click("text=Amend")
     page.wait_for_selector("#amend-box[open]")

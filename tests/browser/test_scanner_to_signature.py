@@ -14,6 +14,7 @@ from stream.cli.demo import read_sheet
 from stream.config import Kafka
 from stream.kafka.consumer import read_all
 from stream.kafka.embedded_broker import Broker
+from stream.review.web.auth import local_name
 from tests.make import smear
 
 playwright = pytest.importorskip("playwright.sync_api", reason="the test extra is not installed")
@@ -73,10 +74,10 @@ def test_a_slide_from_the_door_to_a_signature_on_kafka(open_page, tmp_path):
         common = ["--store", store, "--config", config]
         with (
             running("watch", scans, "--workers", 0, *common),
-            running("serve", *common, "--port", port, "--scans", slides, "--nearest", tmp_path / "known.npz"),
+            running("serve", *common, "--port", port, "--scans", slides, "--nearest", tmp_path / "known.npz") as server,
         ):
             page = open_page()
-            reach(page, f"http://127.0.0.1:{port}")
+            reach(page, printed_address(server))
             assert page.evaluate(POST, str(tmp_path / "elsewhere.tiff")) == 403
             assert page.evaluate(POST, str(slides / "smear.tiff")) == 202
             page.complaints.clear()  # the browser complains of the 403, too
@@ -94,10 +95,17 @@ def test_a_slide_from_the_door_to_a_signature_on_kafka(open_page, tmp_path):
             if page.locator("#see-all").is_visible():
                 page.click("#see-all")
             page.click("#sign")
+            page.fill("#again", local_name())
             page.click("#sign-box button.primary")
             expect(page.locator("#signed")).to_have_text(re.compile("v1 signed"))
             found = reviews(kafka, {"confirm", "sign"})
             assert found.count("sign") == 1 and not page.complaints
+
+
+def printed_address(server):
+    """The address with its secret, as the command prints it."""
+    found = (re.search(r"http://\S+/open\?secret=\S+", line) for line in server.stderr)
+    return next(address[0] for address in found if address)
 
 
 def reach(page, url):

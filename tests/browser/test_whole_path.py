@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from stream.review.web.auth import local_name
 from tests.browser.conftest import PASSWORD, counted, log_in, ready
 
 playwright = pytest.importorskip("playwright.sync_api", reason="the test extra is not installed")
@@ -16,7 +17,7 @@ def at(page, selector, text):
 
 def test_by_mouse(open_site, open_page):
     site, page = open_site(), open_page()
-    page.goto(site.url)
+    page.goto(site.opened)
     at(page, "#rows .chip", "running")
     page.click("#rows a")
     page.wait_for_selector("body[data-ready=yes]")
@@ -40,6 +41,7 @@ def test_by_mouse(open_site, open_page):
     at(page, "#alerts-told", "0 open of 2")
     page.click("#sign")
     page.fill("#conclusion", "nothing remarkable")
+    page.fill("#again", local_name())
     page.click("#sign-box button.primary")
     at(page, "#signed", "v1 signed")
     assert page.locator("#decide").is_hidden()
@@ -52,7 +54,7 @@ def test_by_keyboard_alone(open_site, open_page):
     site, page = open_site(), open_page()
     site.made.add(40, odd=1)
     site.made.done()
-    page.goto(site.url)
+    page.goto(site.opened)
     page.wait_for_selector("#rows a")
     page.focus("#rows a")
     page.keyboard.press("Enter")
@@ -84,7 +86,7 @@ def test_by_keyboard_alone(open_site, open_page):
     page.keyboard.press("Enter")
     page.wait_for_selector("#sign-box[open]")
     page.keyboard.press("Tab")
-    page.keyboard.press("Tab")
+    page.keyboard.type(local_name())
     page.keyboard.press("Enter")
     at(page, "#signed", "v1 signed")
     actions = [r.data.action for r in site.library.trail.reviews()]

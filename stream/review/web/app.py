@@ -2,22 +2,24 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from classify import SHIPPED
 from ingest import CytostreamError, Workers
 from stream.config import Config
 from stream.events.event import Stamp
+from stream.http.limits import Bucket, Limits, Shield, Tries
 from stream.review.decisions import Desk, DeskError
 from stream.review.images.crops import Crops
 from stream.review.images.explanations import ReasonError, Reasons
@@ -28,24 +30,23 @@ from stream.review.worklist import Board
 
 from . import routes_decide, routes_export, routes_pages, routes_read
 from . import routes_session as routes_enter
-from .accounts import Accounts
-from .auth import DoorError, Doors, need
-from .dependencies import CHANGES, Parts
+from .accounts import Accounts, BusyError
+from .auth import DoorError, Doors, Mode, need
+from .dependencies import CHANGES, ExportQueue, Parts
 from .live_updates import Hub, Watch
-from .middleware import Bucket, Shield
 
 log = logging.getLogger(__name__)
 BURST_S = 3.0
-LOCAL_HOSTS = ["localhost", "127.0.0.1", "::1", "[::1]"]
 STATUS = {"absent": 404, "locked": 423, "conflict": 409, "early": 409, "wrong": 400}
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """How a page is served: `mode` is local, accounts or proxy; `secure` where it is reached by TLS; `door` queues slides."""
+    """How a page is served: `secure` where it is reached by TLS; `proxy_secret` is what a proxy shows; `door` queues slides."""
 
-    mode: str = "local"
+    mode: Mode = "local"
     secure: bool = False
+    proxy_secret: str = ""
     model: Path = SHIPPED
     nearest: Path | None = None
     door: APIRouter | None = None
@@ -57,7 +58,7 @@ def make_app(library: Library, accounts: Accounts, workers: Workers, config: Con
     parts = make_parts(library, accounts, workers, config, setting)
     app = FastAPI(
         title="cytostream review", version=version("cytostream"), lifespan=living, docs_url=None, redoc_url=None,
-        openapi_url="/api/openapi.json",
+        openapi_url=None,
     )  # fmt: skip
     app.state.parts, app.state.doors = parts, parts.doors
     for routes in (routes_read, routes_decide, routes_export, routes_enter, routes_pages):
@@ -70,9 +71,8 @@ def make_app(library: Library, accounts: Accounts, workers: Workers, config: Con
     answer_errors(app)
     review = config.review
     bucket = Bucket(review.requests_per_s, review.requests_per_s * BURST_S)
-    app.add_middleware(Shield, body_bytes=review.body_bytes, bucket=bucket, secure=setting.secure)
-    if setting.mode == "local":  # another site's name that points here must not reach a page without a login
-        app.add_middleware(TrustedHostMiddleware, allowed_hosts=LOCAL_HOSTS)
+    limits = Limits(bucket, review.body_bytes, strict_transport=parts.doors.secure)
+    app.add_middleware(Shield, limits=limits, caller=parts.doors.caller, refused=parts.doors.refused)
     return app
 
 
@@ -82,7 +82,8 @@ def make_parts(library: Library, accounts: Accounts, workers: Workers, config: C
     return Parts(
         config, library, board, Desk(library, stamp), Crops(library.store, library.state), Viewer(workers, review.tile_s),
         Reasons(setting.model, review.reasons_s, setting.nearest), Hub(Watch(library, board), review.look_s),
-        Doors(setting.mode, accounts, review, setting.secure), Bucket(review.logins_per_minute / 60, review.logins_per_minute),
+        Doors(setting.mode, accounts, review, setting.secure or review.secure_cookies, setting.proxy_secret),
+        Tries(review.logins_per_minute), Bucket(review.logins_per_minute / 60, review.logins_per_minute), ExportQueue(),
     )  # fmt: skip
 
 
@@ -119,8 +120,20 @@ def answer_errors(app: FastAPI) -> None:
         log.warning("%s: %s", request.url.path, error)  # the text may name a file, and so a patient
         return JSONResponse({"detail": "the store cannot be used now", "hint": "try again; the log of the server says why"}, 503)
 
+    @app.exception_handler(BusyError)
+    def of_many(request: Request, error: BusyError) -> JSONResponse:
+        return JSONResponse({"detail": error.what, "hint": error.hint}, 429, {"Retry-After": "2"})
+
+    @app.exception_handler(RequestValidationError)
+    def of_the_shape(request: Request, error: RequestValidationError) -> JSONResponse:
+        return JSONResponse({"detail": [shape_error(one) for one in error.errors()]}, 422)
+
     @app.exception_handler(HTTPException)
     def plain(request: Request, error: HTTPException) -> JSONResponse:
         return JSONResponse({"detail": error.detail, "hint": ""}, error.status_code, error.headers)
 
 
+def shape_error(error: Mapping[str, Any]) -> dict[str, str | list[str | int]]:
+    """Where a request is not as it must be, and why; nothing of what was sent, which may be a password."""
+    known = list(error["loc"])[: -1 if error["type"] == "extra_forbidden" else None]  # the last is the sender's own word
+    return {"loc": known, "msg": error["msg"], "type": error["type"]}

@@ -1,24 +1,33 @@
-"""Who is asking, and whether they may: on this machine alone the person who started it, else accounts or a trusted proxy."""
+"""Who is asking, and whether they may: whoever has the secret of the printed address, else accounts or a trusted proxy."""
 
 import getpass
 import hmac
+import re
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address
+from typing import Literal
 from urllib.parse import urlsplit
 
 from fastapi import Request, Response
 from fastapi.security import APIKeyCookie, APIKeyHeader
+from starlette.types import Scope
 
 from stream.config import Review
+from stream.http.limits import Caller, address_of
 
 from .accounts import Accounts, Person
 
+Mode = Literal["local", "accounts", "proxy"]
 COOKIE = "cytostream_session"
 HEADER = "X-CSRF-Token"
 SAFE = {"GET", "HEAD", "OPTIONS"}
-cookie_scheme = APIKeyCookie(name=COOKIE, auto_error=False, description="session; GET /api/me begins one, or POST /api/login")
+LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
+FORWARDED = ("forwarded", "via", "x-real-ip")
+_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9_-]+(?:\.[a-z0-9_-]+)*)(?::\d{1,5})?")
+_PROXIED_NAME = re.compile(r"\w[\w.@\\ -]{0,63}")
+cookie_scheme = APIKeyCookie(name=COOKIE, auto_error=False, description="session: of POST /api/login, or of the printed address")
 header_scheme = APIKeyHeader(name=HEADER, auto_error=False, description="the `csrf` of GET /api/me, with every change")
 
 
@@ -40,12 +49,24 @@ def is_loopback(host: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Doors:
-    """`mode` is local (no login, loopback only), accounts, or proxy."""
+    """`started` is how the page was started: local (the secret of the printed address), accounts, or proxy."""
 
-    mode: str
+    started: Mode
     accounts: Accounts
     config: Review
     secure: bool
+    proxy_secret: str = ""
+    local_secret: str = field(default_factory=lambda: secrets.token_urlsafe(32))
+
+    @property
+    def mode(self) -> Mode:
+        """Asked at each request: the first account ends the local mode."""
+        return "accounts" if self.started == "local" and self.accounts.has_any() else self.started
+
+    @property
+    def cookie(self) -> str:
+        """Its name; behind TLS one that no other host and no plain connection can set."""
+        return f"__Host-{COOKIE}" if self.secure else COOKIE
 
     def person(self, request: Request) -> Person:
         """Who asks.
@@ -53,18 +74,63 @@ class Doors:
         Raises:
             DoorError: 401, nobody that is known here.
         """
-        if self.mode == "local":
-            return Person(local_name(), "admin")
-        found = self._proxied(request) if self.mode == "proxy" else self.accounts.who(request.cookies.get(COOKIE, ""))
+        mode = self.mode
+        found = self._found(request, mode)
         if found is None:
-            raise DoorError(401, "sign in first")
+            first = "open the address that `cytostream serve` has printed" if mode == "local" else "sign in first"
+            raise DoorError(401, first)
         return found
 
+    def _found(self, request: Request, mode: Mode) -> Person | None:
+        token = request.cookies.get(self.cookie, "")
+        if mode == "proxy":
+            return self._proxied(request)
+        if mode == "accounts":
+            return self.accounts.who(token)
+        return Person(local_name(), "admin") if self.accounts.is_local(token) else None
+
     def _proxied(self, request: Request) -> Person | None:
-        name = request.headers.get(self.config.proxy_header, "").strip()
-        if not name or not request.client or request.client.host not in self.config.proxy_addresses:
+        """The proxy's word counts where the request comes from its address and shows the secret that only it knows."""
+        shown = request.headers.get(self.config.proxy_secret_header, "")
+        at_proxy = request.client is not None and request.client.host in self.config.proxy_addresses
+        if not self.proxy_secret or not at_proxy or not hmac.compare_digest(shown.encode(), self.proxy_secret.encode()):
             return None
-        return Person(name[:64], self.config.proxy_roles.get(name, "viewer"))
+        names = request.headers.getlist(self.config.proxy_header)
+        if len(names) != 1 or not _PROXIED_NAME.fullmatch(names[0].strip()):
+            return None
+        name = names[0].strip()
+        return Person(name, self.config.proxy_roles.get(name, "viewer"))
+
+    def refused(self, scope: Scope) -> tuple[int, str] | None:
+        """Status and sentence for a request that nobody may make: to another host's name, or to a local page through a proxy."""
+        headers = Request(scope).headers
+        local = self.mode == "local"
+        allowed = LOCAL_HOSTS if local else self.config.hosts
+        host = _HOST.fullmatch(headers.get("host", "").lower())
+        if host is None or (allowed and host[1] not in allowed):
+            return 400, "this page is not served under that name"
+        if local and any(name in FORWARDED or name.startswith("x-forwarded-") for name in headers):
+            return 403, "a page without accounts is not served through a proxy: make an account with `cytostream accounts add`"
+        return None
+
+    def caller(self, scope: Scope) -> Caller:
+        """Who a request is counted for."""
+        request, mode = Request(scope), self.mode
+        found = self._found(request, mode)
+        return Caller(f"person {found.name}", True) if found else Caller(self.address(scope), False)
+
+    def address(self, scope: Scope) -> str:
+        return address_of(scope, self.config.trusted_proxies)
+
+    def open_local(self, secret: str, response: Response) -> None:
+        """Exchanges the secret of the printed address for a session.
+
+        Raises:
+            DoorError: 403, it is another one.
+        """
+        if self.mode != "local" or not hmac.compare_digest(secret.encode(), self.local_secret.encode()):
+            raise DoorError(403, "this address is not the one that `cytostream serve` has printed")
+        self.give_cookie(response, self.accounts.begin_local(self.config.session_hours))
 
     def check_change(self, request: Request) -> None:
         """A change must come from our own page.
@@ -73,18 +139,21 @@ class Doors:
             DoorError: 403, it does not.
         """
         check_origin(request)
-        token, sent = request.cookies.get(COOKIE, ""), request.headers.get(HEADER, "")
+        token, sent = request.cookies.get(self.cookie, ""), request.headers.get(HEADER, "")
         if not token or not hmac.compare_digest(self.accounts.stamp(token).encode(), sent.encode()):
             raise DoorError(403, "the page is out of date: load it again")
 
     def give_cookie(self, response: Response, token: str) -> None:
         age = int(self.config.session_hours * 3600)
-        response.set_cookie(COOKIE, token, max_age=age, httponly=True, samesite="strict", secure=self.secure)
+        response.set_cookie(self.cookie, token, max_age=age, path="/", httponly=True, samesite="strict", secure=self.secure)
+
+    def take_cookie(self, response: Response) -> None:
+        response.delete_cookie(self.cookie, path="/", httponly=True, samesite="strict", secure=self.secure)
 
     def anonymous(self, request: Request, response: Response) -> str:
-        """The session token of a request; without accounts one is made, for the stamp of changes alone."""
-        token = request.cookies.get(COOKIE, "")
-        if not token and self.mode != "accounts":
+        """The session token of a request; behind a proxy one is made, for the stamp of changes alone."""
+        token = request.cookies.get(self.cookie, "")
+        if not token and self.mode == "proxy":
             token = secrets.token_urlsafe(32)
             self.give_cookie(response, token)
         return token
@@ -97,8 +166,16 @@ def check_origin(request: Request) -> None:
         DoorError: 403, another one.
     """
     origin = request.headers.get("origin")
-    if origin and urlsplit(origin).netloc != request.headers.get("host"):
+    if origin and site_of(origin) != request.headers.get("host"):
         raise DoorError(403, "another site sent this")
+
+
+def site_of(origin: str) -> str | None:
+    """Host and port of an origin; None for what is none."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return None
 
 
 def need(role: str) -> Callable[..., Person]:

@@ -1,11 +1,15 @@
 """What every request may need: made once by the application, handed to routes, and the ids that a path may hold."""
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, HTTPException, Path, Request
 
 from stream.config import Config
+from stream.http.limits import Bucket, Tries
 from stream.review.decisions import Desk
 from stream.review.images.crops import Crops
 from stream.review.images.explanations import Reasons
@@ -16,7 +20,6 @@ from stream.review.worklist import Board
 from .accounts import Person
 from .auth import Doors, need
 from .live_updates import Hub
-from .middleware import Bucket
 
 ID = r"^[0-9a-f]{8,64}$"
 SlideId = Annotated[str, Path(pattern=ID, description="digest of the slide's content")]
@@ -35,6 +38,33 @@ CHANGES = {
 }  # fmt: skip
 
 
+class ExportQueue:
+    """Exports take long: one at a time a person, a few in all; the page goes on meanwhile."""
+
+    def __init__(self, at_once: int = 2):
+        self._places = threading.BoundedSemaphore(at_once)
+        self._busy: set[str] = set()
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def turn(self, name: str) -> Iterator[None]:
+        """Waits for a place.
+
+        Raises:
+            HTTPException: 429, this person's last export is not ready yet.
+        """
+        with self._lock:
+            if name in self._busy:
+                raise HTTPException(429, "one export at a time: the last one is not ready yet", {"Retry-After": "2"})
+            self._busy.add(name)
+        try:
+            with self._places:
+                yield
+        finally:
+            with self._lock:
+                self._busy.discard(name)
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """The rooms behind the doors."""
@@ -48,7 +78,9 @@ class Parts:
     reasons: Reasons
     hub: Hub
     doors: Doors
-    tries: Bucket
+    logins: Tries
+    signatures: Bucket
+    exports: ExportQueue
 
     def close(self) -> None:
         """Lets go of what the parts opened themselves."""

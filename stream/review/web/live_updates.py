@@ -7,7 +7,7 @@ review that it has. So nothing is lost when a message is, when a page sleeps, or
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from ingest import CytostreamError
 from stream.review.audit_trail import FILE
@@ -67,7 +67,7 @@ class Hub:
 
     def __init__(self, watch: Watch, look_s: float):
         self._watch, self._look_s = watch, look_s
-        self._listeners: set[asyncio.Queue[str]] = set()
+        self._listeners: dict[asyncio.Queue[str], str] = {}
         self._closing = asyncio.Event()
 
     async def run(self) -> None:
@@ -90,19 +90,32 @@ class Hub:
                 queue.get_nowait()
             queue.put_nowait(ALL if behind else message)
 
-    async def listen(self) -> AsyncIterator[str]:
-        """Messages as server-sent events, until the server closes; a comment now and then shows that it lives."""
+    def listening(self, name: str) -> int:
+        """How many pages of a person listen."""
+        return sum(of == name for of in self._listeners.values())
+
+    async def listen(self, name: str, is_still: Callable[[], bool]) -> AsyncIterator[str]:
+        """Messages as server-sent events, until the server closes or the person may no longer read them: it is asked before each.
+
+        A comment now and then shows that the connection lives.
+        """
         queue: asyncio.Queue[str] = asyncio.Queue(WAITING)
-        self._listeners.add(queue)
+        self._listeners[queue] = name
         try:
-            yield f"retry: 1000\ndata: {ALL}\n\n"
-            while not self._closing.is_set():
-                try:
-                    yield f"data: {await asyncio.wait_for(self._next(queue), KEEP_ALIVE_S)}\n\n"
-                except TimeoutError:
-                    yield ": still here\n\n"
+            message = f"retry: 1000\ndata: {ALL}\n\n"
+            while await asyncio.to_thread(is_still):
+                yield message
+                if self._closing.is_set():
+                    return
+                message = await self._message(queue)
         finally:
-            self._listeners.discard(queue)
+            self._listeners.pop(queue, None)
+
+    async def _message(self, queue: asyncio.Queue[str]) -> str:
+        try:
+            return f"data: {await asyncio.wait_for(self._next(queue), KEEP_ALIVE_S)}\n\n"
+        except TimeoutError:
+            return ": still here\n\n"
 
     async def _next(self, queue: asyncio.Queue[str]) -> str:
         getting, closing = asyncio.ensure_future(queue.get()), asyncio.ensure_future(self._closing.wait())

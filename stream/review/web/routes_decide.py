@@ -2,9 +2,10 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, HTTPException
+from fastapi import APIRouter, HTTPException, Request
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from .accounts import BusyError
 from .dependencies import CHANGES, ID, Having, Parts, Reviewing, Shelf
 from .responses import Changes
 from .routes_read import changes_of
@@ -44,6 +45,7 @@ class Say(Wish):
 class Sign(Wish):
     comment: Text | None = None
     password: Annotated[str, StringConstraints(max_length=256)] = Field("", description="once more, where there are accounts")
+    name: Annotated[str, StringConstraints(max_length=64)] = Field("", description="the signer's, where there are no accounts")
 
 
 class Amend(Wish):
@@ -79,9 +81,9 @@ def undo(shelf: Shelf, wish: Wish, person: Reviewing, parts: Having) -> Changes:
 
 
 @router.post("/signatures")
-def sign(shelf: Shelf, wish: Sign, person: Reviewing, parts: Having) -> Changes:
+def sign(shelf: Shelf, wish: Sign, person: Reviewing, request: Request, parts: Having) -> Changes:
     """Signs the count as it stands; the slide is locked."""
-    check_password(parts, person.name, wish.password)
+    confirm(parts, person.name, wish, request.cookies.get(parts.doors.cookie, ""))
     done = parts.desk.sign(shelf.slide_id, person.name, wish.comment, wish.saw)
     return changes_of(done, parts, person.name, wish.row, wish.saw)
 
@@ -93,11 +95,24 @@ def amend(shelf: Shelf, wish: Amend, person: Reviewing, parts: Having) -> Change
     return changes_of(done, parts, person.name, wish.row, wish.saw)
 
 
-def check_password(parts: Parts, name: str, password: str) -> None:
-    """A signature is the person's own, not that of whoever sits at an open page."""
+def confirm(parts: Parts, name: str, wish: Sign, token: str) -> None:
+    """A signature is the person's own, not that of whoever sits at an open page. Failed tries count for the session alone.
+
+    Raises:
+        HTTPException: 403, not confirmed; 429, too many failed tries.
+    """
     if parts.doors.mode != "accounts":
+        if wish.name != name:
+            raise HTTPException(403, f"confirm the signature: your name once more, {name}")
         return
-    if parts.tries.take(name):
-        raise HTTPException(429, "too many tries: wait a minute")
-    if parts.doors.accounts.check(name, password) is None:
+    key = f"{name} {token}"
+    if wait := parts.signatures.take(key):
+        raise HTTPException(429, "too many failed tries: wait a minute", {"Retry-After": str(int(wait) + 1)})
+    try:
+        right = parts.doors.accounts.check(name, wish.password) is not None
+    except BusyError:
+        parts.signatures.give_back(key)
+        raise
+    if not right:
         raise HTTPException(403, "the password is wrong")
+    parts.signatures.give_back(key)

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Response
 from stream.review.report.formats import FORMS
 from stream.review.report.report import report_of
 
-from .dependencies import REFUSALS, Having, Shelf
+from .dependencies import REFUSALS, Having, Shelf, Viewing
 
 router = APIRouter(prefix="/api", responses=REFUSALS)
 Ending = Literal["csv", "parquet", "geojson", "h5ad", "fhir.json", "pdf", "zip"]
@@ -16,10 +16,11 @@ Version = Annotated[int | None, Query(ge=1, le=10_000, description="a signed ver
 
 
 @router.get("/slides/{slide_id}/report.{ending}", response_class=Response, responses=FILE)
-def export(shelf: Shelf, ending: Ending, parts: Having, version: Version = None) -> Response:
+def export(shelf: Shelf, ending: Ending, parts: Having, person: Viewing, version: Version = None) -> Response:
     """The report: cells as CSV, Parquet, GeoJSON, AnnData; the count as FHIR and PDF; reviewed cells as images in a ZIP."""
     report = report_of(parts.library, shelf, parts.board.name(shelf.slide_id, shelf.facts()), version)
     form = FORMS[ending]
     name = f"{shelf.slide_id}-v{report.version}.{ending}"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-    return Response(form.make(report, parts.crops), media_type=form.media, headers=headers)
+    with parts.exports.turn(person.name):
+        return Response(form.make(report, parts.crops), media_type=form.media, headers=headers)

@@ -3,9 +3,10 @@
 import base64
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Annotated
 
-from fastapi import APIRouter, Request, Response
-from fastapi.responses import RedirectResponse
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import JSONResponse, RedirectResponse
 from fastapi.templating import Jinja2Templates
 
 from stream.review.report.report import report_of
@@ -28,13 +29,14 @@ def leaflet_folder() -> Path | None:
 
 def page(request: Request, parts: Having, name: str, **values: object) -> Response:
     """A page, with the session that its changes need; without one, the login page comes first."""
+    mode = parts.doors.mode
     try:
         person = parts.doors.person(request)
-    except DoorError:
-        if parts.doors.mode == "accounts":
+    except DoorError as error:
+        if mode == "accounts":
             return RedirectResponse("/login", 303)
-        raise
-    response = templates.TemplateResponse(request, name, {"person": person, "mode": parts.doors.mode, **values})
+        return templates.TemplateResponse(request, "closed.html", {"why": error.detail}, error.status)
+    response = templates.TemplateResponse(request, name, {"person": person, "mode": mode, **values})
     parts.doors.anonymous(request, response)
     return response
 
@@ -58,6 +60,20 @@ def report(request: Request, shelf: Shelf, parts: Having, person: Viewing, versi
     titles = {c.name: c.title for c in made.scheme.classes}
     pictures = {n.cell.cell_id: _inline(parts.crops.jpeg(shelf.slide_id, n.cell)) for n in made.notable}
     return page(request, parts, "report.html", report=made, titles=titles, pictures=pictures)
+
+
+@router.get("/open")
+def open_page(parts: Having, secret: Annotated[str, Query(max_length=128)]) -> Response:
+    """The printed address: its secret becomes a session."""
+    response = RedirectResponse("/", 303)
+    parts.doors.open_local(secret, response)
+    return response
+
+
+@router.get("/api/openapi.json")
+def openapi(request: Request, person: Viewing) -> JSONResponse:
+    """The description of the API, for who may use it."""
+    return JSONResponse(request.app.openapi())
 
 
 @router.get("/login")

@@ -13,7 +13,8 @@ from stream.review.slides import SlideShelf
 from stream.review.worklist import Row, Waiting
 
 from . import responses as says
-from .auth import HEADER
+from .accounts import Person
+from .auth import HEADER, DoorError
 from .dependencies import REFUSALS, CellId, Having, Parts, Shelf, Viewing
 
 PAGE = 4000
@@ -52,9 +53,20 @@ def worklist(parts: Having, person: Viewing) -> Worklist:
 
 
 @router.get("/live", include_in_schema=False)
-async def live(parts: Having, person: Viewing) -> StreamingResponse:
-    """Server-sent events: rows of slides that changed, as they change."""
-    return StreamingResponse(parts.hub.listen(), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+async def live(request: Request, parts: Having, person: Viewing) -> StreamingResponse:
+    """Server-sent events: rows of slides that changed, as they change; they end with the session."""
+    if parts.hub.listening(person.name) >= parts.config.review.streams:
+        raise HTTPException(429, "too many pages are open: close one", {"Retry-After": "15"})
+    messages = parts.hub.listen(person.name, lambda: is_still(parts, request, person))
+    return StreamingResponse(messages, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+
+
+def is_still(parts: Parts, request: Request, person: Person) -> bool:
+    """Whether a request would be answered now as it was when it came."""
+    try:
+        return parts.doors.person(request) == person
+    except (DoorError, CytostreamError):
+        return False
 
 
 @router.get("/slides/{slide_id}")

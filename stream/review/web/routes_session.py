@@ -5,8 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
-from .accounts import NAME
-from .auth import COOKIE, check_origin
+from .accounts import NAME, BusyError
+from .auth import check_origin
 from .dependencies import CHANGES, REFUSALS, Administering, Having, Viewing
 
 router = APIRouter(prefix="/api")
@@ -26,16 +26,22 @@ class Welcome(BaseModel):
 
 @router.post("/login", responses=CHANGES)
 def login(wish: Login, request: Request, response: Response, parts: Having) -> Welcome:
-    """Begins a session. A name and an address have a few failed tries a minute."""
+    """Begins a session. A name has a few failed tries a minute from an address; a right password uses up none."""
     check_origin(request)
     doors = parts.doors
     if doors.mode != "accounts":
         raise HTTPException(400, "there is no login here")
-    if parts.tries.take(wish.name) or parts.tries.take(request.client.host if request.client else ""):
-        raise HTTPException(429, "too many tries: wait a minute")
-    person = doors.accounts.check(wish.name, wish.password)
+    address = doors.address(request.scope)
+    if wait := parts.logins.take(address, wish.name):
+        raise HTTPException(429, "too many failed tries: wait a minute", {"Retry-After": str(int(wait) + 1)})
+    try:
+        person = doors.accounts.check(wish.name, wish.password)
+    except BusyError:
+        parts.logins.give_back(address, wish.name)
+        raise
     if person is None:
         raise HTTPException(401, "name or password is wrong")
+    parts.logins.give_back(address, wish.name)
     doors.give_cookie(response, doors.accounts.begin(person, doors.config.session_hours))
     return Welcome(name=person.name, role=person.role)
 
@@ -43,9 +49,9 @@ def login(wish: Login, request: Request, response: Response, parts: Having) -> W
 @router.post("/logout", status_code=204, responses=CHANGES)
 def logout(request: Request, person: Viewing, parts: Having) -> Response:
     """Ends the session."""
-    parts.doors.accounts.end(request.cookies.get(COOKIE, ""))
+    parts.doors.accounts.end(request.cookies.get(parts.doors.cookie, ""))
     response = Response(status_code=204)
-    response.delete_cookie(COOKIE)
+    parts.doors.take_cookie(response)
     return response
 
 

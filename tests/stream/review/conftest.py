@@ -11,10 +11,12 @@ from stream.config import Config, Review
 from stream.review.slides import Library
 from stream.review.web.accounts import Accounts
 from stream.review.web.app import Setting, make_app
+from stream.review.web.auth import local_name
 from tests.stores import Filled, filled
 
 PASSWORD = "correct horse battery"
 AT = "http://127.0.0.1"
+PROXY_SECRET = "c" * 40
 
 
 @dataclass
@@ -65,7 +67,18 @@ class Lab:
         return self.one.post(f"{self.slide}/acknowledgements", {"alert_ids": alerts, "saw": 0})
 
     def sign(self, **more):
-        return self.one.post(f"{self.slide}/signatures", {"saw": self.number(), **more})
+        return self.one.post(f"{self.slide}/signatures", {"saw": self.number(), "name": local_name(), **more})
+
+    def stranger(self):
+        """A browser that nobody has let in."""
+        return TestClient(self.app, base_url=AT, follow_redirects=False)
+
+    def opened(self):
+        """A browser that has followed the printed address."""
+        http = TestClient(self.app, base_url=AT)
+        if self.app.state.doors.mode == "local":
+            http.get(f"/open?secret={self.app.state.doors.local_secret}")
+        return Client(http)
 
 
 @pytest.fixture
@@ -82,9 +95,11 @@ def open_lab(tmp_path):
             stack.callback(accounts.close)
             library = stack.enter_context(Library(store, config))
             workers = stack.enter_context(open_workers(0))
-            app = make_app(library, accounts, workers, config, Setting(mode))
+            app = make_app(library, accounts, workers, config, Setting(mode, proxy_secret=PROXY_SECRET))
             stack.callback(app.state.parts.close)
-            return Lab(made, library, accounts, app, Client(TestClient(app, base_url=AT)))
+            lab = Lab(made, library, accounts, app, Client(TestClient(app, base_url=AT)))
+            lab.one = lab.opened()
+            return lab
 
         yield open_lab
 

@@ -83,7 +83,7 @@ def test_signing_wants_a_finished_slide_acknowledged_alerts_and_eyes_on_the_late
     assert "3 alerts" in lab.sign().json()["detail"]
     assert lab.see_all().status_code == 200
     decide(lab, lab.cells()[:1], "blast")
-    stale = lab.one.post(f"{lab.slide}/signatures", {"saw": lab.number() - 1})
+    stale = lab.sign(saw=lab.number() - 1)
     assert stale.status_code == 409 and lab.sign().status_code == 200
 
 

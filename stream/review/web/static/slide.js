@@ -211,7 +211,7 @@ async function sign() {
     unknown ? h("p", {}, `${unknown} cells are unidentified and outside the hundred per cent.`) : "",
     open ? h("p", { class: "notice bad" }, `${open} alerts are not acknowledged.`) : "");
   const said = await ask("#sign-box");
-  if (said) await wish("signatures", { saw, comment: said.comment || null, password: said.password ?? "" }, "signed: the slide is locked");
+  if (said) await wish("signatures", { saw, comment: said.comment || null, password: said.password ?? "", name: said.name ?? "" }, "signed: the slide is locked");
 }
 
 async function amend() {

@@ -3,9 +3,9 @@
 import pytest
 from starlette.testclient import TestClient
 
-from stream.review.web.middleware import Bucket
+from stream.http.limits import Bucket
 from tests.stores import filled
-from tests.stream.review.conftest import AT, PASSWORD
+from tests.stream.review.conftest import AT, PASSWORD, PROXY_SECRET
 
 EVIL = '<img src=x onerror=alert(1)>"\'.tiff'
 CHANGES = {
@@ -173,11 +173,12 @@ def test_a_signature_wants_the_password_once_more(open_lab):
 
 def test_a_proxys_word_counts_only_from_where_the_proxy_is(open_lab):
     lab = open_lab("proxy", proxy_header="X-Remote-User", proxy_addresses=("testclient",), proxy_roles={"alice": "reviewer"})
-    assert lab.one.get("/api/me").status_code == 401
-    assert lab.one.get("/api/me", headers={"X-Remote-User": "alice"}).json()["role"] == "reviewer"
-    assert lab.one.get("/api/me", headers={"X-Remote-User": "mallory"}).json()["role"] == "viewer"
+    shown = {"X-Proxy-Secret": PROXY_SECRET}
+    assert lab.one.get("/api/me", headers=shown).status_code == 401
+    assert lab.one.get("/api/me", headers={"X-Remote-User": "alice", **shown}).json()["role"] == "reviewer"
+    assert lab.one.get("/api/me", headers={"X-Remote-User": "mallory", **shown}).json()["role"] == "viewer"
     far = TestClient(lab.app, base_url=AT, client=("203.0.113.9", 1))
-    assert far.get("/api/me", headers={"X-Remote-User": "alice"}).status_code == 401
+    assert far.get("/api/me", headers={"X-Remote-User": "alice", **shown}).status_code == 401
 
 
 def test_every_answer_wears_the_headers(lab):

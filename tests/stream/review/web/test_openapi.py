@@ -15,13 +15,15 @@ def asked(open_lab, tmp_path):
     """A lab without a model, so that an explanation is a 404 and no engine is loaded, and its document."""
     lab = open_lab(requests_per_s=1e6, logins_per_minute=10**6)
     lab.app.state.parts.reasons._folder = tmp_path
-    return lab, schemathesis.openapi.from_asgi("/api/openapi.json", lab.app, headers={"Host": "127.0.0.1"})
+    shown = {"Host": "127.0.0.1", "Cookie": f"cytostream_session={lab.one.http.cookies['cytostream_session']}"}
+    return lab, schemathesis.openapi.from_asgi("/api/openapi.json", lab.app, headers=shown)
 
 
 def ask(lab, case):
     """Sends a case as our page would, about a slide that is there where it asks about one that might be."""
     if ID.fullmatch(str((case.path_parameters or {}).get("slide_id", ""))):
         case.path_parameters["slide_id"] = lab.made.slide.slide_id
+    lab.one = lab.opened()  # the last case may have logged out
     stamp = lab.one.get("/api/me").json()["csrf"]
     cookie = f"cytostream_session={lab.one.http.cookies['cytostream_session']}"
     # what is well formed may still be refused: nothing to undo, a slide that is locked
