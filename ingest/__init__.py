@@ -7,10 +7,10 @@ from .slide import Level, Slide, open_slide
 from .smear_map import Ground, SmearMap, battlement, look_closer, sample_fields, thumbnail
 from .survey import Smear, Survey, stain_samples, survey
 from .tiles import Tile, TileSpec, plan_tiles, read_tile
-from .workers import Workers, open_workers
+from .workers import Scheduler, Workers, open_workers
 
 __all__ = [
-    "READ_MPP", "VIEW_PX", "Arrived", "CytostreamError", "Failure", "Found", "Ground", "Habits", "Level", "Slide",
+    "READ_MPP", "VIEW_PX", "Arrived", "CytostreamError", "Failure", "Found", "Ground", "Habits", "Level", "Scheduler", "Slide",
     "SlideError", "Smear", "SmearMap", "StoreError", "Survey", "Tile", "TileSpec", "Watcher", "Workers",
     "battlement", "beside", "look_closer", "open_slide", "open_workers", "openslide_version", "plan_tiles", "read_tile",
     "sample_fields", "slides_in", "stain_samples", "step_px0", "survey", "thumbnail", "view_levels", "view_tile",

@@ -1,23 +1,47 @@
-"""Workers that read and segment: Dask, here or on a cluster, behind two functions. In-flight work is bounded."""
+"""Workers that read and segment: Dask, here or on a cluster, behind two functions. In-flight work is bounded.
+
+Whoever may speak to a Dask scheduler runs code on it. The processes here speak TLS with a certificate that is made at the start
+and never leaves their memory; a cluster of others is used over TLS, or on explicit request without.
+"""
 
 import faulthandler
 import logging
+import resource
 import signal
+import ssl
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Protocol, TypeVar
 
 import dask
 from distributed import Client, Future, KilledWorker, LocalCluster, as_completed
+from distributed.security import Security
 
-from .errors import CytostreamError
+from .errors import CytostreamError, SlideError
 
 KILLED = object()
 RESTART_S, WORKER_S = 60, 30
+MEMORY_BYTES = 4 << 30  # of address space that a worker may take beyond what it has when the first item comes
+STATM = Path("/proc/self/statm")
 TARGET_S = "500ms"  # tasks in flight are few, and short: an adaptive cluster would not grow for them by its own measure
 T, R = TypeVar("T"), TypeVar("R")
 Outcome = R | CytostreamError
+
+
+@dataclass(frozen=True, slots=True)
+class Scheduler:
+    """A Dask cluster of others: `address` as tls://host:8786, and PEM files of the authority, of the own certificate and its key
+    (where none is given, those of Dask's own configuration). `insecure` permits tcp://, where anyone who reaches the port runs
+    code on the cluster and here."""
+
+    address: str
+    authority: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+    insecure: bool = False
 
 
 class Workers(Protocol):
@@ -146,12 +170,19 @@ def outcome_of(function: Callable[[T], R], item: T) -> Outcome:
         return function(item)
     except CytostreamError as error:
         return error
+    except MemoryError:
+        hint = "convert it to a pyramidal TIFF of tiles of 512 px"
+        return SlideError("reading it takes more memory than a worker may have", hint)
     except Exception as error:  # the last stop before a worker's edge; the text names the fault
         return CytostreamError(f"unexpected {type(error).__name__}: {error}", "report it, with this slide if you may")
 
 
 def limited(function: Callable[[T], R], item: T, limit_s: float) -> Outcome:
-    """Run under a watchdog in C, which works where a decoder holds the interpreter's lock: past the limit the process ends."""
+    """Run under a watchdog in C, which works where a decoder holds the interpreter's lock: past the limit the process ends.
+
+    Address space is limited too, so that a small file that unpacks to a large image costs itself and not the machine.
+    """
+    limit_memory()
     with open("/dev/null", "w") as nowhere:  # noqa: PTH123
         faulthandler.dump_traceback_later(limit_s, exit=True, file=nowhere)
         try:
@@ -160,23 +191,36 @@ def limited(function: Callable[[T], R], item: T, limit_s: float) -> Outcome:
             faulthandler.cancel_dump_traceback_later()
 
 
+def limit_memory() -> None:
+    """Once a process, where the system says how much it has."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    if soft == resource.RLIM_INFINITY and STATM.exists():
+        now = int(STATM.read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (now + MEMORY_BYTES, hard))
+
+
 @contextmanager
-def open_workers(count: int = 2, scheduler: str | None = None, most: int = 0, dashboard: str = "") -> Iterator[Workers]:
-    """A local cluster of `count` processes of one thread, or the cluster at `scheduler` (tcp://...); 0 is this process.
+def open_workers(count: int = 2, scheduler: Scheduler | None = None, most: int = 0, dashboard: str = "") -> Iterator[Workers]:
+    """A local cluster of `count` processes of one thread, or the cluster of `scheduler`; 0 is this process.
 
     Where `most` is above `count`, workers are added up to that while tasks wait, and end when none do. `dashboard` is the host
     and port of Dask's pages; none without it.
 
     Raises:
-        CytostreamError: no scheduler answers there, or the pages need a package.
+        CytostreamError: no scheduler answers there, or not over TLS, or the pages need a package.
     """
     if count == 0:
         yield SerialWorkers()
         return
     settings = {
-        "distributed.scheduler.allowed-failures": 1, "distributed.adaptive.target-duration": TARGET_S,
+        "distributed.scheduler.allowed-failures": 1,
+        "distributed.adaptive.target-duration": TARGET_S,
         "distributed.admin.large-graph-warning-threshold": "1GB",
-    }  # fmt: skip
+        "distributed.worker.http.routes": [],
+        "distributed.deploy.lost-worker-timeout": "365 days",  # else one that dies again while it is restarted is given up
+    }
+    if not dashboard:
+        settings["distributed.scheduler.http.routes"] = []
     with dask.config.set(settings):
         if scheduler:
             with connect(scheduler) as client:
@@ -185,7 +229,13 @@ def open_workers(count: int = 2, scheduler: str | None = None, most: int = 0, da
         else:
             options = {"dashboard_address": address_of(dashboard), "scheduler_kwargs": {"dashboard": bool(dashboard)}}
             with deaf_to_interrupts():
-                cluster = LocalCluster(n_workers=count, threads_per_worker=1, silence_logs=logging.CRITICAL, **options)
+                cluster = LocalCluster(
+                    n_workers=count,
+                    threads_per_worker=1,
+                    silence_logs=logging.CRITICAL,
+                    security=Security.temporary(),
+                    **options,
+                )
             if most > count:
                 cluster.adapt(minimum=count, maximum=most, interval="500ms")
             with cluster, Client(cluster, set_as_default=False) as client:
@@ -230,9 +280,45 @@ def check_workers(client: Client) -> None:
         raise CytostreamError("the cluster's workers must have one thread each", "start them with `dask worker --nthreads 1`")
 
 
-def connect(scheduler: str) -> Client:
+def connect(scheduler: Scheduler) -> Client:
+    """A client of a cluster of others.
+
+    Raises:
+        CytostreamError: nothing answers there, or only without TLS, and that was not permitted.
+    """
+    security = security_of(scheduler)
     try:
-        return Client(scheduler, timeout=10, set_as_default=False)
-    except (OSError, ValueError) as error:
-        hint = "start one with `dask scheduler`, or leave out --scheduler"
-        raise CytostreamError(f"no Dask scheduler at {scheduler}: {error}", hint) from error
+        return Client(scheduler.address, timeout=10, set_as_default=False, security=security)
+    except (OSError, ValueError, TypeError, RuntimeError) as error:
+        hint = "start one with `dask scheduler`, with the same certificates, or leave out --scheduler"
+        raise CytostreamError(f"no Dask scheduler at {scheduler.address}: {error}", hint) from error
+
+
+def security_of(scheduler: Scheduler) -> Security:
+    """What the client shows and asks for.
+
+    Raises:
+        CytostreamError: the address is without TLS and that was not permitted, or certificates are missing.
+    """
+    if not scheduler.address.startswith("tls://"):
+        if scheduler.insecure:
+            return Security()
+        raise CytostreamError(
+            f"{scheduler.address}: without TLS, anyone who reaches it runs code on the workers and here",
+            "give tls://HOST:PORT with reading.scheduler_ca, _certificate and _key, or --insecure-scheduler",
+        )
+    files = {
+        "tls_ca_file": scheduler.authority,
+        "tls_client_cert": scheduler.certificate,
+        "tls_client_key": scheduler.key,
+    }
+    try:
+        security = Security(require_encryption=True, **{name: str(path) for name, path in files.items() if path})
+        security.get_connection_args("client")
+    except (OSError, ssl.SSLError) as error:
+        what = f"the certificates of the scheduler cannot be read: {error}"
+        raise CytostreamError(what, "check reading.scheduler_ca, _certificate and _key") from error
+    if not (security.tls_ca_file and security.tls_client_cert):
+        hint = "set reading.scheduler_ca, reading.scheduler_certificate and reading.scheduler_key in the config"
+        raise CytostreamError(f"{scheduler.address}: TLS needs certificates", hint)
+    return security

@@ -81,7 +81,11 @@ class Reading(Section):
     tile_px: int = Field(1024, ge=256, le=8192)
     workers: int = Field(2, ge=0)
     workers_most: int = Field(0, ge=0, description="more processes, up to this many, while tiles wait")
-    scheduler: str | None = None
+    scheduler: str | None = Field(None, description="a Dask cluster in place of own processes, as tls://host:8786")
+    scheduler_ca: Path | None = Field(None, description="PEM file of the authority behind the cluster's certificates")
+    scheduler_certificate: Path | None = Field(None, description="PEM file of the certificate that this host shows the cluster")
+    scheduler_key: Path | None = Field(None, description="PEM file of its key")
+    insecure_scheduler: bool = Field(False, description="permits tcp://, where anyone who reaches it runs code here")
     dashboard: str = Field("", description="host and port of Dask's pages, as 127.0.0.1:8787; needs bokeh")
     area: Literal["all", "battlement"] = Field("all", description="battlement: a technologist's path through the monolayer")
     read_limit_s: float = Field(60.0, gt=0, description="a tile that takes longer is given up")

@@ -54,8 +54,8 @@ def demo(
         # 1 in 100 instead of 1 in 1,000: a smear of a hundred generated cells should show what an alert looks like
         config.write_text(f'[kafka]\nbootstrap = "{broker.bootstrap}"\nread_back = true\n[alerts]\nanomaly_above = 0.99\n')
         store = out / "results" if keep else fresh(out)
-        run([slide], store=store, sink=None, config=config, mpp=None, workers=None, scheduler=None, tile_px=None, area=None,
-            model=SHIPPED, engine="auto", json_report=False)  # fmt: skip
+        run([slide], store=store, sink=None, config=config, mpp=None, workers=None, scheduler=None,
+            insecure_scheduler=None, tile_px=None, area=None, model=SHIPPED, engine="auto", json_report=False)  # fmt: skip
         events = list(read_all(Kafka(bootstrap=broker.bootstrap)))
         tell(events, placed)
         if serve:

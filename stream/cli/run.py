@@ -37,7 +37,10 @@ def run(
     config: ConfigOption = None,
     mpp: Annotated[float | None, typer.Option(help="um per level-0 px, where the file does not say.")] = None,
     workers: Annotated[int | None, typer.Option(min=0, help="Worker processes; 0 is this process.")] = None,
-    scheduler: Annotated[str | None, typer.Option(help="An existing Dask cluster: tcp://host:8786.")] = None,
+    scheduler: Annotated[str | None, typer.Option(help="An existing Dask cluster: tls://host:8786.")] = None,
+    insecure_scheduler: Annotated[
+        bool | None, typer.Option("--insecure-scheduler", help="Permit tcp://, where anyone who reaches it runs code here.")
+    ] = None,
     tile_px: Annotated[int | None, typer.Option(min=256, max=8192, help="Side of a tile, in px as read.")] = None,
     area: Annotated[str | None, typer.Option(help="all, or battlement: a technologist's path through the monolayer.")] = None,
     model: Annotated[Path, typer.Option(help="Model folder; the shipped one by default.")] = SHIPPED,
@@ -58,7 +61,8 @@ def run(
     """
     if area not in (None, *AREAS):
         raise CytostreamError(f"no area {area!r}", f"one of {', '.join(AREAS)}")
-    settings = changed(load_config(config), {"workers": workers, "scheduler": scheduler, "tile_px": tile_px, "area": area})
+    reading = {"workers": workers, "scheduler": scheduler, "insecure_scheduler": insecure_scheduler}
+    settings = changed(load_config(config), {**reading, "tile_px": tile_px, "area": area})
     choice = Choice(model, engine, sink or ["kafka"])
     jobs = [Job(path.absolute(), mpp=mpp) for path in expanded(slides)]
     try:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
 from importlib.metadata import version
@@ -11,10 +11,10 @@ from pathlib import Path
 from rich.console import Console
 
 from classify import SHIPPED, ModelError, load_model, open_engine
-from ingest import CytostreamError, open_workers
+from ingest import CytostreamError, Scheduler, Workers, open_workers
 from segment import CROP_PX, CROP_UM
 from stream.alerts.evaluator import check_rules
-from stream.config import Config, ConfigError
+from stream.config import Config, ConfigError, Reading
 from stream.events.event import Stamp
 from stream.run.pipeline import Lab
 from stream.sinks.relay import Relay
@@ -102,17 +102,23 @@ def open_lab(station: Station, choice: Choice, only: Collection[str] | None = No
     check_rules(config.alerts, model.card.classes)
     engine = open_engine(model, choice.engine, tell=say)
     with screen.status("starting workers"), ExitStack() as starting:
-        pool = starting.enter_context(open_workers(*crew_of(config)))
+        pool = starting.enter_context(open_pool(config.reading))
         closing = starting.pop_all()
     with closing, Board(screen, station.backlog, only, quiet) as board:
         stamp = stamp_of(config, model.model_id)
         yield Lab(config, model, engine, pool, station.outbox, station.store, stamp, board.show)
 
 
-def crew_of(config: Config) -> tuple[int, str | None, int, str]:
-    """Workers as `open_workers` takes them."""
-    reading = config.reading
-    return reading.workers, reading.scheduler, reading.workers_most, reading.dashboard
+def open_pool(reading: Reading) -> AbstractContextManager[Workers]:
+    """The workers that the configuration asks for: own processes, or a cluster of others."""
+    scheduler = reading.scheduler and Scheduler(
+        reading.scheduler,
+        authority=reading.scheduler_ca,
+        certificate=reading.scheduler_certificate,
+        key=reading.scheduler_key,
+        insecure=reading.insecure_scheduler,
+    )
+    return open_workers(reading.workers, scheduler or None, reading.workers_most, reading.dashboard)
 
 
 def stamp_of(config: Config, model_id: str) -> Stamp:

@@ -33,7 +33,10 @@ def watch(
     config: ConfigOption = None,
     mpp: Annotated[float | None, typer.Option(help="um per level-0 px, where the files do not say.")] = None,
     workers: Annotated[int | None, typer.Option(min=0, help="Worker processes; 0 is this process.")] = None,
-    scheduler: Annotated[str | None, typer.Option(help="An existing Dask cluster: tcp://host:8786.")] = None,
+    scheduler: Annotated[str | None, typer.Option(help="An existing Dask cluster: tls://host:8786.")] = None,
+    insecure_scheduler: Annotated[
+        bool | None, typer.Option("--insecure-scheduler", help="Permit tcp://, where anyone who reaches it runs code here.")
+    ] = None,
     model: Annotated[Path, typer.Option(help="Model folder; the shipped one by default.")] = SHIPPED,
     engine: Annotated[str, typer.Option(help="auto, openvino, tensorrt or tensorrt-rtx.")] = "auto",
     door: Annotated[str | None, typer.Option(help="HOST:PORT to listen on for POST /slides.")] = None,
@@ -48,7 +51,8 @@ def watch(
 
     cytostream watch /scans --door 127.0.0.1:8080
     """
-    settings = changed(load_config(config), {"workers": workers, "scheduler": scheduler})
+    reading = {"workers": workers, "scheduler": scheduler, "insecure_scheduler": insecure_scheduler}
+    settings = changed(load_config(config), reading)
     choice = Choice(model, engine, sink or ["kafka"])
     with Ending(settings.backlog.drain_s) as ending, open_station(store, settings, choice.sinks) as station, ExitStack() as stack:
         try:

@@ -7,7 +7,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from ingest import CytostreamError, SlideError, open_workers
+from ingest import CytostreamError, Scheduler, SlideError, open_workers
 
 
 def work(item):
@@ -73,7 +73,8 @@ def test_a_crash_and_a_hang_cost_only_their_own_items():
 
 
 def test_no_scheduler_there():
-    with pytest.raises(CytostreamError, match="no Dask scheduler"), open_workers(scheduler="tcp://127.0.0.1:9"):
+    nobody = Scheduler("tcp://127.0.0.1:9", insecure=True)
+    with pytest.raises(CytostreamError, match="no Dask scheduler"), open_workers(scheduler=nobody):
         pass
 
 

@@ -4,9 +4,9 @@ import sys
 import time
 from pathlib import Path
 
-from ingest import CytostreamError, open_workers
+from ingest import CytostreamError
 from stream.cli.console import print_error
-from stream.cli.session import drain, open_station
+from stream.cli.session import drain, open_pool, open_station
 from stream.config import Config, load_config
 from stream.events.event import Stamp
 from stream.run.pipeline import Lab
@@ -41,7 +41,7 @@ def main(store: Path, config: Path, folder: Path, sink: str, pass_s: float) -> i
 def run(settings: Config, store: Path, folder: Path, sink: str, pass_s: float) -> int:
     with Ending(settings.backlog.drain_s) as ending, open_station(store, settings, [sink]) as station:
         station.backlog.add(Job(path) for path in sorted(folder.glob("*.tiff")))
-        with open_workers(settings.reading.workers, settings.reading.scheduler) as pool:
+        with open_pool(settings.reading) as pool:
             stamp = Stamp("chaos", "tiny", "tiny", {})
             lab = Lab(settings, tiny_model(), SlowEngine(pass_s), pool, station.outbox, store, stamp)
             work(lab, station.backlog, ending.stop)

@@ -18,7 +18,7 @@ def make_slides(folder: Path, count: int, whites: int, side_px: int) -> list[Pat
 
 
 def write_config(folder: Path, bootstrap: str, workers: int = 2, scheduler: str | None = None) -> Path:
-    reading = f'scheduler = "{scheduler}"\n' if scheduler else f"workers = {workers}\n"
+    reading = f'scheduler = "{scheduler}"\ninsecure_scheduler = true\n' if scheduler else f"workers = {workers}\n"
     path = folder / "chaos.toml"
     path.write_text(
         f'[kafka]\nbootstrap = "{bootstrap}"\nanswer_s = 3.0\ngive_up_s = 60.0\nlinger_ms = 5\nread_back = true\n'
