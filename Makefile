@@ -19,6 +19,7 @@ test: $(READY)
 
 check: $(READY)
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check --quiet .
 
 bench: $(READY)
 	$(BIN)/python -m tests.tools.bench

@@ -15,7 +15,9 @@ OTHER = "other"
 
 @dataclass(frozen=True, slots=True)
 class LabelledCrops:
-    """8-bit crops (n, px, px, 3), their class numbers, the class names, and what was left out and why."""
+    """8-bit crops (n, px, px, 3), their class numbers, the class names, and what was left out and
+    why.
+    """
 
     images: np.ndarray
     labels: np.ndarray
@@ -39,7 +41,9 @@ def read_crop(path: Path, px: int) -> np.ndarray:
             if image.mode.startswith(("I", "F")):
                 raise ValueError(f"{image.mode} pixels: 8-bit images are wanted")
             image = image.convert("RGB")
-            return np.asarray(image if image.size == (px, px) else image.resize((px, px), Image.Resampling.BOX))
+            return np.asarray(
+                image if image.size == (px, px) else image.resize((px, px), Image.Resampling.BOX)
+            )
     except (OSError, SyntaxError, UnidentifiedImageError) as error:
         raise ValueError(f"unreadable: {error}") from error
 
@@ -50,9 +54,16 @@ def load_crops(folder: Path, px: int = 128, classes: tuple[str, ...] = ()) -> La
     Raises:
         DataError: no folder, fewer than two classes, or a class without a readable image.
     """
-    names = classes or tuple(sorted(d.name for d in Path(folder).iterdir() if d.is_dir())) if folder.is_dir() else ()
+    names = (
+        classes or tuple(sorted(d.name for d in Path(folder).iterdir() if d.is_dir()))
+        if folder.is_dir()
+        else ()
+    )
     if len(names) < 2:
-        raise DataError(f"{folder}: two or more class folders are wanted, found {len(names)}", "lay it out as FOLDER/CLASS/image")
+        raise DataError(
+            f"{folder}: two or more class folders are wanted, found {len(names)}",
+            "lay it out as FOLDER/CLASS/image",
+        )
     images, labels, paths, skipped = [], [], [], {}
     for number, name in enumerate(names):
         for path in image_paths(folder / name):
@@ -66,16 +77,21 @@ def load_crops(folder: Path, px: int = 128, classes: tuple[str, ...] = ()) -> La
     missing = [name for i, name in enumerate(names) if i not in set(labels)]
     if missing and (not classes or not images):
         why = f"; {next(iter(skipped))}: {next(iter(skipped.values()))}" if skipped else ""
-        raise DataError(f"{folder}: no readable image of {', '.join(missing)}{why}", "remove the class folder or add images")
+        raise DataError(
+            f"{folder}: no readable image of {', '.join(missing)}{why}",
+            "remove the class folder or add images",
+        )
     return LabelledCrops(np.stack(images), np.array(labels), names, tuple(paths), skipped)
 
 
 def balanced_batches(
     labels: np.ndarray, classes: int, batch: int, seed: int, steps: range
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """(image numbers, class numbers) of each step, every class equally often; class `classes - 1` without images is `other`.
+    """(image numbers, class numbers) of each step, every class equally often; class `classes - 1`
+    without images is `other`.
 
-    Each step draws from its own seed, so that a resumed run sees what an unbroken one would have seen.
+    Each step draws from its own seed, so that a resumed run sees what an unbroken one would have
+    seen.
     """
     members = [np.flatnonzero(labels == c) for c in range(classes)]
     everything = np.arange(len(labels))
@@ -87,7 +103,8 @@ def balanced_batches(
 
 
 class CropFolder:
-    """All images under a folder, read one by one as (path, crop (px, px, 3)); the unreadable are counted in `skipped`.
+    """All images under a folder, read one by one as (path, crop (px, px, 3)); the unreadable are
+    counted in `skipped`.
 
     Raises:
         DataError: there is no image.
@@ -96,7 +113,9 @@ class CropFolder:
     def __init__(self, folder: Path, px: int):
         self.px, self.paths, self.skipped = px, image_paths(folder), {}
         if not self.paths:
-            raise DataError(f"{folder}: no image here", f"images end in {', '.join(sorted(SUFFIXES))}")
+            raise DataError(
+                f"{folder}: no image here", f"images end in {', '.join(sorted(SUFFIXES))}"
+            )
 
     def __iter__(self) -> Iterator[tuple[Path, np.ndarray]]:
         for path in self.paths:

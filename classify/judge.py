@@ -27,7 +27,9 @@ class Pending:
 
 
 class Scale(Protocol):
-    """What turns errors into probabilities: `weight`, `temperature` (D,) and `bias` (K,), as `Model` has them."""
+    """What turns errors into probabilities: `weight`, `temperature` (D,) and `bias` (K,), as
+    `Model` has them.
+    """
 
     weight: np.ndarray
     temperature: np.ndarray
@@ -44,8 +46,9 @@ class Rule:
     def verdict(self, errors: np.ndarray) -> Verdict | None:
         """The verdict after the draws of errors (d, K), or None where more must be drawn.
 
-        A class is out for good when its chance of being the label falls below the card's `elimination` (see `elimination`); the
-        cell is done when one class is left and it is not odd, or its oddness known; or, undecided, when the draws are used up.
+        A class is out for good when its chance of being the label falls below the card's
+        `elimination` (see `elimination`); the cell is done when one class is left and it is not
+        odd, or its oddness known; or, undecided, when the draws are used up.
         """
         draws, last = len(errors), len(self.model.sigma)
         if self.exhaustive and draws < last:
@@ -60,7 +63,14 @@ class Rule:
             return None
         scores = {c: round(float(p), 6) for c, p in zip(card.classes, probability[-1], strict=True)}
         label = card.classes[int(np.argmax(np.where(left, probability[-1], -1)))]
-        return Verdict(label, scores, anomaly, draws, bool(left.sum() == 1), may_be(self.model, probability[-1]))
+        return Verdict(
+            label,
+            scores,
+            anomaly,
+            draws,
+            bool(left.sum() == 1),
+            may_be(self.model, probability[-1]),
+        )
 
     def left(self, probability: np.ndarray) -> np.ndarray:
         """Classes (K,) that are not out, given their probabilities (d, K) after each draw."""
@@ -70,11 +80,15 @@ class Rule:
 
 
 def may_be(model: Model, probability: np.ndarray) -> tuple[str, ...]:
-    """The classes that a cell of probabilities (K,) may be of; the likeliest where the model has not learnt which."""
+    """The classes that a cell of probabilities (K,) may be of; the likeliest where the model has
+    not learnt which.
+    """
     names = np.array(model.card.classes)
     if model.ill is None:
         return (str(names[probability.argmax()]),)
-    return tuple(map(str, names[prediction_sets(probability[None], model.ill, model.card.coverage)[0]]))
+    return tuple(
+        map(str, names[prediction_sets(probability[None], model.ill, model.card.coverage)[0]])
+    )
 
 
 def posterior(errors: np.ndarray, scale: Scale) -> np.ndarray:
@@ -87,13 +101,17 @@ def posterior(errors: np.ndarray, scale: Scale) -> np.ndarray:
 
 
 def judge(
-    cells: Iterable[tuple[Key, np.ndarray] | None], engine: Engine, model: Model, exhaustive: bool = False
+    cells: Iterable[tuple[Key, np.ndarray] | None],
+    engine: Engine,
+    model: Model,
+    exhaustive: bool = False,
 ) -> Iterator[tuple[Key, Verdict]]:
     """Verdicts of (key, crop (h, w, 3) uint8), each as soon as it stands.
 
-    Batches are filled with the next draws of many cells; where few cells wait, with several draws of one. A cell's
-    verdict depends on its own errors alone, in the order of the draws, so neither order nor company changes it.
-    `None` in `cells` says that nothing waits just now: what is under way is then not held back for a full batch.
+    Batches are filled with the next draws of many cells; where few cells wait, with several draws
+    of one. A cell's verdict depends on its own errors alone, in the order of the draws, so neither
+    order nor company changes it. `None` in `cells` says that nothing waits just now: what is under
+    way is then not held back for a full batch.
 
     Raises:
         ValueError: a crop is smaller than the model's window.
@@ -111,7 +129,9 @@ def judge(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Flight:
-    """A pass under way: the cells that wait for it, its (cell, draw number) pairs, and their errors (pairs, K) to come."""
+    """A pass under way: the cells that wait for it, its (cell, draw number) pairs, and their errors
+    (pairs, K) to come.
+    """
 
     cells: dict[Key, Pending]
     pairs: list[tuple[Key, int]]
@@ -119,7 +139,9 @@ class Flight:
 
 
 class Round:
-    """Cells that wait for a pass in `ready`, and the pass that runs meanwhile, so that the engine need not wait for verdicts."""
+    """Cells that wait for a pass in `ready`, and the pass that runs meanwhile, so that the engine
+    need not wait for verdicts.
+    """
 
     def __init__(self, engine: Engine, rule: Rule, thread: ThreadPoolExecutor):
         self.engine, self.rule, self.thread = engine, rule, thread
@@ -128,7 +150,9 @@ class Round:
 
     def turn(self, flush: bool) -> Iterator[tuple[Key, Verdict]]:
         """Passes while enough cells wait to fill one; to `flush`, until none is left."""
-        while (full := len(self.ready) >= self.engine.batch) or (flush and (self.ready or self.flight)):
+        while (full := len(self.ready) >= self.engine.batch) or (
+            flush and (self.ready or self.flight)
+        ):
             landed, self.flight = self.flight, None
             if full or not landed:
                 self.flight = self.launch()
@@ -142,7 +166,9 @@ class Round:
         cells = {key: self.ready.pop(key) for key in dict.fromkeys(key for key, _ in pairs)}
         draws = np.array([d for _, d in pairs])
         images = np.stack([turned(cells[key].image, model.turn[d]) for key, d in pairs])
-        errors = self.thread.submit(self.engine.errors, images, model.noise[draws], model.sigma[draws])
+        errors = self.thread.submit(
+            self.engine.errors, images, model.noise[draws], model.sigma[draws]
+        )
         return Flight(cells, pairs, errors)
 
     def land(self, flight: Flight) -> Iterator[tuple[Key, Verdict]]:
@@ -159,7 +185,9 @@ class Round:
 
 
 def next_pairs(pending: dict[Key, Pending], batch: int, last: int) -> list[tuple[Key, int]]:
-    """(cell, draw number) pairs of the next pass: the next draw of each cell, then the one after, until the batch is full."""
+    """(cell, draw number) pairs of the next pass: the next draw of each cell, then the one after,
+    until the batch is full.
+    """
     pairs: list[tuple[Key, int]] = []
     for ahead in range(last):
         for key, cell in pending.items():

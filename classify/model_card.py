@@ -1,4 +1,6 @@
-"""A model that can be run: ONNX graph, its draws and calibration, and the card that says what they are."""
+"""A model that can be run: ONNX graph, its draws and calibration, and the card that says what
+they are.
+"""
 
 import hashlib
 import json
@@ -13,7 +15,8 @@ from .errors import ModelError
 
 SHIPPED = Path(__file__).parent / "model"
 GRAPH, TABLES, CARD, SHEET = "denoiser.onnx", "tables.npz", "card.json", "cells.png"
-CLASS_NAME = r"[A-Za-z0-9][A-Za-z0-9_ -]{0,63}"  # it becomes a folder, a column, an attribute: nothing that has a meaning there
+# it becomes a folder, a column, an attribute: nothing that has a meaning there
+CLASS_NAME = r"[A-Za-z0-9][A-Za-z0-9_ -]{0,63}"
 ClassName = Annotated[str, StringConstraints(pattern=f"^{CLASS_NAME}$")]
 
 
@@ -24,18 +27,44 @@ class Card(BaseModel):
 
     name: str
     classes: tuple[ClassName, ...] = Field(min_length=2)
-    crop_um: float = Field(gt=0, description="side of the square around the cell that the model is given")
+    crop_um: float = Field(
+        gt=0, description="side of the square around the cell that the model is given"
+    )
     crop_px: int = Field(gt=0)
-    window_px: int = Field(gt=0, description="central part of the crop that the model looks at, in crop px")
+    window_px: int = Field(
+        gt=0, description="central part of the crop that the model looks at, in crop px"
+    )
     image_px: int = Field(gt=0, description="side of the model's own pixels of that window")
-    white: bool = Field(False, description="the crop's background is made white before the model sees it")
-    sigmas: tuple[float, ...] = Field(min_length=1, description="noise level of each draw, in order")
-    error_level: float = Field(gt=0, lt=1, description="how often elimination may decide otherwise than all draws would")
-    elimination: float = Field(gt=0, lt=1, description="a class whose chance of being the label falls below this is out")
-    screen: float = Field(0.7, gt=0, le=1, description="a cell odder than this takes `screen_draws` before it is judged")
-    screen_draws: int = Field(4, ge=1, description="draws after which it is known how odd a cell is")
-    coverage: float = Field(0.95, gt=0, lt=1, description="how often the classes that a cell may be of hold the right one")
-    precisions: tuple[str, ...] = Field(("f32",), description="arithmetic that keeps the decisions, fastest first")
+    white: bool = Field(
+        False, description="the crop's background is made white before the model sees it"
+    )
+    sigmas: tuple[float, ...] = Field(
+        min_length=1, description="noise level of each draw, in order"
+    )
+    error_level: float = Field(
+        gt=0, lt=1, description="how often elimination may decide otherwise than all draws would"
+    )
+    elimination: float = Field(
+        gt=0, lt=1, description="a class whose chance of being the label falls below this is out"
+    )
+    screen: float = Field(
+        0.7,
+        gt=0,
+        le=1,
+        description="a cell odder than this takes `screen_draws` before it is judged",
+    )
+    screen_draws: int = Field(
+        4, ge=1, description="draws after which it is known how odd a cell is"
+    )
+    coverage: float = Field(
+        0.95,
+        gt=0,
+        lt=1,
+        description="how often the classes that a cell may be of hold the right one",
+    )
+    precisions: tuple[str, ...] = Field(
+        ("f32",), description="arithmetic that keeps the decisions, fastest first"
+    )
     training: dict
     data: dict[str, str]
     figures: dict[str, dict] = {}
@@ -66,13 +95,15 @@ class Card(BaseModel):
 class Model:
     """A checked model. D draws, K classes, px = card.image_px, n in 1..D draws used.
 
-    `noise` (D, 3, px, px) float32; `turn` (D,), how the cell lies in each draw (`pixels.turned`), 0 where the tables have none;
-    `weight` (D,) of each draw, where `gain` (2,) is the log a(sigma) of training; `temperature` (D,), for logits after n draws;
-    `settling` (D,), what sharpens probabilities into chances of being the label by all draws (`elimination.chance_of`);
-    `bias` (K,), added to the logits: none but what a laboratory's own labelled cells set;
-    `mean`, `spread` (D, K): errors that normal cells of a class have under it; `centre`, `covariance`, `parts`, `part_tails`,
-    `normal` and `tail` as `oddity.Oddity` has them. Of calibration cells as the judge ends them: `ill` (K, q), how ill their own
-    class suits them (`conformal.label_scores`); `usual` (K, q) sorted, the absolute anomaly of those called a class.
+    `noise` (D, 3, px, px) float32; `turn` (D,), how the cell lies in each draw (`pixels.turned`), 0
+    where the tables have none; `weight` (D,) of each draw, where `gain` (2,) is the log a(sigma) of
+    training; `temperature` (D,), for logits after n draws; `settling` (D,), what sharpens
+    probabilities into chances of being the label by all draws (`elimination.chance_of`); `bias`
+    (K,), added to the logits: none but what a laboratory's own labelled cells set; `mean`, `spread`
+    (D, K): errors that normal cells of a class have under it; `centre`, `covariance`, `parts`,
+    `part_tails`, `normal` and `tail` as `oddity.Oddity` has them. Of calibration cells as the judge
+    ends them: `ill` (K, q), how ill their own class suits them (`conformal.label_scores`); `usual`
+    (K, q) sorted, the absolute anomaly of those called a class.
     """
 
     card: Card
@@ -102,8 +133,12 @@ class Model:
 
     @property
     def model_id(self) -> str:
-        """Changes with the graph, the draws and the calibration; the card's figures do not count."""
-        return hashlib.sha256(self.card.model_dump_json(exclude={"figures"}).encode()).hexdigest()[:12]
+        """Changes with the graph, the draws and the calibration; the card's figures do not
+        count.
+        """
+        return hashlib.sha256(self.card.model_dump_json(exclude={"figures"}).encode()).hexdigest()[
+            :12
+        ]
 
 
 def sha256_of(path: Path) -> str:
@@ -119,7 +154,10 @@ def read_card(folder: Path) -> Card:
     try:
         return Card(**json.loads((folder / CARD).read_text()))
     except (OSError, json.JSONDecodeError, ValidationError) as error:
-        raise ModelError(f"{folder}: no model card that can be read: {error}", "export one with `cytostream export`") from error
+        raise ModelError(
+            f"{folder}: no model card that can be read: {error}",
+            "export one with `cytostream export`",
+        ) from error
 
 
 def load_model(folder: Path = SHIPPED) -> Model:
@@ -132,12 +170,20 @@ def load_model(folder: Path = SHIPPED) -> Model:
     for name in (GRAPH, TABLES):
         expected = card.sha256.get(name)
         if not (folder / name).is_file() or sha256_of(folder / name) != expected:
-            raise ModelError(f"{folder / name}: not the file that its card names", "export the model again, or restore the file")
+            raise ModelError(
+                f"{folder / name}: not the file that its card names",
+                "export the model again, or restore the file",
+            )
     try:
         with np.load(folder / TABLES) as tables:
-            return Model(card, folder / GRAPH, **{k: tables[k].astype(np.float32) for k in tables.files})
+            return Model(
+                card, folder / GRAPH, **{k: tables[k].astype(np.float32) for k in tables.files}
+            )
     except (TypeError, ValueError) as error:
-        raise ModelError(f"{folder / TABLES}: of another version of cytostream: {error}", "export the model again") from error
+        raise ModelError(
+            f"{folder / TABLES}: of another version of cytostream: {error}",
+            "export the model again",
+        ) from error
 
 
 def save_tables(folder: Path, tables: dict[str, np.ndarray]) -> None:

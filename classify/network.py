@@ -73,7 +73,9 @@ class NoiseEmbedding(nn.Module):
     def __init__(self, n_emb: int, frequencies: int = 16):
         super().__init__()
         self.register_buffer("freqs", math.pi * torch.arange(1, frequencies + 1) / 8)
-        self.mlp = nn.Sequential(nn.Linear(2 * frequencies, n_emb), nn.SiLU(), nn.Linear(n_emb, n_emb))
+        self.mlp = nn.Sequential(
+            nn.Linear(2 * frequencies, n_emb), nn.SiLU(), nn.Linear(n_emb, n_emb)
+        )
 
     def forward(self, c_noise: Tensor) -> Tensor:
         angle = c_noise[:, None] * self.freqs
@@ -91,14 +93,19 @@ class Trunk(nn.Module):
         self.patch_px = cfg.patch_px
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
         for i, (c, n) in enumerate(zip(ch, cfg.blocks, strict=True)):
-            self.down.append(nn.ModuleList([Block(ch[max(i - 1, 0)] if j == 0 else c, c, n_emb) for j in range(n)]))
+            self.down.append(
+                nn.ModuleList(
+                    [Block(ch[max(i - 1, 0)] if j == 0 else c, c, n_emb) for j in range(n)]
+                )
+            )
         self.middle = Attention(ch[-1])
         for i in reversed(range(len(ch) - 1)):
             self.up.append(Block(ch[i + 1] + ch[i], ch[i], n_emb))
         self.norm = nn.GroupNorm(groups_of(ch[0]), ch[0])
 
     def forward(self, x: Tensor, emb: Tensor) -> tuple[Tensor, Tensor]:
-        """Features (b, channels[0], px/patch, px/patch) and the coarsest features, pooled (b, channels[-1]).
+        """Features (b, channels[0], px/patch, px/patch) and the coarsest features, pooled (b,
+        channels[-1]).
 
         `emb` (b, 4 * channels[0]) is what `embed` makes of the noise level.
         """
@@ -118,7 +125,9 @@ class Trunk(nn.Module):
 
 
 def disc(px: int, fraction: float) -> Tensor:
-    """Soft disc of `fraction` of the image's half width, mean 1: background tells the lab, not the cell."""
+    """Soft disc of `fraction` of the image's half width, mean 1: background tells the lab, not the
+    cell.
+    """
     r = (torch.arange(px) + 0.5 - px / 2) / (px / 2)
     radius = (r[:, None] ** 2 + r[None] ** 2).sqrt()
     mask = torch.sigmoid((fraction - radius) * px / 4)
@@ -126,10 +135,12 @@ def disc(px: int, fraction: float) -> Tensor:
 
 
 class Denoiser(nn.Module):
-    """`denoise(x, sigma)` gives the denoised image under every class; `errors` what the judge adds up.
+    """`denoise(x, sigma)` gives the denoised image under every class; `errors` what the judge adds
+    up.
 
-    Both come of the net's own output F under every class, in patches (b, K, 3 * patch_px^2, px / patch_px, px / patch_px):
-    laying out an image a class would cost a seventh of a pass, and errors do not need it.
+    Both come of the net's own output F under every class, in patches (b, K, 3 * patch_px^2, px /
+    patch_px, px / patch_px): laying out an image a class would cost a seventh of a pass, and errors
+    do not need it.
     """
 
     def __init__(self, cfg: NetworkConfig):
@@ -143,17 +154,23 @@ class Denoiser(nn.Module):
         nn.init.normal_(self.heads.weight, std=1e-3)
         nn.init.zeros_(self.heads.bias)
         self.gain = nn.Parameter(torch.tensor([3.0, 0.0]))  # log a(sigma), log-linear in sigma
-        mask = F.pixel_unshuffle(disc(cfg.image_px, cfg.disc_fraction)[None], cfg.patch_px).repeat(3, 1, 1)
+        mask = F.pixel_unshuffle(disc(cfg.image_px, cfg.disc_fraction)[None], cfg.patch_px).repeat(
+            3, 1, 1
+        )
         self.register_buffer("mask", mask, persistent=False)
 
     def forward(self, image: Tensor, noise: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """What is served, in one pass: errors (b, K), denoised images (b, K, 3, px, px), pooled features (b, channels[-1])."""
+        """What is served, in one pass: errors (b, K), denoised images (b, K, 3, px, px), pooled
+        features (b, channels[-1]).
+        """
         x = image + sigma[:, None, None, None] * noise
         patches, pooled = self.patches(x, sigma)
         return self.errors_of(patches, image, x, sigma), self.denoised_of(patches, x, sigma), pooled
 
     def patches(self, x: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
-        """F of noisy images x (b, 3, px, px), and the coarsest features, pooled (b, channels[-1])."""
+        """F of noisy images x (b, 3, px, px), and the coarsest features, pooled (b,
+        channels[-1]).
+        """
         c_in = (sigma**2 + SIGMA_DATA**2).rsqrt()[:, None, None, None]
         x, emb = c_in * x, self.trunk.embed(sigma.log() / 4)
         hidden, pooled = self.trunk(x, emb)
@@ -161,30 +178,44 @@ class Denoiser(nn.Module):
         return of_classes + self.noise_through(x, emb)[:, None], pooled
 
     def noise_through(self, x: Tensor, emb: Tensor) -> Tensor:
-        """What F has of the noisy pixels themselves, the same for all classes: a narrow trunk cannot carry the noise."""
-        return self.through(F.pixel_unshuffle(x, self.cfg.patch_px) * self.loudness(emb)[:, :, None, None])
+        """What F has of the noisy pixels themselves, the same for all classes: a narrow trunk
+        cannot carry the noise.
+        """
+        return self.through(
+            F.pixel_unshuffle(x, self.cfg.patch_px) * self.loudness(emb)[:, :, None, None]
+        )
 
     def denoised_of(self, patches: Tensor, x: Tensor, sigma: Tensor) -> Tensor:
         c_skip, c_out = scales(sigma)
-        raw = F.pixel_shuffle(patches.flatten(1, 2), self.cfg.patch_px).unflatten(1, (self.cfg.classes, 3))
+        raw = F.pixel_shuffle(patches.flatten(1, 2), self.cfg.patch_px).unflatten(
+            1, (self.cfg.classes, 3)
+        )
         return (c_skip * x)[:, None] + c_out[:, None] * raw.float()
 
     def errors_of(self, patches: Tensor, image: Tensor, x: Tensor, sigma: Tensor) -> Tensor:
-        """EDM's weight 1/c_out^2 makes the denoised image's error that of F against its target; summed in fp32 over the disc."""
+        """EDM's weight 1/c_out^2 makes the denoised image's error that of F against its target;
+        summed in fp32 over the disc.
+        """
         c_skip, c_out = scales(sigma)
         target = F.pixel_unshuffle((image - c_skip * x) / c_out, self.cfg.patch_px)
         delta = patches.float() - target[:, None]
         return (delta**2 * self.mask).mean(dim=(2, 3, 4))
 
     def denoise(self, x: Tensor, sigma: Tensor) -> Tensor:
-        """Noisy images (b, 3, px, px) in [-1, 1] plus noise, sigma (b,) -> denoised (b, K, 3, px, px)."""
+        """Noisy images (b, 3, px, px) in [-1, 1] plus noise, sigma (b,) -> denoised (b, K, 3, px,
+        px).
+        """
         return self.denoised_of(self.patches(x, sigma)[0], x, sigma)
 
     def errors(self, image: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
-        """Weighted squared error (b, K) of the clean image under every class; about 1 for an untrained net."""
+        """Weighted squared error (b, K) of the clean image under every class; about 1 for an
+        untrained net.
+        """
         return self.errors_and_features(image, noise, sigma)[0]
 
-    def errors_and_features(self, image: Tensor, noise: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
+    def errors_and_features(
+        self, image: Tensor, noise: Tensor, sigma: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Errors (b, K) and the coarsest features, pooled (b, channels[-1])."""
         x = image + sigma[:, None, None, None] * noise
         patches, pooled = self.patches(x, sigma)

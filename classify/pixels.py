@@ -23,25 +23,34 @@ def central(images: np.ndarray, px: int) -> np.ndarray:
     return images[..., top : top + px, left : left + px, :]
 
 
-DENSITY = -np.log(np.maximum(np.arange(256), 1) / 255).astype(np.float32)  # optical density of an 8-bit level
-FAINTEST = (0.03, 0.12)  # shares of the pixels, from the faintest on, between which the background lies
+DENSITY = -np.log(np.maximum(np.arange(256), 1) / 255).astype(
+    np.float32
+)  # optical density of an 8-bit level
+FAINTEST = (
+    0.03,
+    0.12,
+)  # shares of the pixels, from the faintest on, between which the background lies
 DENSEST_BACKGROUND = 0.7
 TURNS = 8
 
 
 def background(crops: np.ndarray) -> np.ndarray:
-    """Optical density (n, 3) of the bare glass in 8-bit crops (n, h, w, 3): the mean of their faintest pixels.
+    """Optical density (n, 3) of the bare glass in 8-bit crops (n, h, w, 3): the mean of their
+    faintest pixels.
 
     Where a crop shows no glass it is its faintest cells', and never more than 0.7.
     """
     density = DENSITY[crops[:, ::2, ::2]].reshape(len(crops), -1, 3)
     lo, hi = (int(share * density.shape[1]) for share in FAINTEST)
     faintest = np.argpartition(density.sum(axis=2), (lo, hi), axis=1)[:, lo : hi + 1]
-    return np.minimum(np.take_along_axis(density, faintest[..., None], axis=1).mean(axis=1), DENSEST_BACKGROUND)
+    return np.minimum(
+        np.take_along_axis(density, faintest[..., None], axis=1).mean(axis=1), DENSEST_BACKGROUND
+    )
 
 
 def on_white(crops: np.ndarray) -> np.ndarray:
-    """8-bit crops (n, h, w, 3) with their background made white: lamp, camera and glass tell the lab, not the cell.
+    """8-bit crops (n, h, w, 3) with their background made white: lamp, camera and glass tell the
+    lab, not the cell.
 
     Densities add up along the light (Beer-Lambert), so the background's is taken off every pixel.
     """
@@ -52,24 +61,32 @@ def on_white(crops: np.ndarray) -> np.ndarray:
 
 
 def to_input(crops: np.ndarray, window_px: int, image_px: int, white: bool = False) -> np.ndarray:
-    """8-bit crops (n, h, w, 3) -> float32 (n, 3, image_px, image_px) in [-1, 1] of their central window, `white` as `on_white`.
+    """8-bit crops (n, h, w, 3) -> float32 (n, 3, image_px, image_px) in [-1, 1] of their central
+    window, `white` as `on_white`.
 
     Raises:
         ValueError: the crops are smaller than the window.
     """
     if min(crops.shape[1:3]) < window_px:
-        raise ValueError(f"crops of {crops.shape[1:3]} px are smaller than the model's window of {window_px} px")
-    x = central(on_white(crops) if white and len(crops) else crops, window_px).astype(np.float32) / 127.5 - 1.0
+        raise ValueError(
+            f"crops of {crops.shape[1:3]} px are smaller than the model's window of {window_px} px"
+        )
+    x = (
+        central(on_white(crops) if white and len(crops) else crops, window_px).astype(np.float32)
+        / 127.5
+        - 1.0
+    )
     a = resample_matrix(window_px, image_px)
     return np.ascontiguousarray(a @ np.moveaxis(x, -1, 1) @ a.T)
 
 
 def turned(images: np.ndarray, turn: int) -> np.ndarray:
-    """Images (..., px, px) in one of the eight ways to lay a square down: quarter turns, and those mirrored. 0 leaves them.
+    """Images (..., px, px) in one of the eight ways to lay a square down: quarter turns, and those
+    mirrored. 0 leaves them.
 
     Example:
-        >>> turned(np.arange(4).reshape(2, 2), 1).tolist(), turned(np.arange(4).reshape(2, 2), 4).tolist()
-        ([[1, 3], [0, 2]], [[1, 0], [3, 2]])
+        >>> turned(np.arange(4).reshape(2, 2), 1).tolist(), turned(np.arange(4).reshape(2, 2),
+        4).tolist() ([[1, 3], [0, 2]], [[1, 0], [3, 2]])
     """
     quarters = np.rot90(images, turn % 4, axes=(-2, -1))
     return quarters[..., ::-1] if turn >= TURNS // 2 else quarters
@@ -87,7 +104,9 @@ def to_uint8(images: np.ndarray) -> np.ndarray:
 
 
 def disc(px: int, fraction: float) -> np.ndarray:
-    """Soft disc (px, px) of `fraction` of the image's half width, mean 1: where errors count, as the network has it."""
+    """Soft disc (px, px) of `fraction` of the image's half width, mean 1: where errors count, as
+    the network has it.
+    """
     r = (np.arange(px) + 0.5 - px / 2) / (px / 2)
     mask = 1 / (1 + np.exp((np.hypot(r[:, None], r) - fraction) * px / 4))
     return (mask / mask.mean()).astype(np.float32)

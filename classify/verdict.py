@@ -7,10 +7,11 @@ UNIDENTIFIED = "unidentified"
 
 @dataclass(frozen=True, slots=True)
 class Anomaly:
-    """How odd a cell is; `score` is the share of normal cells that are less odd, in [0, 1]: higher is odder.
+    """How odd a cell is; `score` is the share of normal cells that are less odd, in [0, 1]: higher
+    is odder.
 
-    `relative`: no class explains the cell clearly better than the rest (the paper's zeta, sign turned).
-    `absolute`: no class explains it well. `reason` is one sentence for a person.
+    `relative`: no class explains the cell clearly better than the rest (the paper's zeta, sign
+    turned). `absolute`: no class explains it well. `reason` is one sentence for a person.
     """
 
     score: float
@@ -26,10 +27,11 @@ class Anomaly:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Label, class probabilities (sum 1), anomaly, draws used; `decided` is False where the draws ran out.
+    """Label, class probabilities (sum 1), anomaly, draws used; `decided` is False where the draws
+    ran out.
 
-    `may_be` are the classes that the cell may be of, so that the right one is among them as often as the card's `coverage`
-    says: several where it is not clear which, none where no class suits.
+    `may_be` are the classes that the cell may be of, so that the right one is among them as often
+    as the card's `coverage` says: several where it is not clear which, none where no class suits.
     """
 
     label: str

@@ -1,4 +1,6 @@
-"""The one error base of the house. An exception means stop; a bad tile or cell is a `Failure` instead."""
+"""The one error base of the house. An exception means stop; a bad tile or cell is a `Failure`
+instead.
+"""
 
 
 class CytostreamError(Exception):

@@ -1,8 +1,9 @@
-"""Slides in a folder that a scanner writes to: what is there, what belongs together, and when it is whole.
+"""Slides in a folder that a scanner writes to: what is there, what belongs together, and when it is
+whole.
 
-It looks again and again instead of waiting for the kernel's word, which network shares do not give. A file is whole when its
-size and times stand still over some looks, or when the scanner's marker is beside it; a digest of half a file would be a valid
-wrong one.
+It looks again and again instead of waiting for the kernel's word, which network shares do not give.
+A file is whole when its size and times stand still over some looks, or when the scanner's marker is
+beside it; a digest of half a file would be a valid wrong one.
 """
 
 import fnmatch
@@ -12,13 +13,30 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-SLIDES = {".svs", ".ndpi", ".mrxs", ".scn", ".bif", ".tif", ".tiff", ".vms", ".vmu", ".svslide", ".dcm", ".png", ".jpg", ".jpeg"}
+SLIDES = {
+    ".svs",
+    ".ndpi",
+    ".mrxs",
+    ".scn",
+    ".bif",
+    ".tif",
+    ".tiff",
+    ".vms",
+    ".vmu",
+    ".svslide",
+    ".dcm",
+    ".png",
+    ".jpg",
+    ".jpeg",
+}
 IMAGES = {".png", ".jpg", ".jpeg", ".tif", ".tiff"}
 
 
 @dataclass(frozen=True, slots=True)
 class Habits:
-    """Of a scanner: over how many looks a file must not change, its marker, names on the way, where fields of view go."""
+    """Of a scanner: over how many looks a file must not change, its marker, names on the way, where
+    fields of view go.
+    """
 
     still_looks: int = 2
     marker: str = ".done"
@@ -30,7 +48,9 @@ class Habits:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A slide in a folder: the file to open, and all files of it. `set_id` is shared by fields of view of one folder."""
+    """A slide in a folder: the file to open, and all files of it. `set_id` is shared by fields of
+    view of one folder.
+    """
 
     path: Path
     parts: tuple[Path, ...]
@@ -39,22 +59,28 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """A slide that is whole now; `was` is the path under which it had arrived before, where it was renamed since."""
+    """A slide that is whole now; `was` is the path under which it had arrived before, where it was
+    renamed since.
+    """
 
     found: Found
     was: Path | None = None
 
 
 def slides_in(folder: Path, habits: Habits | None = None) -> Iterator[Found]:
-    """The slides of a folder and of those below it, by name; what a scanner is still naming is left out.
+    """The slides of a folder and of those below it, by name; what a scanner is still naming is left
+    out.
 
-    A MRXS slide has its data in a folder of the same name; the files of a DICOM folder are one series, and its largest is opened.
+    A MRXS slide has its data in a folder of the same name; the files of a DICOM folder are one
+    series, and its largest is opened.
     """
     habits = habits or Habits()
     names = sorted(entry for entry in listed(folder) if not fits(entry.name, habits.ignore))
     files = [path for path in names if path.is_file() and path.suffix.lower() in SLIDES]
     if fits(folder.name, habits.fields):
-        yield from (Found(path, (path,), set_id(folder)) for path in files if path.suffix.lower() in IMAGES)
+        yield from (
+            Found(path, (path,), set_id(folder)) for path in files if path.suffix.lower() in IMAGES
+        )
         return
     if series := tuple(path for path in files if path.suffix.lower() == ".dcm"):
         yield Found(max(series, key=size_of), series)
@@ -95,7 +121,9 @@ def set_id(folder: Path) -> str:
 
 @dataclass(slots=True)
 class _Look:
-    """What a slide looked like: sizes and times of its files, over how many looks, and the path as which it has arrived."""
+    """What a slide looked like: sizes and times of its files, over how many looks, and the path as
+    which it has arrived.
+    """
 
     state: tuple
     changed_ns: tuple
@@ -120,7 +148,10 @@ class Watcher:
             except OSError:
                 continue  # renamed or removed under our eyes
             key = (first.st_dev, first.st_ino)
-            look = _Look(tuple((s.st_size, s.st_mtime_ns) for s in stats), tuple(s.st_ctime_ns for s in stats))
+            look = _Look(
+                tuple((s.st_size, s.st_mtime_ns) for s in stats),
+                tuple(s.st_ctime_ns for s in stats),
+            )
             if (known := before.get(key)) and known.state == look.state:
                 look.arrived = known.arrived
                 look.still = known.still + 1 if known.changed_ns == look.changed_ns else 0
@@ -145,7 +176,9 @@ class Watcher:
 
 
 def markers(found: Found, ending: str) -> list[Path]:
-    """Where a scanner may say that a slide is whole: slide.svs.done, slide.done, or .done in a folder of the slide's own."""
+    """Where a scanner may say that a slide is whole: slide.svs.done, slide.done, or .done in a
+    folder of the slide's own.
+    """
     path = found.path
     beside = [path.with_name(path.name + ending), path.with_suffix(ending)]
     return [*beside, path.parent / ending] if len(found.parts) > 1 or found.set_id else beside

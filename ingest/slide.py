@@ -25,7 +25,9 @@ class Level:
 
     @property
     def whole(self) -> bool:
-        """Whether its pixels are whole squares of level-0 px; others would have to be resampled, and are not read for cells."""
+        """Whether its pixels are whole squares of level-0 px; others would have to be resampled,
+        and are not read for cells.
+        """
         return self.downsample == int(self.downsample)
 
 
@@ -33,8 +35,8 @@ class Level:
 class Slide:
     """Facts of one whole-slide image or plain field of view.
 
-    `slide_id` is a digest of the file's content: the same slide under another name is the same slide.
-    `reader` says who reads it: "openslide" or "image".
+    `slide_id` is a digest of the file's content: the same slide under another name is the same
+    slide. `reader` says who reads it: "openslide" or "image".
     """
 
     slide_id: str
@@ -63,9 +65,13 @@ def open_slide(path: Path, mpp: float | None = None) -> Slide:
         vendor = openslide.OpenSlide.detect_format(path)
         return facts_of_slide(path, mpp) if vendor else facts_of_image(path, mpp)
     except openslide.OpenSlideError as error:
-        raise SlideError(f"{path}: damaged or not readable: {error}", "copy it again from the scanner") from error
+        raise SlideError(
+            f"{path}: damaged or not readable: {error}", "copy it again from the scanner"
+        ) from error
     except OSError as error:
-        raise SlideError(f"{path}: {error.strerror or error}", "is the disk or the share still there?") from error
+        raise SlideError(
+            f"{path}: {error.strerror or error}", "is the disk or the share still there?"
+        ) from error
 
 
 def check_file(path: Path) -> None:
@@ -98,23 +104,46 @@ def facts_of_slide(path: Path, mpp: float | None) -> Slide:
 
 def scanner_of(properties: Mapping[str, str]) -> str:
     """Make and model of the scanner, never its operator, patient or slide label."""
-    names = ("aperio.ScanScope ID", "hamamatsu.Product", "tiff.Model", "dicom.ManufacturerModelName")
+    names = (
+        "aperio.ScanScope ID",
+        "hamamatsu.Product",
+        "tiff.Model",
+        "dicom.ManufacturerModelName",
+    )
     return next((properties[n] for n in names if properties.get(n)), "unknown")
 
 
 def facts_of_image(path: Path, mpp: float | None) -> Slide:
     try:
-        with warnings.catch_warnings(action="ignore", category=UserWarning), Image.open(path) as image:  # an error says it
+        with (
+            warnings.catch_warnings(action="ignore", category=UserWarning),
+            Image.open(path) as image,
+        ):  # an error says it
             width, height = image.size
             if width * height > IMAGE_PX_MAX:
-                raise SlideError(f"{path}: {width} x {height} px without a pyramid", "convert it to a tiled pyramidal TIFF")
+                raise SlideError(
+                    f"{path}: {width} x {height} px without a pyramid",
+                    "convert it to a tiled pyramidal TIFF",
+                )
             if image.mode.startswith(("I", "F")):
                 raise SlideError(f"{path}: {image.mode} pixels", "give an 8-bit RGB image")
             mpp = mpp or believable_mpp(path, mpp_of_dpi(image.info.get("dpi")))
             image.verify()
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError) as error:
-        raise SlideError(f"{path}: not a slide or image that can be read", "see the README for the formats") from error
-    return Slide(content_id(path), path.resolve(), width, height, mpp, (Level(width, height, 1.0),), "image", "unknown", "image")
+        raise SlideError(
+            f"{path}: not a slide or image that can be read", "see the README for the formats"
+        ) from error
+    return Slide(
+        content_id(path),
+        path.resolve(),
+        width,
+        height,
+        mpp,
+        (Level(width, height, 1.0),),
+        "image",
+        "unknown",
+        "image",
+    )
 
 
 def mpp_of_dpi(dpi: tuple[float, float] | None) -> float | None:
@@ -128,10 +157,15 @@ def believable_mpp(path: Path, value: str | float | None) -> float:
         SlideError: it does not say, or says what no microscope has.
     """
     if value is None:
-        raise SlideError(f"{path}: does not say its um per pixel", "give --mpp, 0.25 for most 40x scanners")
+        raise SlideError(
+            f"{path}: does not say its um per pixel", "give --mpp, 0.25 for most 40x scanners"
+        )
     mpp = float(value)
     if not MPP_RANGE[0] <= mpp <= MPP_RANGE[1]:
-        raise SlideError(f"{path}: {mpp:.4g} um per pixel is what no microscope has", "give the true one with --mpp")
+        raise SlideError(
+            f"{path}: {mpp:.4g} um per pixel is what no microscope has",
+            "give the true one with --mpp",
+        )
     return mpp
 
 
@@ -139,7 +173,11 @@ def content_id(path: Path) -> str:
     """Digest of the file's bytes, with those of the data folder that a MRXS slide has beside it."""
     digest = hashlib.blake2b(digest_size=10)
     folder = path.with_suffix("")
-    parts = sorted(p for p in folder.iterdir() if p.is_file()) if path.suffix.lower() == ".mrxs" and folder.is_dir() else []
+    parts = (
+        sorted(p for p in folder.iterdir() if p.is_file())
+        if path.suffix.lower() == ".mrxs" and folder.is_dir()
+        else []
+    )
     for part in [path, *parts]:
         with part.open("rb") as file:
             while block := file.read(1 << 22):

@@ -1,4 +1,6 @@
-"""What of a smear can be read: glass, too thin, monolayer, too thick, out of focus; and the path a technologist would take."""
+"""What of a smear can be read: glass, too thin, monolayer, too thick, out of focus; and the path a
+technologist would take.
+"""
 
 import math
 from dataclasses import dataclass
@@ -38,8 +40,10 @@ class Ground(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class SmearMap:
-    """`ground` (rows, cols) of `Ground` and `edge_um` (rows, cols), width of the steepest edges, nan where there are none, over
-    blocks of `block_um`; `stain` is the density of the darkest hundredth."""
+    """`ground` (rows, cols) of `Ground` and `edge_um` (rows, cols), width of the steepest edges,
+    nan where there are none, over blocks of `block_um`; `stain` is the density of the darkest
+    hundredth.
+    """
 
     ground: np.ndarray
     edge_um: np.ndarray
@@ -60,29 +64,42 @@ class SmearMap:
             found.append(f"{blurred / smear:.0%} of the smear is out of focus")
         if monolayer < min(LEAST_MM2, 0.2 * smear):
             thick = self.area_mm2(Ground.THICK) > self.area_mm2(Ground.THIN)
-            found.append(f"only {monolayer:.2f} mm2 of monolayer: most is too {'thick' if thick else 'thin'}")
+            found.append(
+                f"only {monolayer:.2f} mm2 of monolayer: most is too {'thick' if thick else 'thin'}"
+            )
         if self.stain < PALE:
-            found.append(f"pale stain: the darkest places have an optical density of {self.stain:.2f}")
+            found.append(
+                f"pale stain: the darkest places have an optical density of {self.stain:.2f}"
+            )
         return found
 
 
 def look_closer(slide: Slide, seen: Survey) -> SmearMap:
-    """The map of a surveyed slide; reads some hundred small windows at full resolution for the focus.
+    """The map of a surveyed slide; reads some hundred small windows at full resolution for the
+    focus.
 
     Raises:
         SlideError: the slide has gone.
     """
     density = ndi.uniform_filter(seen.density.astype(np.float32), AROUND_BLOCKS, mode="nearest")
     block_um = seen.smear.block_px0 * slide.mpp
-    edge_um = slide.mpp * step_px0(slide) * edge_map(slide, seen, density > BARE, max(1, round(FOCUS_UM / block_um)))
+    edge_um = (
+        slide.mpp
+        * step_px0(slide)
+        * edge_map(slide, seen, density > BARE, max(1, round(FOCUS_UM / block_um)))
+    )
     ground = np.digitize(density, (BARE, THIN, THICK)).astype(np.uint8)
-    ground[np.isin(ground, (Ground.THIN, Ground.MONOLAYER)) & (edge_um > BLURRED_UM)] = Ground.BLURRED
+    ground[np.isin(ground, (Ground.THIN, Ground.MONOLAYER)) & (edge_um > BLURRED_UM)] = (
+        Ground.BLURRED
+    )
     stain = float(np.percentile(seen.stained, 99)) if seen.stained.size else 0.0
     return SmearMap(ground, edge_um, block_um, stain)
 
 
 def edge_map(slide: Slide, seen: Survey, covered: np.ndarray, every: int) -> np.ndarray:
-    """Width of the edges, in px, in a window of each covered square of `every` blocks, for the square (rows, cols) float32."""
+    """Width of the edges, in px, in a window of each covered square of `every` blocks, for the
+    square (rows, cols) float32.
+    """
     while np.count_nonzero(covered[every // 2 :: every, every // 2 :: every]) > MOST_WINDOWS:
         every *= 2
     coarse = np.full([-(-n // every) for n in covered.shape], np.nan, np.float32)
@@ -103,9 +120,11 @@ def middle_of(part: np.ndarray) -> tuple[int, int]:
 
 
 def edge_width_px(pixels: np.ndarray) -> float:
-    """Width of the steepest edges of an image (h, w, 3): its contrast over its greatest slope; nan where nothing stands out.
+    """Width of the steepest edges of an image (h, w, 3): its contrast over its greatest slope; nan
+    where nothing stands out.
 
-    An edge blurred by a Gaussian of sigma is 2.5 sigma wide, whatever its contrast; grain is smoothed away before.
+    An edge blurred by a Gaussian of sigma is 2.5 sigma wide, whatever its contrast; grain is
+    smoothed away before.
     """
     grey = ndi.gaussian_filter(pixels.astype(np.float32).mean(axis=2), SMOOTH_PX)
     low, high = np.percentile(grey, (2, 98))
@@ -114,7 +133,8 @@ def edge_width_px(pixels: np.ndarray) -> float:
 
 
 def battlement(found: SmearMap) -> np.ndarray:
-    """The counting area (rows, cols) bool: lanes up, across and down again through the monolayer, like the top of a wall.
+    """The counting area (rows, cols) bool: lanes up, across and down again through the monolayer,
+    like the top of a wall.
 
     Everything that can be read where there is too little monolayer for lanes.
     """
@@ -124,22 +144,39 @@ def battlement(found: SmearMap) -> np.ndarray:
     rows, cols = np.indices(readable.shape)
     lane, run = cols // LANE_BLOCKS, rows % (2 * RUN_BLOCKS)
     upright = lane % 2 == 0
-    ends = np.where(lane % 4 == 1, run < LANE_BLOCKS, (run >= RUN_BLOCKS - LANE_BLOCKS) & (run < RUN_BLOCKS))
+    ends = np.where(
+        lane % 4 == 1, run < LANE_BLOCKS, (run >= RUN_BLOCKS - LANE_BLOCKS) & (run < RUN_BLOCKS)
+    )
     return readable & (run < RUN_BLOCKS) & (upright | ends)
 
 
 def sample_fields(slide: Slide, found: SmearMap, most: int = 20) -> list[TileSpec]:
-    """Fields of a 100x objective spread evenly over the monolayer, as tiles; none where there is no monolayer."""
+    """Fields of a 100x objective spread evenly over the monolayer, as tiles; none where there is no
+    monolayer.
+    """
     step, side = step_px0(slide), max(1, round(FIELD_UM / found.block_um))
     block_px0 = round(found.block_um / slide.mpp)
     if min(found.ground.shape) < side:
         return []
-    ground = found.ground[: len(found.ground) // side * side, : found.ground.shape[1] // side * side] == Ground.MONOLAYER
+    ground = (
+        found.ground[: len(found.ground) // side * side, : found.ground.shape[1] // side * side]
+        == Ground.MONOLAYER
+    )
     share = ground.reshape(ground.shape[0] // side, side, -1, side).mean(axis=(1, 3))
     places = np.argwhere(share >= MOSTLY)
-    chosen = places[np.linspace(0, len(places) - 1, min(most, len(places))).astype(int)] * side * block_px0
-    margin, px0 = math.ceil(MARGIN_UM / slide.mpp / step) * step, round(FIELD_UM / slide.mpp / step) * step
-    return [TileSpec(int(x) // step * step, int(y) // step * step, px0, px0, margin, step) for y, x in chosen]
+    chosen = (
+        places[np.linspace(0, len(places) - 1, min(most, len(places))).astype(int)]
+        * side
+        * block_px0
+    )
+    margin, px0 = (
+        math.ceil(MARGIN_UM / slide.mpp / step) * step,
+        round(FIELD_UM / slide.mpp / step) * step,
+    )
+    return [
+        TileSpec(int(x) // step * step, int(y) // step * step, px0, px0, margin, step)
+        for y, x in chosen
+    ]
 
 
 def thumbnail(slide: Slide, longest_px: int = 1400) -> np.ndarray:

@@ -19,10 +19,11 @@ THRESHOLD_RANGE = (0.06, 0.15)  # optical density
 
 @dataclass(frozen=True, slots=True)
 class Smear:
-    """Where to look: `look` (rows, cols) bool over blocks of `block_px0` level-0 px, where something stained lies or may lie.
-    `background_rgb` is the empty glass. Travels to every worker.
+    """Where to look: `look` (rows, cols) bool over blocks of `block_px0` level-0 px, where
+    something stained lies or may lie. `background_rgb` is the empty glass. Travels to every worker.
 
-    `look` is fixed by the slide alone. A cell counts only where it holds, so that the cells do not depend on the tiles.
+    `look` is fixed by the slide alone. A cell counts only where it holds, so that the cells do not
+    depend on the tiles.
     """
 
     block_px0: int
@@ -41,8 +42,10 @@ class Smear:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What the first look saw, over the smear's blocks: `density` (rows, cols), share of the block that is not background;
-    `stained` (rows, cols), its strongest stain in optical density of red light."""
+    """What the first look saw, over the smear's blocks: `density` (rows, cols), share of the block
+    that is not background; `stained` (rows, cols), its strongest stain in optical density of red
+    light.
+    """
 
     smear: Smear
     density: np.ndarray
@@ -50,16 +53,20 @@ class Survey:
 
 
 def look_step_px0(slide: Slide) -> int:
-    """Level-0 px a pixel of the first look: a pyramid level's where there is one near `LOOK_MPP`, never finer than needed."""
+    """Level-0 px a pixel of the first look: a pyramid level's where there is one near `LOOK_MPP`,
+    never finer than needed.
+    """
     wanted = LOOK_MPP / slide.mpp
     best = whole_step_px0(slide, wanted)
     return best * max(1, int(wanted // best))
 
 
 def parts(slide: Slide, step: int, block: int) -> Iterator[tuple[int, np.ndarray]]:
-    """The whole slide at `step`, row by row in parts of whole blocks, so that memory does not grow with it: (row, pixels).
+    """The whole slide at `step`, row by row in parts of whole blocks, so that memory does not grow
+    with it: (row, pixels).
 
-    A part that cannot be decoded comes out black, so the tiles of it are looked at, and fail one by one.
+    A part that cannot be decoded comes out black, so the tiles of it are looked at, and fail one by
+    one.
     """
     rows, cols = (block * max(1, px // block) * step for px in PART_PX)
     height, width = (-(-px0 // step) * step for px0 in (slide.height_px0, slide.width_px0))
@@ -80,23 +87,35 @@ def survey(slide: Slide) -> Survey:
     """
     step = look_step_px0(slide)
     block = max(1, round(BLOCK_UM / slide.mpp / step))
-    sample = np.concatenate([pixels[::4, ::4].reshape(-1, 3) for _, pixels in parts(slide, step, block)])
+    sample = np.concatenate(
+        [pixels[::4, ::4].reshape(-1, 3) for _, pixels in parts(slide, step, block)]
+    )
     if not sample.any():
-        raise SlideError(f"{slide.path}: no part of it can be decoded", "is it cut short? copy it again from the scanner")
+        raise SlideError(
+            f"{slide.path}: no part of it can be decoded",
+            "is it cut short? copy it again from the scanner",
+        )
     background = background_of(sample)
     if np.mean(background) < DARK:
-        raise SlideError(f"{slide.path}: dark background, as in fluorescence", "a bright-field smear is wanted")
+        raise SlideError(
+            f"{slide.path}: dark background, as in fluorescence", "a bright-field smear is wanted"
+        )
     rows: dict[int, list] = {}
     for y, pixels in parts(slide, step, block):
         rows.setdefault(y, []).append(block_maps(pixels, block, background))
-    stained, density = (np.concatenate([np.hstack([m[i] for m in maps]) for maps in rows.values()]) for i in range(2))
+    stained, density = (
+        np.concatenate([np.hstack([m[i] for m in maps]) for maps in rows.values()])
+        for i in range(2)
+    )
     stained, density = stained.astype(np.float16), density.astype(np.float16)
     smear = Smear(block * step, look_map(stained > look_threshold(sample, background)), background)
     return Survey(smear, density, stained)
 
 
 def background_of(samples: np.ndarray) -> tuple[int, int, int]:
-    """Colour of the empty glass in pixels (n, 3): the median of the brightest fifth that is not blown out."""
+    """Colour of the empty glass in pixels (n, 3): the median of the brightest fifth that is not
+    blown out.
+    """
     brightness = samples.sum(axis=1, dtype=np.int32)
     blown = (brightness >= 3 * 254) | (brightness == 3 * UNREAD)
     seen = samples[~blown] if (~blown).mean() > 0.05 else samples
@@ -106,19 +125,29 @@ def background_of(samples: np.ndarray) -> tuple[int, int, int]:
 
 
 def red_density(pixels: np.ndarray, background: tuple[int, int, int]) -> np.ndarray:
-    """Optical density of red light, less 0.3 of blue's: high in nuclei and platelets, low in red cells (h, w) float32."""
-    density = -np.log10((np.arange(256, dtype=np.float32)[:, None] + 1) / (np.array(background, np.float32) + 1))
+    """Optical density of red light, less 0.3 of blue's: high in nuclei and platelets, low in red
+    cells (h, w) float32.
+    """
+    density = -np.log10(
+        (np.arange(256, dtype=np.float32)[:, None] + 1) / (np.array(background, np.float32) + 1)
+    )
     return density[pixels[..., 0], 0] - 0.3 * density[pixels[..., 2], 2]
 
 
-def block_maps(strip: np.ndarray, block: int, background: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Strongest stain and density (rows, cols) of the blocks of a strip; a last, narrower block counts as one."""
+def block_maps(
+    strip: np.ndarray, block: int, background: tuple[int, int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Strongest stain and density (rows, cols) of the blocks of a strip; a last, narrower block
+    counts as one.
+    """
     stain = red_density(strip, background)
     covered = is_covered(strip, background)
     h, w = stain.shape
     tops, lefts = np.arange(0, h, block), np.arange(0, w, block)
     peak = np.maximum.reduceat(np.maximum.reduceat(stain, tops, axis=0), lefts, axis=1)
-    share = np.add.reduceat(np.add.reduceat(covered.astype(np.float32), tops, axis=0), lefts, axis=1)
+    share = np.add.reduceat(
+        np.add.reduceat(covered.astype(np.float32), tops, axis=0), lefts, axis=1
+    )
     area = np.diff(np.append(tops, h))[:, None] * np.diff(np.append(lefts, w))
     return peak, share / area
 
@@ -128,7 +157,8 @@ def is_covered(pixels: np.ndarray, background: tuple[int, int, int]) -> np.ndarr
 
 
 def look_threshold(samples: np.ndarray, background: tuple[int, int, int]) -> float:
-    """A stain somewhat above that of the slide's own red cells, which are most of what covers a smear.
+    """A stain somewhat above that of the slide's own red cells, which are most of what covers a
+    smear.
 
     Bounded on both sides: glass has some noise, and where white cells prevail the median is theirs.
     """
@@ -147,18 +177,26 @@ def look_map(found: np.ndarray) -> np.ndarray:
 
 
 def stain_samples(slide: Slide, seen: Survey, count: int = 16) -> list[np.ndarray]:
-    """Windows (256, 256, 3) as tiles are read, for fitting the stain: the most stained places, half of them from
-    anywhere, in an order that the slide alone fixes. Fewer where there is less to look at; an unreadable one is left out."""
+    """Windows (256, 256, 3) as tiles are read, for fitting the stain: the most stained places, half
+    of them from anywhere, in an order that the slide alone fixes. Fewer where there is less to look
+    at; an unreadable one is left out.
+    """
     smear, places = seen.smear, np.argwhere(seen.smear.look)
     if not len(places):
         return []
     by_stain = places[np.argsort(-seen.stained[tuple(places.T)], kind="stable")]
     spread = by_stain[np.linspace(0, len(by_stain) - 1, count // 2).astype(int)]
     chosen = np.unique(np.concatenate([by_stain[: count // 2], spread]), axis=0)
-    return [window for row, col in chosen if (window := sample_window(slide, smear, row, col)) is not None]
+    return [
+        window
+        for row, col in chosen
+        if (window := sample_window(slide, smear, row, col)) is not None
+    ]
 
 
-def sample_window(slide: Slide, smear: Smear, row: int, col: int, px: int = 256) -> np.ndarray | None:
+def sample_window(
+    slide: Slide, smear: Smear, row: int, col: int, px: int = 256
+) -> np.ndarray | None:
     step = step_px0(slide)
     half = px // 2 * step
     x, y = (int((n + 0.5) * smear.block_px0) // step * step - half for n in (col, row))

@@ -1,4 +1,6 @@
-"""Tiles: where to read, and what was read. A tile owns its core; the margin around it is there to see whole cells."""
+"""Tiles: where to read, and what was read. A tile owns its core; the margin around it is there to
+see whole cells.
+"""
 
 import math
 from collections.abc import Iterator
@@ -18,7 +20,9 @@ BLOCK_PX = 256  # as read: the least that is given up where the file is damaged
 
 @dataclass(frozen=True, slots=True)
 class TileSpec:
-    """The core of a tile in level-0 px, cut to the slide; `step_px0` level-0 px make one pixel as read."""
+    """The core of a tile in level-0 px, cut to the slide; `step_px0` level-0 px make one pixel as
+    read.
+    """
 
     x_px0: int
     y_px0: int
@@ -29,7 +33,9 @@ class TileSpec:
 
     def owns(self, x_px0: float, y_px0: float) -> bool:
         """Half-open, so that every point of the slide has one owner."""
-        return 0 <= x_px0 - self.x_px0 < self.width_px0 and 0 <= y_px0 - self.y_px0 < self.height_px0
+        return (
+            0 <= x_px0 - self.x_px0 < self.width_px0 and 0 <= y_px0 - self.y_px0 < self.height_px0
+        )
 
     @property
     def box_px0(self) -> tuple[int, int, int, int]:
@@ -38,11 +44,12 @@ class TileSpec:
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """Pixels (h, w, 3) uint8 of a spec with its margin; pixel (row, col) is the mean over the `step_px0` square
-    of level-0 px at (x_px0 + col * step_px0, y_px0 + row * step_px0). Outside the slide it is `background`, and so are the
-    boxes `unread` in level-0 px, which cannot be decoded.
+    """Pixels (h, w, 3) uint8 of a spec with its margin; pixel (row, col) is the mean over the
+    `step_px0` square of level-0 px at (x_px0 + col * step_px0, y_px0 + row * step_px0). Outside the
+    slide it is `background`, and so are the boxes `unread` in level-0 px, which cannot be decoded.
 
-    The pixel grid is that of the whole slide: the same place has the same pixels in every tile that shows it.
+    The pixel grid is that of the whole slide: the same place has the same pixels in every tile that
+    shows it.
     """
 
     spec: TileSpec
@@ -57,9 +64,11 @@ class Tile:
         return self.spec.step_px0
 
 
-def plan_tiles(slide: Slide, smear: Smear, tile_px: int = 1024, mpp: float = READ_MPP) -> Iterator[TileSpec]:
-    """Tiles of `tile_px` pixels as read, row by row, only where the smear has something to look at; `mpp` is as coarse as they
-    are read at most."""
+def plan_tiles(
+    slide: Slide, smear: Smear, tile_px: int = 1024, mpp: float = READ_MPP
+) -> Iterator[TileSpec]:
+    """Tiles of `tile_px` pixels as read, row by row, only where the smear has something to look at;
+    `mpp` is as coarse as they are read at most."""
     step = step_px0(slide, mpp)
     size = tile_px * step
     margin = math.ceil(MARGIN_UM / slide.mpp / step) * step
@@ -70,7 +79,9 @@ def plan_tiles(slide: Slide, smear: Smear, tile_px: int = 1024, mpp: float = REA
                 yield TileSpec(x, y, width, height, margin, step)
 
 
-def read_tile(slide: Slide, spec: TileSpec, background_rgb: tuple[int, int, int] = (255, 255, 255)) -> Tile:
+def read_tile(
+    slide: Slide, spec: TileSpec, background_rgb: tuple[int, int, int] = (255, 255, 255)
+) -> Tile:
     """Read a tile with its margin; what cannot be decoded of it is left out.
 
     Raises:
@@ -78,7 +89,10 @@ def read_tile(slide: Slide, spec: TileSpec, background_rgb: tuple[int, int, int]
     """
     m, step = spec.margin_px0, spec.step_px0
     x0, y0 = spec.x_px0 - m, spec.y_px0 - m
-    x1, y1 = (-(-(v + m) // step) * step for v in (spec.x_px0 + spec.width_px0, spec.y_px0 + spec.height_px0))
+    x1, y1 = (
+        -(-(v + m) // step) * step
+        for v in (spec.x_px0 + spec.width_px0, spec.y_px0 + spec.height_px0)
+    )
     try:
         pixels, unread = read_grid(slide, (x0, y0, x1, y1), step, background_rgb), ()
     except SlideError as error:
@@ -89,9 +103,14 @@ def read_tile(slide: Slide, spec: TileSpec, background_rgb: tuple[int, int, int]
 
 
 def read_around(
-    slide: Slide, box: tuple[int, int, int, int], step: int, background_rgb: tuple[int, int, int], error: SlideError
+    slide: Slide,
+    box: tuple[int, int, int, int],
+    step: int,
+    background_rgb: tuple[int, int, int],
+    error: SlideError,
 ) -> tuple[np.ndarray, tuple[tuple[int, int, int, int], ...]]:
-    """The same block by block, on one lattice for the whole slide; and the blocks that cannot be decoded, in level-0 px.
+    """The same block by block, on one lattice for the whole slide; and the blocks that cannot be
+    decoded, in level-0 px.
 
     Raises:
         SlideError: none can.
@@ -101,12 +120,25 @@ def read_around(
     pixels = np.empty(((y1 - y0) // step, (x1 - x0) // step, 3), np.uint8)
     for y, x in product(range(y0 // side * side, y1, side), range(x0 // side * side, x1, side)):
         part = max(x, x0), max(y, y0), min(x + side, x1), min(y + side, y1)
-        where = tuple(slice((a - o) // step, (b - o) // step) for a, b, o in ((part[1], part[3], y0), (part[0], part[2], x0)))
+        where = tuple(
+            slice((a - o) // step, (b - o) // step)
+            for a, b, o in ((part[1], part[3], y0), (part[0], part[2], x0))
+        )
         try:
-            pixels[where], read = read_grid(slide, part, step, background_rgb), read + inside(part, slide)
+            pixels[where], read = (
+                read_grid(slide, part, step, background_rgb),
+                read + inside(part, slide),
+            )
         except SlideError:
             pixels[where] = background_rgb
-            unread.append((max(x, 0), max(y, 0), min(x + side, slide.width_px0), min(y + side, slide.height_px0)))
+            unread.append(
+                (
+                    max(x, 0),
+                    max(y, 0),
+                    min(x + side, slide.width_px0),
+                    min(y + side, slide.height_px0),
+                )
+            )
     if not read:
         raise error
     return pixels, tuple(unread)

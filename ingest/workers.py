@@ -1,7 +1,9 @@
-"""Workers that read and segment: Dask, here or on a cluster, behind two functions. In-flight work is bounded.
+"""Workers that read and segment: Dask, here or on a cluster, behind two functions. In-flight work
+is bounded.
 
-Whoever may speak to a Dask scheduler runs code on it. The processes here speak TLS with a certificate that is made at the start
-and never leaves their memory; a cluster of others is used over TLS, or on explicit request without.
+Whoever may speak to a Dask scheduler runs code on it. The processes here speak TLS with a
+certificate that is made at the start and never leaves their memory; a cluster of others is used
+over TLS, or on explicit request without.
 """
 
 import faulthandler
@@ -24,18 +26,22 @@ from .errors import CytostreamError, SlideError
 
 KILLED = object()
 RESTART_S, WORKER_S = 60, 30
-MEMORY_BYTES = 4 << 30  # of address space that a worker may take beyond what it has when the first item comes
+MEMORY_BYTES = (
+    4 << 30
+)  # of address space that a worker may take beyond what it has when the first item comes
 STATM = Path("/proc/self/statm")
-TARGET_S = "500ms"  # tasks in flight are few, and short: an adaptive cluster would not grow for them by its own measure
+# tasks in flight are few, and short: an adaptive cluster would not grow for them by its own measure
+TARGET_S = "500ms"
 T, R = TypeVar("T"), TypeVar("R")
 Outcome = R | CytostreamError
 
 
 @dataclass(frozen=True, slots=True)
 class Scheduler:
-    """A Dask cluster of others: `address` as tls://host:8786, and PEM files of the authority, of the own certificate and its key
-    (where none is given, those of Dask's own configuration). `insecure` permits tcp://, where anyone who reaches the port runs
-    code on the cluster and here."""
+    """A Dask cluster of others: `address` as tls://host:8786, and PEM files of the authority, of
+    the own certificate and its key (where none is given, those of Dask's own configuration).
+    `insecure` permits tcp://, where anyone who reaches the port runs code on the cluster and here.
+    """
 
     address: str
     authority: Path | None = None
@@ -54,11 +60,14 @@ class Workers(Protocol):
             CytostreamError: it failed, or ended the worker, or took longer than `limit_s`.
         """
 
-    def each(self, function: Callable[[T], R], items: Iterable[T], limit_s: float) -> Iterator[tuple[T, Outcome] | None]:
-        """`function(item)` of every item as they finish, a few in flight; `None` where the next one is still awaited.
+    def each(
+        self, function: Callable[[T], R], items: Iterable[T], limit_s: float
+    ) -> Iterator[tuple[T, Outcome] | None]:
+        """`function(item)` of every item as they finish, a few in flight; `None` where the next one
+        is still awaited.
 
-        A house error, or the death of the worker, is the item's outcome. A call that takes longer than `limit_s` ends its
-        worker process, since a hung decoder cannot be asked to stop.
+        A house error, or the death of the worker, is the item's outcome. A call that takes longer
+        than `limit_s` ends its worker process, since a hung decoder cannot be asked to stop.
         """
 
 
@@ -70,7 +79,9 @@ class SerialWorkers:
     def call(self, function: Callable[[T], R], item: T, limit_s: float) -> R:
         return only(self.each(function, [item], limit_s))
 
-    def each(self, function: Callable[[T], R], items: Iterable[T], limit_s: float) -> Iterator[tuple[T, Outcome]]:
+    def each(
+        self, function: Callable[[T], R], items: Iterable[T], limit_s: float
+    ) -> Iterator[tuple[T, Outcome]]:
         for item in items:
             yield item, outcome_of(function, item)
 
@@ -78,8 +89,8 @@ class SerialWorkers:
 class DaskWorkers:
     """A Dask cluster: tasks are few (a tile each), results come back as they finish.
 
-    The function travels with every task, and should be small: scattered data or a shared task would be lost with a worker
-    that dies, and take its neighbours along.
+    The function travels with every task, and should be small: scattered data or a shared task would
+    be lost with a worker that dies, and take its neighbours along.
     """
 
     def __init__(self, client: Client):
@@ -93,7 +104,9 @@ class DaskWorkers:
     def call(self, function: Callable[[T], R], item: T, limit_s: float) -> R:
         return only(self.one_by_one(function, [item], limit_s))
 
-    def each(self, function: Callable[[T], R], items: Iterable[T], limit_s: float) -> Iterator[tuple[T, Outcome] | None]:
+    def each(
+        self, function: Callable[[T], R], items: Iterable[T], limit_s: float
+    ) -> Iterator[tuple[T, Outcome] | None]:
         todo, suspects, alive = iter(items), [], {}
         completed = as_completed(loop=self.client.loop)
 
@@ -127,20 +140,30 @@ class DaskWorkers:
         try:
             self.client.wait_for_workers(1, timeout=RESTART_S)
         except TimeoutError as error:
-            raise CytostreamError(f"no worker has come back for {RESTART_S} s", "the same command goes on") from error
+            raise CytostreamError(
+                f"no worker has come back for {RESTART_S} s", "the same command goes on"
+            ) from error
 
-    def one_by_one(self, function: Callable[[T], R], suspects: list[T], limit_s: float) -> Iterator[tuple[T, Outcome]]:
-        """One at a time: only the item that ended its worker is to blame, not those that waited beside it."""
+    def one_by_one(
+        self, function: Callable[[T], R], suspects: list[T], limit_s: float
+    ) -> Iterator[tuple[T, Outcome]]:
+        """One at a time: only the item that ended its worker is to blame, not those that
+        waited beside it.
+        """
         for item in suspects:
             self.wait_for_one()
             outcome = result_of(self.client.submit(limited, function, item, limit_s, pure=False))
             if outcome is KILLED:
-                outcome = CytostreamError(f"reading it ended the worker, or took over {limit_s:.0f} s", "scan the slide again")
+                outcome = CytostreamError(
+                    f"reading it ended the worker, or took over {limit_s:.0f} s",
+                    "scan the slide again",
+                )
             yield item, outcome
 
 
 def result_of(future: Future) -> Outcome:
-    """The outcome; KILLED where workers died of it, or died with it: a result stays on its worker until it is fetched.
+    """The outcome; KILLED where workers died of it, or died with it: a result stays on its worker
+    until it is fetched.
 
     Raises:
         CytostreamError: the cluster lost the task, or its workers lack this package.
@@ -150,7 +173,9 @@ def result_of(future: Future) -> Outcome:
     except KilledWorker:
         return KILLED
     except Exception as error:  # whatever a cluster of others may raise
-        raise CytostreamError(f"the Dask cluster failed: {error}", "do its workers have this version of cytostream?") from error
+        raise CytostreamError(
+            f"the Dask cluster failed: {error}", "do its workers have this version of cytostream?"
+        ) from error
 
 
 def only(outcomes: Iterator[tuple[T, Outcome]]) -> R:
@@ -165,7 +190,9 @@ def first(items: Iterator[T], n: int) -> list[T]:
 
 
 def outcome_of(function: Callable[[T], R], item: T) -> Outcome:
-    """What `function` returns, or what stopped it: a fault that shows on one item must not stop the others."""
+    """What `function` returns, or what stopped it: a fault that shows on one item must not
+    stop the others.
+    """
     try:
         return function(item)
     except CytostreamError as error:
@@ -174,13 +201,17 @@ def outcome_of(function: Callable[[T], R], item: T) -> Outcome:
         hint = "convert it to a pyramidal TIFF of tiles of 512 px"
         return SlideError("reading it takes more memory than a worker may have", hint)
     except Exception as error:  # the last stop before a worker's edge; the text names the fault
-        return CytostreamError(f"unexpected {type(error).__name__}: {error}", "report it, with this slide if you may")
+        return CytostreamError(
+            f"unexpected {type(error).__name__}: {error}", "report it, with this slide if you may"
+        )
 
 
 def limited(function: Callable[[T], R], item: T, limit_s: float) -> Outcome:
-    """Run under a watchdog in C, which works where a decoder holds the interpreter's lock: past the limit the process ends.
+    """Run under a watchdog in C, which works where a decoder holds the interpreter's lock: past the
+    limit the process ends.
 
-    Address space is limited too, so that a small file that unpacks to a large image costs itself and not the machine.
+    Address space is limited too, so that a small file that unpacks to a large image costs itself
+    and not the machine.
     """
     limit_memory()
     with open("/dev/null", "w") as nowhere:  # noqa: PTH123
@@ -200,11 +231,14 @@ def limit_memory() -> None:
 
 
 @contextmanager
-def open_workers(count: int = 2, scheduler: Scheduler | None = None, most: int = 0, dashboard: str = "") -> Iterator[Workers]:
-    """A local cluster of `count` processes of one thread, or the cluster of `scheduler`; 0 is this process.
+def open_workers(
+    count: int = 2, scheduler: Scheduler | None = None, most: int = 0, dashboard: str = ""
+) -> Iterator[Workers]:
+    """A local cluster of `count` processes of one thread, or the cluster of `scheduler`; 0 is this
+    process.
 
-    Where `most` is above `count`, workers are added up to that while tasks wait, and end when none do. `dashboard` is the host
-    and port of Dask's pages; none without it.
+    Where `most` is above `count`, workers are added up to that while tasks wait, and end when none
+    do. `dashboard` is the host and port of Dask's pages; none without it.
 
     Raises:
         CytostreamError: no scheduler answers there, or not over TLS, or the pages need a package.
@@ -217,7 +251,8 @@ def open_workers(count: int = 2, scheduler: Scheduler | None = None, most: int =
         "distributed.adaptive.target-duration": TARGET_S,
         "distributed.admin.large-graph-warning-threshold": "1GB",
         "distributed.worker.http.routes": [],
-        "distributed.deploy.lost-worker-timeout": "365 days",  # else one that dies again while it is restarted is given up
+        # else one that dies again while it is restarted is given up
+        "distributed.deploy.lost-worker-timeout": "365 days",
     }
     if not dashboard:
         settings["distributed.scheduler.http.routes"] = []
@@ -227,7 +262,10 @@ def open_workers(count: int = 2, scheduler: Scheduler | None = None, most: int =
                 check_workers(client)
                 yield DaskWorkers(client)
         else:
-            options = {"dashboard_address": address_of(dashboard), "scheduler_kwargs": {"dashboard": bool(dashboard)}}
+            options = {
+                "dashboard_address": address_of(dashboard),
+                "scheduler_kwargs": {"dashboard": bool(dashboard)},
+            }
             with deaf_to_interrupts():
                 cluster = LocalCluster(
                     n_workers=count,
@@ -244,7 +282,9 @@ def open_workers(count: int = 2, scheduler: Scheduler | None = None, most: int =
 
 @contextmanager
 def deaf_to_interrupts() -> Iterator[None]:
-    """Processes started inside ignore Ctrl-C, which a terminal sends to all: the one that started them ends them in order."""
+    """Processes started inside ignore Ctrl-C, which a terminal sends to all: the one that
+    started them ends them in order.
+    """
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield
@@ -259,7 +299,10 @@ def address_of(dashboard: str) -> str:
         CytostreamError: they need a package that is not there.
     """
     if dashboard and find_spec("bokeh") is None:
-        raise CytostreamError("Dask's dashboard needs bokeh", "pip install 'cytostream[dashboard]', or empty reading.dashboard")
+        raise CytostreamError(
+            "Dask's dashboard needs bokeh",
+            "pip install 'cytostream[dashboard]', or empty reading.dashboard",
+        )
     return dashboard or "127.0.0.1:0"
 
 
@@ -267,17 +310,26 @@ def check_workers(client: Client) -> None:
     """Waits for the first worker: a cluster that adapts may have none while there is nothing to do.
 
     Raises:
-        CytostreamError: none comes, or one has several threads: the time limit of a tile ends a process.
+        CytostreamError: none comes, or one has several threads: the time limit of a tile ends a
+        process.
     """
     asked = client.submit(len, (), pure=False)  # so that a cluster that adapts starts one
     try:
         client.wait_for_workers(1, timeout=WORKER_S)
     except TimeoutError as error:
-        raise CytostreamError("the cluster has no worker", "start one: `dask worker --nthreads 1`") from error
+        raise CytostreamError(
+            "the cluster has no worker", "start one: `dask worker --nthreads 1`"
+        ) from error
     finally:
         asked.cancel()
-    if any(worker["nthreads"] != 1 for worker in client.scheduler_info(n_workers=-1)["workers"].values()):
-        raise CytostreamError("the cluster's workers must have one thread each", "start them with `dask worker --nthreads 1`")
+    if any(
+        worker["nthreads"] != 1
+        for worker in client.scheduler_info(n_workers=-1)["workers"].values()
+    ):
+        raise CytostreamError(
+            "the cluster's workers must have one thread each",
+            "start them with `dask worker --nthreads 1`",
+        )
 
 
 def connect(scheduler: Scheduler) -> Client:
@@ -290,7 +342,9 @@ def connect(scheduler: Scheduler) -> Client:
     try:
         return Client(scheduler.address, timeout=10, set_as_default=False, security=security)
     except (OSError, ValueError, TypeError, RuntimeError) as error:
-        hint = "start one with `dask scheduler`, with the same certificates, or leave out --scheduler"
+        hint = (
+            "start one with `dask scheduler`, with the same certificates, or leave out --scheduler"
+        )
         raise CytostreamError(f"no Dask scheduler at {scheduler.address}: {error}", hint) from error
 
 
@@ -298,14 +352,17 @@ def security_of(scheduler: Scheduler) -> Security:
     """What the client shows and asks for.
 
     Raises:
-        CytostreamError: the address is without TLS and that was not permitted, or certificates are missing.
+        CytostreamError: the address is without TLS and that was not permitted, or certificates are
+        missing.
     """
     if not scheduler.address.startswith("tls://"):
         if scheduler.insecure:
             return Security()
         raise CytostreamError(
-            f"{scheduler.address}: without TLS, anyone who reaches it runs code on the workers and here",
-            "give tls://HOST:PORT with reading.scheduler_ca, _certificate and _key, or --insecure-scheduler",
+            f"{scheduler.address}: without TLS, anyone who reaches it runs code on the workers "
+            "and here",
+            "give tls://HOST:PORT with reading.scheduler_ca, _certificate and _key, or "
+            "--insecure-scheduler",
         )
     files = {
         "tls_ca_file": scheduler.authority,
@@ -313,12 +370,17 @@ def security_of(scheduler: Scheduler) -> Security:
         "tls_client_key": scheduler.key,
     }
     try:
-        security = Security(require_encryption=True, **{name: str(path) for name, path in files.items() if path})
+        security = Security(
+            require_encryption=True, **{name: str(path) for name, path in files.items() if path}
+        )
         security.get_connection_args("client")
     except (OSError, ssl.SSLError) as error:
         what = f"the certificates of the scheduler cannot be read: {error}"
         raise CytostreamError(what, "check reading.scheduler_ca, _certificate and _key") from error
     if not (security.tls_ca_file and security.tls_client_cert):
-        hint = "set reading.scheduler_ca, reading.scheduler_certificate and reading.scheduler_key in the config"
+        hint = (
+            "set reading.scheduler_ca, reading.scheduler_certificate and reading.scheduler_key "
+            "in the config"
+        )
         raise CytostreamError(f"{scheduler.address}: TLS needs certificates", hint)
     return security

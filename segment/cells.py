@@ -20,8 +20,8 @@ from .white_cells import find_whites
 class Cell:
     """One stained object: `kind` is "wbc", "platelet" or "rbc"; boxes and centre are in level-0 px.
 
-    `crop` (128, 128, 3) uint8 is the 36 um square centred on (x_px0, y_px0). The id is a function of the slide's
-    content and the centre alone.
+    `crop` (128, 128, 3) uint8 is the 36 um square centred on (x_px0, y_px0). The id is a function
+    of the slide's content and the centre alone.
     """
 
     cell_id: str
@@ -39,12 +39,16 @@ def cell_id(slide_id: str, x_px0: int, y_px0: int) -> str:
 
 
 def find_cells(
-    tile: Tile, stain: Stain, slide_id: str, kinds: tuple[str, ...] = ("wbc", "platelet"), work_mpp: float = WORK_MPP
+    tile: Tile,
+    stain: Stain,
+    slide_id: str,
+    kinds: tuple[str, ...] = ("wbc", "platelet"),
+    work_mpp: float = WORK_MPP,
 ) -> list[Cell]:
     """The cells whose centres the tile owns, row by row.
 
-    What is found at a place depends on the pixels within the tile's margin of it alone, so the cells of a slide do not
-    depend on how it is cut into tiles.
+    What is found at a place depends on the pixels within the tile's margin of it alone, so the
+    cells of a slide do not depend on how it is cut into tiles.
     """
     grid = work_grid(tile, work_mpp)
     centred = [(b, *b.centre_px0(grid)) for b in _blobs(grid, stain, kinds) if b.kind in kinds]
@@ -61,7 +65,9 @@ def _blobs(grid: Grid, stain: Stain, kinds: tuple[str, ...]) -> list[Blob]:
 
 
 def _least_first(centred: tuple[Blob, int, int]) -> tuple[int, int]:
-    """So that of two objects with one centre, and thus one id, the white cell, then the larger stays."""
+    """So that of two objects with one centre, and thus one id, the white cell, then the larger
+    stays.
+    """
     blob = centred[0]
     return ("rbc", "platelet", "wbc").index(blob.kind), blob.count
 
@@ -69,4 +75,13 @@ def _least_first(centred: tuple[Blob, int, int]) -> tuple[int, int]:
 def _cell(blob: Blob, tile: Tile, grid: Grid, slide_id: str) -> Cell:
     x, y = blob.centre_px0(grid)
     crop = crop_at(tile, x, y)
-    return Cell(cell_id(slide_id, x, y), slide_id, blob.kind, x, y, blob.box_px0(grid), blob.area_um2(grid), crop)
+    return Cell(
+        cell_id(slide_id, x, y),
+        slide_id,
+        blob.kind,
+        x,
+        y,
+        blob.box_px0(grid),
+        blob.area_um2(grid),
+        crop,
+    )

@@ -1,4 +1,6 @@
-"""The crop of a cell: a square of fixed size in um around its centre, at the classifier's pixel count."""
+"""The crop of a cell: a square of fixed size in um around its centre, at the classifier's pixel
+count.
+"""
 
 from functools import cache
 
@@ -13,14 +15,18 @@ UNIT = 1 << 12
 
 
 def crop_at(tile: Tile, x_px0: int, y_px0: int) -> np.ndarray:
-    """(128, 128, 3) uint8, the 36 um square centred on a point of the tile's own lattice that lies in its core.
+    """(128, 128, 3) uint8, the 36 um square centred on a point of the tile's own lattice that lies
+    in its core.
 
-    Each axis is a triangle filter as wide as a pixel of the result (or of the source, if that is coarser). Weights are whole
-    numbers, so that the sums are exact and the bytes the same from every tile and on every machine.
+    Each axis is a triangle filter as wide as a pixel of the result (or of the source, if that is
+    coarser). Weights are whole numbers, so that the sums are exact and the bytes the same from
+    every tile and on every machine.
     """
     weights = _weights(tile.mpp)
     size = weights.shape[1]
-    col, row = ((c - o) // tile.step_px0 - size // 2 for c, o in ((x_px0, tile.x_px0), (y_px0, tile.y_px0)))
+    col, row = (
+        (c - o) // tile.step_px0 - size // 2 for c, o in ((x_px0, tile.x_px0), (y_px0, tile.y_px0))
+    )
     window = tile.pixels[row : row + size, col : col + size].astype(np.int64)
     down = (weights @ window.reshape(size, -1)).reshape(CROP_PX, size, 3)
     both = weights @ down.transpose(1, 0, 2).reshape(size, -1)
@@ -30,7 +36,9 @@ def crop_at(tile: Tile, x_px0: int, y_px0: int) -> np.ndarray:
 
 @cache
 def _weights(mpp: float) -> csr_array:
-    """(128, n) whole-number weights, rows summing to UNIT; the middle of n is the left edge of the centre pixel."""
+    """(128, n) whole-number weights, rows summing to UNIT; the middle of n is the left edge of the
+    centre pixel.
+    """
     scale = CROP_UM / CROP_PX / mpp
     half = int(np.ceil(CROP_UM / mpp / 2 + max(scale, 1))) + 1
     centres = half + 0.5 + (np.arange(CROP_PX) + 0.5 - CROP_PX / 2) * scale

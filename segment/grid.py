@@ -10,7 +10,9 @@ WORK_MPP = 0.5625  # coarse enough to be fast, fine enough for a 2 um platelet
 
 
 def bin_px(mpp: float, work_mpp: float = WORK_MPP) -> int:
-    """How many pixels as read make one work pixel across: the most that still resolves `work_mpp`."""
+    """How many pixels as read make one work pixel across: the most that still resolves
+    `work_mpp`.
+    """
     return max(1, int(work_mpp / mpp + 1e-6))
 
 
@@ -30,8 +32,10 @@ def _added(parts: list[np.ndarray]) -> np.ndarray:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Sums (h, w, 3) over `share` pixels as read. Work pixel (row, col) covers the `step_px0` square of level-0 px
-    at ((col + x) * step_px0, (row + y) * step_px0), so x and y are the same for one place in every tile."""
+    """Sums (h, w, 3) over `share` pixels as read. Work pixel (row, col) covers the `step_px0`
+    square of level-0 px at ((col + x) * step_px0, (row + y) * step_px0), so x and y are the same
+    for one place in every tile.
+    """
 
     sums: np.ndarray
     share: int
@@ -56,4 +60,11 @@ def work_grid(tile: Tile, work_mpp: float = WORK_MPP) -> Grid:
     col, row = tile.x_px0 // step, tile.y_px0 // step
     factor = bin_px(tile.mpp, work_mpp)
     sums = bin_pixels(tile.pixels[-row % factor :, -col % factor :], factor)
-    return Grid(sums, factor * factor, -(-col // factor), -(-row // factor), step * factor, tile.mpp * factor)
+    return Grid(
+        sums,
+        factor * factor,
+        -(-col // factor),
+        -(-row // factor),
+        step * factor,
+        tile.mpp * factor,
+    )

@@ -18,16 +18,20 @@ SPREAD_PX = 20.0
 
 
 def cell_masks(crop: np.ndarray, stain: Stain | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Nucleus and whole cell, (h, w) bool each, of a crop (h, w, 3) uint8 of 36 / 128 um/px; empty where there is none.
+    """Nucleus and whole cell, (h, w) bool each, of a crop (h, w, 3) uint8 of 36 / 128 um/px; empty
+    where there is none.
 
-    With the slide's stain, by the same thresholds as `find_cells`, red cells left out. Without, by the crop alone: all that
-    is stained and hangs together in the middle, so a red cell that touches is taken in.
+    With the slide's stain, by the same thresholds as `find_cells`, red cells left out. Without, by
+    the crop alone: all that is stained and hangs together in the middle, so a red cell that touches
+    is taken in.
     """
     return _by_crop(crop) if stain is None else _by_stain(crop, stain)
 
 
 def cell_labels(crop: np.ndarray, kind: str, stain: Stain) -> np.ndarray:
-    """What is where in a crop of a white cell (h, w) uint8: 0 what is around it, 1 cytoplasm, 2 nucleus; of other kinds all 0."""
+    """What is where in a crop of a white cell (h, w) uint8: 0 what is around it, 1 cytoplasm, 2
+    nucleus; of other kinds all 0.
+    """
     if kind != "wbc":
         return np.zeros(crop.shape[:2], np.uint8)
     nucleus, cell = cell_masks(crop, stain)

@@ -1,4 +1,6 @@
-"""White matter: the nuclei and bodies of white cells told by stain; its peaks are nuclei and their lobes."""
+"""White matter: the nuclei and bodies of white cells told by stain; its peaks are nuclei and their
+lobes.
+"""
 
 from dataclasses import dataclass
 
@@ -13,7 +15,9 @@ from .stain import Stain
 PEAK_RADIUS_UM = 2.2  # two peaks nearer than this are one
 LOBE_REACH_UM = 10.0  # from lobe to lobe of one nucleus
 NUCLEUS_REACH_UM = 11.0  # from its main lobe to any other
-FULL = int(0.95 * 255 * SCALE)  # smoothed stain at the middle of a whole nucleus; a lobe stays below
+FULL = int(
+    0.95 * 255 * SCALE
+)  # smoothed stain at the middle of a whole nucleus; a lobe stays below
 LEAST = int(0.25 * 255 * SCALE)
 GAP_UM = 0.8  # closed in white matter
 PALE = 128  # of 255, what bounds white matter
@@ -27,8 +31,8 @@ RIM_UM = 2.5  # which reaches no further than this
 
 @dataclass(frozen=True, slots=True)
 class White:
-    """`body` (h, w) bool, where cells may reach, pale cytoplasm near white matter included; `nucleus` (h, w) bool;
-    `mass` (h, w) int32, nuclear stain smoothed to the size of a nucleus."""
+    """`body` (h, w) bool, where cells may reach, pale cytoplasm near white matter included;
+    `nucleus` (h, w) bool; `mass` (h, w) int32, nuclear stain smoothed to the size of a nucleus."""
 
     body: np.ndarray
     nucleus: np.ndarray
@@ -39,22 +43,30 @@ def white_matter(values: np.ndarray, grid: Grid, stain: Stain) -> White:
     """White matter of a map (h, w) of white-cell stain in mOD."""
     body = opened(values > stain.white_mod)
     body = shrunk(grown(body, grid.px(GAP_UM)), grid.px(GAP_UM))
-    strength = (values.astype(np.int32) - stain.white_mod) * 255 // max(1, stain.nucleus_mod - stain.white_mod)
+    strength = (
+        (values.astype(np.int32) - stain.white_mod)
+        * 255
+        // max(1, stain.nucleus_mod - stain.white_mod)
+    )
     mass = smooth(np.clip(strength, 0, 255), grid.px(1.5))
     pale = ndi.uniform_filter(values, 5, mode="nearest") > PALE_BODY * stain.white_mod
     return White(body | (pale & grown(body, grid.px(RIM_UM))), values > stain.nucleus_mod, mass)
 
 
 def pale_matter(values: np.ndarray, grid: Grid, stain: Stain) -> White:
-    """The remains of burst cells, a pale net of nuclear stain: what is white matter on the mean over several um, in a map
-    (h, w) of white-cell stain in mOD."""
+    """The remains of burst cells, a pale net of nuclear stain: what is white matter on the mean
+    over several um, in a map (h, w) of white-cell stain in mOD."""
     mass = smooth(_pale_strength(values, stain), grid.px(PALE_RADIUS_UM))
     return White(mass > 0.75 * PALE * SCALE, mass > PALE_CORE * SCALE, mass)
 
 
 def pale_hint(values: np.ndarray, grid: Grid, stain: Stain) -> np.ndarray:
-    """Where the core of a smudge may lie (h, w) bool, by one box mean: the mean of such means is nowhere above their greatest."""
-    return smooth(_pale_strength(values, stain), grid.px(PALE_RADIUS_UM), times=1) > PALE_CORE * SCALE
+    """Where the core of a smudge may lie (h, w) bool, by one box mean: the mean of such means is
+    nowhere above their greatest.
+    """
+    return (
+        smooth(_pale_strength(values, stain), grid.px(PALE_RADIUS_UM), times=1) > PALE_CORE * SCALE
+    )
 
 
 def _pale_strength(values: np.ndarray, stain: Stain) -> np.ndarray:
@@ -62,15 +74,19 @@ def _pale_strength(values: np.ndarray, stain: Stain) -> np.ndarray:
 
 
 def find_nuclei(white: White, grid: Grid) -> tuple[Peaks, np.ndarray]:
-    """Peaks of nuclear stain, and for each the index of the one that stands for its cell (-1 for none)."""
+    """Peaks of nuclear stain, and for each the index of the one that stands for its cell (-1 for
+    none).
+    """
     peaks = find_peaks(white.mass, grid.x, grid.y, grid.px(PEAK_RADIUS_UM), LEAST)
     pairs = pairs_within(peaks, LOBE_REACH_UM / grid.mpp)
-    return peaks, group(peaks, pairs[_one_cell(white, peaks, pairs, grid)], NUCLEUS_REACH_UM / grid.mpp)
+    return peaks, group(
+        peaks, pairs[_one_cell(white, peaks, pairs, grid)], NUCLEUS_REACH_UM / grid.mpp
+    )
 
 
 def _one_cell(white: White, peaks: Peaks, pairs: np.ndarray, grid: Grid) -> np.ndarray:
-    """Which pairs (k,) are lobes of one cell: with no valley between them; or a valley, deeper where one of them is too
-    slight for a nucleus of its own, if the cell has no neck there."""
+    """Which pairs (k,) are lobes of one cell: with no valley between them; or a valley, deeper
+    where one of them is too slight for a nucleus of its own, if the cell has no neck there."""
     score = peaks.score[pairs]
     valley = lowest_between(white.mass, peaks, pairs) / np.maximum(1, score.min(1))
     joined = lowest_between(white.body, peaks, pairs) > 0
@@ -80,11 +96,17 @@ def _one_cell(white: White, peaks: Peaks, pairs: np.ndarray, grid: Grid) -> np.n
 
 
 def _neck(body: np.ndarray, peaks: Peaks, two: np.ndarray, grid: Grid) -> float:
-    """How deep in the white matter the way between two peaks runs, against how deep they lie themselves."""
+    """How deep in the white matter the way between two peaks runs, against how deep they lie
+    themselves.
+    """
     reach = int(DEPTH_UM / grid.mpp)
     low, high = ((f(peaks.y[two]), f(peaks.x[two])) for f in (np.min, np.max))
     start = tuple(max(0, v - reach) for v in low)
     window = body[start[0] : high[0] + reach + 1, start[1] : high[1] + reach + 1]
-    depth = np.minimum(ndi.distance_transform_edt(np.pad(window, 1, mode="edge"))[1:-1, 1:-1], reach)
-    pair = Peaks(peaks.y[two] - start[0], peaks.x[two] - start[1], peaks.score[two], peaks.rank[two])
+    depth = np.minimum(
+        ndi.distance_transform_edt(np.pad(window, 1, mode="edge"))[1:-1, 1:-1], reach
+    )
+    pair = Peaks(
+        peaks.y[two] - start[0], peaks.x[two] - start[1], peaks.score[two], peaks.rank[two]
+    )
     return lowest_between(depth, pair, np.array([[0, 1]]))[0] / max(1, depth[pair.y, pair.x].min())

@@ -1,6 +1,8 @@
-"""Peaks of a map and the groups they form, found so that a place gives the same answer in every tile.
+"""Peaks of a map and the groups they form, found so that a place gives the same answer in every
+tile.
 
-Whole numbers only, supports bounded, ties settled by place on the slide: nothing depends on where an array begins.
+Whole numbers only, supports bounded, ties settled by place on the slide: nothing depends on where
+an array begins.
 """
 
 from dataclasses import dataclass
@@ -15,7 +17,9 @@ TIE_BITS = 15
 
 @dataclass(frozen=True, slots=True)
 class Peaks:
-    """`y`, `x` (n,) rows and columns of the array, `score` (n,), `rank` (n,): a total order, higher is stronger."""
+    """`y`, `x` (n,) rows and columns of the array, `score` (n,), `rank` (n,): a total order, higher
+    is stronger.
+    """
 
     y: np.ndarray
     x: np.ndarray
@@ -27,7 +31,8 @@ class Peaks:
 
 
 def smooth(values: np.ndarray, radius: int, times: int = 3) -> np.ndarray:
-    """`times` box means of (2 radius + 1) px of values up to 255, times SCALE, int32; support times * radius px.
+    """`times` box means of (2 radius + 1) px of values up to 255, times SCALE, int32; support times
+    * radius px.
 
     Whole numbers keep the running sums exact, so the result is the same wherever the array begins.
     """
@@ -38,7 +43,9 @@ def smooth(values: np.ndarray, radius: int, times: int = 3) -> np.ndarray:
 
 
 def find_peaks(score: np.ndarray, x: int, y: int, radius: int, least: int) -> Peaks:
-    """Highest points within `radius` px (a square), of at least `least`; (x, y) is the array's place on the lattice."""
+    """Highest points within `radius` px (a square), of at least `least`; (x, y) is the array's
+    place on the lattice.
+    """
     key = _ranked(score, x, y)
     top = (key == ndi.maximum_filter(key, 2 * radius + 1)) & (score >= least)
     rows, cols = np.nonzero(top)
@@ -48,7 +55,9 @@ def find_peaks(score: np.ndarray, x: int, y: int, radius: int, least: int) -> Pe
 
 
 def _ranked(score: np.ndarray, x: int, y: int) -> np.ndarray:
-    """The score with a scrambled place below it, so that a flat top has one peak, the same in every tile."""
+    """The score with a scrambled place below it, so that a flat top has one peak, the same in every
+    tile.
+    """
     rows = (np.arange(score.shape[0], dtype=np.int64) + y)[:, None] * 0x9E37
     cols = (np.arange(score.shape[1], dtype=np.int64) + x)[None, :] * 0x79B9
     tie = ((rows ^ cols) ^ (rows + cols) >> 7) & ((1 << TIE_BITS) - 1)
@@ -62,7 +71,9 @@ def pairs_within(peaks: Peaks, reach: float) -> np.ndarray:
     return cKDTree(np.c_[peaks.y, peaks.x]).query_pairs(reach, output_type="ndarray")
 
 
-def lowest_between(values: np.ndarray, peaks: Peaks, pairs: np.ndarray, points: int = 12) -> np.ndarray:
+def lowest_between(
+    values: np.ndarray, peaks: Peaks, pairs: np.ndarray, points: int = 12
+) -> np.ndarray:
     """Lowest value (k,) along the straight line of each pair."""
     a, b = _ordered(peaks, pairs)
     low = values[peaks.y[a], peaks.x[a]].copy()
@@ -81,10 +92,14 @@ def _ordered(peaks: Peaks, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def group(peaks: Peaks, pairs: np.ndarray, reach: float) -> np.ndarray:
-    """The root (n,) of every peak, -1 where it has none: each joins the strongest peak it is paired with, if stronger
-    than itself, and that one's root, two steps at most and `reach` px, so that no chain grows across a slide."""
+    """The root (n,) of every peak, -1 where it has none: each joins the strongest peak it is paired
+    with, if stronger than itself, and that one's root, two steps at most and `reach` px, so that no
+    chain grows across a slide.
+    """
     parent = np.arange(len(peaks))
-    weak, strong = np.where((peaks.rank[pairs[:, 0]] < peaks.rank[pairs[:, 1]])[:, None], pairs, pairs[:, ::-1]).T
+    weak, strong = np.where(
+        (peaks.rank[pairs[:, 0]] < peaks.rank[pairs[:, 1]])[:, None], pairs, pairs[:, ::-1]
+    ).T
     order = np.argsort(peaks.rank[strong], kind="stable")
     parent[weak[order]] = strong[order]
     root = parent[parent]

@@ -14,13 +14,18 @@ AREA_UM2 = (1.2, 30.0)
 BODY = 0.55  # of the least peak, bounds the body
 HALF = 0.45  # of its own peak, bounds the body of a strong one, so that neighbours part
 CLEAR = 2.5  # times the least peak, a stain that no rim of a red cell reaches
-GLASS, CLEAR_GLASS = 0.65, 0.15  # least share of glass around it: on a red cell it is debris or a rim
+GLASS, CLEAR_GLASS = (
+    0.65,
+    0.15,
+)  # least share of glass around it: on a red cell it is debris or a rim
 SLIM = 1.7  # longer than this times its width is a rim or a fold
 
 
-def find_platelets(white: np.ndarray, stained: np.ndarray, taken: np.ndarray, grid: Grid, stain: Stain) -> list[Blob]:
-    """Platelets of maps (h, w) of white-cell and whole stain in mOD, outside `taken` (h, w) bool, as blobs of kind
-    "platelet"."""
+def find_platelets(
+    white: np.ndarray, stained: np.ndarray, taken: np.ndarray, grid: Grid, stain: Stain
+) -> list[Blob]:
+    """Platelets of maps (h, w) of white-cell and whole stain in mOD, outside `taken` (h, w) bool,
+    as blobs of kind "platelet"."""
     values = np.where(taken, 0, platelet(white, stained))
     body = opened(values > BODY * stain.platelet_mod)
     glass = (stained <= 1.3 * stain.stained_mod) & ~taken
@@ -28,8 +33,14 @@ def find_platelets(white: np.ndarray, stained: np.ndarray, taken: np.ndarray, gr
     for row, col in _peaks(values * body, grid, stain):
         where, mask = _around(values, body, row, col, grid)
         clear = values[row, col] > CLEAR * stain.platelet_mod
-        if mask is not None and _is_platelet(mask, glass[where], CLEAR_GLASS if clear else GLASS, grid):
-            found.append(blob_of("platelet", grown(mask, 1), where[1].start + grid.x, where[0].start + grid.y))
+        if mask is not None and _is_platelet(
+            mask, glass[where], CLEAR_GLASS if clear else GLASS, grid
+        ):
+            found.append(
+                blob_of(
+                    "platelet", grown(mask, 1), where[1].start + grid.x, where[0].start + grid.y
+                )
+            )
     return found
 
 
@@ -42,8 +53,8 @@ def _peaks(values: np.ndarray, grid: Grid, stain: Stain) -> np.ndarray:
 def _around(
     values: np.ndarray, body: np.ndarray, row: int, col: int, grid: Grid
 ) -> tuple[tuple[slice, slice], np.ndarray | None]:
-    """A window around a peak, and in it (h, w) bool the body that hangs together with it; None if that has a higher peak,
-    or an equal one before this."""
+    """A window around a peak, and in it (h, w) bool the body that hangs together with it; None if
+    that has a higher peak, or an equal one before this."""
     half = grid.px(WINDOW_UM) + 3
     where = tuple(slice(max(0, c - half), c + half + 1) for c in (row, col))
     labels, _ = ndi.label(body[where] & (values[where] >= HALF * values[row, col]))

@@ -1,4 +1,6 @@
-"""Red cells: what is stained and no white matter, pallor filled, touching ones parted by the roundness of their rims."""
+"""Red cells: what is stained and no white matter, pallor filled, touching ones parted by the
+roundness of their rims.
+"""
 
 import numpy as np
 from scipy import ndimage as ndi
@@ -26,11 +28,15 @@ RIVALS = 6
 
 
 def find_reds(values: np.ndarray, taken: np.ndarray, grid: Grid, stain: Stain) -> list[Blob]:
-    """Red cells of a map (h, w) of stain in mOD, outside `taken` (h, w) bool, as blobs of kind "rbc"."""
+    """Red cells of a map (h, w) of stain in mOD, outside `taken` (h, w) bool, as blobs of kind
+    "rbc".
+    """
     return [blob for _, blob in numbered(*red_owners(values, taken, grid, stain), grid)]
 
 
-def red_owners(values: np.ndarray, taken: np.ndarray, grid: Grid, stain: Stain) -> tuple[np.ndarray, int]:
+def red_owners(
+    values: np.ndarray, taken: np.ndarray, grid: Grid, stain: Stain
+) -> tuple[np.ndarray, int]:
     """Which red cell each pixel (h, w) falls to, -1 for none, and how many numbers there are."""
     body = red_matter(values, grid, stain) & ~taken
     depth = np.minimum(ndi.distance_transform_edt(body) * grid.mpp, DEPTH_UM)
@@ -53,8 +59,12 @@ def red_matter(values: np.ndarray, grid: Grid, stain: Stain) -> np.ndarray:
 
 
 def _midway(values: np.ndarray, stained: np.ndarray, radius: int) -> np.ndarray:
-    """Between the mean of the stain and of the glass within `radius` px, nearer to the glass, so that pale rings close."""
-    return (7 * _mean_where(values, stained, radius) + 13 * _mean_where(values, ~stained, radius)) // 20
+    """Between the mean of the stain and of the glass within `radius` px, nearer to the glass, so
+    that pale rings close.
+    """
+    return (
+        7 * _mean_where(values, stained, radius) + 13 * _mean_where(values, ~stained, radius)
+    ) // 20
 
 
 def _mean_where(values: np.ndarray, where: np.ndarray, radius: int) -> np.ndarray:
@@ -64,7 +74,9 @@ def _mean_where(values: np.ndarray, where: np.ndarray, radius: int) -> np.ndarra
 
 
 def _middles(values: np.ndarray, depth: np.ndarray, grid: Grid, stain: Stain) -> np.ndarray:
-    """How much a place (h, w) int32 looks like the middle of a red cell: rims all around it, and far from the edge."""
+    """How much a place (h, w) int32 looks like the middle of a red cell: rims all around it, and
+    far from the edge.
+    """
     radii = range(grid.px(RADII_UM[0]), grid.px(RADII_UM[1]) + 1)
     votes = centre_votes(values, max(8, stain.stained_mod * 8 // 4), radii)
     share = smooth(np.minimum(votes * 255 // EXPECTED, 255), grid.px(0.5), times=2)
@@ -72,9 +84,11 @@ def _middles(values: np.ndarray, depth: np.ndarray, grid: Grid, stain: Stain) ->
     return np.where(depth > 0, share * (255 - DEPTH_SHARE) // 255 + depth, 0)
 
 
-def _owner(body: np.ndarray, depth: np.ndarray, peaks: Peaks, root: np.ndarray, grid: Grid) -> np.ndarray:
-    """The root (h, w) that each pixel of the body falls to, -1 for none: of the nearest peaks the one whose disc it lies
-    deepest in (distance^2 - radius^2 least); the stronger wins a tie."""
+def _owner(
+    body: np.ndarray, depth: np.ndarray, peaks: Peaks, root: np.ndarray, grid: Grid
+) -> np.ndarray:
+    """The root (h, w) that each pixel of the body falls to, -1 for none: of the nearest peaks the
+    one whose disc it lies deepest in (distance^2 - radius^2 least); the stronger wins a tie."""
     owner = np.full(body.shape, -1)
     if not len(peaks):
         return owner
@@ -89,18 +103,25 @@ def _owner(body: np.ndarray, depth: np.ndarray, peaks: Peaks, root: np.ndarray, 
 
 
 def _nearest(peaks: Peaks, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
-    _, near = cKDTree(np.c_[peaks.y, peaks.x]).query(np.c_[rows, cols], k=range(1, min(RIVALS, len(peaks)) + 1))
+    _, near = cKDTree(np.c_[peaks.y, peaks.x]).query(
+        np.c_[rows, cols], k=range(1, min(RIVALS, len(peaks)) + 1)
+    )
     return near
 
 
 def numbered(owner: np.ndarray, count: int, grid: Grid) -> list[tuple[int, Blob]]:
-    """The red cells of a map of owners, each with its number there; what is too small or too large is none."""
+    """The red cells of a map of owners, each with its number there; what is too small or too large
+    is none.
+    """
     rows, cols = np.nonzero(owner >= 0)
     who = owner[rows, cols]
     sums = [np.bincount(who, w, count).astype(int) for w in (np.ones(len(who)), cols, rows)]
     boxes = ndi.find_objects(owner + 1, count)
     low, high = (a / grid.mpp**2 for a in RED_UM2)
-    return [(int(i), _blob(sums, i, boxes[i], grid)) for i in np.flatnonzero((sums[0] >= low) & (sums[0] <= high))]
+    return [
+        (int(i), _blob(sums, i, boxes[i], grid))
+        for i in np.flatnonzero((sums[0] >= low) & (sums[0] <= high))
+    ]
 
 
 def _blob(sums: list[np.ndarray], i: int, where: tuple[slice, slice], grid: Grid) -> Blob:

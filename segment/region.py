@@ -1,4 +1,6 @@
-"""A found object as exact sums over its pixels, so that its centre and box are the same from every tile."""
+"""A found object as exact sums over its pixels, so that its centre and box are the same from every
+tile.
+"""
 
 from dataclasses import dataclass
 
@@ -9,7 +11,9 @@ from .grid import Grid
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """One object on the work lattice: `kind`, pixel count, sums of columns and rows, and the half-open box (x0, y0, x1, y1)."""
+    """One object on the work lattice: `kind`, pixel count, sums of columns and rows, and the
+    half-open box (x0, y0, x1, y1).
+    """
 
     kind: str
     count: int
@@ -21,7 +25,9 @@ class Blob:
         """Centroid in level-0 px, on the lattice of pixels as read."""
         read = int(grid.share**0.5)
         step = grid.step_px0 // read
-        return tuple((2 * s + self.count) * read // (2 * self.count) * step for s in (self.x_sum, self.y_sum))
+        return tuple(
+            (2 * s + self.count) * read // (2 * self.count) * step for s in (self.x_sum, self.y_sum)
+        )
 
     def box_px0(self, grid: Grid) -> tuple[int, int, int, int]:
         return tuple(max(0, v * grid.step_px0) for v in self.box)
@@ -31,7 +37,11 @@ class Blob:
 
 
 def blob_of(kind: str, mask: np.ndarray, x: int, y: int) -> Blob:
-    """The blob of a mask (h, w) bool that lies at (x, y) of the lattice; the mask must not be empty."""
+    """The blob of a mask (h, w) bool that lies at (x, y) of the lattice; the mask must not be
+    empty.
+    """
     rows, cols = np.nonzero(mask)
     box = int(cols.min()) + x, int(rows.min()) + y, int(cols.max()) + x + 1, int(rows.max()) + y + 1
-    return Blob(kind, len(rows), int(cols.sum()) + x * len(cols), int(rows.sum()) + y * len(rows), box)
+    return Blob(
+        kind, len(rows), int(cols.sum()) + x * len(cols), int(rows.sum()) + y * len(rows), box
+    )

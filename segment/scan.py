@@ -31,8 +31,8 @@ AREAS = "all", "battlement"
 
 @dataclass(frozen=True, slots=True)
 class TileCells:
-    """What a worker finds in a tile: its cells, and the boxes in level-0 px that cannot be decoded; cells there are left out.
-    How long reading took, and finding."""
+    """What a worker finds in a tile: its cells, and the boxes in level-0 px that cannot be decoded;
+    cells there are left out. How long reading took, and finding."""
 
     cells: list[Cell]
     unread: tuple[tuple[int, int, int, int], ...] = ()
@@ -61,7 +61,11 @@ class Scan:
         read = perf_counter()
         found = find_cells(tile, self.stain, self.slide.slide_id, self.kinds, self.work_mpp)
         here = [cell for cell in found if self.smear.covers(cell.x_px0, cell.y_px0)]
-        whole = [cell for cell in here if not any(touches(cell, box, self.slide.mpp) for box in tile.unread)]
+        whole = [
+            cell
+            for cell in here
+            if not any(touches(cell, box, self.slide.mpp) for box in tile.unread)
+        ]
         return TileCells(whole, tile.unread, read - start, perf_counter() - read)
 
     def field_at(self, spec: TileSpec) -> RedField:
@@ -84,15 +88,20 @@ def touches(cell: Cell, box: tuple[int, int, int, int], mpp: float) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What reading a slide begins with: `scan` for the workers, the `map` of the smear, `fields` of its monolayer to sample."""
+    """What reading a slide begins with: `scan` for the workers, the `map` of the smear, `fields` of
+    its monolayer to sample.
+    """
 
     scan: Scan
     map: SmearMap
     fields: list[TileSpec]
 
 
-def begin_scan(slide: Slide, kinds: tuple[str, ...] = ("wbc", "platelet"), area: str = "all") -> Scan:
-    """The first look, and the stain fitted on samples of what it saw; `area` is "all" or "battlement".
+def begin_scan(
+    slide: Slide, kinds: tuple[str, ...] = ("wbc", "platelet"), area: str = "all"
+) -> Scan:
+    """The first look, and the stain fitted on samples of what it saw; `area` is "all" or
+    "battlement".
 
     Raises:
         SlideError: not a bright-field slide, or it cannot be read.
@@ -102,7 +111,9 @@ def begin_scan(slide: Slide, kinds: tuple[str, ...] = ("wbc", "platelet"), area:
     return scan_of(slide, survey(slide), kinds)
 
 
-def begin_reading(slide: Slide, kinds: tuple[str, ...] = ("wbc", "platelet"), area: str = "all") -> Outlook:
+def begin_reading(
+    slide: Slide, kinds: tuple[str, ...] = ("wbc", "platelet"), area: str = "all"
+) -> Outlook:
     """The same with the map of the smear, which says whether it is fit for reading.
 
     Raises:
@@ -110,21 +121,27 @@ def begin_reading(slide: Slide, kinds: tuple[str, ...] = ("wbc", "platelet"), ar
     """
     seen = survey(slide)
     scan, found = scan_of(slide, seen, kinds), look_closer(slide, seen)
-    return Outlook(replace(scan, smear=counted(seen.smear, found, area)), found, sample_fields(slide, found))
+    return Outlook(
+        replace(scan, smear=counted(seen.smear, found, area)), found, sample_fields(slide, found)
+    )
 
 
 def scan_of(slide: Slide, seen: Survey, kinds: tuple[str, ...]) -> Scan:
-    stain = fit_stain(stain_samples(slide, seen), seen.smear.background_rgb, slide.mpp * step_px0(slide))
+    stain = fit_stain(
+        stain_samples(slide, seen), seen.smear.background_rgb, slide.mpp * step_px0(slide)
+    )
     return Scan(slide, seen.smear, stain, kinds)
 
 
 def plain_scan(slide: Slide, kinds: tuple[str, ...], work_mpp: float) -> Scan:
-    """The slow reference: every place of the slide. With its own mpp as `work_mpp` on the lattice of its own pixels: plan the
-    tiles at that mpp then."""
+    """The slow reference: every place of the slide. With its own mpp as `work_mpp` on the lattice
+    of its own pixels: plan the tiles at that mpp then."""
     seen = survey(slide)
     samples = stain_samples(slide, seen)
     stain = fit_stain(samples, seen.smear.background_rgb, slide.mpp * step_px0(slide), work_mpp)
-    return Scan(slide, replace(seen.smear, look=np.ones_like(seen.smear.look)), stain, kinds, work_mpp)
+    return Scan(
+        slide, replace(seen.smear, look=np.ones_like(seen.smear.look)), stain, kinds, work_mpp
+    )
 
 
 def counted(smear: Smear, found: SmearMap, area: str) -> Smear:

@@ -17,13 +17,15 @@ LEAST_MOD = 30  # paler than this above the glass is noise, not stain
 
 @dataclass(frozen=True, slots=True)
 class Stain:
-    """What tells nuclei, cytoplasm, platelets and red cells apart on one slide; small and picklable.
+    """What tells nuclei, cytoplasm, platelets and red cells apart on one slide; small and
+    picklable.
 
-    `white` = (R + G) / 2 - `red_ratio` * B is 0 for this slide's red cells however thick they lie, and grows with the
-    blue-violet of white cells: `white_mod` bounds their body, `nucleus_mod` their nuclei, `level_mod` is a typical nucleus.
-    `stained` = (R + 2 G + B) / 4: `stained_mod` bounds all that is not glass. `platelet` = `white` - `stained` / 3 keeps
-    the pale blue of platelets and turns the rims of red cells below 0: `platelet_mod` is the least peak of a platelet.
-    All in thousandths of optical density above `background_rgb`.
+    `white` = (R + G) / 2 - `red_ratio` * B is 0 for this slide's red cells however thick they lie,
+    and grows with the blue-violet of white cells: `white_mod` bounds their body, `nucleus_mod`
+    their nuclei, `level_mod` is a typical nucleus. `stained` = (R + 2 G + B) / 4: `stained_mod`
+    bounds all that is not glass. `platelet` = `white` - `stained` / 3 keeps the pale blue of
+    platelets and turns the rims of red cells below 0: `platelet_mod` is the least peak of a
+    platelet. All in thousandths of optical density above `background_rgb`.
     """
 
     background_rgb: tuple[int, int, int]
@@ -35,21 +37,29 @@ class Stain:
     stained_mod: int
 
     def white(self, sums: np.ndarray, share: int) -> np.ndarray:
-        """White-cell stain (h, w) int16 in mOD, of sums (h, w, 3) over `share` pixels; a 3 x 3 mean against noise."""
+        """White-cell stain (h, w) int16 in mOD, of sums (h, w, 3) over `share` pixels; a 3 x 3 mean
+        against noise.
+        """
         return _white(sums, share, self.background_rgb, self.red_ratio)
 
     def stained(self, sums: np.ndarray, share: int) -> np.ndarray:
-        """All stain (h, w) int16 in mOD, of sums (h, w, 3) over `share` pixels; a 3 x 3 mean against noise."""
+        """All stain (h, w) int16 in mOD, of sums (h, w, 3) over `share` pixels; a 3 x 3 mean
+        against noise.
+        """
         return _stained(sums, share, self.background_rgb)
 
 
 def fit_stain(
-    samples: list[np.ndarray], background_rgb: tuple[int, int, int], mpp: float, work_mpp: float = WORK_MPP
+    samples: list[np.ndarray],
+    background_rgb: tuple[int, int, int],
+    mpp: float,
+    work_mpp: float = WORK_MPP,
 ) -> Stain:
-    """The stain of a slide from windows (h, w, 3) uint8 of it, read at `mpp` um/px, for a work grid of `work_mpp`.
+    """The stain of a slide from windows (h, w, 3) uint8 of it, read at `mpp` um/px, for a work grid
+    of `work_mpp`.
 
-    Where nothing is stained, or no white cell is among the samples, the thresholds follow from the spread of the rest:
-    an empty slide yields no cells, and one without white cells next to none.
+    Where nothing is stained, or no white cell is among the samples, the thresholds follow from the
+    spread of the rest: an empty slide yields no cells, and one without white cells next to none.
     """
     factor = bin_px(mpp, work_mpp)
     sums = [bin_pixels(s, factor) for s in samples if min(s.shape[:2]) >= factor]
@@ -61,9 +71,19 @@ def fit_stain(
     nuclei, spread = _nuclei(white, solid, radius=max(1, round(1.2 / (mpp * factor))))
     level = float(np.median(_where(white, nuclei))) if any(n.any() for n in nuclei) else 10 * spread
     red = [s & ~n for s, n in zip(solid, nuclei, strict=True)]
-    platelet_mod = _platelet_threshold([platelet(w, e) for w, e in zip(white, every, strict=True)], red, level)
+    platelet_mod = _platelet_threshold(
+        [platelet(w, e) for w, e in zip(white, every, strict=True)], red, level
+    )
     white_mod = max(0.15 * level, 2.5 * spread)
-    return Stain(tuple(background_rgb), red_ratio, int(white_mod), int(0.6 * level), int(level), platelet_mod, stained_mod)
+    return Stain(
+        tuple(background_rgb),
+        red_ratio,
+        int(white_mod),
+        int(0.6 * level),
+        int(level),
+        platelet_mod,
+        stained_mod,
+    )
 
 
 def platelet(white: np.ndarray, stained: np.ndarray) -> np.ndarray:
@@ -71,7 +91,9 @@ def platelet(white: np.ndarray, stained: np.ndarray) -> np.ndarray:
     return white - stained // 3
 
 
-def _mix(sums: np.ndarray, share: int, background_rgb: tuple[int, int, int], weights: tuple[float, ...]) -> np.ndarray:
+def _mix(
+    sums: np.ndarray, share: int, background_rgb: tuple[int, int, int], weights: tuple[float, ...]
+) -> np.ndarray:
     tables = [_table(share, b, w) for b, w in zip(background_rgb, weights, strict=True)]
     mix = tables[0][sums[..., 0]]
     for c in (1, 2):
@@ -83,8 +105,12 @@ def _stained(sums: np.ndarray, share: int, background_rgb: tuple[int, int, int])
     return ndi.uniform_filter(_mix(sums, share, background_rgb, ALL_STAIN), 3, mode="nearest")
 
 
-def _white(sums: np.ndarray, share: int, background_rgb: tuple[int, int, int], red_ratio: float) -> np.ndarray:
-    return ndi.uniform_filter(_mix(sums, share, background_rgb, (0.5, 0.5, -red_ratio)), 3, mode="nearest")
+def _white(
+    sums: np.ndarray, share: int, background_rgb: tuple[int, int, int], red_ratio: float
+) -> np.ndarray:
+    return ndi.uniform_filter(
+        _mix(sums, share, background_rgb, (0.5, 0.5, -red_ratio)), 3, mode="nearest"
+    )
 
 
 def _table(share: int, background: int, weight: float) -> np.ndarray:
@@ -94,7 +120,9 @@ def _table(share: int, background: int, weight: float) -> np.ndarray:
 
 
 def _stained_threshold(every: list[np.ndarray]) -> int:
-    """Between glass and cells (Otsu, of the logarithm, so that it stays near the glass when some cells are very dark)."""
+    """Between glass and cells (Otsu, of the logarithm, so that it stays near the glass when some
+    cells are very dark).
+    """
     values = np.concatenate([e.ravel() for e in every] or [np.zeros(1, np.int16)])
     if values.max() < LEAST_MOD:
         return LEAST_MOD
@@ -107,7 +135,12 @@ def _solid(every: np.ndarray, stained_mod: int) -> np.ndarray:
     return ndi.binary_erosion(every > max(stained_mod, usual / 2))
 
 
-def _red_ratio(sums: list[np.ndarray], solid: list[np.ndarray], share: int, background_rgb: tuple[int, int, int]) -> float:
+def _red_ratio(
+    sums: list[np.ndarray],
+    solid: list[np.ndarray],
+    share: int,
+    background_rgb: tuple[int, int, int],
+) -> float:
     """(R + G) / 2 over B of the red cells: the lower of two kinds of stain, where there are two."""
     red_green = _where([_mix(s, share, background_rgb, (0.5, 0.5, 0)) for s in sums], solid)
     blue = _where([_mix(s, share, background_rgb, (0, 0, 1)) for s in sums], solid)
@@ -115,18 +148,30 @@ def _red_ratio(sums: list[np.ndarray], solid: list[np.ndarray], share: int, back
     if not len(ratio):
         return 1.0
     lower = ratio[ratio <= np.exp(threshold_otsu(np.log(ratio)))]
-    two = np.median(ratio[ratio > lower.max()]) > 1.6 * np.median(lower) if len(lower) < len(ratio) else False
-    return round(float(min(np.median(lower if two and len(lower) > len(ratio) / 10 else ratio), 2.2)), 3)
+    two = (
+        np.median(ratio[ratio > lower.max()]) > 1.6 * np.median(lower)
+        if len(lower) < len(ratio)
+        else False
+    )
+    return round(
+        float(min(np.median(lower if two and len(lower) > len(ratio) / 10 else ratio), 2.2)), 3
+    )
 
 
 def _where(maps: list[np.ndarray], masks: list[np.ndarray]) -> np.ndarray:
-    return np.concatenate([m[k] for m, k in zip(maps, masks, strict=True)] or [np.zeros(0, np.int16)])
+    return np.concatenate(
+        [m[k] for m, k in zip(maps, masks, strict=True)] or [np.zeros(0, np.int16)]
+    )
 
 
-def _nuclei(white: list[np.ndarray], solid: list[np.ndarray], radius: int) -> tuple[list[np.ndarray], float]:
-    """Where the samples hold nuclei (what stands clear of the red cells and is no speck), and the red cells' spread in mOD.
+def _nuclei(
+    white: list[np.ndarray], solid: list[np.ndarray], radius: int
+) -> tuple[list[np.ndarray], float]:
+    """Where the samples hold nuclei (what stands clear of the red cells and is no speck), and the
+    red cells' spread in mOD.
 
-    Red cells lie around 0 by the choice of the ratio; their spread is read from the side where no white cell is.
+    Red cells lie around 0 by the choice of the ratio; their spread is read from the side where no
+    white cell is.
     """
     red = _where(white, solid)
     below = -red[red < 0]
@@ -136,8 +181,8 @@ def _nuclei(white: list[np.ndarray], solid: list[np.ndarray], radius: int) -> tu
 
 
 def _platelet_threshold(platelets: list[np.ndarray], red: list[np.ndarray], level: float) -> int:
-    """Clear of nearly every red-cell pixel (their lower side, mirrored, for white cells stray above), and a fair share of
-    a nucleus."""
+    """Clear of nearly every red-cell pixel (their lower side, mirrored, for white cells stray
+    above), and a fair share of a nucleus."""
     values = _where(platelets, red)
     middle, low = np.percentile(values, (50, 1)) if len(values) else (0, 0)
     return int(max(0.14 * level, 1.5 * (2 * middle - low), LEAST_MOD))

@@ -20,7 +20,8 @@ NUCLEUS_UM2 = 10.0
 
 
 def find_whites(values: np.ndarray, grid: Grid, stain: Stain) -> tuple[list[Blob], np.ndarray]:
-    """White cells of a map (h, w) of white-cell stain in mOD, as blobs of kind "wbc", and where they lie (h, w) bool.
+    """White cells of a map (h, w) of white-cell stain in mOD, as blobs of kind "wbc", and where
+    they lie (h, w) bool.
 
     First those with a nucleus, then, in what is left, the smudges: broken ones, pale and spread.
     """
@@ -32,7 +33,9 @@ def find_whites(values: np.ndarray, grid: Grid, stain: Stain) -> tuple[list[Blob
     rest = np.where(grown(taken, grid.px(ROUND_UM)), 0, values)
     where = _around(pale_hint(rest, grid, stain), grid.px(AROUND_UM))
     if where is not None:
-        smudges, spread = _cells(pale_matter(rest[where], grid, stain), grid.part(where), SMUDGE_UM2)
+        smudges, spread = _cells(
+            pale_matter(rest[where], grid, stain), grid.part(where), SMUDGE_UM2
+        )
         found, taken[where] = found + smudges, taken[where] | spread
     return found, taken
 
@@ -49,10 +52,15 @@ def _cells(white: White, grid: Grid, least_um2: float) -> tuple[list[Blob], np.n
     peaks, root = find_nuclei(white, grid)
     found, taken = [], np.zeros(white.body.shape, bool)
     for index in np.flatnonzero(root == np.arange(len(peaks))):
-        if np.count_nonzero(white.nucleus[window_around(white, peaks, index, grid)]) * grid.mpp**2 < NUCLEUS_UM2:
+        if (
+            np.count_nonzero(white.nucleus[window_around(white, peaks, index, grid)]) * grid.mpp**2
+            < NUCLEUS_UM2
+        ):
             continue  # most peaks: no outline in this window could hold a nucleus
         where, mask = cell_around(white, peaks, root, index, grid)
-        area, core = (np.count_nonzero(m) * grid.mpp**2 for m in (mask, mask & white.nucleus[where]))
+        area, core = (
+            np.count_nonzero(m) * grid.mpp**2 for m in (mask, mask & white.nucleus[where])
+        )
         if area >= least_um2 and core >= NUCLEUS_UM2:
             found.append(blob_of("wbc", mask, where[1].start + grid.x, where[0].start + grid.y))
             taken[where] |= mask
@@ -62,13 +70,18 @@ def _cells(white: White, grid: Grid, least_um2: float) -> tuple[list[Blob], np.n
 def window_around(white: White, peaks: Peaks, index: int, grid: Grid) -> tuple[slice, slice]:
     """The window around a peak that its cell does not leave."""
     half, centre = int(WINDOW_UM / grid.mpp), (int(peaks.y[index]), int(peaks.x[index]))
-    return tuple(slice(max(0, c - half), min(n, c + half + 1)) for c, n in zip(centre, white.body.shape, strict=True))
+    return tuple(
+        slice(max(0, c - half), min(n, c + half + 1))
+        for c, n in zip(centre, white.body.shape, strict=True)
+    )
 
 
 def cell_around(
     white: White, peaks: Peaks, root: np.ndarray, index: int, grid: Grid
 ) -> tuple[tuple[slice, slice], np.ndarray]:
-    """A window around the peak `index`, a root, and in it (h, w) bool the white matter nearest to the root's lobes."""
+    """A window around the peak `index`, a root, and in it (h, w) bool the white matter nearest to
+    the root's lobes.
+    """
     where, half = window_around(white, peaks, index, grid), int(WINDOW_UM / grid.mpp)
     y, x = int(peaks.y[index]), int(peaks.x[index])
     near = np.flatnonzero((np.abs(peaks.y - y) <= half) & (np.abs(peaks.x - x) <= half))
@@ -77,17 +90,27 @@ def cell_around(
     return where, _holding(mask, y - where[0].start, x - where[1].start)
 
 
-def _nearest(peaks: Peaks, near: np.ndarray, own: np.ndarray, where: tuple[slice, slice], reach: float) -> np.ndarray:
-    """Where in a window the nearest of the peaks `near` is one of its `own`; the stronger wins a tie."""
+def _nearest(
+    peaks: Peaks, near: np.ndarray, own: np.ndarray, where: tuple[slice, slice], reach: float
+) -> np.ndarray:
+    """Where in a window the nearest of the peaks `near` is one of its `own`; the stronger wins a
+    tie.
+    """
     order = np.argsort(-peaks.rank[near])
     near, own = near[order], own[order]
     rows, cols = (np.arange(s.start, s.stop) for s in where)
-    square = (rows - peaks.y[near][:, None])[:, :, None] ** 2 + (cols - peaks.x[near][:, None])[:, None, :] ** 2
+    square = (rows - peaks.y[near][:, None])[:, :, None] ** 2 + (cols - peaks.x[near][:, None])[
+        :, None, :
+    ] ** 2
     first = square.argmin(0)
     return own[first] & (square.min(0) <= reach**2)
 
 
 def _holding(mask: np.ndarray, row: int, col: int) -> np.ndarray:
-    """The connected part of a mask that holds a point, its holes filled; nothing where the point is outside."""
+    """The connected part of a mask that holds a point, its holes filled; nothing where the point is
+    outside.
+    """
     labels, _ = ndi.label(mask)
-    return ndi.binary_fill_holes(labels == labels[row, col]) if mask[row, col] else np.zeros_like(mask)
+    return (
+        ndi.binary_fill_holes(labels == labels[row, col]) if mask[row, col] else np.zeros_like(mask)
+    )

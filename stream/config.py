@@ -1,4 +1,6 @@
-"""Configuration: frozen, read once, passed down. Defaults live here; a file holds only differences."""
+"""Configuration: frozen, read once, passed down. Defaults live here; a file holds only
+differences.
+"""
 
 import os
 import tomllib
@@ -33,17 +35,29 @@ class Topics(Section):
 class Kafka(Section):
     bootstrap: str = "localhost:9092"
     topics: Topics = Topics()
-    security: dict[str, str | bool] = Field({}, description="for the client: security_protocol, ssl_cafile, sasl_mechanism, ...")
+    security: dict[str, str | bool] = Field(
+        {}, description="for the client: security_protocol, ssl_cafile, sasl_mechanism, ..."
+    )
     partitions: int = Field(4, ge=1, description="of a topic that is made here")
-    replication: int = Field(-1, ge=-1, description="copies of a topic that is made here; -1 is the broker's default")
+    replication: int = Field(
+        -1, ge=-1, description="copies of a topic that is made here; -1 is the broker's default"
+    )
     retention_days: float = Field(30.0, gt=0, description="of a topic that is made here")
     batch_events: int = Field(2000, ge=1, description="events a transaction")
-    read_back: bool = Field(False, description="believe only what a consumer sees: for a broker that forgets")
+    read_back: bool = Field(
+        False, description="believe only what a consumer sees: for a broker that forgets"
+    )
     linger_ms: int = Field(5, ge=0)
     compression: str | None = "gzip"
-    max_event_bytes: int = Field(1_000_000, ge=10_000, description="what is larger is put aside; no more than the broker takes")
+    max_event_bytes: int = Field(
+        1_000_000,
+        ge=10_000,
+        description="what is larger is put aside; no more than the broker takes",
+    )
     answer_s: float = Field(10.0, gt=0, description="how long the broker may take for an answer")
-    give_up_s: float = Field(10.0, gt=0, description="how long the end of a run waits for an absent broker")
+    give_up_s: float = Field(
+        10.0, gt=0, description="how long the end of a run waits for an absent broker"
+    )
 
 
 class ClassRule(Section):
@@ -63,95 +77,197 @@ class RatioRule(Section):
 
 
 class Alerts(Section):
-    anomaly_above: float = Field(0.999, ge=0, le=1, description="share of normal cells that are less odd: 1 - false alerts")
-    chance_below: float = Field(1e-3, gt=0, lt=1, description="a slide is told of if chance gives so many odd cells less often")
+    anomaly_above: float = Field(
+        0.999, ge=0, le=1, description="share of normal cells that are less odd: 1 - false alerts"
+    )
+    chance_below: float = Field(
+        1e-3,
+        gt=0,
+        lt=1,
+        description="a slide is told of if chance gives so many odd cells less often",
+    )
     severity: Severity = Field("warning", description="of an odd cell")
     classes: tuple[ClassRule, ...] = ()
     per_100_white: tuple[RatioRule, ...] = ()
-    white_at_least: int = Field(50, ge=1, description="white cells that a slide must have for a ratio")
-    anomalies_per_slide: int = Field(200, ge=0, description="more odd cells make one alert of the slide")
-    at_most_per_slide: int = Field(500, ge=1, description="cell alerts a rule and slide; one slide alert for the rest")
-    at_most_per_hour: int = Field(5000, ge=1, description="cell alerts of all slides; one slide alert for the rest")
-    drift_slides: int = Field(5, ge=1, description="last slides of a scanner, held against those before them")
+    white_at_least: int = Field(
+        50, ge=1, description="white cells that a slide must have for a ratio"
+    )
+    anomalies_per_slide: int = Field(
+        200, ge=0, description="more odd cells make one alert of the slide"
+    )
+    at_most_per_slide: int = Field(
+        500, ge=1, description="cell alerts a rule and slide; one slide alert for the rest"
+    )
+    at_most_per_hour: int = Field(
+        5000, ge=1, description="cell alerts of all slides; one slide alert for the rest"
+    )
+    drift_slides: int = Field(
+        5, ge=1, description="last slides of a scanner, held against those before them"
+    )
     drift_before: int = Field(20, ge=2, description="how many those before them are")
-    drift_z: float = Field(5.0, gt=0, description="standard errors by which the share of odd cells must have moved")
+    drift_z: float = Field(
+        5.0, gt=0, description="standard errors by which the share of odd cells must have moved"
+    )
 
 
 class Reading(Section):
     tile_px: int = Field(1024, ge=256, le=8192)
     workers: int = Field(2, ge=0)
-    workers_most: int = Field(0, ge=0, description="more processes, up to this many, while tiles wait")
-    scheduler: str | None = Field(None, description="a Dask cluster in place of own processes, as tls://host:8786")
-    scheduler_ca: Path | None = Field(None, description="PEM file of the authority behind the cluster's certificates")
-    scheduler_certificate: Path | None = Field(None, description="PEM file of the certificate that this host shows the cluster")
+    workers_most: int = Field(
+        0, ge=0, description="more processes, up to this many, while tiles wait"
+    )
+    scheduler: str | None = Field(
+        None, description="a Dask cluster in place of own processes, as tls://host:8786"
+    )
+    scheduler_ca: Path | None = Field(
+        None, description="PEM file of the authority behind the cluster's certificates"
+    )
+    scheduler_certificate: Path | None = Field(
+        None, description="PEM file of the certificate that this host shows the cluster"
+    )
     scheduler_key: Path | None = Field(None, description="PEM file of its key")
-    insecure_scheduler: bool = Field(False, description="permits tcp://, where anyone who reaches it runs code here")
-    dashboard: str = Field("", description="host and port of Dask's pages, as 127.0.0.1:8787; needs bokeh")
-    area: Literal["all", "battlement"] = Field("all", description="battlement: a technologist's path through the monolayer")
+    insecure_scheduler: bool = Field(
+        False, description="permits tcp://, where anyone who reaches it runs code here"
+    )
+    dashboard: str = Field(
+        "", description="host and port of Dask's pages, as 127.0.0.1:8787; needs bokeh"
+    )
+    area: Literal["all", "battlement"] = Field(
+        "all", description="battlement: a technologist's path through the monolayer"
+    )
     read_limit_s: float = Field(60.0, gt=0, description="a tile that takes longer is given up")
-    survey_limit_s: float = Field(300.0, gt=0, description="a first look that takes longer is given up")
+    survey_limit_s: float = Field(
+        300.0, gt=0, description="a first look that takes longer is given up"
+    )
 
 
 class Backlog(Section):
     tries: int = Field(3, ge=1, description="of a slide that fails")
     retry_s: float = Field(10.0, ge=0, description="pause before the next try, doubled each time")
-    deaths: int = Field(20, ge=1, description="a slide under which the process died so often is given up")
-    lease_s: float = Field(30.0, gt=0, description="a host that is silent for so long loses its slides to the others")
-    drain_s: float = Field(20.0, ge=0, description="after SIGTERM: the slide in hand may end within this, then it is interrupted")
+    deaths: int = Field(
+        20, ge=1, description="a slide under which the process died so often is given up"
+    )
+    lease_s: float = Field(
+        30.0, gt=0, description="a host that is silent for so long loses its slides to the others"
+    )
+    drain_s: float = Field(
+        20.0,
+        ge=0,
+        description="after SIGTERM: the slide in hand may end within this, then it is interrupted",
+    )
     progress_s: float = Field(10.0, gt=0, description="between two running events of a slide")
 
 
 class Store(Section):
     free_gb: float = Field(1.0, ge=0, description="the run stops in order where the disk has less")
-    waiting_gb: float = Field(20.0, gt=0, description="the run stops in order where the state file is larger")
-    keep_days: float = Field(30.0, gt=0, description="sent labels of finished slides are dropped after this; alerts stay")
+    waiting_gb: float = Field(
+        20.0, gt=0, description="the run stops in order where the state file is larger"
+    )
+    keep_days: float = Field(
+        30.0, gt=0, description="sent labels of finished slides are dropped after this; alerts stay"
+    )
 
 
 class Watch(Section):
     look_s: float = Field(2.0, gt=0, description="between two looks at the folder")
     still_looks: int = Field(2, ge=1, description="looks over which a file must not change")
-    marker: str = Field(".done", min_length=2, description="a file with this ending says that its slide is whole")
+    marker: str = Field(
+        ".done", min_length=2, description="a file with this ending says that its slide is whole"
+    )
     need_marker: bool = False
     stat: tuple[str, ...] = Field(("stat/*", "*_STAT.*"), description="slides that go first")
-    ignore: tuple[str, ...] = (".*", "~*", "*.tmp", "*.part", "*.partial", "*.crdownload", "*.filepart")
-    fields: tuple[str, ...] = Field(("*.fields",), description="folders of fields of view, read while they fill")
-    quarantine: str = Field("quarantine", description="folder for broken ones, in the watched one; empty leaves them")
+    ignore: tuple[str, ...] = (
+        ".*",
+        "~*",
+        "*.tmp",
+        "*.part",
+        "*.partial",
+        "*.crdownload",
+        "*.filepart",
+    )
+    fields: tuple[str, ...] = Field(
+        ("*.fields",), description="folders of fields of view, read while they fill"
+    )
+    quarantine: str = Field(
+        "quarantine", description="folder for broken ones, in the watched one; empty leaves them"
+    )
 
 
 class Review(Section):
-    """The review page. Ranges are per cent of white cells (per 100 of them where the class is none): set your own."""
+    """The review page. Ranges are per cent of white cells (per 100 of them where the class is
+    none): set your own.
+    """
 
     classes: tuple[ClassName, ...] = Field(
-        ("blast", "promyelocyte", "myelocyte", "metamyelocyte", "band", "variant_lymphocyte", "plasma_cell", "smudge"),
+        (
+            "blast",
+            "promyelocyte",
+            "myelocyte",
+            "metamyelocyte",
+            "band",
+            "variant_lymphocyte",
+            "plasma_cell",
+            "smudge",
+        ),
         description="what a person may call a cell beside the model's own classes",
     )
     ranges: dict[str, tuple[float, float]] = {
-        "neutrophil": (40.0, 75.0), "lymphocyte": (20.0, 45.0), "monocyte": (2.0, 10.0), "eosinophil": (1.0, 6.0),
-        "basophil": (0.0, 1.0), "ig": (0.0, 1.0), "erythroblast": (0.0, 0.0),
-    }  # fmt: skip
+        "neutrophil": (40.0, 75.0),
+        "lymphocyte": (20.0, 45.0),
+        "monocyte": (2.0, 10.0),
+        "eosinophil": (1.0, 6.0),
+        "basophil": (0.0, 1.0),
+        "ig": (0.0, 1.0),
+        "erythroblast": (0.0, 0.0),
+    }
     not_white: tuple[str, ...] = Field(
-        ("erythroblast", "platelet", "other", "smudge"), description="classes outside the hundred per cent"
+        ("erythroblast", "platelet", "other", "smudge"),
+        description="classes outside the hundred per cent",
     )
     laboratory: str = Field("", description="stands on reports")
-    show_names: bool = Field(True, description="file names of slides on the page and on reports: they may name a patient")
-    show_label_images: bool = Field(False, description="the slide's label and macro images: they often name the patient")
+    show_names: bool = Field(
+        True, description="file names of slides on the page and on reports: they may name a patient"
+    )
+    show_label_images: bool = Field(
+        False, description="the slide's label and macro images: they often name the patient"
+    )
     alerts_first: bool = Field(True, description="no signature before every alert is acknowledged")
     session_hours: float = Field(12.0, gt=0, description="a login ends after this")
-    requests_per_s: float = Field(300.0, gt=0, description="of one person or address; three seconds' worth at once")
-    logins_per_minute: int = Field(10, ge=1, description="failed ones, a name and address; an address has ten times as many")
+    requests_per_s: float = Field(
+        300.0, gt=0, description="of one person or address; three seconds' worth at once"
+    )
+    logins_per_minute: int = Field(
+        10, ge=1, description="failed ones, a name and address; an address has ten times as many"
+    )
     streams: int = Field(16, ge=1, description="pages of one person that follow the store at once")
     body_bytes: int = Field(1_000_000, ge=10_000, description="largest request")
     look_s: float = Field(0.25, gt=0, description="between two looks at the store for what is new")
     reasons_s: float = Field(60.0, gt=0, description="an explanation that takes longer is given up")
-    tile_s: float = Field(20.0, gt=0, description="a place of the slide that takes longer to read is given up")
-    proxy_header: str = Field("", description="a header with the account, set by the proxy in front; empty trusts none")
-    proxy_addresses: tuple[str, ...] = Field(("127.0.0.1", "::1"), description="where that proxy calls from")
-    proxy_secret_file: str = Field("", description="a file with the secret that the proxy sends along; needed")
+    tile_s: float = Field(
+        20.0, gt=0, description="a place of the slide that takes longer to read is given up"
+    )
+    proxy_header: str = Field(
+        "", description="a header with the account, set by the proxy in front; empty trusts none"
+    )
+    proxy_addresses: tuple[str, ...] = Field(
+        ("127.0.0.1", "::1"), description="where that proxy calls from"
+    )
+    proxy_secret_file: str = Field(
+        "", description="a file with the secret that the proxy sends along; needed"
+    )
     proxy_secret_header: str = Field("X-Proxy-Secret", description="the header with that secret")
-    trusted_proxies: tuple[str, ...] = Field((), description="proxies whose X-Forwarded-For says who asks, for the limits alone")
-    hosts: tuple[str, ...] = Field((), description="names under which the page is served; behind a proxy at least one")
-    secure_cookies: bool = Field(False, description="for a proxy in front that speaks TLS: cookies over it alone, HSTS")
-    proxy_roles: dict[str, Literal["viewer", "reviewer", "admin"]] = Field({}, description="of its accounts; others are viewers")
+    trusted_proxies: tuple[str, ...] = Field(
+        (), description="proxies whose X-Forwarded-For says who asks, for the limits alone"
+    )
+    hosts: tuple[str, ...] = Field(
+        (), description="names under which the page is served; behind a proxy at least one"
+    )
+    secure_cookies: bool = Field(
+        False, description="for a proxy in front that speaks TLS: cookies over it alone, HSTS"
+    )
+    proxy_roles: dict[str, Literal["viewer", "reviewer", "admin"]] = Field(
+        {}, description="of its accounts; others are viewers"
+    )
 
 
 class Config(Section):
@@ -163,7 +279,9 @@ class Config(Section):
     watch: Watch = Watch()
     review: Review = Review()
     source: str = Field("cytostream", description="CloudEvents source: name your lab and scanner")
-    share_names: bool = Field(False, description="file names and paths in events: they may name a patient")
+    share_names: bool = Field(
+        False, description="file names and paths in events: they may name a patient"
+    )
 
 
 def load_config(path: Path | None) -> Config:
@@ -179,6 +297,8 @@ def load_config(path: Path | None) -> Config:
         return Config(**values)
     except ValidationError as error:
         first = error.errors()[0]
-        raise ConfigError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}", "see `cytostream config`") from error
+        raise ConfigError(
+            f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}", "see `cytostream config`"
+        ) from error
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise ConfigError(f"{path}: {error}", "give a TOML file") from error

@@ -13,22 +13,36 @@ MPP = 0.25
 CLASSES = ("dark", "light", "other")
 
 
-def white_cell(rng: np.random.Generator, mpp: float = MPP, radius_um: float = 5.5) -> tuple[np.ndarray, np.ndarray]:
+def white_cell(
+    rng: np.random.Generator, mpp: float = MPP, radius_um: float = 5.5
+) -> tuple[np.ndarray, np.ndarray]:
     """RGB and alpha of a white cell: a violet nucleus in pale cytoplasm."""
     px = 2 * int(1.7 * radius_um / mpp) + 1
     y, x = (np.mgrid[:px, :px] - px // 2) * mpp
     r = np.hypot(x, y)
     nucleus = r < radius_um * 0.72
     tone = rng.integers(-12, 12)
-    rgb = np.where(nucleus[..., None], np.array([96, 60, 140]) + tone, np.array([190, 178, 214])).astype(np.uint8)
+    rgb = np.where(
+        nucleus[..., None], np.array([96, 60, 140]) + tone, np.array([190, 178, 214])
+    ).astype(np.uint8)
     return rgb, (1 / (1 + np.exp((r - radius_um) * 6))).astype(np.float32)
 
 
-def smear(path: Path, side_px: int = 1400, whites: int = 6, seed: int = 0, mpp: float = MPP) -> list[tuple[int, int]]:
-    """Write a smear with white cells among red ones; returns the white cells' centres in level-0 px."""
+def smear(
+    path: Path, side_px: int = 1400, whites: int = 6, seed: int = 0, mpp: float = MPP
+) -> list[tuple[int, int]]:
+    """Write a smear with white cells among red ones; returns the white cells' centres in level-0
+    px.
+    """
     rng = np.random.default_rng(seed)
     canvas = glass(side_px, side_px, GLASS, rng)
-    place(canvas, [Sprite(*red_cell(mpp, rng), *rng.integers(0, side_px, 2)) for _ in range(side_px**2 // 6000)])
+    place(
+        canvas,
+        [
+            Sprite(*red_cell(mpp, rng), *rng.integers(0, side_px, 2))
+            for _ in range(side_px**2 // 6000)
+        ],
+    )
     centres = [tuple(map(int, c)) for c in spread(rng, whites, side_px, 45 / mpp)]
     place(canvas, [Sprite(*white_cell(rng, mpp), x, y) for x, y in centres])
     write_pyramid(path, canvas, mpp)
@@ -46,28 +60,49 @@ def spread(rng: np.random.Generator, count: int, side_px: int, apart_px: float) 
 
 
 def tiny_model(draws: int = 6, px: int = 16, elimination: float = 1e-3) -> Model:
-    """A model of three classes whose tables are made up; it has no graph, so only a fake engine runs it."""
+    """A model of three classes whose tables are made up; it has no graph, so only a fake engine
+    runs it.
+    """
     rng = np.random.default_rng(1)
     k = len(CLASSES)
     card = Card(
-        name="tiny", classes=CLASSES, crop_um=36, crop_px=128, window_px=96, image_px=px, sigmas=(0.5,) * draws, error_level=0.01,
-        elimination=elimination, screen=0.99, training={"network": {"channels": [8]}}, data={},
+        name="tiny",
+        classes=CLASSES,
+        crop_um=36,
+        crop_px=128,
+        window_px=96,
+        image_px=px,
+        sigmas=(0.5,) * draws,
+        error_level=0.01,
+        elimination=elimination,
+        screen=0.99,
+        training={"network": {"channels": [8]}},
+        data={},
         sha256={"denoiser.onnx": "0" * 64},
-    )  # fmt: skip
+    )
     sigma = np.full(draws, 0.5, np.float32)
     targets = np.linspace(-0.6, 0.8, k)  # as BrightnessEngine's
     middle = rng.choice(targets, 400) + rng.normal(0, 0.15, 400)
     normal = 0.3 + np.abs(middle[:, None, None] - targets) + rng.normal(0, 0.005, (400, draws, 1))
     return Model(
-        card, Path("none"), sigma, rng.standard_normal((draws, 3, px, px)).astype(np.float32),
-        np.full(draws, 60.0, np.float32), np.arange(1, draws + 1, dtype=np.float32), np.zeros(k, np.float32),
-        np.full((draws, k), 0.4, np.float32), np.full((draws, k), 0.1, np.float32), turn=np.arange(draws) % 8,
+        card,
+        Path("none"),
+        sigma,
+        rng.standard_normal((draws, 3, px, px)).astype(np.float32),
+        np.full(draws, 60.0, np.float32),
+        np.arange(1, draws + 1, dtype=np.float32),
+        np.zeros(k, np.float32),
+        np.full((draws, k), 0.4, np.float32),
+        np.full((draws, k), 0.1, np.float32),
+        turn=np.arange(draws) % 8,
         **tables_of(fit_oddity(normal, sigma)),
-    )  # fmt: skip
+    )
 
 
 class BrightnessEngine:
-    """A fake: the classes differ by how bright the middle is; each draw adds noise of its own. Counts its passes."""
+    """A fake: the classes differ by how bright the middle is; each draw adds noise of its own.
+    Counts its passes.
+    """
 
     name, version, precision, batch = "fake", "0", "f32", 8
 
@@ -80,7 +115,9 @@ class BrightnessEngine:
         half = images.shape[-1] // 4
         middle = images[:, :, half:-half, half:-half].mean(axis=(1, 2, 3), dtype=np.float64)
         wobble = (images * noise).mean(axis=(1, 2, 3), dtype=np.float64) * sigma
-        return (0.3 + np.abs(middle[:, None] - self.targets) + 0.5 * wobble[:, None]).astype(np.float32)
+        return (0.3 + np.abs(middle[:, None] - self.targets) + 0.5 * wobble[:, None]).astype(
+            np.float32
+        )
 
     def denoised(self, images: np.ndarray, noise: np.ndarray, sigma: np.ndarray) -> np.ndarray:
         flat = self.targets[None, :, None, None, None]
@@ -88,6 +125,6 @@ class BrightnessEngine:
 
     def features(self, images: np.ndarray, noise: np.ndarray, sigma: np.ndarray) -> np.ndarray:
         spots = images[:, :, 4::8, 4::8].reshape(len(images), -1)[:, :8]
-        return (spots + 0.01 * sigma[:, None] * noise.mean(axis=(1, 2, 3))[:, None]).astype(np.float32)
-
-
+        return (spots + 0.01 * sigma[:, None] * noise.mean(axis=(1, 2, 3))[:, None]).astype(
+            np.float32
+        )

@@ -1,6 +1,7 @@
 """A TCP proxy before a Kafka broker: it can cut connections, refuse new ones, and end TLS.
 
-A broker tells its clients its own address, so the proxy writes its own in the place of it: same host, four bytes of port.
+A broker tells its clients its own address, so the proxy writes its own in the place of it: same
+host, four bytes of port.
 """
 
 import contextlib
@@ -13,7 +14,9 @@ HOST = "127.0.0.1"
 
 
 class Proxy:
-    """Forwards to `target` (a port of this machine) until `close`; with `tls`, clients speak TLS to it."""
+    """Forwards to `target` (a port of this machine) until `close`; with `tls`, clients speak TLS to
+    it.
+    """
 
     def __init__(self, target: int, tls: ssl.SSLContext | None = None):
         self.target, self.tls = target, tls
@@ -60,7 +63,9 @@ class Proxy:
 
     def _answers(self, server: socket.socket, client: socket.socket) -> None:
         """Whole answers, with our port in the place of the broker's."""
-        ours, theirs = (HOST.encode() + struct.pack(">i", port) for port in (self.port, self.target))
+        ours, theirs = (
+            HOST.encode() + struct.pack(">i", port) for port in (self.port, self.target)
+        )
         with contextlib.suppress(OSError):
             while head := exactly(server, 4):
                 body = exactly(server, struct.unpack(">i", head)[0])

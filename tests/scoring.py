@@ -16,7 +16,9 @@ class BoxScore:
 
     @property
     def f1(self) -> float:
-        """2 hits / (2 hits + missed + false); 1 where there was nothing to find and nothing was found."""
+        """2 hits / (2 hits + missed + false); 1 where there was nothing to find and nothing was
+        found.
+        """
         total = 2 * self.hits + self.missed + self.false
         return 2 * self.hits / total if total else 1.0
 
@@ -30,7 +32,9 @@ class BoxScore:
 
 
 def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Overlap over union (n, m) of boxes (n, 4) and (m, 4), half-open (x0, y0, x1, y1) in one unit."""
+    """Overlap over union (n, m) of boxes (n, 4) and (m, 4), half-open (x0, y0, x1, y1) in one
+    unit.
+    """
     a, b = (np.asarray(v, float).reshape(-1, 4) for v in (a, b))
     low = np.maximum(a[:, None, :2], b[None, :, :2])
     high = np.minimum(a[:, None, 2:], b[None, :, 2:])
@@ -40,7 +44,9 @@ def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def score_boxes(found: np.ndarray, truth: np.ndarray, least_iou: float = 0.5) -> BoxScore:
-    """The most pairs of found (n, 4) and true (m, 4) boxes that overlap by at least `least_iou`, each box used once."""
+    """The most pairs of found (n, 4) and true (m, 4) boxes that overlap by at least `least_iou`,
+    each box used once.
+    """
     good = iou(found, truth) >= least_iou
     rows, cols = linear_sum_assignment(good, maximize=True)
     hits = int(good[rows, cols].sum())
@@ -48,6 +54,8 @@ def score_boxes(found: np.ndarray, truth: np.ndarray, least_iou: float = 0.5) ->
 
 
 def dice(found: np.ndarray, truth: np.ndarray) -> float:
-    """2 |found and truth| / (|found| + |truth|) of bool masks of one shape; 1 where both are empty."""
+    """2 |found and truth| / (|found| + |truth|) of bool masks of one shape; 1 where both are
+    empty.
+    """
     total = np.count_nonzero(found) + np.count_nonzero(truth)
     return 2 * np.count_nonzero(found & truth) / total if total else 1.0

@@ -1,4 +1,6 @@
-"""Builder: a store as a run leaves it, of any number of cells, with a slide that opens; it can go on growing as a run would."""
+"""Builder: a store as a run leaves it, of any number of cells, with a slide that opens; it can go
+on growing as a run would.
+"""
 
 import json
 from collections import Counter
@@ -43,7 +45,9 @@ class Filled:
         self.say("running")
 
     def _zarr(self) -> SlideStore:
-        return SlideStore.create(store_path(self.store, self.slide.slide_id), {"classes": CARD.classes})
+        return SlideStore.create(
+            store_path(self.store, self.slide.slide_id), {"classes": CARD.classes}
+        )
 
     def _crop(self) -> np.ndarray:
         crop = np.full((128, 128, 3), (246, 238, 226), np.uint8)
@@ -77,22 +81,55 @@ class Filled:
         x, y = map(int, self.rng.integers(30, self.side_px - 30, 2))
         number = self.cells + int(self.rng.integers(1 << 40))
         crop = self.crops[int(self.rng.integers(COLOURS))]
-        name, box = cell_id(f"{self.slide.slide_id}{number}", x, y), (x - 20, y - 22, x + 21, y + 23)
+        name, box = (
+            cell_id(f"{self.slide.slide_id}{number}", x, y),
+            (x - 20, y - 22, x + 21, y + 23),
+        )
         return Cell(name, self.slide.slide_id, "wbc", x, y, box, 120.5, crop)
 
     def _verdict(self, odd: bool) -> Verdict:
         shares = self.rng.dirichlet(np.full(len(CARD.counted), 1.0 if odd else 0.08))
         scores = {**dict(zip(CARD.counted, map(float, shares), strict=True)), "other": 0.0}
         score = 0.9999 if odd else float(self.rng.uniform(0, 0.98))
-        return Verdict(max(scores, key=scores.get), scores, Anomaly(score, 0.2, -0.3, "made by a test"), 8, True)
+        return Verdict(
+            max(scores, key=scores.get),
+            scores,
+            Anomaly(score, 0.2, -0.3, "made by a test"),
+            8,
+            True,
+        )
 
     def say(self, status: str) -> None:
         """Sets the slide's status as the pipeline does."""
-        progress = Progress(tiles_done=TILES if status == "done" else 3, tiles=TILES, cells=self.cells, alerts=self.alerts)
-        facts = {"counts": dict(self.counts), "progress": progress.model_dump(), "slide": facts_of(self.slide)}
-        about = {"at": datetime.now(UTC).isoformat(), "model_id": "model-1", "config_id": "config-1", "mpp": self.slide.mpp}
+        progress = Progress(
+            tiles_done=TILES if status == "done" else 3,
+            tiles=TILES,
+            cells=self.cells,
+            alerts=self.alerts,
+        )
+        facts = {
+            "counts": dict(self.counts),
+            "progress": progress.model_dump(),
+            "slide": facts_of(self.slide),
+        }
+        about = {
+            "at": datetime.now(UTC).isoformat(),
+            "model_id": "model-1",
+            "config_id": "config-1",
+            "mpp": self.slide.mpp,
+        }
         with self.outbox.transaction() as tx:
-            tx.add([slide_event(self.slide, status, STAMP, progress, dict(self.counts) if status == "done" else None)])
+            tx.add(
+                [
+                    slide_event(
+                        self.slide,
+                        status,
+                        STAMP,
+                        progress,
+                        dict(self.counts) if status == "done" else None,
+                    )
+                ]
+            )
             tx.set_status(self.slide.slide_id, status, **facts, **about)
 
     def done(self) -> "Filled":

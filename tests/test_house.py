@@ -11,11 +11,23 @@ import pytest
 ROOT = Path(__file__).parent.parent
 ORDER = ["ingest", "segment", "classify", "stream"]
 OWNERS = {
-    "openslide": {"ingest"}, "dask": {"ingest"}, "distributed": {"ingest"}, "zarr": {"stream"}, "tifffile": {"ingest"},
-    "skimage": {"segment"}, "torch": {"classify"}, "openvino": {"classify"}, "onnx": {"classify"}, "tensorrt": {"classify"},
-    "tensorrt_rtx": {"classify"}, "cuda": {"classify"}, "kafka": {"stream"}, "fastapi": {"stream"}, "starlette": {"stream"},
+    "openslide": {"ingest"},
+    "dask": {"ingest"},
+    "distributed": {"ingest"},
+    "zarr": {"stream"},
+    "tifffile": {"ingest"},
+    "skimage": {"segment"},
+    "torch": {"classify"},
+    "openvino": {"classify"},
+    "onnx": {"classify"},
+    "tensorrt": {"classify"},
+    "tensorrt_rtx": {"classify"},
+    "cuda": {"classify"},
+    "kafka": {"stream"},
+    "fastapi": {"stream"},
+    "starlette": {"stream"},
     "prometheus_client": {"stream"},
-}  # fmt: skip
+}
 FORBIDDEN_NAMES = {"core", "common", "types", "utils", "helpers", "base"}
 
 
@@ -39,9 +51,13 @@ def test_imports_go_one_way(path):
     for level, name in imports(path):
         top = name.split(".")[0]
         if level == 0 and top in ORDER:
-            assert name != mine, f"{path}: inside a folder by module, never through its own front door"
+            assert name != mine, (
+                f"{path}: inside a folder by module, never through its own front door"
+            )
             assert ORDER.index(top) <= ORDER.index(mine), f"{path} turns back to {name}"
-        assert mine in OWNERS.get(top, {mine}) or level, f"{path} imports {top}, owned by {OWNERS.get(top)}"
+        assert mine in OWNERS.get(top, {mine}) or level, (
+            f"{path} imports {top}, owned by {OWNERS.get(top)}"
+        )
 
 
 def test_no_module_has_a_name_that_says_nothing():
@@ -51,7 +67,12 @@ def test_no_module_has_a_name_that_says_nothing():
 def test_the_serving_path_loads_no_torch_and_no_engine():
     heavy = {"torch", "onnx", "openvino", "tensorrt", "tensorrt_rtx", "cuda"}
     code = f"import sys, stream.cli; print(sorted({heavy} & set(sys.modules)))"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        == "[]"
+    )
 
 
 def test_no_foreign_package_stands_in_for_ours():

@@ -35,5 +35,7 @@ def test_the_demo(tmp_path):
     words = [sys.executable, "-m", "stream.cli", "demo", "--out", tmp_path]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    events, ids = map(int, re.search(r"read back from Kafka: (\d+) events, (\d+) ids", done.stderr).groups())
+    events, ids = map(
+        int, re.search(r"read back from Kafka: (\d+) events, (\d+) ids", done.stderr).groups()
+    )
     assert events == ids > 80 and "ALERT" in done.stderr and "neutrophil" in done.stderr

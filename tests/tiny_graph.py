@@ -1,4 +1,6 @@
-"""A denoiser of a dozen nodes with random weights, as ONNX: what an engine needs of a graph, in milliseconds (needs onnx)."""
+"""A denoiser of a dozen nodes with random weights, as ONNX: what an engine needs of a graph, in
+milliseconds (needs onnx).
+"""
 
 from dataclasses import replace
 
@@ -11,7 +13,8 @@ from tests.make import tiny_model
 
 TEXT = """
 <ir_version: 10, opset_import: ["" : 20]>
-tiny (float[n,3,16,16] image, float[n,3,16,16] noise, float[n] sigma) => (float[n,3] errors, float[n,3,3,16,16] denoised,
+tiny (float[n,3,16,16] image, float[n,3,16,16] noise, float[n] sigma) => (float[n,3] errors,
+    float[n,3,3,16,16] denoised,
       float[n,8] features) {
   s = Unsqueeze(sigma, to_image)
   noisy = Mul(s, noise)
@@ -38,13 +41,22 @@ tiny (float[n,3,16,16] image, float[n,3,16,16] noise, float[n] sigma) => (float[
 def tiny_graph():
     rng = np.random.default_rng(5)
     tensors = {
-        "to_image": np.array([1, 2, 3]), "one": np.array([1]), "pixels": np.array([2, 3, 4]), "plane": np.array([2, 3]),
-        "classes": np.array([-1, 3, 3, 16, 16]), "ones": np.ones(8, np.float32), "zeros": np.zeros(8, np.float32),
-        "w1_half": rng.normal(0, 0.3, (8, 3, 3, 3)).astype(np.float16), "b1": np.zeros(8, np.float32),
-        "w2": rng.normal(0, 0.1, (9, 8, 3, 3)).astype(np.float32), "b2": np.zeros(9, np.float32),
-    }  # fmt: skip
+        "to_image": np.array([1, 2, 3]),
+        "one": np.array([1]),
+        "pixels": np.array([2, 3, 4]),
+        "plane": np.array([2, 3]),
+        "classes": np.array([-1, 3, 3, 16, 16]),
+        "ones": np.ones(8, np.float32),
+        "zeros": np.zeros(8, np.float32),
+        "w1_half": rng.normal(0, 0.3, (8, 3, 3, 3)).astype(np.float16),
+        "b1": np.zeros(8, np.float32),
+        "w2": rng.normal(0, 0.1, (9, 8, 3, 3)).astype(np.float32),
+        "b2": np.zeros(9, np.float32),
+    }
     model = parser.parse_model(TEXT)
-    model.graph.initializer.extend(numpy_helper.from_array(values, name) for name, values in tensors.items())
+    model.graph.initializer.extend(
+        numpy_helper.from_array(values, name) for name, values in tensors.items()
+    )
     return model
 
 
@@ -53,4 +65,6 @@ def tiny_model_with_graph(folder) -> Model:
     path = folder / GRAPH
     path.write_bytes(tiny_graph().SerializeToString())
     model = tiny_model()
-    return replace(model, graph=path, card=model.card.model_copy(update={"sha256": {GRAPH: sha256_of(path)}}))
+    return replace(
+        model, graph=path, card=model.card.model_copy(update={"sha256": {GRAPH: sha256_of(path)}})
+    )

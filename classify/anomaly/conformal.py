@@ -1,6 +1,8 @@
-"""Error rates that hold for cells like the calibration's: p-values of oddness, sets of classes, what a slide's alerts amount to.
+"""Error rates that hold for cells like the calibration's: p-values of oddness, sets of classes,
+what a slide's alerts amount to.
 
-Split conformal testing and prediction (Vovk et al. 2005; Bates et al. 2023 on outliers; Sadinle et al. 2019 on sets).
+Split conformal testing and prediction (Vovk et al. 2005; Bates et al. 2023 on outliers; Sadinle et
+al. 2019 on sets).
 """
 
 from collections.abc import Sequence
@@ -16,8 +18,8 @@ LEAST = 1e-30
 def fit_tail(normal: np.ndarray) -> tuple[float, float, float]:
     """Threshold, scale and shape of a generalised Pareto tail of sorted normal scores (n,).
 
-    Hosking & Wallis's (1987) probability-weighted moments; the shape is not let below 0, which keeps p-values on the large
-    side: n scores cannot bound an odd score, and must not pretend to.
+    Hosking & Wallis's (1987) probability-weighted moments; the shape is not let below 0, which
+    keeps p-values on the large side: n scores cannot bound an odd score, and must not pretend to.
 
     Notes:
         Fewer than 20 scores over the threshold: the tail is exponential.
@@ -37,11 +39,13 @@ def fit_tail(normal: np.ndarray) -> tuple[float, float, float]:
 
 
 def p_values(raw: np.ndarray, normal: np.ndarray, tail: np.ndarray | None = None) -> np.ndarray:
-    """Probability (m,) of a normal cell at least as odd as raw (m,), given the sorted scores of normal cells (n,).
+    """Probability (m,) of a normal cell at least as odd as raw (m,), given the sorted scores of
+    normal cells (n,).
 
-    The split conformal p-value, (1 + the number at least as odd) / (n + 1), which holds for any n. It cannot fall below
-    1 / (n + 1); for a cell odder than all n it goes on as the fitted tail does, from there or from the tail's beginning,
-    whichever is the larger: this part holds as far as the tail can be trusted.
+    The split conformal p-value, (1 + the number at least as odd) / (n + 1), which holds for any n.
+    It cannot fall below 1 / (n + 1); for a cell odder than all n it goes on as the fitted tail
+    does, from there or from the tail's beginning, whichever is the larger: this part holds as far
+    as the tail can be trusted.
     """
     n = len(normal)
     counted = (1 + n - np.searchsorted(normal, raw, side="left")) / (n + 1)
@@ -49,18 +53,25 @@ def p_values(raw: np.ndarray, normal: np.ndarray, tail: np.ndarray | None = None
         return counted
     share = (1 + n - np.searchsorted(normal, tail[0], side="right")) / (n + 1)
     anchor = max(share, 1 / (n + 1) / survival(normal[-1:], tail)[0])
-    return np.where(raw > normal[-1], np.minimum(anchor * survival(raw, tail), 1 / (n + 1)), counted)
+    return np.where(
+        raw > normal[-1], np.minimum(anchor * survival(raw, tail), 1 / (n + 1)), counted
+    )
 
 
 def survival(raw: np.ndarray, tail: np.ndarray) -> np.ndarray:
-    """Share (m,) of a generalised Pareto tail (threshold, scale, shape) that lies above raw (m,)."""
+    """Share (m,) of a generalised Pareto tail (threshold, scale, shape) that lies above raw
+    (m,).
+    """
     threshold, scale, shape = tail
     over = np.maximum(raw - threshold, 0) / scale
-    return np.maximum(np.exp(-over) if shape < EXPONENTIAL else (1 + shape * over) ** (-1 / shape), LEAST)
+    return np.maximum(
+        np.exp(-over) if shape < EXPONENTIAL else (1 + shape * over) ** (-1 / shape), LEAST
+    )
 
 
 def label_scores(probability: np.ndarray, y: np.ndarray, least: int = 0) -> np.ndarray:
-    """How ill their own class suits labelled cells: 1 - probability, sorted, a row a class (K, n), padded with infinity.
+    """How ill their own class suits labelled cells: 1 - probability, sorted, a row a class (K, n),
+    padded with infinity.
 
     A class of fewer than `least` cells gets those of all classes: too few can exclude nothing.
     """
@@ -76,12 +87,20 @@ def padded(rows: list[np.ndarray]) -> np.ndarray:
 
 
 def prediction_sets(probability: np.ndarray, ill: np.ndarray, coverage: float) -> np.ndarray:
-    """Which classes (n, K) bool a cell of probabilities (n, K) may be of, so that each class's own cells are covered.
+    """Which classes (n, K) bool a cell of probabilities (n, K) may be of, so that each class's own
+    cells are covered.
 
-    A class is in unless less than 1 - coverage of its calibration cells, `ill` (K, q) as `label_scores` gives, suit it as ill.
+    A class is in unless less than 1 - coverage of its calibration cells, `ill` (K, q) as
+    `label_scores` gives, suit it as ill.
     """
     many = np.isfinite(ill).sum(axis=1)
-    fewer = np.stack([np.searchsorted(row, 1 - p, side="left") for row, p in zip(ill, probability.T, strict=True)], axis=1)
+    fewer = np.stack(
+        [
+            np.searchsorted(row, 1 - p, side="left")
+            for row, p in zip(ill, probability.T, strict=True)
+        ],
+        axis=1,
+    )
     return (1 + np.maximum(many - fewer, 0)) / (many + 1) > 1 - coverage
 
 
@@ -91,7 +110,9 @@ def by_chance(alerts: int, cells: int, rate: float) -> float:
 
 
 def benjamini_hochberg(p: Sequence[float] | np.ndarray) -> np.ndarray:
-    """q-values (n,): the least false discovery rate at which each would be found (Benjamini & Hochberg 1995)."""
+    """q-values (n,): the least false discovery rate at which each would be found (Benjamini &
+    Hochberg 1995).
+    """
     p = np.asarray(p, float)
     order = np.argsort(p)
     adjusted = p[order] * len(p) / np.arange(1, len(p) + 1)

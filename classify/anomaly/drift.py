@@ -13,7 +13,9 @@ FAR, SURE, LEAST = 0.25, 1e-3, 30
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """Kolmogorov-Smirnov distance in [0, 1] of how ill the classes suit, from the calibration's; its p-value; cells compared."""
+    """Kolmogorov-Smirnov distance in [0, 1] of how ill the classes suit, from the calibration's;
+    its p-value; cells compared.
+    """
 
     distance: float
     p_value: float
@@ -26,13 +28,19 @@ class Drift:
 
 
 def drift(model: Model, labels: Sequence[str], absolute: np.ndarray) -> Drift:
-    """Of cells called `labels`, with absolute anomalies (n,): each is ranked among calibration cells called the same.
+    """Of cells called `labels`, with absolute anomalies (n,): each is ranked among calibration
+    cells called the same.
 
-    So another mix of classes is no drift. A slide of sick cells is far too: that is for a person to tell apart.
+    So another mix of classes is no drift. A slide of sick cells is far too: that is for a person to
+    tell apart.
     """
     number = {name: c for c, name in enumerate(model.card.classes)}
     chosen = [(number[name], z) for name, z in zip(labels, absolute, strict=True) if name in number]
-    rows = {} if model.usual is None else {c: row[np.isfinite(row)] for c, row in enumerate(model.usual)}
+    rows = (
+        {}
+        if model.usual is None
+        else {c: row[np.isfinite(row)] for c, row in enumerate(model.usual)}
+    )
     ranks = np.sort([rank(z, rows[c]) for c, z in chosen if len(rows.get(c, ()))])
     if not len(ranks):
         return Drift(0.0, 1.0, 0)
@@ -44,5 +52,8 @@ def drift(model: Model, labels: Sequence[str], absolute: np.ndarray) -> Drift:
 
 def rank(value: float, row: np.ndarray) -> float:
     """Share of a sorted row below a value, a tie counting half."""
-    below, upto = np.searchsorted(row, value, side="left"), np.searchsorted(row, value, side="right")
+    below, upto = (
+        np.searchsorted(row, value, side="left"),
+        np.searchsorted(row, value, side="right"),
+    )
     return (below + upto) / 2 / len(row)

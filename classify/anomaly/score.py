@@ -1,9 +1,11 @@
-"""How odd a cell's errors are among those of normal cells, learnt on normal cells alone, after any number of draws.
+"""How odd a cell's errors are among those of normal cells, learnt on normal cells alone, after any
+number of draws.
 
-Three questions, each a p-value against normal cells after as many draws, put together by Fisher's method and set against normal
-cells once more, so that what the three share does no harm:
-does no class explain the cell clearly better than the rest (`relative`, the paper's); does no class explain it well (`least`);
-do the classes explain it as they do no normal cell, be it too ill or too well (`pattern`).
+Three questions, each a p-value against normal cells after as many draws, put together by Fisher's
+method and set against normal cells once more, so that what the three share does no harm:
+does no class explain the cell clearly better than the rest (`relative`, the paper's); does no class
+explain it well (`least`); do the classes explain it as they do no normal cell, be it too ill or too
+well (`pattern`).
 """
 
 from dataclasses import dataclass
@@ -19,7 +21,11 @@ BANDS = 4
 DETAIL = 0.12
 SHRINK = 0.05  # of the covariance towards its diagonal
 FOLDS = 5
-WEIGHTS = (0.5, 1.0, 1.0)  # relative, least, pattern: what lies between two classes is first of all undecided, not odd
+WEIGHTS = (
+    0.5,
+    1.0,
+    1.0,
+)  # relative, least, pattern: what lies between two classes is first of all undecided, not odd
 FLOOR = 1e-12
 
 
@@ -27,8 +33,9 @@ FLOOR = 1e-12
 class Oddity:
     """Of D draws, K classes, F = BANDS * K features, n normal cells.
 
-    `sigma` (D,); `centre` (D, F) and `covariance` (D, F, F) of the features after 1 .. D draws; `parts` (D, 3, n) sorted scores
-    of normal cells and `part_tails` (D, 3, 3); `normal` (D, n) sorted and `tail` (D, 3) of all three together.
+    `sigma` (D,); `centre` (D, F) and `covariance` (D, F, F) of the features after 1 .. D draws;
+    `parts` (D, 3, n) sorted scores of normal cells and `part_tails` (D, 3, 3); `normal` (D, n)
+    sorted and `tail` (D, 3) of all three together.
     """
 
     sigma: np.ndarray
@@ -40,7 +47,9 @@ class Oddity:
     tail: np.ndarray
 
     def raw(self, errors: np.ndarray) -> np.ndarray:
-        """One number (m,) for errors (m, d, K): high is odd; to be compared with `normal[d - 1]` alone."""
+        """One number (m,) for errors (m, d, K): high is odd; to be compared with `normal[d - 1]`
+        alone.
+        """
         d = errors.shape[1] - 1
         three = scores(errors, self.sigma, self.centre[d], self.covariance[d])
         return together(three, self.parts[d], self.part_tails[d])
@@ -61,7 +70,9 @@ def oddity_of(model: Model) -> Oddity:
         ModelError: its tables have none.
     """
     if model.centre is None:
-        raise ModelError(f"{model.graph.parent}: nothing on normal cells in its tables", "export the model again")
+        raise ModelError(
+            f"{model.graph.parent}: nothing on normal cells in its tables", "export the model again"
+        )
     return Oddity(model.sigma, *(getattr(model, name) for name in TABLES))
 
 
@@ -71,10 +82,11 @@ def tables_of(oddity: Oddity) -> dict[str, np.ndarray]:
 
 
 def relative(errors: np.ndarray) -> np.ndarray:
-    """The paper's zeta with its sign turned: errors (n, d, K) -> (n,), high where no class explains the cell clearly better.
+    """The paper's zeta with its sign turned: errors (n, d, K) -> (n,), high where no class explains
+    the cell clearly better.
 
-    Mean errors sorted and divided by their mean, zeta = sum_j (e_j - e_0) / k - sum_jl |e_l - e_j| / (k (k - 1)) over the
-    k classes after the best (Deltadahl et al. 2025).
+    Mean errors sorted and divided by their mean, zeta = sum_j (e_j - e_0) / k - sum_jl |e_l - e_j|
+    / (k (k - 1)) over the k classes after the best (Deltadahl et al. 2025).
     """
     e = np.sort(errors.mean(axis=1), axis=1)
     e = e / e.mean(axis=1, keepdims=True)
@@ -90,14 +102,20 @@ def bands_of(sigma: np.ndarray) -> np.ndarray:
 
 
 def features(errors: np.ndarray, sigma: np.ndarray) -> np.ndarray:
-    """Mean log errors (m, F) of errors (m, d, K), class by class in each band of noise; 0 where no draw was in a band."""
+    """Mean log errors (m, F) of errors (m, d, K), class by class in each band of noise; 0 where no
+    draw was in a band.
+    """
     logs, band = np.log(np.maximum(errors, FLOOR)), bands_of(sigma)[: errors.shape[1]]
     blank = np.zeros((len(errors), errors.shape[2]))
-    return np.concatenate([logs[:, band == b].mean(axis=1) if (band == b).any() else blank for b in range(BANDS)], axis=1)
+    return np.concatenate(
+        [logs[:, band == b].mean(axis=1) if (band == b).any() else blank for b in range(BANDS)],
+        axis=1,
+    )
 
 
 def least(errors: np.ndarray, sigma: np.ndarray) -> np.ndarray:
-    """Mean log error (m,) of the class that explains best, draw by draw; little noise counts more, since it shows detail.
+    """Mean log error (m,) of the class that explains best, draw by draw; little noise counts more,
+    since it shows detail.
 
     With less than `DETAIL` the error is the noise's own, whatever the cell.
     """
@@ -105,7 +123,9 @@ def least(errors: np.ndarray, sigma: np.ndarray) -> np.ndarray:
     return np.log(np.maximum(errors.min(axis=2), FLOOR)) @ (weight / weight.sum())
 
 
-def scores(errors: np.ndarray, sigma: np.ndarray, centre: np.ndarray, covariance: np.ndarray) -> np.ndarray:
+def scores(
+    errors: np.ndarray, sigma: np.ndarray, centre: np.ndarray, covariance: np.ndarray
+) -> np.ndarray:
     """The three scores (3, m) of errors (m, d, K); the last is a squared Mahalanobis distance."""
     away = features(errors, sigma) - centre
     pattern = (away * np.linalg.solve(covariance, away.T).T).sum(axis=1)
@@ -114,13 +134,18 @@ def scores(errors: np.ndarray, sigma: np.ndarray, centre: np.ndarray, covariance
 
 def together(three: np.ndarray, parts: np.ndarray, tails: np.ndarray) -> np.ndarray:
     """Fisher's -2 sum log p (m,), weighted, of scores (3, m) against sorted ones (3, n)."""
-    logs = [np.log(np.maximum(p_values(s, n, t), FLOOR)) for s, n, t in zip(three, parts, tails, strict=True)]
+    logs = [
+        np.log(np.maximum(p_values(s, n, t), FLOOR))
+        for s, n, t in zip(three, parts, tails, strict=True)
+    ]
     return -2 * np.asarray(WEIGHTS) @ np.stack(logs)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Moments:
-    """Of the features of normal cells after 1 .. D draws: centre (D, F), covariance (D, F, F) that can be inverted."""
+    """Of the features of normal cells after 1 .. D draws: centre (D, F), covariance (D, F, F) that
+    can be inverted.
+    """
 
     centre: np.ndarray
     covariance: np.ndarray
@@ -129,26 +154,38 @@ class Moments:
 def moments(errors: np.ndarray, sigma: np.ndarray) -> Moments:
     """Of normal cells' errors (n, D, K)."""
     known = [features(errors[:, :d], sigma) for d in range(1, errors.shape[1] + 1)]
-    return Moments(np.stack([f.mean(axis=0) for f in known]), regular(np.stack([np.cov(f.T, bias=True) for f in known])))
+    return Moments(
+        np.stack([f.mean(axis=0) for f in known]),
+        regular(np.stack([np.cov(f.T, bias=True) for f in known])),
+    )
 
 
 def regular(covariance: np.ndarray) -> np.ndarray:
-    """Covariances (D, F, F) that can be inverted: drawn a little towards their diagonals; features of no draw stand alone."""
+    """Covariances (D, F, F) that can be inverted: drawn a little towards their diagonals; features
+    of no draw stand alone.
+    """
     diagonal = np.einsum("dff->df", covariance)
-    return (1 - SHRINK) * covariance + np.stack([np.diag(SHRINK * v + (v == 0) + 1e-8) for v in diagonal])
+    return (1 - SHRINK) * covariance + np.stack(
+        [np.diag(SHRINK * v + (v == 0) + 1e-8) for v in diagonal]
+    )
 
 
-def fit_oddity(errors: np.ndarray, sigma: np.ndarray, home: Moments | Oddity | None = None, seed: int = 0) -> Oddity:
+def fit_oddity(
+    errors: np.ndarray, sigma: np.ndarray, home: Moments | Oddity | None = None, seed: int = 0
+) -> Oddity:
     """Learnt on normal cells' errors (n, D, K).
 
-    The scores that new cells are set against come from cells that neither the moments nor the parts were learnt on (5-fold), else
-    they would lie too near. Of another laboratory's cells only those scores are measured, about the moments of `home`: learnt
-    again on a few hundred, the moments would take in what tells its anomalies.
+    The scores that new cells are set against come from cells that neither the moments nor the parts
+    were learnt on (5-fold), else they would lie too near. Of another laboratory's cells only those
+    scores are measured, about the moments of `home`: learnt again on a few hundred, the moments
+    would take in what tells its anomalies.
     """
     fold = np.random.default_rng(seed).permutation(len(errors)) % FOLDS
     held = np.empty((errors.shape[1], len(WEIGHTS), len(errors)))
     for f in range(FOLDS):
-        held[:, :, fold == f] = all_scores(errors[fold == f], sigma, home or moments(errors[fold != f], sigma))
+        held[:, :, fold == f] = all_scores(
+            errors[fold == f], sigma, home or moments(errors[fold != f], sigma)
+        )
     joint = np.empty((errors.shape[1], len(errors)))
     for f in range(FOLDS):
         joint[:, fold == f] = joined(held[:, :, fold == f], *ranked(held[:, :, fold != f]))

@@ -8,8 +8,11 @@ from classify.verdict import Anomaly
 from .score import oddity_of, relative
 
 
-def absolute(errors: np.ndarray, winner: np.ndarray, mean: np.ndarray, spread: np.ndarray) -> np.ndarray:
-    """Errors (n, d, K) of the winning class (n,) against what normal cells of it have: mean z over the draws (n,).
+def absolute(
+    errors: np.ndarray, winner: np.ndarray, mean: np.ndarray, spread: np.ndarray
+) -> np.ndarray:
+    """Errors (n, d, K) of the winning class (n,) against what normal cells of it have: mean z over
+    the draws (n,).
 
     `mean`, `spread` (D, K), D >= d. High where no class explains the cell well.
     """
@@ -19,7 +22,9 @@ def absolute(errors: np.ndarray, winner: np.ndarray, mean: np.ndarray, spread: n
 
 
 def assess(model: Model, errors: np.ndarray, probability: np.ndarray) -> Anomaly:
-    """The anomaly of one cell after the draws of errors (d, K), given its class probabilities (K,)."""
+    """The anomaly of one cell after the draws of errors (d, K), given its class probabilities
+    (K,).
+    """
     e, winner = errors[None], probability[None].argmax(axis=1)
     score = 1 - float(oddity_of(model).p_value(e)[0])
     zeta, z = float(relative(e)[0]), float(absolute(e, winner, model.mean, model.spread)[0])
@@ -27,13 +32,21 @@ def assess(model: Model, errors: np.ndarray, probability: np.ndarray) -> Anomaly
 
 
 def reason_of(model: Model, probability: np.ndarray, z: float, score: float) -> str:
-    """One sentence: what the cell is nearest to, how well that explains it, and what else it could be."""
+    """One sentence: what the cell is nearest to, how well that explains it, and what else it could
+    be.
+    """
     best, second = np.argsort(probability)[::-1][:2]
     name = model.card.classes
-    fit = f"{z:.1f} spreads off what normal cells of it have" if z > 0 else "as well as it explains normal cells of it"
+    fit = (
+        f"{z:.1f} spreads off what normal cells of it have"
+        if z > 0
+        else "as well as it explains normal cells of it"
+    )
     return (
-        f"nearest to {name[best]} (p {probability[best]:.2f}), which explains it {'worse: ' if z > 0 else ''}{fit}; "
-        f"then {name[second]} (p {probability[second]:.2f}); {per_thousand(1 - score)} in 1,000 normal cells are as odd"
+        f"nearest to {name[best]} (p {probability[best]:.2f}), which explains it "
+        f"{'worse: ' if z > 0 else ''}{fit}; "
+        f"then {name[second]} (p {probability[second]:.2f}); {per_thousand(1 - score)} in 1,000 "
+        "normal cells are as odd"
     )
 
 

@@ -1,4 +1,6 @@
-"""Ways of judging the same cells, timed side by side: what each costs, and whether it decides the same."""
+"""Ways of judging the same cells, timed side by side: what each costs, and whether it decides the
+same.
+"""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -17,10 +19,12 @@ from classify.model_card import Model
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cells:
-    """Crops (n, h, w, 3) uint8, class numbers y (n,), -1 where the model has no such class, and the set (n,) each is of.
+    """Crops (n, h, w, 3) uint8, class numbers y (n,), -1 where the model has no such class, and the
+    set (n,) each is of.
 
-    Sets: HOME is the model's own laboratory, ABROAD normal cells of the anomalous cells' laboratory, ODD the anomalous cells.
-    `fresh` (n,): of odd number in its folder, which `release` did not calibrate on where the folder is its validation set.
+    Sets: HOME is the model's own laboratory, ABROAD normal cells of the anomalous cells'
+    laboratory, ODD the anomalous cells. `fresh` (n,): of odd number in its folder, which `release`
+    did not calibrate on where the folder is its validation set.
     """
 
     crops: np.ndarray
@@ -32,7 +36,9 @@ class Cells:
         return Cells(self.crops[rows], self.y[rows], self.group[rows], self.fresh[rows])
 
     def thinned(self, count: int) -> "Cells":
-        """About `count` of the cells, evenly from the whole, so from every class; all where it is 0."""
+        """About `count` of the cells, evenly from the whole, so from every class; all where it is
+        0.
+        """
         return self.part(evenly(len(self.y), count))
 
 
@@ -45,7 +51,8 @@ HOME, ABROAD, ODD = range(3)
 
 
 def read_cells(model: Model, folders: dict[int, Path], count: int = 0) -> Cells:
-    """Cells of FOLDER/CLASS/image, a folder a set, at most `count` evenly from each; the unreadable are passed over.
+    """Cells of FOLDER/CLASS/image, a folder a set, at most `count` evenly from each; the unreadable
+    are passed over.
 
     Raises:
         DataError: there is no image.
@@ -63,7 +70,10 @@ def read_cells(model: Model, folders: dict[int, Path], count: int = 0) -> Cells:
             group.append(number)
             fresh.append(i % 2 == 1)
     if not crops:
-        raise DataError(f"{', '.join(map(str, folders.values()))}: no image here", "lay it out as FOLDER/CLASS/image")
+        raise DataError(
+            f"{', '.join(map(str, folders.values()))}: no image here",
+            "lay it out as FOLDER/CLASS/image",
+        )
     return Cells(np.stack(crops), np.array(y), np.array(group), np.array(fresh))
 
 
@@ -84,7 +94,9 @@ class Watched:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Entry:
-    """One way on n cells: `passes` of the net in all, `inside_s` of `seconds` in it; labels, oddness, draws, decided (n,)."""
+    """One way on n cells: `passes` of the net in all, `inside_s` of `seconds` in it; labels,
+    oddness, draws, decided (n,).
+    """
 
     name: str
     seconds: float
@@ -100,8 +112,12 @@ class Entry:
         return len(self.labels) / self.seconds
 
 
-def judged(name: str, model: Model, engine: Engine, crops: np.ndarray, exhaustive: bool = False) -> Entry:
-    """The judge on crops, from pixels to verdicts. The first pass, which compiles, is not counted."""
+def judged(
+    name: str, model: Model, engine: Engine, crops: np.ndarray, exhaustive: bool = False
+) -> Entry:
+    """The judge on crops, from pixels to verdicts. The first pass, which compiles, is not
+    counted.
+    """
     engine.errors(*one_pair(model))
     watched, start = Watched(engine), perf_counter()
     verdicts = dict(judge(enumerate(crops), watched, model, exhaustive))
@@ -110,7 +126,9 @@ def judged(name: str, model: Model, engine: Engine, crops: np.ndarray, exhaustiv
     number = {c: i for i, c in enumerate(model.card.classes)}
     labels = np.array([number[v.label] for v in rows])
     odd, draws, decided = zip(*((v.anomaly.score, v.draws, v.decided) for v in rows), strict=True)
-    return Entry(name, seconds, watched.seconds, watched.pairs, labels, *map(np.array, (odd, draws, decided)))
+    return Entry(
+        name, seconds, watched.seconds, watched.pairs, labels, *map(np.array, (odd, draws, decided))
+    )
 
 
 def one_pair(model: Model) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -123,7 +141,13 @@ def proceeded(name: str, procedure: Callable, images: Iterable[np.ndarray]) -> E
     outcomes = [procedure(image) for image in images]
     seconds = perf_counter() - start
     rows = ((o.label, o.odd, o.draws, o.decided) for o in outcomes)
-    return Entry(name, seconds, procedure.inside_s, sum(o.passes for o in outcomes), *map(np.array, zip(*rows, strict=True)))
+    return Entry(
+        name,
+        seconds,
+        procedure.inside_s,
+        sum(o.passes for o in outcomes),
+        *map(np.array, zip(*rows, strict=True)),
+    )
 
 
 def first_verdicts(model: Model, engine: Engine, crops: np.ndarray) -> np.ndarray:
@@ -141,10 +165,14 @@ def figures(entry: Entry, cells: Cells, reference: Entry) -> dict[str, float]:
     """What a row of the contest says; a figure whose cells are not there is left out."""
     n, y, group = len(entry.labels), cells.y, cells.group
     rows = {
-        "cells": n, "cells_per_s": entry.cells_per_s, "draws": float(entry.draws.mean()), "passes": entry.passes / n,
-        "utilisation": entry.inside_s / entry.seconds, "undecided": float(1 - entry.decided.mean()),
+        "cells": n,
+        "cells_per_s": entry.cells_per_s,
+        "draws": float(entry.draws.mean()),
+        "passes": entry.passes / n,
+        "utilisation": entry.inside_s / entry.seconds,
+        "undecided": float(1 - entry.decided.mean()),
         "agreement": float((entry.labels == reference.labels).mean()),
-    }  # fmt: skip
+    }
     home = (group == HOME) & (y >= 0)
     if home.any():
         rows["balanced_accuracy"] = balanced_accuracy(y[home], entry.labels[home])
@@ -159,7 +187,13 @@ def disagreement(entry: Entry, cells: Cells, reference: Entry) -> dict[str, tupl
     """(cells decided otherwise than by all draws, cells) of each set."""
     differs, home = entry.labels != reference.labels, cells.group == HOME
     sets = {
-        "home": home, "home, not calibrated on": home & cells.fresh,
-        "normal, the anomalous cells' laboratory": cells.group == ABROAD, "anomalous": cells.group == ODD,
-    }  # fmt: skip
-    return {name: (int(differs[rows].sum()), int(rows.sum())) for name, rows in sets.items() if rows.any()}
+        "home": home,
+        "home, not calibrated on": home & cells.fresh,
+        "normal, the anomalous cells' laboratory": cells.group == ABROAD,
+        "anomalous": cells.group == ODD,
+    }
+    return {
+        name: (int(differs[rows].sum()), int(rows.sum()))
+        for name, rows in sets.items()
+        if rows.any()
+    }

@@ -1,7 +1,9 @@
-"""The paper's procedure as published, on this model's own net: what the judge is measured against (needs torch).
+"""The paper's procedure as published, on this model's own net: what the judge is measured against
+(needs torch).
 
-Deltadahl et al. 2025: one cell at a time; draws in random order over the noise levels, a pass a class; after 21 draws,
-and every 5 from then on, each class is dropped whose errors exceed the leader's in a paired t-test at p < 2e-3; at most 2,000.
+Deltadahl et al. 2025: one cell at a time; draws in random order over the noise levels, a pass a
+class; after 21 draws, and every 5 from then on, each class is dropped whose errors exceed the
+leader's in a paired t-test at p < 2e-3; at most 2,000.
 """
 
 from collections.abc import Callable
@@ -27,7 +29,9 @@ Passes = Callable[[Tensor, Tensor, Tensor, np.ndarray], np.ndarray]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the procedure says of a cell: class number, how odd (the paper's zeta, sign turned), draws and net passes it took."""
+    """What the procedure says of a cell: class number, how odd (the paper's zeta, sign turned),
+    draws and net passes it took.
+    """
 
     label: int
     odd: float
@@ -37,7 +41,9 @@ class Outcome:
 
 
 def a_pass_a_class(net: Denoiser) -> Passes:
-    """The published form: a pass of the whole net for each class that is left, each with that class's head alone."""
+    """The published form: a pass of the whole net for each class that is left, each with that
+    class's head alone.
+    """
     nets = [of_class(net, c) for c in range(net.cfg.classes)]
 
     def passes(images: Tensor, noise: Tensor, sigma: Tensor, left: np.ndarray) -> np.ndarray:
@@ -65,17 +71,29 @@ def of_class(net: Denoiser, c: int) -> Denoiser:
 
 
 class Procedure:
-    """One way of spending passes, on the first `classes` of the model. Random draws come from `seed`, and differ by cell.
+    """One way of spending passes, on the first `classes` of the model. Random draws come from
+    `seed`, and differ by cell.
 
-    As published a draw is run at a time; `together` more of those between two tests are kinder to the clock.
+    As published a draw is run at a time; `together` more of those between two tests are kinder to
+    the clock.
     """
 
     def __init__(
-        self, model: Model, passes_a_class: bool, together: int = 1, classes: int | None = None, seed: int = 0, most: int = MOST
+        self,
+        model: Model,
+        passes_a_class: bool,
+        together: int = 1,
+        classes: int | None = None,
+        seed: int = 0,
+        most: int = MOST,
     ):
         net = released(model).eval().requires_grad_(False)
         self.passes = a_pass_a_class(net) if passes_a_class else one_pass(net)
-        self.passes_a_class, self.classes, self.most = passes_a_class, classes or net.cfg.classes, most
+        self.passes_a_class, self.classes, self.most = (
+            passes_a_class,
+            classes or net.cfg.classes,
+            most,
+        )
         self.together = together
         self.model, self.rng, self.inside_s = model, np.random.default_rng(seed), 0.0
 
@@ -93,14 +111,20 @@ class Procedure:
                 break
         means = np.nanmean(errors[:end], axis=0)
         label = left[np.argmin(means[left])]
-        return Outcome(int(label), float(relative(means[None, None])[0]), end, passes, len(left) == 1)
+        return Outcome(
+            int(label), float(relative(means[None, None])[0]), end, passes, len(left) == 1
+        )
 
     def draw(self, image: np.ndarray, sigma: np.ndarray, left: np.ndarray) -> np.ndarray:
         """Weighted errors (d, classes left) of d fresh draws."""
-        noise = torch.from_numpy(self.rng.standard_normal((len(sigma), *image.shape)).astype(np.float32))
+        noise = torch.from_numpy(
+            self.rng.standard_normal((len(sigma), *image.shape)).astype(np.float32)
+        )
         images = torch.from_numpy(image).expand(len(sigma), *image.shape)
         start = perf_counter()
-        batches = zip(*(x.split(self.together) for x in (images, noise, torch.from_numpy(sigma))), strict=True)
+        batches = zip(
+            *(x.split(self.together) for x in (images, noise, torch.from_numpy(sigma))), strict=True
+        )
         errors = np.concatenate([self.passes(*batch, left) for batch in batches])
         self.inside_s += perf_counter() - start
         return weight_of(sigma, self.model.sigma, self.model.weight)[:, None] * errors
@@ -113,7 +137,9 @@ def steps(most: int) -> list[tuple[int, int]]:
 
 
 def survivors(errors: np.ndarray, left: np.ndarray) -> np.ndarray:
-    """The classes left (k,) of weighted errors (d, K) whose errors do not exceed the leader's in a paired t-test."""
+    """The classes left (k,) of weighted errors (d, K) whose errors do not exceed the leader's in a
+    paired t-test.
+    """
     mine = errors[:, left]
     leader = np.argmin(mine.mean(axis=0))
     rest = np.delete(np.arange(len(left)), leader)

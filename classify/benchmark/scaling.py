@@ -1,4 +1,6 @@
-"""What the choice of draws buys, and how the cost of a cell grows with the number of classes (needs torch)."""
+"""What the choice of draws buys, and how the cost of a cell grows with the number of classes (needs
+torch).
+"""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,9 +39,13 @@ class Subset:
     bias: np.ndarray
 
 
-def chosen_and_random(model: Model, engine: Engine, cells: Cells, images: np.ndarray, seeds: int = 3) -> list[dict[str, float]]:
-    """A row a number of draws: balanced accuracy and log loss at home, AUC of the relative score, of the model's own draws and,
-    as the mean over `seeds`, of random ones; both without the class bias, each at its own best temperature."""
+def chosen_and_random(
+    model: Model, engine: Engine, cells: Cells, images: np.ndarray, seeds: int = 3
+) -> list[dict[str, float]]:
+    """A row a number of draws: balanced accuracy and log loss at home, AUC of the relative score,
+    of the model's own draws and, as the mean over `seeds`, of random ones; both without the class
+    bias, each at its own best temperature.
+    """
     chosen = quality(error_table(engine, images, model), model.weight, cells)
     others = []
     for seed in range(seeds):
@@ -48,8 +54,16 @@ def chosen_and_random(model: Model, engine: Engine, cells: Cells, images: np.nda
         others.append(quality(error_table(engine, images, draws), weight, cells))
     rows = []
     for i, mine in enumerate(chosen):
-        random = {f"random_{k}": float(np.mean([o[i][k] for o in others])) for k in mine if k != "draws"}
-        rows.append({"draws": mine["draws"], **{f"chosen_{k}": v for k, v in mine.items() if k != "draws"}, **random})
+        random = {
+            f"random_{k}": float(np.mean([o[i][k] for o in others])) for k in mine if k != "draws"
+        }
+        rows.append(
+            {
+                "draws": mine["draws"],
+                **{f"chosen_{k}": v for k, v in mine.items() if k != "draws"},
+                **random,
+            }
+        )
     return rows
 
 
@@ -59,7 +73,10 @@ def quality(errors: np.ndarray, weight: np.ndarray, cells: Cells) -> list[dict[s
     rows = []
     for d in (c for c in COUNTS if c <= len(weight)):
         logits = -(weight[:d, None] * errors[:, :d]).sum(axis=1, dtype=np.float64)
-        row = {"draws": d, "balanced_accuracy": balanced_accuracy(cells.y[home], logits[home].argmax(axis=1))}
+        row = {
+            "draws": d,
+            "balanced_accuracy": balanced_accuracy(cells.y[home], logits[home].argmax(axis=1)),
+        }
         row["log_loss"] = log_loss(logits[home], cells.y[home])
         if odd.any():
             row["auc"] = auc(relative(errors[home | odd][:, :d]), odd[home | odd])
@@ -67,8 +84,12 @@ def quality(errors: np.ndarray, weight: np.ndarray, cells: Cells) -> list[dict[s
     return rows
 
 
-def by_classes(model: Model, engine: Engine, cells: Cells, images: np.ndarray, each: int) -> list[dict[str, float]]:
-    """A row a number of classes k, on cells of the first k: our draws by elimination, the paper's passes on `each` cells."""
+def by_classes(
+    model: Model, engine: Engine, cells: Cells, images: np.ndarray, each: int
+) -> list[dict[str, float]]:
+    """A row a number of classes k, on cells of the first k: our draws by elimination, the paper's
+    passes on `each` cells.
+    """
     home = (cells.group == HOME) & (cells.y >= 0)
     y, images = cells.y[home], images[home]
     errors, total, rows = error_table(engine, images, model), len(model.card.classes), []
@@ -76,8 +97,13 @@ def by_classes(model: Model, engine: Engine, cells: Cells, images: np.ndarray, e
         some = np.flatnonzero(y < k)
         draws = settled_at(chances(model, errors[some, :, :k]), model.card.elimination)
         paper = Procedure(model, passes_a_class=True, classes=k)
-        passes = [paper(images[i]).passes for i in some[np.linspace(0, len(some) - 1, each).round().astype(int)]]
-        rows.append({"classes": k, "draws": float(draws.mean()), "paper_passes": float(np.mean(passes))})
+        passes = [
+            paper(images[i]).passes
+            for i in some[np.linspace(0, len(some) - 1, each).round().astype(int)]
+        ]
+        rows.append(
+            {"classes": k, "draws": float(draws.mean()), "paper_passes": float(np.mean(passes))}
+        )
     return rows
 
 
@@ -92,7 +118,9 @@ def pass_cost(model: Model, classes: int, precision: str | None) -> float:
     net = Denoiser(replace(config_of(model), classes=classes)).eval().requires_grad_(False)
     with TemporaryDirectory() as folder, torch.no_grad():
         engine = OpenVinoEngine(replace(model, graph=export_graph(net, Path(folder))), precision)
-        given = [np.repeat(x[:1], engine.batch, axis=0) for x in (model.noise, model.noise, model.sigma)]
+        given = [
+            np.repeat(x[:1], engine.batch, axis=0) for x in (model.noise, model.noise, model.sigma)
+        ]
         engine.errors(*given)
         start, pairs = perf_counter(), 0
         while perf_counter() - start < TIMED_S:

@@ -1,4 +1,6 @@
-"""What a verdict may be trusted with: the classes a cell may be of, and how often a label of some confidence is right."""
+"""What a verdict may be trusted with: the classes a cell may be of, and how often a label of some
+confidence is right.
+"""
 
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -15,15 +17,33 @@ from .fit import ErrorTable
 from .psychometric import fit_psychometric
 
 NAMES = (
-    "sigma", "noise", "weight", "temperature", "bias", "mean", "spread", "normal", "settling", "centre", "covariance", "parts",
-    "part_tails", "tail", "ill", "usual", "turn", "gain",
-)  # fmt: skip
+    "sigma",
+    "noise",
+    "weight",
+    "temperature",
+    "bias",
+    "mean",
+    "spread",
+    "normal",
+    "settling",
+    "centre",
+    "covariance",
+    "parts",
+    "part_tails",
+    "tail",
+    "ill",
+    "usual",
+    "turn",
+    "gain",
+)
 LEAST = 20  # right and wrong labels of a class, before it has a psychometric function of its own
 DIGITS = 4
 
 
 def replay(model: Model, errors: np.ndarray) -> Iterator[tuple[Verdict, np.ndarray]]:
-    """What the judge would say, and the probabilities (K,) it would say it with, of cells' errors (n, D, K)."""
+    """What the judge would say, and the probabilities (K,) it would say it with, of cells' errors
+    (n, D, K).
+    """
     rule = Rule(model)
     for own in errors:
         verdict = next(v for d in range(1, len(own) + 1) if (v := rule.verdict(own[:d])))
@@ -31,9 +51,11 @@ def replay(model: Model, errors: np.ndarray) -> Iterator[tuple[Verdict, np.ndarr
 
 
 def finish(folder: Path, table: ErrorTable, labelled: bool = True) -> None:
-    """Add to a model folder what only its judge's own verdicts on calibration cells can tell; the last step of a release.
+    """Add to a model folder what only its judge's own verdicts on calibration cells can tell; the
+    last step of a release.
 
-    `usual` of all, and where the class numbers are a person's and not the model's `ill` and the psychometric functions.
+    `usual` of all, and where the class numbers are a person's and not the model's `ill` and the
+    psychometric functions.
     """
     model = load_model(folder)
     verdicts, probability = zip(*replay(model, table.errors), strict=True)
@@ -42,7 +64,10 @@ def finish(folder: Path, table: ErrorTable, labelled: bool = True) -> None:
     card = model.card.model_dump(exclude={"sha256"})
     if labelled:
         made["ill"] = label_scores(probability, table.y, least=round(1 / (1 - model.card.coverage)))
-        card["figures"] = {**card["figures"], "psychometric, calibration cells": functions_of(model, probability, table.y)}
+        card["figures"] = {
+            **card["figures"],
+            "psychometric, calibration cells": functions_of(model, probability, table.y),
+        }
     kept = {name: values for name in NAMES if (values := getattr(model, name)) is not None}
     save_tables(folder, kept | made)
     write_card(folder, card)
@@ -50,15 +75,32 @@ def finish(folder: Path, table: ErrorTable, labelled: bool = True) -> None:
 
 def usual_of(model: Model, verdicts: tuple[Verdict, ...]) -> np.ndarray:
     """Absolute anomaly of the cells called each class (K, q), sorted, padded with infinity."""
-    rows = [np.sort([v.anomaly.absolute for v in verdicts if v.label == name]) for name in model.card.classes]
+    rows = [
+        np.sort([v.anomaly.absolute for v in verdicts if v.label == name])
+        for name in model.card.classes
+    ]
     return padded(rows).astype(np.float32)
 
 
 def functions_of(model: Model, probability: np.ndarray, y: np.ndarray) -> dict[str, dict]:
-    """Psychometric functions of all labels together, and of each label that has enough right and wrong ones."""
+    """Psychometric functions of all labels together, and of each label that has enough right and
+    wrong ones.
+    """
     label, sure = probability.argmax(axis=1), probability.max(axis=1)
     right = label == y
-    groups = {"all": np.ones(len(y), bool)} | {name: label == c for c, name in enumerate(model.card.classes)}
-    told = {n: g for n, g in groups.items() if n == "all" or min(right[g].sum(), (~right[g]).sum()) >= LEAST}
-    fits = {name: asdict(fit_psychometric(sure[g], right[g], len(model.card.classes))) for name, g in told.items()}
-    return {name: {k: np.round(v, DIGITS).tolist() for k, v in fit.items()} for name, fit in fits.items()}
+    groups = {"all": np.ones(len(y), bool)} | {
+        name: label == c for c, name in enumerate(model.card.classes)
+    }
+    told = {
+        n: g
+        for n, g in groups.items()
+        if n == "all" or min(right[g].sum(), (~right[g]).sum()) >= LEAST
+    }
+    fits = {
+        name: asdict(fit_psychometric(sure[g], right[g], len(model.card.classes)))
+        for name, g in told.items()
+    }
+    return {
+        name: {k: np.round(v, DIGITS).tolist() for k, v in fit.items()}
+        for name, fit in fits.items()
+    }

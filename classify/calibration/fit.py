@@ -1,4 +1,6 @@
-"""What turns errors into probabilities and odds: fitted on labelled cells that were not trained on."""
+"""What turns errors into probabilities and odds: fitted on labelled cells that were not
+trained on.
+"""
 
 from dataclasses import dataclass
 
@@ -30,30 +32,44 @@ class ErrorTable:
 
 
 def error_table(engine: Engine, images: np.ndarray, draws: Draws | Model) -> np.ndarray:
-    """Errors (n, D, K) of images (n, 3, px, px) under all draws: the exhaustive reference's whole work."""
+    """Errors (n, D, K) of images (n, 3, px, px) under all draws: the exhaustive reference's whole
+    work.
+    """
     columns = [
-        engine.errors(turned(images, turn), np.broadcast_to(noise, images.shape), np.full(len(images), sigma, np.float32))
+        engine.errors(
+            turned(images, turn),
+            np.broadcast_to(noise, images.shape),
+            np.full(len(images), sigma, np.float32),
+        )
         for sigma, noise, turn in zip(draws.sigma, draws.noise, draws.turn, strict=True)
     ]
     return np.stack(columns, axis=1)
 
 
-def fit(table: ErrorTable, weight: np.ndarray, sigma: np.ndarray, counted: int) -> dict[str, np.ndarray]:
-    """The calibration of a model with draws of these weights and noise levels (D,), as `Model` names it.
+def fit(
+    table: ErrorTable, weight: np.ndarray, sigma: np.ndarray, counted: int
+) -> dict[str, np.ndarray]:
+    """The calibration of a model with draws of these weights and noise levels (D,), as `Model`
+    names it.
 
-    Temperature (D,), bias (K,), mean and spread (D, K), and what the errors of normal cells, of the first `counted` classes, are
-    like (`oddity`).
+    Temperature (D,), bias (K,), mean and spread (D, K), and what the errors of normal cells, of the
+    first `counted` classes, are like (`oddity`).
 
     Notes:
-        What is no cell to count is left out of the oddity: red cells and borders are so plain that they lie near its centre
-        anyway; learnt on, they would make smudges and the like plain too.
-        The bias is none: one fitted at home gained little there and lost much in other laboratories. A laboratory's own labelled
-        cells may set it (`lab.recalibrate`).
+        What is no cell to count is left out of the oddity: red cells and borders are so plain that
+        they lie near its centre anyway; learnt on, they would make smudges and the like plain too.
+        The bias is none: one fitted at home gained little there and lost much in other
+        laboratories. A laboratory's own labelled cells may set it (`lab.recalibrate`).
     """
     logits = -np.cumsum(weight[:, None] * table.errors, axis=1, dtype=np.float64)
     temperature = np.array([best_temperature(logits[:, d], table.y) for d in range(len(weight))])
     mean, spread = own_errors(table)
-    scale = {"temperature": temperature, "bias": np.zeros(logits.shape[2]), "mean": mean, "spread": spread}
+    scale = {
+        "temperature": temperature,
+        "bias": np.zeros(logits.shape[2]),
+        "mean": mean,
+        "spread": spread,
+    }
     return scale | tables_of(fit_oddity(table.errors[table.y < counted], sigma))
 
 
@@ -61,4 +77,6 @@ def own_errors(table: ErrorTable) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation (D, K) of the error that cells of a class have under it."""
     classes = range(table.errors.shape[2])
     own = [table.errors[table.y == c][:, :, c] for c in classes]
-    return np.stack([e.mean(axis=0) for e in own], axis=1), np.stack([e.std(axis=0) + 1e-4 for e in own], axis=1)
+    return np.stack([e.mean(axis=0) for e in own], axis=1), np.stack(
+        [e.std(axis=0) + 1e-4 for e in own], axis=1
+    )

@@ -1,4 +1,6 @@
-"""A model made at home in another laboratory: its normal cells' errors measured again, the network left as it is."""
+"""A model made at home in another laboratory: its normal cells' errors measured again, the network
+left as it is.
+"""
 
 import shutil
 from collections.abc import Callable, Sequence
@@ -20,7 +22,9 @@ from .certainty import NAMES, finish
 from .fit import ErrorTable, error_table
 
 LEAST = 50
-PRIOR_CELLS = 20.0  # the model's own statistics of a class weigh as much as so many of the laboratory's cells
+PRIOR_CELLS = (
+    20.0  # the model's own statistics of a class weigh as much as so many of the laboratory's cells
+)
 PRIOR_SCALE = 5.0  # of temperature and bias, in cells
 LEAST_SPREAD = 0.1
 BATCH = 64
@@ -28,42 +32,60 @@ BATCH = 64
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LabCells:
-    """Normal cells of a laboratory: crops (n, h, w, 3) uint8 and, where known, their class names (empty where not)."""
+    """Normal cells of a laboratory: crops (n, h, w, 3) uint8 and, where known, their class names
+    (empty where not).
+    """
 
     crops: np.ndarray
     labels: Sequence[str] = ()
 
 
 def recalibrate(
-    model: Model, engine: Engine, cells: LabCells, out: Path, name: str, on_cell: Callable[[int], None] = lambda done: None
+    model: Model,
+    engine: Engine,
+    cells: LabCells,
+    out: Path,
+    name: str,
+    on_cell: Callable[[int], None] = lambda done: None,
 ) -> Model:
     """Write to `out` a model whose statistics of normal cells are of these cells.
 
-    Unlabelled cells count for the class the model gives them; labels of the model's own classes also set the class bias and
-    the prediction sets. What a class has few cells for stays near what it was, moved as the other classes moved; how errors go
-    together stays as it was.
+    Unlabelled cells count for the class the model gives them; labels of the model's own classes
+    also set the class bias and the prediction sets. What a class has few cells for stays near what
+    it was, moved as the other classes moved; how errors go together stays as it was.
 
     Raises:
         DataError: fewer than 50 cells.
     """
     if len(cells.crops) < LEAST:
-        raise DataError(f"{len(cells.crops)} cells are too few to calibrate on", f"give {LEAST} or more, some hundred if you can")
+        raise DataError(
+            f"{len(cells.crops)} cells are too few to calibrate on",
+            f"give {LEAST} or more, some hundred if you can",
+        )
     return refitted(model, measured(model, engine, cells.crops, on_cell), cells.labels, out, name)
 
 
-def refitted(model: Model, errors: np.ndarray, labels: Sequence[str], out: Path, name: str) -> Model:
+def refitted(
+    model: Model, errors: np.ndarray, labels: Sequence[str], out: Path, name: str
+) -> Model:
     """`recalibrate`, given the errors (n, D, K) of the cells under all draws."""
     y, labelled = classes_of(model, errors, labels)
     scale = lab_scale(model, errors, y) if labelled else {}
     table = ErrorTable(errors, y)
     mean, spread = lab_statistics(model, table)
-    fitted = tables_of(fit_oddity(errors, model.sigma, oddity_of(model))) | scale | {"mean": mean, "spread": spread}
+    fitted = (
+        tables_of(fit_oddity(errors, model.sigma, oddity_of(model)))
+        | scale
+        | {"mean": mean, "spread": spread}
+    )
     write(model, out, fitted, {"cells": len(y), "labelled": labelled, "name": name})
     finish(out, table, labelled)
     return load_model(out)
 
 
-def measured(model: Model, engine: Engine, crops: np.ndarray, on_cell: Callable[[int], None]) -> np.ndarray:
+def measured(
+    model: Model, engine: Engine, crops: np.ndarray, on_cell: Callable[[int], None]
+) -> np.ndarray:
     """Errors (n, D, K) of crops under all draws."""
     card, parts = model.card, []
     for start in range(0, len(crops), BATCH):
@@ -74,7 +96,9 @@ def measured(model: Model, engine: Engine, crops: np.ndarray, on_cell: Callable[
 
 
 def classes_of(model: Model, errors: np.ndarray, labels: Sequence[str]) -> tuple[np.ndarray, bool]:
-    """Class numbers (n,), and whether they are the laboratory's own: its labels, if all are the model's classes."""
+    """Class numbers (n,), and whether they are the laboratory's own: its labels, if all are the
+    model's classes.
+    """
     known = {name: number for number, name in enumerate(model.card.classes)}
     if len(labels) and set(labels) <= set(known):
         return np.array([known[name] for name in labels]), True
@@ -82,7 +106,9 @@ def classes_of(model: Model, errors: np.ndarray, labels: Sequence[str]) -> tuple
 
 
 def lab_scale(model: Model, errors: np.ndarray, y: np.ndarray) -> dict[str, np.ndarray]:
-    """Temperature (D,) and class bias (K,) likeliest for labelled cells, all classes weighing the same, near the model's own."""
+    """Temperature (D,) and class bias (K,) likeliest for labelled cells, all classes weighing the
+    same, near the model's own.
+    """
     logits = -np.einsum("d,ndk->nk", model.weight, errors, dtype=np.float64) / model.temperature[-1]
     share = 1 / np.bincount(y, minlength=len(model.bias))[y]
     share /= share.sum()
@@ -96,7 +122,8 @@ def lab_scale(model: Model, errors: np.ndarray, y: np.ndarray) -> dict[str, np.n
 
 
 def lab_statistics(model: Model, table: ErrorTable) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and spread (D, K) of a class's own errors here, drawn towards the model's own moved as all cells moved.
+    """Mean and spread (D, K) of a class's own errors here, drawn towards the model's own moved as
+    all cells moved.
 
     An empirical Bayes mean: n cells of a class against PRIOR_CELLS of the prior.
     """
@@ -104,7 +131,9 @@ def lab_statistics(model: Model, table: ErrorTable) -> tuple[np.ndarray, np.ndar
     z = (own - model.mean[:, table.y].T) / model.spread[:, table.y].T
     moved = model.mean + z.mean(axis=0)[:, None] * model.spread
     wider = model.spread * np.maximum(z.std(axis=0), LEAST_SPREAD)[:, None]
-    columns = [drawn(own[table.y == c], moved[:, c], wider[:, c]) for c in range(model.mean.shape[1])]
+    columns = [
+        drawn(own[table.y == c], moved[:, c], wider[:, c]) for c in range(model.mean.shape[1])
+    ]
     mean, spread = zip(*columns, strict=True)
     return np.stack(mean, axis=1), np.stack(spread, axis=1)
 
@@ -127,5 +156,8 @@ def write(model: Model, out: Path, fitted: dict[str, np.ndarray], facts: dict) -
     card = model.card.model_dump(exclude={"sha256", "figures"})
     card["training"] = {**card["training"], "calibration_cells": facts["cells"]}
     how = "labelled" if facts["labelled"] else "unlabelled"
-    card["data"] = {**card["data"], "calibration": f"{facts['name']}: {facts['cells']} cells, {how}"}
+    card["data"] = {
+        **card["data"],
+        "calibration": f"{facts['name']}: {facts['cells']} cells, {how}",
+    }
     write_card(out, card)

@@ -1,4 +1,6 @@
-"""The psychometric function: how often a label is right, given how sure it says it is (numpy and scipy alone)."""
+"""The psychometric function: how often a label is right, given how sure it says it is (numpy and
+scipy alone).
+"""
 
 from dataclasses import dataclass
 
@@ -16,10 +18,11 @@ LAPSE_PRIOR = (1.0, 10.0)  # Beta, as psignifit has it: most cells are not lapse
 
 @dataclass(frozen=True, slots=True)
 class Psychometric:
-    """P(right | confidence x) = guess + (1 - guess - lapse) * logistic(z (x - threshold) / width), z = 2 logit(1 - ALPHA).
+    """P(right | confidence x) = guess + (1 - guess - lapse) * logistic(z (x - threshold) / width),
+    z = 2 logit(1 - ALPHA).
 
-    `threshold` is the confidence at half of the rise, `width` that from 5 to 95 % of it; `guess` is 1 / K, fixed; the
-    intervals are 95 % percentile bootstrap.
+    `threshold` is the confidence at half of the rise, `width` that from 5 to 95 % of it; `guess` is
+    1 / K, fixed; the intervals are 95 % percentile bootstrap.
     """
 
     threshold: float
@@ -39,11 +42,15 @@ def curve(x: np.ndarray, threshold: float, width: float, lapse: float, guess: fl
     return guess + (1 - guess - lapse) * expit(2 * logit(1 - ALPHA) * (x - threshold) / width)
 
 
-def fit_psychometric(confidence: np.ndarray, right: np.ndarray, classes: int, resamples: int = RESAMPLES) -> Psychometric:
-    """Fit to confidences (n,) in [0, 1] and whether the label was right (n,), by penalised maximum likelihood.
+def fit_psychometric(
+    confidence: np.ndarray, right: np.ndarray, classes: int, resamples: int = RESAMPLES
+) -> Psychometric:
+    """Fit to confidences (n,) in [0, 1] and whether the label was right (n,), by penalised maximum
+    likelihood.
 
     Notes:
-        Where every cell is right threshold and width are not told by the data; the fit then ends where its starts lead.
+        Where every cell is right threshold and width are not told by the data; the fit then ends
+        where its starts lead.
 
     Raises:
         ValueError: no cells.
@@ -56,7 +63,11 @@ def fit_psychometric(confidence: np.ndarray, right: np.ndarray, classes: int, re
     rng = np.random.default_rng(0)
     draws = (rng.integers(0, len(hit), len(hit)) for _ in range(resamples))
     again = np.array([best(*binned(cell[i], hit[i]), 1 / classes, (found[:2],)) for i in draws])
-    spans = [tuple(map(float, np.quantile(column, (0.025, 0.975)))) for column in again.T] if resamples else []
+    spans = (
+        [tuple(map(float, np.quantile(column, (0.025, 0.975)))) for column in again.T]
+        if resamples
+        else []
+    )
     return Psychometric(*map(float, found), 1 / classes, len(hit), *spans)
 
 
@@ -67,17 +78,27 @@ def binned(cell: np.ndarray, hit: np.ndarray) -> tuple[np.ndarray, np.ndarray, n
     return ((np.arange(BINS) + 0.5) / BINS)[some], hits[some], (n - hits)[some]
 
 
-def best(x: np.ndarray, right: np.ndarray, wrong: np.ndarray, guess: float, starts: tuple) -> np.ndarray:
-    """Threshold, width and lapse of the likeliest curve from any of the starts, given counts at each confidence x."""
+def best(
+    x: np.ndarray, right: np.ndarray, wrong: np.ndarray, guess: float, starts: tuple
+) -> np.ndarray:
+    """Threshold, width and lapse of the likeliest curve from any of the starts, given counts at
+    each confidence x.
+    """
 
     def loss(v: np.ndarray) -> float:
         lapse = 0.5 * expit(v[2])
         p = np.clip(curve(x, v[0], np.exp(v[1]), lapse, guess), SURE, 1 - SURE)
         a, b = LAPSE_PRIOR
-        prior = (a - 1) * np.log(lapse) + (b - 1) * np.log1p(-lapse) - 0.5 * ((v[1] - np.log(0.3)) / 1.5) ** 2
+        prior = (
+            (a - 1) * np.log(lapse)
+            + (b - 1) * np.log1p(-lapse)
+            - 0.5 * ((v[1] - np.log(0.3)) / 1.5) ** 2
+        )
         return -(right * np.log(p) + wrong * np.log1p(-p)).sum() - prior
 
     limits = [(-0.5, 1.5), (np.log(0.01), np.log(5.0)), (-12.0, 4.0)]
-    fits = [minimize(loss, [t, np.log(w), -4.0], bounds=limits, method="L-BFGS-B") for t, w in starts]
+    fits = [
+        minimize(loss, [t, np.log(w), -4.0], bounds=limits, method="L-BFGS-B") for t, w in starts
+    ]
     v = min(fits, key=lambda f: f.fun).x
     return np.array([v[0], np.exp(v[1]), 0.5 * expit(v[2])])

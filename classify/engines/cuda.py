@@ -1,6 +1,7 @@
 """The GPU, through the CUDA runtime: pinned memory, and one fixed pass recorded as a CUDA graph.
 
-Written against cuda-bindings 13.5 and run only on an emulated device so far: the machines this was built on have no GPU.
+Written against cuda-bindings 13.5 and run only on an emulated device so far: the machines this was
+built on have no GPU.
 """
 
 import importlib
@@ -19,7 +20,9 @@ FLOAT_BYTES = 4
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """The first GPU that CUDA shows (CUDA_VISIBLE_DEVICES chooses). `cuda` is the runtime's module."""
+    """The first GPU that CUDA shows (CUDA_VISIBLE_DEVICES chooses). `cuda` is the runtime's
+    module.
+    """
 
     cuda: ModuleType
     name: str
@@ -46,7 +49,9 @@ def load_cuda() -> ModuleType:
     try:
         return importlib.import_module("cuda.bindings.runtime")
     except (ImportError, OSError) as error:
-        raise EngineError(f"no CUDA bindings: {error}", "pip install 'cytostream[rtx]' or 'cytostream[tensorrt]'") from error
+        raise EngineError(
+            f"no CUDA bindings: {error}", "pip install 'cytostream[rtx]' or 'cytostream[tensorrt]'"
+        ) from error
 
 
 def says(cuda: ModuleType, error: object) -> str:
@@ -61,7 +66,10 @@ def done(cuda: ModuleType, answer: tuple) -> object:
     """
     error, *values = answer
     if error != cuda.cudaError_t.cudaSuccess:
-        raise EngineError(f"CUDA: {says(cuda, error)}", "look at `nvidia-smi`; a run goes on with --engine openvino")
+        raise EngineError(
+            f"CUDA: {says(cuda, error)}",
+            "look at `nvidia-smi`; a run goes on with --engine openvino",
+        )
     return values[0] if values else None
 
 
@@ -74,12 +82,19 @@ class Context(Protocol):
 
 
 class Pinned:
-    """Page-locked host memory as float32, with its twin on the device. Both live as long as the process."""
+    """Page-locked host memory as float32, with its twin on the device. Both live as long as the
+    process.
+    """
 
     def __init__(self, cuda: ModuleType, shape: tuple[int, ...]):
         self.nbytes = prod(shape) * FLOAT_BYTES
         address = int(done(cuda, cuda.cudaMallocHost(self.nbytes)))
-        self.__array_interface__ = {"data": (address, False), "shape": shape, "typestr": "<f4", "version": 3}
+        self.__array_interface__ = {
+            "data": (address, False),
+            "shape": shape,
+            "typestr": "<f4",
+            "version": 3,
+        }
         self.host = np.asarray(self)
         self.device = int(done(cuda, cuda.cudaMalloc(self.nbytes)))
         self.host[...] = 1  # a pass over it before the first real one must meet no log of zero
@@ -88,20 +103,30 @@ class Pinned:
 class FixedPass:
     """One pass of fixed shapes: copy in, run, copy out, recorded once and replayed."""
 
-    def __init__(self, cuda: ModuleType, context: Context, inputs: dict[str, tuple], output: tuple[str, tuple]):
+    def __init__(
+        self,
+        cuda: ModuleType,
+        context: Context,
+        inputs: dict[str, tuple],
+        output: tuple[str, tuple],
+    ):
         self.cuda, self.context = cuda, context
         self.inputs = {name: Pinned(cuda, shape) for name, shape in inputs.items()}
         self.output = Pinned(cuda, output[1])
         self.stream = done(cuda, cuda.cudaStreamCreate())
         for name, buffer in {**self.inputs, output[0]: self.output}.items():
             if not context.set_tensor_address(name, buffer.device):
-                raise EngineError(f"the engine has no tensor {name!r}", "delete it; it is built again")
+                raise EngineError(
+                    f"the engine has no tensor {name!r}", "delete it; it is built again"
+                )
         self.enqueue()  # a first pass outside the recording, for what the library sets up lazily
         done(cuda, cuda.cudaStreamSynchronize(self.stream))
         self.graph = self.recorded()
 
     def __call__(self, **arrays: np.ndarray) -> np.ndarray:
-        """The output, copied out of pinned memory. Inputs of n rows, at most the fixed number; the rest is padding."""
+        """The output, copied out of pinned memory. Inputs of n rows, at most the fixed number; the
+        rest is padding.
+        """
         n = min(map(len, arrays.values()))
         for name, values in arrays.items():
             self.inputs[name].host[:n] = values
@@ -115,7 +140,10 @@ class FixedPass:
         for b in self.inputs.values():
             self.copy(b.device, b.host.ctypes.data, b.nbytes, kinds.cudaMemcpyHostToDevice)
         if not self.context.execute_async_v3(int(self.stream)):
-            raise EngineError("the engine does not run on this GPU", "see `cytostream doctor`, or use --engine openvino")
+            raise EngineError(
+                "the engine does not run on this GPU",
+                "see `cytostream doctor`, or use --engine openvino",
+            )
         out = self.output
         self.copy(out.host.ctypes.data, out.device, out.nbytes, kinds.cudaMemcpyDeviceToHost)
 
@@ -124,7 +152,12 @@ class FixedPass:
 
     def recorded(self) -> object:
         cuda = self.cuda
-        done(cuda, cuda.cudaStreamBeginCapture(self.stream, cuda.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal))
+        done(
+            cuda,
+            cuda.cudaStreamBeginCapture(
+                self.stream, cuda.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
+            ),
+        )
         self.enqueue()
         graph = done(cuda, cuda.cudaStreamEndCapture(self.stream))
         return done(cuda, cuda.cudaGraphInstantiate(graph, 0))

@@ -13,7 +13,9 @@ NAMES = ("auto", *BEST_FIRST, "torch")
 
 
 class Engine(Protocol):
-    """`name` and `precision` go into the provenance; `batch` is how many (cell, draw) pairs a pass takes."""
+    """`name` and `precision` go into the provenance; `batch` is how many (cell, draw) pairs a pass
+    takes.
+    """
 
     name: str
     version: str
@@ -21,7 +23,8 @@ class Engine(Protocol):
     batch: int
 
     def errors(self, images: np.ndarray, noise: np.ndarray, sigma: np.ndarray) -> np.ndarray:
-        """Errors (n, K) float32 of clean images (n, 3, px, px) in [-1, 1] under every class, for any n >= 1.
+        """Errors (n, K) float32 of clean images (n, 3, px, px) in [-1, 1] under every class, for
+        any n >= 1.
 
         A pair's errors do not depend on what else is in the batch, to the last bit.
         """
@@ -37,10 +40,16 @@ def silent(line: str) -> None:
     """Tells nobody."""
 
 
-def open_engine(model: Model, name: str = "auto", precision: str | None = None, tell: Callable[[str], None] = silent) -> Engine:
+def open_engine(
+    model: Model,
+    name: str = "auto",
+    precision: str | None = None,
+    tell: Callable[[str], None] = silent,
+) -> Engine:
     """The named engine, compiled for this machine; `auto` is the best that works.
 
-    `tell` is given one line on which engine was chosen and why not a better one, and one where a broken cache was mended.
+    `tell` is given one line on which engine was chosen and why not a better one, and one where a
+    broken cache was mended.
 
     Raises:
         EngineError: it is not known or does not work here.
@@ -58,7 +67,9 @@ def open_engine(model: Model, name: str = "auto", precision: str | None = None, 
             continue
         tell("; ".join([f"engine {engine.name} {engine.version}, {engine.precision}", *refused]))
         return engine
-    raise EngineError(f"no engine works here: {'; '.join(refused)}", "pip install --force-reinstall cytostream")
+    raise EngineError(
+        f"no engine works here: {'; '.join(refused)}", "pip install --force-reinstall cytostream"
+    )
 
 
 def opened(model: Model, name: str, precision: str | None, tell: Callable[[str], None]) -> Engine:
@@ -77,5 +88,7 @@ def reference(model: Model, precision: str | None) -> Engine:
     try:
         from .torch import TorchEngine
     except ImportError as error:
-        raise EngineError(f"the torch engine needs the training side: {error}", "pip install 'cytostream[train]'") from error
+        raise EngineError(
+            f"the torch engine needs the training side: {error}", "pip install 'cytostream[train]'"
+        ) from error
     return TorchEngine(model, precision)

@@ -1,4 +1,6 @@
-"""The model's graph as a strongly typed engine wants it: one output, one batch size, the precision written in (needs onnx)."""
+"""The model's graph as a strongly typed engine wants it: one output, one batch size, the precision
+written in (needs onnx).
+"""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -6,7 +8,15 @@ from pathlib import Path
 import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper, shape_inference
+from onnx import (
+    GraphProto,
+    ModelProto,
+    NodeProto,
+    TensorProto,
+    helper,
+    numpy_helper,
+    shape_inference,
+)
 
 from classify.errors import ModelError
 
@@ -20,8 +30,8 @@ PARAMETERS = {"Resize": 1}  # inputs from this one on are settings that stay as 
 def specialised(path: Path, output: str, batch: int, precision: str = "f32") -> ModelProto:
     """The graph cut to one output, for exactly `batch` pairs, with its products in `precision`.
 
-    Precision is lowered from the first product (convolution, matrix product) to the last; noise, norms and the sums over
-    pixels, which end as differences of nearly equal numbers, stay fp32.
+    Precision is lowered from the first product (convolution, matrix product) to the last; noise,
+    norms and the sums over pixels, which end as differences of nearly equal numbers, stay fp32.
 
     Raises:
         KeyError: the precision is none of f32, f16, bf16.
@@ -41,7 +51,10 @@ def load(path: Path) -> ModelProto:
     try:
         return onnx.load(path)
     except (OSError, DecodeError) as error:
-        raise ModelError(f"{path}: no graph that can be read: {error}", "export the model again, or restore the file") from error
+        raise ModelError(
+            f"{path}: no graph that can be read: {error}",
+            "export the model again, or restore the file",
+        ) from error
 
 
 def unfold_weights(graph: GraphProto) -> None:
@@ -92,7 +105,9 @@ def fix_batch(graph: GraphProto, batch: int) -> None:
 
 
 class Lowering:
-    """Rewrites a graph so that everything between its first and last product is of a lower type, with casts at the border."""
+    """Rewrites a graph so that everything between its first and last product is of a lower type,
+    with casts at the border.
+    """
 
     def __init__(self, model: ModelProto, to: int):
         self.graph, self.to = model.graph, to
@@ -113,7 +128,9 @@ class Lowering:
         self.finish()
 
     def as_type(self, name: str, want: int) -> str:
-        """The name under which a float tensor is to be had in the wanted type; other tensors keep theirs."""
+        """The name under which a float tensor is to be had in the wanted type; other tensors keep
+        theirs.
+        """
         has = self.to if name in self.lowered else FLOAT
         if name not in self.floats or has == want:
             return name
@@ -125,7 +142,9 @@ class Lowering:
 
     def make(self, name: str, cast: str, want: int) -> None:
         if name in self.tensors:
-            values = numpy_helper.to_array(self.tensors[name]).astype(helper.tensor_dtype_to_np_dtype(want))
+            values = numpy_helper.to_array(self.tensors[name]).astype(
+                helper.tensor_dtype_to_np_dtype(want)
+            )
             self.graph.initializer.append(numpy_helper.from_array(values, cast))
         else:
             self.nodes.append(helper.make_node("Cast", [name], [cast], to=want))

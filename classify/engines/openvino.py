@@ -8,11 +8,13 @@ import openvino
 from classify.errors import EngineError
 from classify.model_card import Model
 
-CHUNK = 8  # pairs of one request: few enough that a lone cell's draws fill all cores, and no slower than more
+# pairs of one request: few enough that a lone cell's draws fill all cores, and no slower than more
+CHUNK = 8
 
 
 class OpenVinoEngine:
-    """A request of one fixed size for each core, on a thread of its own: twice as quick as one request on two threads.
+    """A request of one fixed size for each core, on a thread of its own: twice as quick as one
+    request on two threads.
 
     The last request is padded, so that a pair's errors never depend on its company.
     """
@@ -45,7 +47,9 @@ class OpenVinoEngine:
 
         queue.set_callback(keep)
         for start in range(0, len(inputs[0]), self.chunk):
-            queue.start_async([padded(x[start : start + self.chunk], self.chunk) for x in inputs], start)
+            queue.start_async(
+                [padded(x[start : start + self.chunk], self.chunk) for x in inputs], start
+            )
         queue.wait_all()
         return np.concatenate([parts[start] for start in sorted(parts)])[: len(inputs[0])]
 
@@ -62,10 +66,14 @@ class OpenVinoEngine:
             graph = openvino.Model([graph.output(output)], graph.get_parameters())
             graph.reshape({0: [self.chunk, 3, px, px], 1: [self.chunk, 3, px, px], 2: [self.chunk]})
             threads = {"NUM_STREAMS": self.streams, "INFERENCE_NUM_THREADS": self.streams}
-            return self.core.compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": self.precision, **threads})
+            return self.core.compile_model(
+                graph, "CPU", {"INFERENCE_PRECISION_HINT": self.precision, **threads}
+            )
         except RuntimeError as error:
             hint = "is the model whole? `cytostream card`"
-            raise EngineError(f"OpenVINO cannot compile {self.model.graph}: {error}", hint) from error
+            raise EngineError(
+                f"OpenVINO cannot compile {self.model.graph}: {error}", hint
+            ) from error
 
 
 def best_precision(core: openvino.Core, allowed: tuple[str, ...]) -> str:

@@ -1,4 +1,6 @@
-"""Compiled engines on disk: found again by what they were built from, never half written, built once for two processes."""
+"""Compiled engines on disk: found again by what they were built from, never half written, built
+once for two processes.
+"""
 
 import fcntl
 import json
@@ -17,7 +19,9 @@ RECIPE = 1  # raise it when the same key would give another plan
 
 @dataclass(frozen=True, slots=True)
 class PlanKey:
-    """What a plan depends on. `model` is the sha256 of the graph; `target` a GPU's name or its compute capability (sm_89)."""
+    """What a plan depends on. `model` is the sha256 of the graph; `target` a GPU's name or its
+    compute capability (sm_89).
+    """
 
     model: str
     library: str
@@ -29,7 +33,14 @@ class PlanKey:
 
     @property
     def file_name(self) -> str:
-        words = self.model[:12], self.library, self.target, self.precision, f"b{self.batch}", self.output
+        words = (
+            self.model[:12],
+            self.library,
+            self.target,
+            self.precision,
+            f"b{self.batch}",
+            self.output,
+        )
         return re.sub(r"[^\w.-]+", "_", "-".join(words)) + ".plan"
 
 
@@ -72,15 +83,23 @@ def header(key: PlanKey, plan: bytes) -> dict:
 
 
 class PlanStore:
-    """A folder of plans, and others (read only) that are looked in first. `tell` gets a line where a plan had to be replaced."""
+    """A folder of plans, and others (read only) that are looked in first. `tell` gets a line where
+    a plan had to be replaced.
+    """
 
-    def __init__(self, folder: Path, beside: tuple[Path, ...] = (), tell: Callable[[str], None] = lambda line: None):
+    def __init__(
+        self,
+        folder: Path,
+        beside: tuple[Path, ...] = (),
+        tell: Callable[[str], None] = lambda line: None,
+    ):
         self.folder, self.beside, self.tell = folder, beside, tell
 
     def get(self, key: PlanKey, build: Callable[[], bytes]) -> bytes:
         """The plan, built if there is none that is whole.
 
-        Two processes that want the same plan build it once; the other one waits. A lock ends with its process.
+        Two processes that want the same plan build it once; the other one waits. A lock ends with
+        its process.
 
         Raises:
             EngineError: it cannot be built, or the folder cannot be written.
@@ -90,9 +109,13 @@ class PlanStore:
                 return plan
         try:
             with self.locked(key):
-                return self.look(self.folder / key.file_name, key, quiet=True) or self.built(key, build)
+                return self.look(self.folder / key.file_name, key, quiet=True) or self.built(
+                    key, build
+                )
         except OSError as error:
-            raise EngineError(f"{self.folder}: no engine can be kept here: {error}", "make the folder writable") from error
+            raise EngineError(
+                f"{self.folder}: no engine can be kept here: {error}", "make the folder writable"
+            ) from error
 
     def look(self, path: Path, key: PlanKey, quiet: bool = False) -> bytes | None:
         try:

@@ -1,7 +1,8 @@
 """The TensorRT engine, for both libraries.
 
-Building for RTX needs no GPU and is tested; running either needs one, which the machines this was built on do not have. There
-the pass over pinned memory ran on an emulated device only, and `tensorrt` itself was never installed.
+Building for RTX needs no GPU and is tested; running either needs one, which the machines this was
+built on do not have. There the pass over pinned memory ran on an emulated device only, and
+`tensorrt` itself was never installed.
 """
 
 from collections.abc import Callable
@@ -25,10 +26,25 @@ PRECISIONS = ("f16", "bf16", "f32")
 
 
 class TensorRtEngine:
-    """Batches of one fixed size, the last one padded: with several sizes, other kernels would round a pair differently."""
+    """Batches of one fixed size, the last one padded: with several sizes, other kernels would round
+    a pair differently.
+    """
 
-    def __init__(self, model: Model, library: Library, device: Device, store: PlanStore, precision: str, batch: int = BATCH):
-        self.name, self.version, self.precision, self.batch = library.name, library.version, precision, batch
+    def __init__(
+        self,
+        model: Model,
+        library: Library,
+        device: Device,
+        store: PlanStore,
+        precision: str,
+        batch: int = BATCH,
+    ):
+        self.name, self.version, self.precision, self.batch = (
+            library.name,
+            library.version,
+            precision,
+            batch,
+        )
         self.model, self.library, self.device, self.store = model, library, device, store
         self.passes: dict[str, FixedPass] = {}
         self.pass_of("errors")  # fail here, not in the middle of a slide
@@ -42,10 +58,14 @@ class TensorRtEngine:
     def features(self, images: np.ndarray, noise: np.ndarray, sigma: np.ndarray) -> np.ndarray:
         return self.run("features", images, noise, sigma)
 
-    def run(self, output: str, images: np.ndarray, noise: np.ndarray, sigma: np.ndarray) -> np.ndarray:
+    def run(
+        self, output: str, images: np.ndarray, noise: np.ndarray, sigma: np.ndarray
+    ) -> np.ndarray:
         step = self.pass_of(output)
         parts = [slice(i, i + self.batch) for i in range(0, len(images), self.batch)]
-        return np.concatenate([step(image=images[p], noise=noise[p], sigma=sigma[p]) for p in parts])
+        return np.concatenate(
+            [step(image=images[p], noise=noise[p], sigma=sigma[p]) for p in parts]
+        )
 
     def pass_of(self, output: str) -> FixedPass:
         if output not in self.passes:
@@ -53,27 +73,39 @@ class TensorRtEngine:
         return self.passes[output]
 
     def open_pass(self, output: str) -> FixedPass:
-        target = self.device.target if self.library.portable else f"{self.device.name} {self.device.target}"
+        target = (
+            self.device.target
+            if self.library.portable
+            else f"{self.device.name} {self.device.target}"
+        )
         key = key_of(self.library, self.model, target, self.precision, self.batch, output)
         build = partial(build_plan, self.library, self.model, key)
         context = self.library.context(self.store.get(key, build))
         context = context or self.library.context(self.store.rebuilt(key, build))
         if context is None:
-            raise EngineError(f"{key.library} refuses the engine it built: {self.library.complaint()}", "is the driver recent?")
+            raise EngineError(
+                f"{key.library} refuses the engine it built: {self.library.complaint()}",
+                "is the driver recent?",
+            )
         inputs, shape = shapes_of(self.model, self.batch, output)
         return FixedPass(self.device.cuda, context, inputs, (output, shape))
 
 
-def open_tensorrt(model: Model, name: str, precision: str | None, tell: Callable[[str], None]) -> TensorRtEngine:
-    """The engine on the first GPU. Plans are looked for beside the model (`MODEL/engines`), then in the user's
-    `.cache/cytostream/engines`, and built there if absent: in seconds (RTX) or minutes.
+def open_tensorrt(
+    model: Model, name: str, precision: str | None, tell: Callable[[str], None]
+) -> TensorRtEngine:
+    """The engine on the first GPU. Plans are looked for beside the model (`MODEL/engines`), then in
+    the user's `.cache/cytostream/engines`, and built there if absent: in seconds (RTX) or minutes.
 
     Raises:
-        EngineError: package, driver or GPU is missing, or the library cannot build or run the graph.
+        EngineError: package, driver or GPU is missing, or the library cannot build or run the
+        graph.
     """
     library, device = open_library(name), open_device()
     store = PlanStore(Path.home() / KEPT, (model.graph.parent / BESIDE,), tell)
-    return TensorRtEngine(model, library, device, store, checked(precision or best_precision(model)))
+    return TensorRtEngine(
+        model, library, device, store, checked(precision or best_precision(model))
+    )
 
 
 def best_precision(model: Model) -> str:
@@ -91,12 +123,25 @@ def shapes_of(model: Model, batch: int, output: str) -> tuple[dict[str, tuple], 
     """Shapes of the inputs by name, and of an output."""
     px, k = model.card.image_px, len(model.card.classes)
     image = (batch, 3, px, px)
-    outputs = {"errors": (batch, k), "denoised": (batch, k, 3, px, px), "features": (batch, model.card.features)}
+    outputs = {
+        "errors": (batch, k),
+        "denoised": (batch, k, 3, px, px),
+        "features": (batch, model.card.features),
+    }
     return {"image": image, "noise": image, "sigma": (batch,)}, outputs[output]
 
 
-def key_of(library: Library, model: Model, target: str, precision: str, batch: int, output: str) -> PlanKey:
-    return PlanKey(model.card.sha256[GRAPH], f"{library.name} {library.version}", target, precision, batch, output)
+def key_of(
+    library: Library, model: Model, target: str, precision: str, batch: int, output: str
+) -> PlanKey:
+    return PlanKey(
+        model.card.sha256[GRAPH],
+        f"{library.name} {library.version}",
+        target,
+        precision,
+        batch,
+        output,
+    )
 
 
 def build_plan(library: Library, model: Model, key: PlanKey) -> bytes:
@@ -108,7 +153,9 @@ def build_plan(library: Library, model: Model, key: PlanKey) -> bytes:
     try:
         from .onnx_lowering import specialised  # a plan that is there already runs without onnx
     except ImportError as error:
-        raise EngineError("an engine is to be built, and onnx is not installed", "pip install onnx") from error
+        raise EngineError(
+            "an engine is to be built, and onnx is not installed", "pip install onnx"
+        ) from error
     graph = specialised(model.graph, key.output, key.batch, key.precision)
     return library.build(graph.SerializeToString(), key.target)
 
@@ -123,20 +170,32 @@ class Compiled:
 
 
 def compile_ahead(
-    model: Model, name: str, target: str, folder: Path, precision: str | None = None, batch: int = BATCH
+    model: Model,
+    name: str,
+    target: str,
+    folder: Path,
+    precision: str | None = None,
+    batch: int = BATCH,
 ) -> Compiled:
     """The judge's plan for a compute capability such as sm_89, built in `folder` with no GPU.
 
-    Only `errors`, which is what judging runs; `denoised`, for generating, is built at its first use.
+    Only `errors`, which is what judging runs; `denoised`, for generating, is built at its first
+    use.
 
     Raises:
-        EngineError: the library is not installed, builds only on the GPU that is to run the plan, or does not know the target.
+        EngineError: the library is not installed, builds only on the GPU that is to run the plan,
+        or does not know the target.
     """
     if name != "tensorrt-rtx":
-        raise EngineError(f"{name} is not built ahead of time", "tensorrt-rtx is; the others build at their first run")
+        raise EngineError(
+            f"{name} is not built ahead of time",
+            "tensorrt-rtx is; the others build at their first run",
+        )
     library, store = open_library(name), PlanStore(folder)
     library.capability(target)
-    key = key_of(library, model, target, checked(precision or best_precision(model)), batch, "errors")
+    key = key_of(
+        library, model, target, checked(precision or best_precision(model)), batch, "errors"
+    )
     took: list[float] = []
 
     def build() -> bytes:

@@ -1,4 +1,6 @@
-"""The TensorRT libraries, which share one API: `tensorrt` for data centres, `tensorrt-rtx` for RTX cards."""
+"""The TensorRT libraries, which share one API: `tensorrt` for data centres, `tensorrt-rtx` for RTX
+cards.
+"""
 
 import importlib
 from dataclasses import dataclass
@@ -14,8 +16,8 @@ OLDEST = {"tensorrt": (10, 0), "tensorrt-rtx": (1, 7)}
 
 @dataclass(frozen=True, slots=True)
 class Library:
-    """One of the two. RTX plans are portable: built anywhere, good for every GPU of a compute capability; TensorRT's are good
-    only for the GPU they were built on."""
+    """One of the two. RTX plans are portable: built anywhere, good for every GPU of a compute
+    capability; TensorRT's are good only for the GPU they were built on."""
 
     name: str
     module: ModuleType
@@ -29,7 +31,8 @@ class Library:
         return self.name == "tensorrt-rtx"
 
     def build(self, graph: bytes, target: str) -> bytes:
-        """The plan of an ONNX graph of fixed shapes: seconds for RTX, which leaves the choice of kernels to the GPU.
+        """The plan of an ONNX graph of fixed shapes: seconds for RTX, which leaves the choice of
+        kernels to the GPU.
 
         Precision is that of the graph (strong typing); fp32 products keep their whole mantissa.
 
@@ -42,10 +45,16 @@ class Library:
         parser = trt.OnnxParser(network, logger_of(trt))
         if not parser.parse(graph):
             why = parser.get_error(0).desc() if parser.num_errors else self.complaint()
-            raise EngineError(f"{self.name} {self.version} cannot read the graph: {why}", "is the model whole? `cytostream card`")
+            raise EngineError(
+                f"{self.name} {self.version} cannot read the graph: {why}",
+                "is the model whole? `cytostream card`",
+            )
         plan = builder.build_serialized_network(network, self.config(builder, target))
         if plan is None:
-            raise EngineError(f"{self.name} {self.version} cannot build for {target}: {self.complaint()}", "try --precision f32")
+            raise EngineError(
+                f"{self.name} {self.version} cannot build for {target}: {self.complaint()}",
+                "try --precision f32",
+            )
         return bytes(plan)
 
     def config(self, builder: object, target: str) -> object:
@@ -62,7 +71,11 @@ class Library:
         Raises:
             EngineError: it does not build for it.
         """
-        known = {f"sm_{n[2:]}": v for n, v in self.module.ComputeCapability.__members__.items() if n.startswith("SM")}
+        known = {
+            f"sm_{n[2:]}": v
+            for n, v in self.module.ComputeCapability.__members__.items()
+            if n.startswith("SM")
+        }
         if target not in known:
             hint = f"one of {', '.join(known)}; other GPUs want --engine tensorrt"
             raise EngineError(f"{self.name} {self.version} does not build for {target}", hint)
@@ -97,7 +110,9 @@ def open_library(name: str) -> Library:
 
 @cache
 def logger_of(trt: ModuleType) -> object:
-    """The one logger that the library takes in a process: silent, but it keeps the last error for the message to come."""
+    """The one logger that the library takes in a process: silent, but it keeps the last error for
+    the message to come.
+    """
 
     class LastError(trt.ILogger):
         def __init__(self):

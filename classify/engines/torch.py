@@ -1,4 +1,6 @@
-"""The reference: the released weights in the training side's own network, fp32 on the CPU (needs torch and onnx)."""
+"""The reference: the released weights in the training side's own network, fp32 on the CPU (needs
+torch and onnx).
+"""
 
 from dataclasses import fields
 
@@ -24,7 +26,10 @@ class TorchEngine:
 
     def __init__(self, model: Model, precision: str | None = None, batch: int = BATCH):
         if precision not in (None, "f32"):
-            raise EngineError(f"the torch engine has no {precision}", "it is the fp32 reference; openvino has bf16")
+            raise EngineError(
+                f"the torch engine has no {precision}",
+                "it is the fp32 reference; openvino has bf16",
+            )
         self.batch = batch
         self.net = released(model).eval()
 
@@ -42,8 +47,13 @@ class TorchEngine:
     @torch.inference_mode()
     def run(self, function: nn.Module, *inputs: np.ndarray) -> np.ndarray:
         n = len(inputs[0])
-        order = np.minimum(np.arange(-(-n // self.batch) * self.batch), n - 1).reshape(-1, self.batch)
-        parts = [function(*(torch.from_numpy(np.ascontiguousarray(x[rows], np.float32)) for x in inputs)) for rows in order]
+        order = np.minimum(np.arange(-(-n // self.batch) * self.batch), n - 1).reshape(
+            -1, self.batch
+        )
+        parts = [
+            function(*(torch.from_numpy(np.ascontiguousarray(x[rows], np.float32)) for x in inputs))
+            for rows in order
+        ]
         return torch.cat(parts)[:n].numpy()
 
 
@@ -58,26 +68,42 @@ def released(model: Model) -> Denoiser:
     unfold_weights(graph)
     tensors = {t.name: torch.from_numpy(numpy_helper.to_array(t).copy()) for t in graph.initializer}
     net = Denoiser(config_of(model))
-    own = {name: tensors[name] for name in net.state_dict() if name in tensors} | norms_of(net, graph, tensors)
+    own = {name: tensors[name] for name in net.state_dict() if name in tensors} | norms_of(
+        net, graph, tensors
+    )
     own["gain"] = net.gain.data  # the weight of errors is in the tables, not in the graph
     try:
         net.load_state_dict(own)
     except RuntimeError as error:
-        raise EngineError(f"{model.graph}: not this network's graph: {error}", "use --engine openvino") from error
+        raise EngineError(
+            f"{model.graph}: not this network's graph: {error}", "use --engine openvino"
+        ) from error
     return net
 
 
 def config_of(model: Model) -> NetworkConfig:
     known = {f.name for f in fields(NetworkConfig)}
-    shape = {k: tuple(v) if isinstance(v, list) else v for k, v in model.card.training.get("network", {}).items() if k in known}
-    return NetworkConfig(**{**shape, "classes": len(model.card.classes), "image_px": model.card.image_px})
+    shape = {
+        k: tuple(v) if isinstance(v, list) else v
+        for k, v in model.card.training.get("network", {}).items()
+        if k in known
+    }
+    return NetworkConfig(
+        **{**shape, "classes": len(model.card.classes), "image_px": model.card.image_px}
+    )
 
 
 def norms_of(net: Denoiser, graph: GraphProto, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Gain and shift of the group norms, which the export leaves nameless: the graph has them in the order they run in."""
+    """Gain and shift of the group norms, which the export leaves nameless: the graph has them in
+    the order they run in.
+    """
     after = {name: n for n in graph.node for name in n.input}
     own = {}
-    for name, node in zip(running_order(net), (n for n in graph.node if n.op_type == "InstanceNormalization"), strict=True):
+    for name, node in zip(
+        running_order(net),
+        (n for n in graph.node if n.op_type == "InstanceNormalization"),
+        strict=True,
+    ):
         reshape = after[node.output[0]]
         gain = after[reshape.output[0]]
         shift = after[gain.output[0]]
@@ -93,7 +119,10 @@ def running_order(net: Denoiser) -> list[str]:
     """Names of the group norms in the order they run in."""
     seen: list[str] = []
     norms = [(name, m) for name, m in net.named_modules() if isinstance(m, nn.GroupNorm)]
-    hooks = [m.register_forward_hook(lambda module, given, made, name=name: seen.append(name)) for name, m in norms]
+    hooks = [
+        m.register_forward_hook(lambda module, given, made, name=name: seen.append(name))
+        for name, m in norms
+    ]
     px = net.cfg.image_px
     with torch.inference_mode():
         net.patches(torch.zeros(1, 3, px, px), torch.ones(1))

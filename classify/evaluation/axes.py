@@ -1,4 +1,6 @@
-"""The axes of an evaluation: each gives its figures and pictures, ours beside the baseline (needs torch)."""
+"""The axes of an evaluation: each gives its figures and pictures, ours beside the baseline (needs
+torch).
+"""
 
 from collections.abc import Callable
 from functools import partial
@@ -19,13 +21,21 @@ PAIR = (OURS, BASELINE)
 GROUPS = ("biological", "not a cell")
 COVERAGES = (0.9, 0.8)
 HEADLINE = f"{OURS}: combined"
-RIVALS = (f"{BASELINE}: softmax", f"{BASELINE}: energy")  # what the difference is taken to: the better of the two by AUC
+RIVALS = (
+    f"{BASELINE}: softmax",
+    f"{BASELINE}: energy",
+)  # what the difference is taken to: the better of the two by AUC
 WHOLE, HALF = "pbc/val, all", "pbc/val, half that calibrated nothing"
 
 
 def labels_in(arm: Arm, data: LabelledCrops) -> np.ndarray:
-    """The class numbers (n,) of the crops among those of the arm; its length where the arm has no such class."""
-    number = {c: arm.classes.index(name) if name in arm.classes else len(arm.classes) for c, name in enumerate(data.classes)}
+    """The class numbers (n,) of the crops among those of the arm; its length where the arm has no
+    such class.
+    """
+    number = {
+        c: arm.classes.index(name) if name in arm.classes else len(arm.classes)
+        for c, name in enumerate(data.classes)
+    }
     return np.array([number[c] for c in data.labels])
 
 
@@ -33,10 +43,15 @@ def pair(work: Workshop) -> dict[str, Arm]:
     return {OURS: work.shipped, BASELINE: work.baseline}
 
 
-def accuracies(work: Workshop, axis: str, of: str, y: np.ndarray, predicted: dict[str, np.ndarray]) -> list[Figure]:
+def accuracies(
+    work: Workshop, axis: str, of: str, y: np.ndarray, predicted: dict[str, np.ndarray]
+) -> list[Figure]:
     """Balanced and plain accuracy of each arm's predictions (n,)."""
     made = []
-    for metric, measure in (("balanced accuracy", metrics.balanced_accuracy), ("accuracy", lambda a, b: float((a == b).mean()))):
+    for metric, measure in (
+        ("balanced accuracy", metrics.balanced_accuracy),
+        ("accuracy", lambda a, b: float((a == b).mean())),
+    ):
         statistics = {arm: lambda i, p=p, m=measure: m(y[i], p[i]) for arm, p in predicted.items()}
         made += Row(axis, of, metric, y, work.suite.resamples).compare(statistics, PAIR)
     return made
@@ -48,41 +63,66 @@ def in_domain(work: Workshop) -> Findings:
     y, names = labels_in(work.shipped, data), work.shipped.classes
     predicted = {name: arm.scores("val", data.images).predicted for name, arm in arms.items()}
     half = odd(data)
-    found = Findings(accuracies(work, "in-domain", HALF, y[half], {k: p[half] for k, p in predicted.items()}))
+    found = Findings(
+        accuracies(work, "in-domain", HALF, y[half], {k: p[half] for k, p in predicted.items()})
+    )
     found.figures += accuracies(work, "in-domain", WHOLE, y, predicted)
     for c in np.unique(y):
         own = np.flatnonzero(y == c)
-        statistics = {k: lambda i, p=p[own], c=c: float((p[i] == c).mean()) for k, p in predicted.items()}
-        found.figures += Row("in-domain", names[c], "recall", y[own], work.suite.resamples).compare(statistics, PAIR)
+        statistics = {
+            k: lambda i, p=p[own], c=c: float((p[i] == c).mean()) for k, p in predicted.items()
+        }
+        found.figures += Row("in-domain", names[c], "recall", y[own], work.suite.resamples).compare(
+            statistics, PAIR
+        )
     tables = {name: metrics.confusion(y, p, len(names)) for name, p in predicted.items()}
     found.pictures["Confusion on pbc/val"] = plots.confusion_matrix(tables, names)
     return found
 
 
 def shift(work: Workshop) -> Findings:
-    """Other labs' cells, nothing adapted to them; beside it what the set's cells without their labels are worth."""
-    found = Findings(notes=[
-        "Trained on PBC alone; neither arm has seen a cell of these sets, labelled or not.",
-        "Centred: the set's cells have been seen without labels, and each class's mean evidence made that of pbc/val.",
-    ])  # fmt: skip
+    """Other labs' cells, nothing adapted to them; beside it what the set's cells without their
+    labels are worth.
+    """
+    found = Findings(
+        notes=[
+            "Trained on PBC alone; neither arm has seen a cell of these sets, labelled or not.",
+            "Centred: the set's cells have been seen without labels, and each class's mean "
+            "evidence made that of pbc/val.",
+        ]
+    )
     home = {arm: a.scores("val", work.val.images).probability for arm, a in pair(work).items()}
     for name, folder in work.suite.shift.items():
         data = work.crops(folder)
         y = labels_in(work.shipped, data)
         scores = {arm: a.scores(kept_as(work, name), data.images) for arm, a in pair(work).items()}
-        found.figures += accuracies(work, "domain shift", name, y, {k: s.predicted for k, s in scores.items()})
+        found.figures += accuracies(
+            work, "domain shift", name, y, {k: s.predicted for k, s in scores.items()}
+        )
         adapted = {k: centred(s.probability, home[k]) for k, s in scores.items()}
         found.figures += accuracies(work, "domain shift", f"{name}, centred", y, adapted)
-        tables = {k: metrics.confusion(y, s.predicted, len(work.shipped.classes)) for k, s in scores.items()}
-        found.pictures[f"Confusion on {name}"] = plots.confusion_matrix(tables, work.shipped.classes)
+        tables = {
+            k: metrics.confusion(y, s.predicted, len(work.shipped.classes))
+            for k, s in scores.items()
+        }
+        found.pictures[f"Confusion on {name}"] = plots.confusion_matrix(
+            tables, work.shipped.classes
+        )
     return found
 
 
-def anomalies(work: Workshop, axis: str, of: str, scores: dict[str, Scores], anomalous: np.ndarray) -> list[Figure]:
-    """AUC and sensitivity of every score of every arm, telling the anomalous (n,) from the others."""
+def anomalies(
+    work: Workshop, axis: str, of: str, scores: dict[str, Scores], anomalous: np.ndarray
+) -> list[Figure]:
+    """AUC and sensitivity of every score of every arm, telling the anomalous (n,) from the
+    others.
+    """
     odds = {f"{arm}: {kind}": values for arm, s in scores.items() for kind, values in s.odd.items()}
     made: list[Figure] = []
-    for metric, measure in (("AUC", metrics.auc), ("caught at 1 % false alerts", metrics.sensitivity)):
+    for metric, measure in (
+        ("AUC", metrics.auc),
+        ("caught at 1 % false alerts", metrics.sensitivity),
+    ):
         statistics = {k: lambda i, v=v, m=measure: m(v[i], anomalous[i]) for k, v in odds.items()}
         row = Row(axis, of, metric, anomalous, work.suite.resamples)
         plain = row.compare(statistics)
@@ -93,37 +133,60 @@ def anomalies(work: Workshop, axis: str, of: str, scores: dict[str, Scores], ano
 
 def held_out(work: Workshop) -> Findings:
     """A class left out of training, told from the others by how odd its cells are."""
-    note = "Normal: validation cells of the classes trained on that calibrated nothing. Anomalous: the class left out."
+    note = (
+        "Normal: validation cells of the classes trained on that calibrated nothing. "
+        "Anomalous: the class left out."
+    )
     found = Findings(notes=[note])
     for name in work.suite.held_out:
         arms = {arm: work.held_out(name, arm) for arm in PAIR}
         data, absent = work.val, work.val.labels == work.val.classes.index(name)
         chosen = np.concatenate([np.flatnonzero(~absent)[1::2], np.flatnonzero(absent)])
         scores = {arm: picked(a.scores("val", data.images), chosen) for arm, a in arms.items()}
-        found.figures += anomalies(work, "held-out class", f"{name} left out", scores, absent[chosen])
+        found.figures += anomalies(
+            work, "held-out class", f"{name} left out", scores, absent[chosen]
+        )
         normal = ~absent[chosen]
         y = labels_in(arms[OURS], data)[chosen][normal]
-        found.figures += accuracies(work, "held-out class", f"{name} left out: the classes trained on", y,
-                                    {arm: s.predicted[normal] for arm, s in scores.items()})  # fmt: skip
-        found.pictures[f"{name} left out"] = plots.roc(curves_of(scores, absent[chosen]), f"{name} left out of training")
+        found.figures += accuracies(
+            work,
+            "held-out class",
+            f"{name} left out: the classes trained on",
+            y,
+            {arm: s.predicted[normal] for arm, s in scores.items()},
+        )
+        found.pictures[f"{name} left out"] = plots.roc(
+            curves_of(scores, absent[chosen]), f"{name} left out of training"
+        )
     return found
 
 
 def far(work: Workshop) -> Findings:
     """Cells that no class was trained on, against normal cells of the same lab."""
-    note = "Threshold and AUC are against normal cells of the same lab, and in the fine-tuned rows of the same patients: "
+    note = (
+        "Threshold and AUC are against normal cells of the same lab, and in the fine-tuned "
+        "rows of the same patients: "
+    )
     found = Findings(notes=[note + "those who trained or calibrated are not tested on."])
     cells = {"normal": work.lab_normal, "anomaly": work.lab_anomaly}
     tested = {which: work.patients.rows(data, "test") for which, data in cells.items()}
     everything = {which: np.arange(len(data.labels)) for which, data in cells.items()}
     tuned = {arm: work.fine_tuned(arm) for arm in PAIR}
     for title, arms, rows in (
-        ("zero-shot", pair(work), everything), ("zero-shot, test patients", pair(work), tested),
-        ("zero-shot, the lab's unlabelled normals as normal, test patients", measured_again(work), tested),
+        ("zero-shot", pair(work), everything),
+        ("zero-shot, test patients", pair(work), tested),
+        (
+            "zero-shot, the lab's unlabelled normals as normal, test patients",
+            measured_again(work),
+            tested,
+        ),
         ("fine-tuned, test patients", tuned, tested),
-    ):  # fmt: skip
+    ):
         normal, strange = (
-            {arm: picked(a.scores(f"lab-{which}", data.images), rows[which]) for arm, a in arms.items()}
+            {
+                arm: picked(a.scores(f"lab-{which}", data.images), rows[which])
+                for arm, a in arms.items()
+            }
             for which, data in cells.items()
         )
         for kind, chosen in kinds(work, rows["anomaly"]).items():
@@ -133,7 +196,9 @@ def far(work: Workshop) -> Findings:
             anomalous = np.arange(len(rows["normal"]) + len(chosen)) >= len(rows["normal"])
             found.figures += anomalies(work, f"far anomalies, {title}", kind, joined, anomalous)
             if kind in GROUPS:
-                found.pictures[f"{kind}, {title}"] = plots.roc(curves_of(joined, anomalous), f"{kind}, {title}")
+                found.pictures[f"{kind}, {title}"] = plots.roc(
+                    curves_of(joined, anomalous), f"{kind}, {title}"
+                )
         y = labels_in(arms[OURS], work.lab_normal)[rows["normal"]]
         said = {k: s.predicted for k, s in normal.items()}
         found.figures += accuracies(work, f"far anomalies, {title}", "normal cells named", y, said)
@@ -141,35 +206,57 @@ def far(work: Workshop) -> Findings:
 
 
 def measured_again(work: Workshop) -> dict[str, Arm]:
-    """Both arms as trained at home, what is normal learnt from the training patients' cells without their labels."""
-    seen = np.setdiff1d(np.arange(len(work.lab_normal.labels)), work.patients.rows(work.lab_normal, "test"))
-    return {arm: a.measured_again("lab-normal", work.lab_normal.images, seen) for arm, a in pair(work).items()}
+    """Both arms as trained at home, what is normal learnt from the training patients' cells without
+    their labels.
+    """
+    seen = np.setdiff1d(
+        np.arange(len(work.lab_normal.labels)), work.patients.rows(work.lab_normal, "test")
+    )
+    return {
+        arm: a.measured_again("lab-normal", work.lab_normal.images, seen)
+        for arm, a in pair(work).items()
+    }
 
 
 def kinds(work: Workshop, rows: np.ndarray) -> dict[str, np.ndarray]:
     """Positions within `rows` of the anomalous cells of each kind, and of the two groups."""
     data, lab = work.lab_anomaly, work.suite.lab
     names = np.array(data.classes)[data.labels[rows]]
-    groups = {**dict(zip(GROUPS, (lab.biological, lab.not_a_cell), strict=True)), **{c: (c,) for c in data.classes}}
+    groups = {
+        **dict(zip(GROUPS, (lab.biological, lab.not_a_cell), strict=True)),
+        **{c: (c,) for c in data.classes},
+    }
     return {kind: np.flatnonzero(np.isin(names, members)) for kind, members in groups.items()}
 
 
 def low_data(work: Workshop) -> Findings:
     """From scratch on few images a class; the mean of the seeds."""
     wanted, data = work.suite.low_data, work.val
-    found = Findings(notes=[f"Mean over the seeds {', '.join(map(str, wanted.seeds))}; every cell of pbc/val is tested on."])
+    found = Findings(
+        notes=[
+            f"Mean over the seeds {', '.join(map(str, wanted.seeds))}; every cell of pbc/val is "
+            "tested on."
+        ]
+    )
     for images in wanted.images:
         arms = {arm: [work.low_data(images, seed, arm) for seed in wanted.seeds] for arm in PAIR}
         y = labels_in(arms[OURS][0], data)
-        predicted = {arm: [a.scores("val", data.images).predicted for a in several] for arm, several in arms.items()}
+        predicted = {
+            arm: [a.scores("val", data.images).predicted for a in several]
+            for arm, several in arms.items()
+        }
         statistics = {
-            arm: lambda i, y=y, several=several: float(np.mean([metrics.balanced_accuracy(y[i], p[i]) for p in several]))
+            arm: lambda i, y=y, several=several: float(
+                np.mean([metrics.balanced_accuracy(y[i], p[i]) for p in several])
+            )
             for arm, several in predicted.items()
         }
         row = Row("low data", f"{images} a class", "balanced accuracy", y, work.suite.resamples)
         found.figures += row.compare(statistics, PAIR)
     lines = {arm: (wanted.images, [f.value for f in found.figures if f.arm == arm]) for arm in PAIR}
-    found.pictures["Low data"] = plots.curves(lines, "training images a class", "balanced accuracy", log_x=True, dots=True)
+    found.pictures["Low data"] = plots.curves(
+        lines, "training images a class", "balanced accuracy", log_x=True, dots=True
+    )
     return found
 
 
@@ -186,27 +273,49 @@ def calibration(work: Workshop) -> Findings:
         y = labels_in(work.shipped, data)[rows]
         scores = {arm: picked(a.scores(key, data.images), rows) for arm, a in pair(work).items()}
         for metric, measure in uncertainty().items():
-            statistics = {k: lambda i, s=s, m=measure, y=y: m(picked(s, i), y[i]) for k, s in scores.items()}
-            found.figures += Row("calibration", of, metric, y, work.suite.resamples).compare(statistics, PAIR)
+            statistics = {
+                k: lambda i, s=s, m=measure, y=y: m(picked(s, i), y[i]) for k, s in scores.items()
+            }
+            found.figures += Row("calibration", of, metric, y, work.suite.resamples).compare(
+                statistics, PAIR
+            )
         sure = {k: (s.confidence, s.predicted == y) for k, s in scores.items()}
         found.pictures[f"Reliability, {of}"] = plots.reliability(sure, of)
-        fits = {k: fit_psychometric(*both, len(work.shipped.classes), min(200, work.suite.resamples)) for k, both in sure.items()}
-        found.figures += [f for arm, fitted in fits.items() for f in psychometric_figures(of, arm, fitted)]
-        found.pictures[f"Psychometric function, {of}"] = plots.psychometric({k: (*sure[k], fits[k]) for k in fits}, of)
+        fits = {
+            k: fit_psychometric(*both, len(work.shipped.classes), min(200, work.suite.resamples))
+            for k, both in sure.items()
+        }
+        found.figures += [
+            f for arm, fitted in fits.items() for f in psychometric_figures(of, arm, fitted)
+        ]
+        found.pictures[f"Psychometric function, {of}"] = plots.psychometric(
+            {k: (*sure[k], fits[k]) for k in fits}, of
+        )
     return found
 
 
 def psychometric_figures(of: str, arm: str, fitted: Psychometric) -> list[Figure]:
     """Confidence at half of the rise, width of the rise, lapse rate."""
-    numbers = {name: (getattr(fitted, name), *getattr(fitted, f"{name}_interval")) for name in ("threshold", "width", "lapse")}
-    return [Figure("calibration", of, f"psychometric {name}", arm, *three, fitted.cells) for name, three in numbers.items()]
+    numbers = {
+        name: (getattr(fitted, name), *getattr(fitted, f"{name}_interval"))
+        for name in ("threshold", "width", "lapse")
+    }
+    return [
+        Figure("calibration", of, f"psychometric {name}", arm, *three, fitted.cells)
+        for name, three in numbers.items()
+    ]
 
 
 def uncertainty() -> dict[str, Callable[[Scores, np.ndarray], float]]:
     """Metrics of scores against labels (n,)."""
     of_confidence = {"ECE": metrics.ece, "AURC": metrics.aurc}
-    of_confidence |= {f"accuracy on the surest {c:.0%}": partial(metrics.selective_accuracy, coverage=c) for c in COVERAGES}
-    made = {k: lambda s, y, m=m: m(s.confidence, s.predicted == y) for k, m in of_confidence.items()}
+    of_confidence |= {
+        f"accuracy on the surest {c:.0%}": partial(metrics.selective_accuracy, coverage=c)
+        for c in COVERAGES
+    }
+    made = {
+        k: lambda s, y, m=m: m(s.confidence, s.predicted == y) for k, m in of_confidence.items()
+    }
     return {"Brier": lambda s, y: metrics.brier(s.probability, y)} | made
 
 
@@ -219,11 +328,21 @@ def joint(first: Scores, second: Scores) -> Scores:
     return Scores(np.concatenate([first.probability, second.probability]), odds)
 
 
-def curves_of(scores: dict[str, Scores], anomalous: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    return {f"{arm}: {kind}": (v, anomalous) for arm, s in scores.items() for kind, v in s.odd.items()}
+def curves_of(
+    scores: dict[str, Scores], anomalous: np.ndarray
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    return {
+        f"{arm}: {kind}": (v, anomalous) for arm, s in scores.items() for kind, v in s.odd.items()
+    }
 
 
 def kept_as(work: Workshop, shifted: str) -> str:
-    """The name under which a shift set's scores are kept: one and the same with the lab's where the cells are."""
+    """The name under which a shift set's scores are kept: one and the same with the lab's where the
+    cells are.
+    """
     lab = work.suite.lab
-    return "lab-normal" if lab and work.suite.shift[shifted] == lab.normal else shifted.replace("/", "-")
+    return (
+        "lab-normal"
+        if lab and work.suite.shift[shifted] == lab.normal
+        else shifted.replace("/", "-")
+    )

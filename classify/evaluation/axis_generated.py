@@ -1,4 +1,6 @@
-"""The axis of generated cells: does the baseline take them for what they are meant to be, and are they like real ones."""
+"""The axis of generated cells: does the baseline take them for what they are meant to be, and are
+they like real ones.
+"""
 
 import numpy as np
 
@@ -18,18 +20,28 @@ SHOWN = 16
 
 
 def generated_cells(work: Workshop) -> Findings:
-    """Cells of every counted class, made by the model under test, against real ones in the baseline's features."""
+    """Cells of every counted class, made by the model under test, against real ones in the
+    baseline's features.
+    """
     card, count = work.model.card, work.suite.generated
     wanted = np.repeat([card.classes.index(c) for c in card.counted], count)
     folder = work.folder / "scores" / work.model.model_id
-    made = remembered(folder / f"generated-{count}.npy", lambda: np.stack(list(generate(work.model, work.engine, wanted))))
+    made = remembered(
+        folder / f"generated-{count}.npy",
+        lambda: np.stack(list(generate(work.model, work.engine, wanted))),
+    )
     of_class = np.array(card.classes)[wanted]
     real = alike(work.val, card.counted, count)
-    found = Findings(intended(work, made, of_class), notes=[
-        "Features: the baseline's last layer. That it takes a cell for what was meant says it is typical, not real.",
-        "KID's interval is that of random halves; beside it the KID of as many real training cells. "
-        f"{len(made)} generated cells, {len(real.labels)} real ones.",
-    ])  # fmt: skip
+    found = Findings(
+        intended(work, made, of_class),
+        notes=[
+            "Features: the baseline's last layer. That it takes a cell for what was meant says it "
+            "is typical, not real.",
+            "KID's interval is that of random halves; beside it the KID of as many real training "
+            "cells. "
+            f"{len(made)} generated cells, {len(real.labels)} real ones.",
+        ],
+    )
     found.figures += likeness(work, made, real)
     found.figures += memory(work, made)
     found.pictures = sheets(work, made, of_class)
@@ -37,10 +49,16 @@ def generated_cells(work: Workshop) -> Findings:
 
 
 def alike(data: LabelledCrops, classes: tuple[str, ...], count: int) -> LabelledCrops:
-    """Up to `count` crops of each class, evenly over the subtypes that sorted names keep together."""
+    """Up to `count` crops of each class, evenly over the subtypes that sorted names keep
+    together.
+    """
     members = [np.flatnonzero(data.labels == data.classes.index(c)) for c in classes]
-    rows = np.concatenate([m[np.linspace(0, len(m) - 1, min(count, len(m))).astype(int)] for m in members])
-    return LabelledCrops(data.images[rows], data.labels[rows], data.classes, tuple(data.paths[i] for i in rows))
+    rows = np.concatenate(
+        [m[np.linspace(0, len(m) - 1, min(count, len(m))).astype(int)] for m in members]
+    )
+    return LabelledCrops(
+        data.images[rows], data.labels[rows], data.classes, tuple(data.paths[i] for i in rows)
+    )
 
 
 def as_seen(work: Workshop, made: np.ndarray) -> np.ndarray:
@@ -52,26 +70,44 @@ def intended(work: Workshop, made: np.ndarray, of_class: np.ndarray) -> list[Fig
     arm = work.baseline
     said = np.array(arm.classes)[arm.judge(arm.raw(as_seen(work, made))).predicted]
     right = said == of_class
-    row = Row(AXIS, "all classes", "labelled as intended by the baseline", of_class, work.suite.resamples)
+    row = Row(
+        AXIS, "all classes", "labelled as intended by the baseline", of_class, work.suite.resamples
+    )
     figures = [row.figure(OURS, lambda i: float(right[i].mean()))]
     for name in dict.fromkeys(of_class):
         own = right[of_class == name]
-        row = Row(AXIS, name, "labelled as intended by the baseline", np.zeros(len(own)), work.suite.resamples)
+        row = Row(
+            AXIS,
+            name,
+            "labelled as intended by the baseline",
+            np.zeros(len(own)),
+            work.suite.resamples,
+        )
         figures.append(row.figure(OURS, lambda i, own=own: float(own[i].mean())))
     return figures
 
 
 def likeness(work: Workshop, made: np.ndarray, real: LabelledCrops) -> list[Figure]:
-    """KID, precision and recall against validation cells; the same of training cells, which is as good as it gets."""
+    """KID, precision and recall against validation cells; the same of training cells, which is as
+    good as it gets.
+    """
     arm = work.baseline
     known = alike(work.train_cells, work.model.card.counted, work.suite.generated)
     unseen = arm.raw(arm.see(real.images))
     figures = []
     for name, features in (
-        (OURS, arm.raw(as_seen(work, made))), ("real training cells", arm.raw(seen_trained(work, known.images))),
-    ):  # fmt: skip
-        figures.append(Figure(AXIS, "against pbc/val", "KID", name, *kid_interval(features, unseen), len(features)))
-        for metric, inside in (("precision", covered(features, unseen)), ("recall", covered(unseen, features))):
+        (OURS, arm.raw(as_seen(work, made))),
+        ("real training cells", arm.raw(seen_trained(work, known.images))),
+    ):
+        figures.append(
+            Figure(
+                AXIS, "against pbc/val", "KID", name, *kid_interval(features, unseen), len(features)
+            )
+        )
+        for metric, inside in (
+            ("precision", covered(features, unseen)),
+            ("recall", covered(unseen, features)),
+        ):
             row = Row(AXIS, "against pbc/val", metric, np.zeros(len(inside)), work.suite.resamples)
             figures.append(row.figure(name, lambda i, inside=inside: float(inside[i].mean())))
     return figures
@@ -84,23 +120,39 @@ def seen_trained(work: Workshop, images: np.ndarray) -> np.ndarray:
 
 
 def memory(work: Workshop, made: np.ndarray) -> list[Figure]:
-    """Share of generated cells nearer to a training cell than all but 1 % of validation cells: about 0.01 if none is copied."""
+    """Share of generated cells nearer to a training cell than all but 1 % of validation cells:
+    about 0.01 if none is copied.
+    """
     arm, val = work.baseline, alike(work.val, work.model.card.counted, work.suite.generated)
     trained, x = seen_trained(work, work.train_cells.images), as_seen(work, made)
-    known = remembered(work.folder / "scores" / work.baseline_folder.name / "train-features.npy", lambda: arm.raw(trained))
+    known = remembered(
+        work.folder / "scores" / work.baseline_folder.name / "train-features.npy",
+        lambda: arm.raw(trained),
+    )
     unseen = arm.see(val.images)
     by_features = Memory(*(nearest(arm.raw(images), known) for images in (x, unseen)))
     by_pixels = Memory(*(nearest_pixels(images, trained) for images in (x, unseen)))
-    return [*nearness(work, "in the baseline's features", by_features), *nearness(work, "in pixels, any turn", by_pixels)]
+    return [
+        *nearness(work, "in the baseline's features", by_features),
+        *nearness(work, "in pixels, any turn", by_pixels),
+    ]
 
 
 def nearness(work: Workshop, of: str, found: Memory) -> list[Figure]:
     copied, metric = found.copied(), "median distance to the nearest training cell"
-    row = Row(AXIS, of, "nearer to a training cell than 99 % of unseen real cells", np.zeros(len(copied)), work.suite.resamples)
+    row = Row(
+        AXIS,
+        of,
+        "nearer to a training cell than 99 % of unseen real cells",
+        np.zeros(len(copied)),
+        work.suite.resamples,
+    )
     return [
         row.figure(OURS, lambda i: float(copied[i].mean())),
         plain(AXIS, of, metric, OURS, float(np.median(found.generated)), len(copied)),
-        plain(AXIS, of, metric, "real unseen cells", float(np.median(found.unseen)), len(found.unseen)),
+        plain(
+            AXIS, of, metric, "real unseen cells", float(np.median(found.unseen)), len(found.unseen)
+        ),
     ]
 
 
@@ -112,5 +164,7 @@ def sheets(work: Workshop, made: np.ndarray, of_class: np.ndarray) -> dict[str, 
     val = alike(work.val, card.counted, SHOWN)
     seen = to_uint8(to_input(val.images, card.window_px, px, card.white))
     real = {c: seen[val.labels == val.classes.index(c)] for c in classes}
-    return {"Generated cells": plots.sheet(unreal), "Real cells, as the model sees them": plots.sheet(real)}
-
+    return {
+        "Generated cells": plots.sheet(unreal),
+        "Real cells, as the model sees them": plots.sheet(real),
+    }

@@ -1,6 +1,8 @@
-"""The discriminative baseline: the denoiser's own trunk without noise, and one linear head (needs torch).
+"""The discriminative baseline: the denoiser's own trunk without noise, and one linear head (needs
+torch).
 
-It is given what the denoiser is given: crops, augmentation, sampling, optimiser, averaging, minutes.
+It is given what the denoiser is given: crops, augmentation, sampling, optimiser, averaging,
+minutes.
 """
 
 import torch
@@ -14,7 +16,9 @@ C_NOISE = 0.0  # the trunk's noise input, constant
 
 
 class Classifier(nn.Module):
-    """Images (b, 3, px, px) in [-1, 1] -> logits (b, K); features are the trunk's finest and coarsest, pooled and joined."""
+    """Images (b, 3, px, px) in [-1, 1] -> logits (b, K); features are the trunk's finest and
+    coarsest, pooled and joined.
+    """
 
     def __init__(self, cfg: NetworkConfig):
         super().__init__()
@@ -45,7 +49,9 @@ class BaselineTraining(Training):
     def new_model(self) -> Classifier:
         return Classifier(self.network)
 
-    def losses(self, x: Tensor, y: Tensor, sigma: Tensor, noise: Tensor) -> dict[str, tuple[float, Tensor]]:
+    def losses(
+        self, x: Tensor, y: Tensor, sigma: Tensor, noise: Tensor
+    ) -> dict[str, tuple[float, Tensor]]:
         with torch.autocast(x.device.type, torch.bfloat16):
             logits = self.model(x)
         return {"cross_entropy": (1.0, F.cross_entropy(logits, y))}

@@ -1,4 +1,6 @@
-"""Those compared: the exported model, retrained denoisers, the discriminative baseline; raw scores kept on disk (needs torch)."""
+"""Those compared: the exported model, retrained denoisers, the discriminative baseline; raw scores
+kept on disk (needs torch).
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -29,7 +31,9 @@ Judge = Callable[[np.ndarray], Scores]
 
 
 class NetEngine:
-    """A network under training as an engine: bf16 where autocast has it, one noise list for all cells."""
+    """A network under training as an engine: bf16 where autocast has it, one noise list for all
+    cells.
+    """
 
     name, version, precision, batch = "torch", torch.__version__, "bf16", BATCH
 
@@ -46,7 +50,9 @@ class NetEngine:
     def run(self, function: Callable[..., Tensor], *inputs: np.ndarray) -> np.ndarray:
         rows = [slice(i, i + self.batch) for i in range(0, len(inputs[0]), self.batch)]
         with torch.autocast(self.device, torch.bfloat16):
-            parts = [function(*(self.tensor(x[part]) for x in inputs)).float().cpu() for part in rows]
+            parts = [
+                function(*(self.tensor(x[part]) for x in inputs)).float().cpu() for part in rows
+            ]
         return torch.cat(parts).numpy()
 
     def tensor(self, x: np.ndarray) -> Tensor:
@@ -61,15 +67,21 @@ class Cells:
     y: np.ndarray
 
 
-def calibration_cells(data: LabelledCrops, recipe: TrainConfig, classes: tuple[str, ...], image_px: int) -> Cells:
-    """The crops as inputs, and where `classes` end in `other` as many views beside the cells as there are of a class."""
+def calibration_cells(
+    data: LabelledCrops, recipe: TrainConfig, classes: tuple[str, ...], image_px: int
+) -> Cells:
+    """The crops as inputs, and where `classes` end in `other` as many views beside the cells as
+    there are of a class.
+    """
     images = to_input(data.images, recipe.window_px, image_px, recipe.white)
     if OTHER not in classes:
         return Cells(images, data.labels)
     crops = data.images[:: len(classes)]
     crops = torch.from_numpy(on_white(crops) if recipe.white else crops)
     still, rng = Jitter(rotate=False, scale=0, shift_px=0), torch.Generator().manual_seed(11)
-    around = view(crops, torch.ones(len(crops), dtype=torch.bool), recipe.window_px, image_px, still, rng).numpy()
+    around = view(
+        crops, torch.ones(len(crops), dtype=torch.bool), recipe.window_px, image_px, still, rng
+    ).numpy()
     y = np.concatenate([data.labels, np.full(len(around), classes.index(OTHER))])
     return Cells(np.concatenate([images, around]), y)
 
@@ -78,7 +90,8 @@ def calibration_cells(data: LabelledCrops, recipe: TrainConfig, classes: tuple[s
 class Arm:
     """What it sees of crops, its raw scores of that, kept in `folder`, and what it makes of them.
 
-    `adapted` gives the same arm's judge with what is normal taken from the raw scores of another lab's normal cells.
+    `adapted` gives the same arm's judge with what is normal taken from the raw scores of another
+    lab's normal cells.
     """
 
     classes: tuple[str, ...]
@@ -90,7 +103,9 @@ class Arm:
 
     def kept(self, name: str, crops: np.ndarray) -> np.ndarray:
         """Raw scores of 8-bit crops (n, h, w, 3), known to the disk under `name`."""
-        return remembered(self.folder / f"{name}-{len(crops)}.npy", lambda: self.raw(self.see(crops)))
+        return remembered(
+            self.folder / f"{name}-{len(crops)}.npy", lambda: self.raw(self.see(crops))
+        )
 
     def scores(self, name: str, crops: np.ndarray) -> Scores:
         return self.judge(self.kept(name, crops))
@@ -104,14 +119,26 @@ def shipped_arm(model: Model, engine: Engine, folder: Path) -> Arm:
     """The exported model through the serving engine: every draw of its list, no elimination."""
     card = model.card
     scale, prior = Scale(model.weight, float(model.temperature[-1]), model.bias), oddity_of(model)
-    return denoising(card.classes, lambda crops: to_input(crops, card.window_px, card.image_px, card.white),
-                     partial(error_table, engine, draws=model), (scale, prior), folder / model.model_id)  # fmt: skip
+    return denoising(
+        card.classes,
+        lambda crops: to_input(crops, card.window_px, card.image_px, card.white),
+        partial(error_table, engine, draws=model),
+        (scale, prior),
+        folder / model.model_id,
+    )
 
 
 def denoiser_arm(
-    done: Retrained, recipe: TrainConfig, calibration: LabelledCrops | None, folder: Path, draws: int, device: str
+    done: Retrained,
+    recipe: TrainConfig,
+    calibration: LabelledCrops | None,
+    folder: Path,
+    draws: int,
+    device: str,
 ) -> Arm:
-    """A retrained denoiser in torch, over a plain list of draws; its scale is fitted on the calibration cells."""
+    """A retrained denoiser in torch, over a plain list of draws; its scale is fitted on the
+    calibration cells.
+    """
     px, folder = done.run.network.image_px, folder / f"{draws}-draws"
     net, listed = done.run.averaged(), candidates(draws, px, recipe.seed)
     engine = NetEngine(net, device)
@@ -122,12 +149,19 @@ def denoiser_arm(
     if calibration:
         cells = calibration_cells(calibration, recipe, done.classes, px)
         errors = remembered(folder / "calibration.npy", lambda: raw(cells.images))
-        fitted = scale_of(ErrorTable(errors, cells.y), weight), fit_oddity(errors[: len(calibration.labels)], listed.sigma)
+        fitted = (
+            scale_of(ErrorTable(errors, cells.y), weight),
+            fit_oddity(errors[: len(calibration.labels)], listed.sigma),
+        )
     return denoising(done.classes, seeing(recipe, px), raw, fitted, folder)
 
 
 def denoising(
-    classes: tuple[str, ...], see: Callable, raw: Callable, fitted: tuple[Scale, Oddity | None], folder: Path
+    classes: tuple[str, ...],
+    see: Callable,
+    raw: Callable,
+    fitted: tuple[Scale, Oddity | None],
+    folder: Path,
 ) -> Arm:
     """An arm whose raw scores are errors (n, D, K)."""
     scale, oddity = fitted
@@ -139,8 +173,16 @@ def denoising(
     return Arm(classes, see, raw, lambda errors: ours(errors, scale, oddity), adapted, folder)
 
 
-def baseline_arm(done: Retrained, recipe: TrainConfig, calibration: LabelledCrops | None, folder: Path, device: str) -> Arm:
-    """The discriminative baseline, its temperature fitted as the denoiser's is; raw scores are features (n, F)."""
+def baseline_arm(
+    done: Retrained,
+    recipe: TrainConfig,
+    calibration: LabelledCrops | None,
+    folder: Path,
+    device: str,
+) -> Arm:
+    """The discriminative baseline, its temperature fitted as the denoiser's is; raw scores are
+    features (n, F).
+    """
     px, folder, net = done.run.network.image_px, folder / "features", done.run.averaged()
     engine = NetEngine(net, device)
     head, shift = (p.detach().cpu().numpy() for p in (net.head.weight, net.head.bias))

@@ -1,4 +1,6 @@
-"""Where an evaluation gets its arms: the model under test, the baseline, and what is retrained of both (needs torch)."""
+"""Where an evaluation gets its arms: the model under test, the baseline, and what is retrained of
+both (needs torch).
+"""
 
 import json
 import tomllib
@@ -72,10 +74,20 @@ def parted(patients: list[str], fold: int) -> Patients:
 
 
 class Workshop:
-    """Arms on demand; what is retrained is kept under `folder/runs`, what is scored under `folder/scores`."""
+    """Arms on demand; what is retrained is kept under `folder/runs`, what is scored under
+    `folder/scores`.
+    """
 
-    def __init__(self, suite: Suite, model: Model, engine: Engine, folder: Path, tell: Tell = silent):
-        self.suite, self.model, self.engine, self.folder, self.tell = suite, model, engine, folder, tell
+    def __init__(
+        self, suite: Suite, model: Model, engine: Engine, folder: Path, tell: Tell = silent
+    ):
+        self.suite, self.model, self.engine, self.folder, self.tell = (
+            suite,
+            model,
+            engine,
+            folder,
+            tell,
+        )
         self.recipe = read_recipe(suite.recipe, train=suite.train, val=suite.val, init=None)
         self.took: dict[str, dict] = {}
         torch.set_num_threads(1 if suite.device == "cpu" else torch.get_num_threads())
@@ -110,7 +122,9 @@ class Workshop:
 
     @cached_property
     def baseline(self) -> Arm:
-        return self.arm(self.baseline_run, self.recipe, part(self.val, even(self.val)), self.baseline_folder)
+        return self.arm(
+            self.baseline_run, self.recipe, part(self.val, even(self.val)), self.baseline_folder
+        )
 
     @property
     def baseline_folder(self) -> Path:
@@ -118,36 +132,86 @@ class Workshop:
 
     @cached_property
     def baseline_run(self) -> Retrained:
-        minutes = minutes_of(self.suite.baseline) if self.suite.baseline else self.suite.minutes.baseline
-        return self.retrained(Plan(self.baseline_folder, BASELINE, self.recipe, minutes,
-                                   lambda: self.train_cells, device=self.suite.device))  # fmt: skip
+        minutes = (
+            minutes_of(self.suite.baseline) if self.suite.baseline else self.suite.minutes.baseline
+        )
+        return self.retrained(
+            Plan(
+                self.baseline_folder,
+                BASELINE,
+                self.recipe,
+                minutes,
+                lambda: self.train_cells,
+                device=self.suite.device,
+            )
+        )
 
     def held_out(self, name: str, arm: str) -> Arm:
         """Trained without one class; the other classes' even validation cells calibrate it."""
         folder = self.folder / "runs" / f"without-{name}-{arm}"
-        plan = Plan(folder, arm, self.recipe, self.suite.minutes.held_out, lambda: without(self.train_cells, name),
-                    device=self.suite.device, facts={"without": name})  # fmt: skip
+        plan = Plan(
+            folder,
+            arm,
+            self.recipe,
+            self.suite.minutes.held_out,
+            lambda: without(self.train_cells, name),
+            device=self.suite.device,
+            facts={"without": name},
+        )
         rest = without(self.val, name)
         return self.arm(self.retrained(plan), self.recipe, part(rest, even(rest)), folder)
 
     def low_data(self, images: int, seed: int, arm: str) -> Arm:
-        """Trained from scratch on few images; nothing calibrates it, since that would be further labels."""
-        folder, recipe = self.folder / "runs" / f"few-{images}-{seed}-{arm}", self.recipe.model_copy(update={"seed": seed})
-        plan = Plan(folder, arm, recipe, self.suite.minutes.low_data, lambda: few(self.train_cells, images, seed),
-                    device=self.suite.device, facts={"images_a_class": images})  # fmt: skip
+        """Trained from scratch on few images; nothing calibrates it, since that would be further
+        labels.
+        """
+        folder, recipe = (
+            self.folder / "runs" / f"few-{images}-{seed}-{arm}",
+            self.recipe.model_copy(update={"seed": seed}),
+        )
+        plan = Plan(
+            folder,
+            arm,
+            recipe,
+            self.suite.minutes.low_data,
+            lambda: few(self.train_cells, images, seed),
+            device=self.suite.device,
+            facts={"images_a_class": images},
+        )
         return self.arm(self.retrained(plan), recipe, None, folder)
 
     def fine_tuned(self, arm: str) -> Arm:
-        """The model under test, or the baseline, trained on with the lab's normal cells of the training patients."""
+        """The model under test, or the baseline, trained on with the lab's normal cells of the
+        training patients.
+        """
         card = self.model.card
-        model_has = {"network": card.training.get("network", {}), "white": card.white, "window_px": card.window_px}
+        model_has = {
+            "network": card.training.get("network", {}),
+            "white": card.white,
+            "window_px": card.window_px,
+        }
         own = model_has if arm == OURS else {}
-        slowly = {"learning_rate": self.suite.fine_tune_rate, "guide_weight": 0.0}  # a new guide would teach the trunk nonsense
+        slowly = {
+            "learning_rate": self.suite.fine_tune_rate,
+            "guide_weight": 0.0,
+        }  # a new guide would teach the trunk nonsense
         recipe = self.recipe.model_copy(update=slowly | own)
         folder = self.folder / "runs" / f"fine-tuned-{self.model.model_id if arm == OURS else arm}"
-        begin = partial(begin_with_model, self.model) if arm == OURS else partial(begin_with_run, self.baseline_run.run)
-        plan = Plan(folder, arm, recipe, self.suite.minutes.fine_tune, self.lab_training, begin, self.suite.device,
-                    {"patients": sorted(self.patients.train)})  # fmt: skip
+        begin = (
+            partial(begin_with_model, self.model)
+            if arm == OURS
+            else partial(begin_with_run, self.baseline_run.run)
+        )
+        plan = Plan(
+            folder,
+            arm,
+            recipe,
+            self.suite.minutes.fine_tune,
+            self.lab_training,
+            begin,
+            self.suite.device,
+            {"patients": sorted(self.patients.train)},
+        )
         cells = part(self.lab_normal, self.patients.rows(self.lab_normal, "calibrate"))
         return self.arm(self.retrained(plan), recipe, cells, folder)
 
@@ -155,7 +219,10 @@ class Workshop:
         cells = part(self.lab_normal, self.patients.rows(self.lab_normal, "train"))
         if absent := set(range(len(cells.classes))) - set(cells.labels):
             names = ", ".join(cells.classes[c] for c in absent)
-            raise DataError(f"{self.suite.lab.normal}: no {names} of the training patients", "choose another fold")
+            raise DataError(
+                f"{self.suite.lab.normal}: no {names} of the training patients",
+                "choose another fold",
+            )
         return self.as_trained(cells)
 
     def as_trained(self, data: LabelledCrops) -> LabelledCrops:
@@ -163,13 +230,20 @@ class Workshop:
 
     def retrained(self, plan: Plan) -> Retrained:
         done = retrain(plan, partial(self.tell, plan.folder.name))
-        self.took[plan.folder.name] = {"arm": plan.arm, **{k: v for k, v in done.took.items() if k != "classes"}}
+        self.took[plan.folder.name] = {
+            "arm": plan.arm,
+            **{k: v for k, v in done.took.items() if k != "classes"},
+        }
         return done
 
-    def arm(self, done: Retrained, recipe: TrainConfig, calibration: LabelledCrops | None, folder: Path) -> Arm:
+    def arm(
+        self, done: Retrained, recipe: TrainConfig, calibration: LabelledCrops | None, folder: Path
+    ) -> Arm:
         kept = self.folder / "scores" / folder.name
         if isinstance(done.run.model, Denoiser):
-            return denoiser_arm(done, recipe, calibration, kept, self.suite.draws, self.suite.device)
+            return denoiser_arm(
+                done, recipe, calibration, kept, self.suite.draws, self.suite.device
+            )
         return baseline_arm(done, recipe, calibration, kept, self.suite.device)
 
 

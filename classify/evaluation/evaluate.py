@@ -1,4 +1,6 @@
-"""The evaluation of a model over a suite: axis by axis, the report rewritten after each (needs torch; the `train` extra)."""
+"""The evaluation of a model over a suite: axis by axis, the report rewritten after each (needs
+torch; the `train` extra).
+"""
 
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
@@ -25,7 +27,8 @@ AXES: dict[str, tuple[str, Callable[[Workshop], Findings], Callable[[Suite], boo
     "generated": ("Generated cells", generated_cells, lambda suite: suite.generated > 0),
 }
 READING = {
-    "cpu": "Training minutes are processor time of one thread, the same for both arms, since a machine may be shared.",
+    "cpu": "Training minutes are processor time of one thread, the same for both arms, since a "
+    "machine may be shared.",
     "cuda": "Training minutes are wall time on the GPU, the same for both arms.",
 }
 
@@ -43,9 +46,15 @@ def chosen_axes(suite: Suite, only: Iterable[str]) -> list[str]:
 
 
 def evaluate(
-    model_folder: Path, suite: Suite, report: Path, only: Iterable[str] = (), tell: Tell = silent, command: str = ""
+    model_folder: Path,
+    suite: Suite,
+    report: Path,
+    only: Iterable[str] = (),
+    tell: Tell = silent,
+    command: str = "",
 ) -> dict[str, Findings]:
-    """Run the suite's axes on a model folder and write `report/report.html` and `report/report.json`.
+    """Run the suite's axes on a model folder and write `report/report.html` and
+    `report/report.json`.
 
     What has been trained and scored stays under `report`, and the same command goes on from there.
 
@@ -58,10 +67,14 @@ def evaluate(
     engine = open_engine(model)
     work = Workshop(suite, model, engine, report, tell)
     head = {
-        "model": model.card.name, "model_id": model.model_id, "preset": suite.preset, "command": command,
-        "engine": f"{engine.name} {engine.version}, {engine.precision}", "reading": READING[suite.device],
+        "model": model.card.name,
+        "model_id": model.model_id,
+        "preset": suite.preset,
+        "command": command,
+        "engine": f"{engine.name} {engine.version}, {engine.precision}",
+        "reading": READING[suite.device],
         "date": datetime.now(UTC).date().isoformat(),
-    }  # fmt: skip
+    }
     found: dict[str, Findings] = {}
     for name in chosen_axes(suite, list(only)):
         title, axis, _ = AXES[name]
@@ -73,4 +86,7 @@ def evaluate(
 
 def settings(work: Workshop) -> dict:
     """The suite and the recipe as resolved."""
-    return {"suite": work.suite.model_dump(mode="json"), "recipe": work.recipe.model_dump(mode="json")}
+    return {
+        "suite": work.suite.model_dump(mode="json"),
+        "recipe": work.recipe.model_dump(mode="json"),
+    }

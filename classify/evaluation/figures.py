@@ -13,7 +13,9 @@ DIFFERENCE = "ours - baseline"
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """`value` with the 95 % bootstrap interval [low, high]; `of` is the row of the table, `metric` what was measured."""
+    """`value` with the 95 % bootstrap interval [low, high]; `of` is the row of the table, `metric`
+    what was measured.
+    """
 
     axis: str
     of: str
@@ -26,7 +28,11 @@ class Figure:
 
     def as_dict(self) -> dict:
         """For JSON, which has no NaN: None is no interval."""
-        numbers = {k: None if isnan(v) else round(v, 5) for k, v in asdict(self).items() if isinstance(v, float)}
+        numbers = {
+            k: None if isnan(v) else round(v, 5)
+            for k, v in asdict(self).items()
+            if isinstance(v, float)
+        }
         return asdict(self) | numbers
 
 
@@ -41,7 +47,9 @@ class Findings:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What the figures of one row share: axis, row, metric, resamples of the bootstrap, strata (n,) of its cells."""
+    """What the figures of one row share: axis, row, metric, resamples of the bootstrap, strata (n,)
+    of its cells.
+    """
 
     axis: str
     of: str
@@ -53,8 +61,12 @@ class Row:
         value, low, high = interval(statistic, self.strata, self.resamples)
         return Figure(self.axis, self.of, self.metric, arm, value, low, high, len(self.strata))
 
-    def compare(self, arms: dict[str, Callable[[np.ndarray], float]], pair: tuple[str, str] | None = None) -> list[Figure]:
-        """A figure an arm, given its statistic of chosen rows; and the difference of the first to the second of `pair`."""
+    def compare(
+        self, arms: dict[str, Callable[[np.ndarray], float]], pair: tuple[str, str] | None = None
+    ) -> list[Figure]:
+        """A figure an arm, given its statistic of chosen rows; and the difference of the first to
+        the second of `pair`.
+        """
         figures = [self.figure(arm, statistic) for arm, statistic in arms.items()]
         if pair is None:
             return figures

@@ -1,4 +1,6 @@
-"""How good generated cells are, in the baseline's feature space: likeness, variety, memory, and what they are taken for."""
+"""How good generated cells are, in the baseline's feature space: likeness, variety, memory, and
+what they are taken for.
+"""
 
 from dataclasses import dataclass
 
@@ -14,7 +16,9 @@ THUMB_PX = 16
 
 
 def kid(a: np.ndarray, b: np.ndarray) -> float:
-    """Kernel inception distance of features (n, F), (m, F): unbiased squared MMD of a cubic kernel (Binkowski et al. 2018)."""
+    """Kernel inception distance of features (n, F), (m, F): unbiased squared MMD of a cubic kernel
+    (Binkowski et al. 2018).
+    """
 
     def kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         return (x @ y.T / x.shape[1] + 1) ** 3
@@ -26,19 +30,23 @@ def kid(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def kid_interval(a: np.ndarray, b: np.ndarray, seed: int = 0) -> tuple[float, float, float]:
-    """KID, and where 95 % of its values lie on halves of both sets drawn at random: wider than its own uncertainty."""
+    """KID, and where 95 % of its values lie on halves of both sets drawn at random: wider than its
+    own uncertainty.
+    """
     rng = np.random.default_rng(seed)
     halves = [
         kid(*(x[rng.permutation(len(x))[: max(2, round(SUBSET * len(x)))]] for x in (a, b)))
         for _ in range(SUBSETS)
-    ]  # fmt: skip
+    ]
     return kid(a, b), *(float(q) for q in np.quantile(halves, [0.025, 0.975]))
 
 
 def covered(points: np.ndarray, by: np.ndarray, k: int = NEIGHBOURS) -> np.ndarray:
-    """Which points (n, F) lie in the manifold of `by` (m, F): within reach of one of its points' k-th neighbour.
+    """Which points (n, F) lie in the manifold of `by` (m, F): within reach of one of its points'
+    k-th neighbour.
 
-    The mean over generated cells by real ones is precision, over real by generated recall (Kynkaanniemi et al. 2019).
+    The mean over generated cells by real ones is precision, over real by generated recall
+    (Kynkaanniemi et al. 2019).
     """
     reach = np.sort(cdist(by, by), axis=1)[:, min(k, len(by) - 1)]
     return (cdist(points, by) <= reach).any(axis=1)
@@ -60,16 +68,22 @@ def thumbnails(images: np.ndarray) -> np.ndarray:
 def nearest_pixels(images: np.ndarray, known: np.ndarray) -> np.ndarray:
     """Distance (n,) in small pictures to the nearest known cell, in whichever turn is nearest."""
     there = thumbnails(known)
-    return np.min([nearest(thumbnails(turned(images, turn)), there) for turn in range(TURNS)], axis=0)
+    return np.min(
+        [nearest(thumbnails(turned(images, turn)), there) for turn in range(TURNS)], axis=0
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Distances to the nearest training cell of generated cells (n,) and of real unseen ones (m,)."""
+    """Distances to the nearest training cell of generated cells (n,) and of real unseen ones
+    (m,).
+    """
 
     generated: np.ndarray
     unseen: np.ndarray
 
     def copied(self) -> np.ndarray:
-        """Which generated cells (n,) are nearer to a training cell than all but 1 % of unseen real cells are."""
+        """Which generated cells (n,) are nearer to a training cell than all but 1 % of unseen real
+        cells are.
+        """
         return self.generated < np.quantile(self.unseen, NEAR)

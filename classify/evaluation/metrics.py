@@ -1,6 +1,7 @@
 """What is measured of a classifier, and how surely: one definition each (numpy and scipy alone).
 
-Labels y and predictions are class numbers (n,), probabilities (n, K), oddities (n,) where higher is odder.
+Labels y and predictions are class numbers (n,), probabilities (n, K), oddities (n,) where higher is
+odder.
 """
 
 from collections.abc import Callable
@@ -29,13 +30,19 @@ def confusion(y: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
 
 
 def auc(odd: np.ndarray, anomalous: np.ndarray) -> float:
-    """Probability that an anomalous cell is odder than a normal one, ties counting half (Mann and Whitney)."""
+    """Probability that an anomalous cell is odder than a normal one, ties counting half (Mann and
+    Whitney).
+    """
     ranks, n = rankdata(odd), int(anomalous.sum())
     return float((ranks[anomalous].sum() - n * (n + 1) / 2) / (n * (len(odd) - n)))
 
 
-def sensitivity(odd: np.ndarray, anomalous: np.ndarray, false_alerts: float = FALSE_ALERTS) -> float:
-    """Share of anomalous cells above the threshold that at most `false_alerts` of the normal cells exceed."""
+def sensitivity(
+    odd: np.ndarray, anomalous: np.ndarray, false_alerts: float = FALSE_ALERTS
+) -> float:
+    """Share of anomalous cells above the threshold that at most `false_alerts` of the normal cells
+    exceed.
+    """
     threshold = np.quantile(odd[~anomalous], 1 - false_alerts, method="higher")
     return float((odd[anomalous] > threshold).mean())
 
@@ -48,7 +55,9 @@ def ece(confidence: np.ndarray, right: np.ndarray, bins: int = BINS) -> float:
 
 
 def brier(probability: np.ndarray, y: np.ndarray) -> float:
-    """Mean squared distance of the probabilities to the truth, summed over classes, in [0, 2] (Brier 1950)."""
+    """Mean squared distance of the probabilities to the truth, summed over classes, in [0, 2]
+    (Brier 1950).
+    """
     return float(((probability - np.eye(probability.shape[1])[y]) ** 2).sum(axis=1).mean())
 
 
@@ -69,11 +78,18 @@ def selective_accuracy(confidence: np.ndarray, right: np.ndarray, coverage: floa
 
 
 def interval(
-    statistic: Callable[[np.ndarray], float], strata: np.ndarray, resamples: int = RESAMPLES, seed: int = 0
+    statistic: Callable[[np.ndarray], float],
+    strata: np.ndarray,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
 ) -> tuple[float, float, float]:
-    """Value and 95 % percentile bootstrap interval of a statistic of chosen row numbers, resampled within strata (n,)."""
+    """Value and 95 % percentile bootstrap interval of a statistic of chosen row numbers, resampled
+    within strata (n,).
+    """
     rng = np.random.default_rng(seed)
     groups = [np.flatnonzero(strata == s) for s in np.unique(strata)]
-    drawn = [statistic(np.concatenate([rng.choice(g, len(g)) for g in groups])) for _ in range(resamples)]
+    drawn = [
+        statistic(np.concatenate([rng.choice(g, len(g)) for g in groups])) for _ in range(resamples)
+    ]
     low, high = np.quantile(drawn, [0.025, 0.975])
     return statistic(np.arange(len(strata))), float(low), float(high)

@@ -1,4 +1,6 @@
-"""Pictures of an evaluation and of a training, as PNG bytes (needs matplotlib; the `train` extra)."""
+"""Pictures of an evaluation and of a training, as PNG bytes (needs matplotlib; the `train`
+extra).
+"""
 
 import io
 from collections.abc import Callable, Sequence
@@ -20,7 +22,9 @@ def png(canvas: Canvas) -> bytes:
 def confusion_matrix(counts: dict[str, np.ndarray], classes: Sequence[str]) -> bytes:
     """Row-normalised confusion matrices (K, K), one a name, side by side."""
     canvas = Canvas(figsize=(5.2 * len(counts), 4.8), layout="constrained")
-    for axes, (name, table) in zip(canvas.subplots(1, len(counts), squeeze=False)[0], counts.items(), strict=True):
+    for axes, (name, table) in zip(
+        canvas.subplots(1, len(counts), squeeze=False)[0], counts.items(), strict=True
+    ):
         share = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
         axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
         for i, j in zip(*np.nonzero(table), strict=True):
@@ -33,12 +37,17 @@ def confusion_matrix(counts: dict[str, np.ndarray], classes: Sequence[str]) -> b
 
 
 def roc(odd: dict[str, tuple[np.ndarray, np.ndarray]], title: str) -> bytes:
-    """Receiver operating curves of (oddity (n,), anomalous (n,)) by name, false alerts on a logarithmic axis."""
+    """Receiver operating curves of (oddity (n,), anomalous (n,)) by name, false alerts on a
+    logarithmic axis.
+    """
     canvas = Canvas(figsize=(5, 4), layout="constrained")
     axes = canvas.subplots()
     for name, (score, anomalous) in odd.items():
         order = np.argsort(-score, kind="stable")
-        caught, false = np.cumsum(anomalous[order]) / anomalous.sum(), np.cumsum(~anomalous[order]) / (~anomalous).sum()
+        caught, false = (
+            np.cumsum(anomalous[order]) / anomalous.sum(),
+            np.cumsum(~anomalous[order]) / (~anomalous).sum(),
+        )
         axes.plot(np.maximum(false, 1e-3), caught, label=name)
     axes.axvline(0.01, color="grey", lw=0.7, ls=":")
     axes.set(xscale="log", xlim=(1e-3, 1), ylim=(0, 1), title=title)
@@ -48,13 +57,21 @@ def roc(odd: dict[str, tuple[np.ndarray, np.ndarray]], title: str) -> bytes:
 
 
 def reliability(arms: dict[str, tuple[np.ndarray, np.ndarray]], title: str) -> bytes:
-    """Accuracy against confidence in bins of equal mass, and risk against coverage, of (confidence (n,), right (n,))."""
+    """Accuracy against confidence in bins of equal mass, and risk against coverage, of (confidence
+    (n,), right (n,)).
+    """
     canvas = Canvas(figsize=(9, 4), layout="constrained")
     left, right_side = canvas.subplots(1, 2)
     left.plot([0, 1], [0, 1], color="grey", lw=0.7)
     for name, (confidence, right) in arms.items():
         bins = np.array_split(np.argsort(confidence, kind="stable"), BINS)
-        left.plot([confidence[i].mean() for i in bins], [right[i].mean() for i in bins], "o-", ms=3, label=name)
+        left.plot(
+            [confidence[i].mean() for i in bins],
+            [right[i].mean() for i in bins],
+            "o-",
+            ms=3,
+            label=name,
+        )
         risk = risk_coverage(confidence, right)
         right_side.plot(np.arange(1, len(risk) + 1) / len(risk), risk, label=name)
     left.set(xlabel="confidence", ylabel="share right", title=title)
@@ -63,13 +80,19 @@ def reliability(arms: dict[str, tuple[np.ndarray, np.ndarray]], title: str) -> b
     return png(canvas)
 
 
-def psychometric(arms: dict[str, tuple[np.ndarray, np.ndarray, Callable[[np.ndarray], np.ndarray]]], title: str) -> bytes:
-    """Share right against confidence, with the fitted function, of (confidence (n,), right (n,), function) by name."""
+def psychometric(
+    arms: dict[str, tuple[np.ndarray, np.ndarray, Callable[[np.ndarray], np.ndarray]]], title: str
+) -> bytes:
+    """Share right against confidence, with the fitted function, of (confidence (n,), right (n,),
+    function) by name.
+    """
     canvas = Canvas(figsize=(5, 4), layout="constrained")
     axes, x = canvas.subplots(), np.linspace(0, 1, 200)
     for name, (confidence, right, function) in arms.items():
         bins = np.array_split(np.argsort(confidence, kind="stable"), BINS)
-        (dots,) = axes.plot([confidence[i].mean() for i in bins], [right[i].mean() for i in bins], "o", ms=3)
+        (dots,) = axes.plot(
+            [confidence[i].mean() for i in bins], [right[i].mean() for i in bins], "o", ms=3
+        )
         axes.plot(x, function(x), color=dots.get_color(), label=name)
     axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", ylabel="probability right", title=title)
     axes.legend(fontsize=8)
@@ -79,7 +102,9 @@ def psychometric(arms: dict[str, tuple[np.ndarray, np.ndarray, Callable[[np.ndar
 Line = tuple[Sequence[float], Sequence[float]]
 
 
-def curves(lines: dict[str, Line], x: str, y: str, log_x: bool = False, dots: bool = False) -> bytes:
+def curves(
+    lines: dict[str, Line], x: str, y: str, log_x: bool = False, dots: bool = False
+) -> bytes:
     """Lines of (x, y) by name."""
     canvas = Canvas(figsize=(6, 4), layout="constrained")
     axes = canvas.subplots()

@@ -1,4 +1,6 @@
-"""Training within stated minutes: the runs that an evaluation compares, each in its own folder, resumable (needs torch)."""
+"""Training within stated minutes: the runs that an evaluation compares, each in its own folder,
+resumable (needs torch).
+"""
 
 import json
 import time
@@ -20,12 +22,19 @@ OURS, BASELINE = "ours", "baseline"
 SAVE_EVERY_S = 30.0
 WARMUP_SHARE = 0.08
 MAX_STEPS = 10_000_000
-PACE = {"out", "steps", "validate_every", "checkpoint_every"}  # of the recipe, what the minutes decide
+PACE = {
+    "out",
+    "steps",
+    "validate_every",
+    "checkpoint_every",
+}  # of the recipe, what the minutes decide
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One retraining: where, which arm, what recipe, on what, for how long. `begin` sets the weights to begin with."""
+    """One retraining: where, which arm, what recipe, on what, for how long. `begin` sets the
+    weights to begin with.
+    """
 
     folder: Path
     arm: str
@@ -38,12 +47,20 @@ class Plan:
 
     def as_kept(self) -> dict:
         recipe = self.recipe.model_dump(mode="json", exclude=PACE)
-        return {"arm": self.arm, "minutes": self.minutes, "device": self.device, **self.facts, "recipe": recipe}
+        return {
+            "arm": self.arm,
+            "minutes": self.minutes,
+            "device": self.device,
+            **self.facts,
+            "recipe": recipe,
+        }
 
 
 @dataclass(frozen=True, slots=True)
 class Retrained:
-    """A finished run, its classes (`other` among them), and what it took: minutes, images seen, parameters."""
+    """A finished run, its classes (`other` among them), and what it took: minutes, images seen,
+    parameters.
+    """
 
     run: Training
     classes: tuple[str, ...]
@@ -71,12 +88,15 @@ def few(data: LabelledCrops, per_class: int, seed: int) -> LabelledCrops:
 
 
 def clock(device: str) -> float:
-    """Seconds of this process on a CPU, where others may share the machine; of the wall where the work is elsewhere."""
+    """Seconds of this process on a CPU, where others may share the machine; of the wall where the
+    work is elsewhere.
+    """
     return time.process_time() if device == "cpu" else time.perf_counter()
 
 
 def retrain(plan: Plan, tell: Callable[[dict], None] = lambda row: None) -> Retrained:
-    """Train for `plan.minutes`, going on from where a killed run stopped; a finished one is only loaded.
+    """Train for `plan.minutes`, going on from where a killed run stopped; a finished one is only
+    loaded.
 
     The learning rate follows the share of the minutes used, so that both arms end theirs alike.
 
@@ -88,30 +108,43 @@ def retrain(plan: Plan, tell: Callable[[dict], None] = lambda row: None) -> Retr
     kept = json.loads(done.read_text()) if done.exists() else None
     data = None if kept else plan.data()
     classes = tuple(kept["classes"]) if kept else class_names(data, plan.recipe)
-    run = (BaselineTraining if plan.arm == BASELINE else Training)(plan.recipe, classes, plan.device)
+    run = (BaselineTraining if plan.arm == BASELINE else Training)(
+        plan.recipe, classes, plan.device
+    )
     last = plan.folder / "last.pt"
     run.load(last) if last.exists() else plan.begin(run)
     if not kept:
         seconds = advance(plan, run, data, len(classes), tell)
-        kept = {"minutes": seconds / 60, "steps": run.step, "images": run.step * plan.recipe.batch,
-                "parameters": parameters(run.model), "classes": classes}  # fmt: skip
+        kept = {
+            "minutes": seconds / 60,
+            "steps": run.step,
+            "images": run.step * plan.recipe.batch,
+            "parameters": parameters(run.model),
+            "classes": classes,
+        }
         run.save(last)
         done.write_text(json.dumps(kept, indent=1))
     return Retrained(run, classes, kept)
 
 
-def advance(plan: Plan, run: Training, data: LabelledCrops, classes: int, tell: Callable[[dict], None]) -> float:
+def advance(
+    plan: Plan, run: Training, data: LabelledCrops, classes: int, tell: Callable[[dict], None]
+) -> float:
     """Step until the minutes are used; returns the seconds used in all, those before a stop too."""
     used, budget = seconds_used(plan.folder, run.step), plan.minutes * 60
     saved = used
-    batches = balanced_batches(data.labels, classes, plan.recipe.batch, plan.recipe.seed, range(run.step, MAX_STEPS))
+    batches = balanced_batches(
+        data.labels, classes, plan.recipe.batch, plan.recipe.seed, range(run.step, MAX_STEPS)
+    )
     with (plan.folder / "log.jsonl").open("a") as log:
         while used < budget:
             start = clock(plan.device)
             run.cfg = paced(run.cfg, plan.recipe, run.step, used / budget)
             chosen, y = next(batches)
             y = torch.from_numpy(y)
-            row = run.advance(torch.from_numpy(data.images[chosen]), y, (y == classes - 1) & plan.recipe.other)
+            row = run.advance(
+                torch.from_numpy(data.images[chosen]), y, (y == classes - 1) & plan.recipe.other
+            )
             used += clock(plan.device) - start
             print(json.dumps(row | {"seconds": used}), file=log, flush=True)
             if used - saved > SAVE_EVERY_S:
@@ -122,13 +155,22 @@ def advance(plan: Plan, run: Training, data: LabelledCrops, classes: int, tell: 
 
 
 def paced(cfg: TrainConfig, recipe: TrainConfig, step: int, share: float) -> TrainConfig:
-    """The configuration whose schedule is `share` of the way at this step; the first steps are guessed at."""
+    """The configuration whose schedule is `share` of the way at this step; the first steps are
+    guessed at.
+    """
     steps = max(step + 1, round(step / share)) if step >= 5 else recipe.steps
-    return cfg.model_copy(update={"steps": steps, "warmup_steps": max(1, min(recipe.warmup_steps, round(WARMUP_SHARE * steps)))})
+    return cfg.model_copy(
+        update={
+            "steps": steps,
+            "warmup_steps": max(1, min(recipe.warmup_steps, round(WARMUP_SHARE * steps))),
+        }
+    )
 
 
 def seconds_used(folder: Path, step: int) -> float:
-    """What the steps up to the checkpoint took; later ones were lost and are taken out of the log."""
+    """What the steps up to the checkpoint took; later ones were lost and are taken out of the
+    log.
+    """
     path = folder / "log.jsonl"
     kept = [row for row in log_rows(path) if row["step"] <= step]
     path.write_text("".join(json.dumps(row) + "\n" for row in kept))
@@ -136,7 +178,9 @@ def seconds_used(folder: Path, step: int) -> float:
 
 
 def log_rows(path: Path) -> list[dict]:
-    """Rows of a training log, one a step: what a kill cut short is left out, of a step done again the last counts."""
+    """Rows of a training log, one a step: what a kill cut short is left out, of a step done again
+    the last counts.
+    """
     rows = {}
     for line in path.read_text().splitlines() if path.exists() else []:
         with suppress(json.JSONDecodeError):
@@ -149,11 +193,18 @@ def keep_plan(plan: Plan) -> None:
     path, kept = plan.folder / "plan.json", plan.as_kept()
     plan.folder.mkdir(parents=True, exist_ok=True)
     if path.exists() and differences(json.loads(path.read_text())) != differences(kept):
-        raise DataError(f"{plan.folder} holds a run of other settings", "choose another --report folder or remove that one")
+        raise DataError(
+            f"{plan.folder} holds a run of other settings",
+            "choose another --report folder or remove that one",
+        )
     path.write_text(json.dumps(kept, indent=1))
 
 
 def differences(kept: dict) -> dict:
-    """A plan with what its recipe says beyond the defaults, so that a later version's new keys change nothing."""
-    recipe = TrainConfig(**kept["recipe"]).model_dump(mode="json", exclude_defaults=True, exclude=PACE)
+    """A plan with what its recipe says beyond the defaults, so that a later version's new keys
+    change nothing.
+    """
+    recipe = TrainConfig(**kept["recipe"]).model_dump(
+        mode="json", exclude_defaults=True, exclude=PACE
+    )
     return kept | {"recipe": recipe}

@@ -1,4 +1,6 @@
-"""From errors or features to probabilities and oddities, fitted on cells that were not trained on (numpy and scipy alone)."""
+"""From errors or features to probabilities and oddities, fitted on cells that were not trained on
+(numpy and scipy alone).
+"""
 
 from dataclasses import dataclass
 
@@ -43,9 +45,11 @@ class Scores:
 
 
 def centred(probability: np.ndarray, home: np.ndarray) -> np.ndarray:
-    """Class numbers (n,) of a set's probabilities (n, K) once each class has the mean log evidence that it has at `home` (m, K).
+    """Class numbers (n,) of a set's probabilities (n, K) once each class has the mean log evidence
+    that it has at `home` (m, K).
 
-    An adaptation to cells without labels: it takes for granted that the set holds the classes in about the shares of home.
+    An adaptation to cells without labels: it takes for granted that the set holds the classes in
+    about the shares of home.
     """
     here, there = (np.log(np.maximum(p, FLOOR)) for p in (probability, home))
     return (here - here.mean(axis=0) + there.mean(axis=0)).argmax(axis=1)
@@ -67,8 +71,18 @@ def ours(errors: np.ndarray, scale: Scale, oddity: Oddity | None) -> Scores:
     p = scale.probability(errors)
     if oddity is None:
         return Scores(p, {})
-    relative, least, pattern = scores(errors, oddity.sigma, oddity.centre[-1], oddity.covariance[-1])
-    return Scores(p, {"relative": relative, "absolute": least, "pattern": pattern, "combined": oddity.raw(errors)})
+    relative, least, pattern = scores(
+        errors, oddity.sigma, oddity.centre[-1], oddity.covariance[-1]
+    )
+    return Scores(
+        p,
+        {
+            "relative": relative,
+            "absolute": least,
+            "pattern": pattern,
+            "combined": oddity.raw(errors),
+        },
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +99,9 @@ class Nearness:
 
 
 def fit_nearness(features: np.ndarray, y: np.ndarray) -> Nearness:
-    """Of features (n, F) and class numbers (n,); with few cells the covariance is drawn towards its diagonal."""
+    """Of features (n, F) and class numbers (n,); with few cells the covariance is drawn towards its
+    diagonal.
+    """
     features = features.astype(np.float64)
     means = {c: features[y == c].mean(axis=0) for c in np.unique(y)}
     spread = np.cov((features - np.stack([means[c] for c in y])).T, bias=True)
@@ -94,11 +110,16 @@ def fit_nearness(features: np.ndarray, y: np.ndarray) -> Nearness:
     return Nearness(np.stack(list(means.values())), np.linalg.inv(shrunk))
 
 
-def discriminative(features: np.ndarray, logits: np.ndarray, scale: Scale, nearness: Nearness | None) -> Scores:
+def discriminative(
+    features: np.ndarray, logits: np.ndarray, scale: Scale, nearness: Nearness | None
+) -> Scores:
     """Scores of a classifier's features (n, F) and logits (n, K).
 
-    One less the greatest softmax, the energy (Liu et al. 2020), and the Mahalanobis distance of the features.
+    One less the greatest softmax, the energy (Liu et al. 2020), and the Mahalanobis distance of the
+    features.
     """
     p = scale.probability(-logits[:, None])
     odd = {"softmax": 1 - p.max(axis=1), "energy": -logsumexp(logits, axis=1)}
-    return Scores(p, odd if nearness is None else odd | {"Mahalanobis": nearness.distance(features)})
+    return Scores(
+        p, odd if nearness is None else odd | {"Mahalanobis": nearness.distance(features)}
+    )

@@ -16,7 +16,9 @@ class Part(BaseModel):
 
 
 class Lab(Part):
-    """Another lab's cells: normal ones in the model's classes and anomalous ones, file names beginning with the patient."""
+    """Another lab's cells: normal ones in the model's classes and anomalous ones, file names
+    beginning with the patient.
+    """
 
     normal: Path
     anomaly: Path
@@ -33,7 +35,9 @@ class LowData(Part):
 
 
 class Minutes(Part):
-    """Training minutes of each run, the same for ours and the baseline: of one core's time where the device is a CPU."""
+    """Training minutes of each run, the same for ours and the baseline: of one core's time where
+    the device is a CPU.
+    """
 
     baseline: float = Field(60, gt=0, description="of the baseline that stands beside the model")
     held_out: float = Field(10, gt=0)
@@ -42,10 +46,14 @@ class Minutes(Part):
 
 
 class Suite(Part):
-    """The file holds only differences from these defaults; paths are relative to where the command runs, `recipe` to the file."""
+    """The file holds only differences from these defaults; paths are relative to where the command
+    runs, `recipe` to the file.
+    """
 
     preset: str
-    recipe: Path = Field(description="training configuration of every retrained model and of the baseline")
+    recipe: Path = Field(
+        description="training configuration of every retrained model and of the baseline"
+    )
     train: Path
     val: Path
     shift: dict[str, Path] = {}
@@ -53,8 +61,12 @@ class Suite(Part):
     held_out: tuple[str, ...] = ()
     low_data: LowData | None = None
     minutes: Minutes = Minutes()
-    baseline: Path | None = Field(None, description="folder of a baseline trained before, in place of training one")
-    generated: int = Field(32, ge=0, description="generated cells a class, for their quality; 0 leaves it out")
+    baseline: Path | None = Field(
+        None, description="folder of a baseline trained before, in place of training one"
+    )
+    generated: int = Field(
+        32, ge=0, description="generated cells a class, for their quality; 0 leaves it out"
+    )
     fine_tune_rate: float = Field(3e-4, gt=0, description="learning rate of fine-tuning")
     draws: int = Field(16, gt=0, description="draws a cell of retrained models")
     resamples: int = Field(1000, gt=0, description="of each bootstrap interval")
@@ -72,11 +84,16 @@ def read_suite(path: Path) -> Suite:
     except (OSError, ValueError) as error:
         first = error.errors()[0] if isinstance(error, ValidationError) else None
         what = f"{'.'.join(map(str, first['loc']))}: {first['msg']}" if first else str(error)
-        raise DataError(f"{path}: {what}", "see configs/evaluation/suite-quick.toml for one that works") from error
+        raise DataError(
+            f"{path}: {what}", "see configs/evaluation/suite-quick.toml for one that works"
+        ) from error
     suite = suite.model_copy(update={"recipe": path.parent / suite.recipe})
     for place in folders(suite):
         if not place.exists():
-            raise DataError(f"{path}: {place} is not there", "mend the path, or leave that part of the suite out")
+            raise DataError(
+                f"{path}: {place} is not there",
+                "mend the path, or leave that part of the suite out",
+            )
     return suite
 
 

@@ -1,4 +1,6 @@
-"""What a training came to, as pictures and JSON in its folder (needs torch and matplotlib; the `train` extra)."""
+"""What a training came to, as pictures and JSON in its folder (needs torch and matplotlib; the
+`train` extra).
+"""
 
 import json
 from dataclasses import dataclass
@@ -42,7 +44,8 @@ class Finished:
 
 
 def report_training(folder: Path, per_class: int = 60) -> Path:
-    """Write `folder/report/` of a training run: curves, cells as trained on and as generated, confusion, and a JSON.
+    """Write `folder/report/` of a training run: curves, cells as trained on and as generated,
+    confusion, and a JSON.
 
     At most `per_class` validation cells a class go into the confusion.
 
@@ -51,14 +54,19 @@ def report_training(folder: Path, per_class: int = 60) -> Path:
         DataError: its validation cells are gone.
     """
     cfg, classes, run = load_run(folder)
-    done = Finished(cfg, classes, run, load_crops(cfg.val, cfg.crop_px, tuple(c for c in classes if c != OTHER)))
+    done = Finished(
+        cfg, classes, run, load_crops(cfg.val, cfg.crop_px, tuple(c for c in classes if c != OTHER))
+    )
     rows, engine = log_rows(folder / "log.jsonl"), NetEngine(run.averaged())
     y, said = named(done, engine, per_class)
     pictures = {
-        **curves_of(rows), "generated": plots.sheet(generated(done, engine), "generated"),
+        **curves_of(rows),
+        "generated": plots.sheet(generated(done, engine), "generated"),
         "trained-on": plots.sheet(trained_on(done), "as trained on"),
-        "confusion": plots.confusion_matrix({"validation cells": confusion(y, said, len(classes))}, classes),
-    }  # fmt: skip
+        "confusion": plots.confusion_matrix(
+            {"validation cells": confusion(y, said, len(classes))}, classes
+        ),
+    }
     out = folder / FOLDER
     out.mkdir(exist_ok=True)
     for name, png in pictures.items():
@@ -77,7 +85,10 @@ def curves_of(rows: list[dict]) -> dict[str, bytes]:
     steps = [row["step"] for row in rows]
     losses = {name: (steps, values) for name, values in losses_of(rows).items()}
     norms = {"gradient norm": (steps, smoothed([row["grad_norm"] for row in rows]))}
-    pictures = {"losses": plots.curves(losses, "step", "loss"), "gradient": plots.curves(norms, "step", "norm before clipping")}
+    pictures = {
+        "losses": plots.curves(losses, "step", "loss"),
+        "gradient": plots.curves(norms, "step", "norm before clipping"),
+    }
     checks = [(row["step"], row[CHECK]) for row in rows if CHECK in row]
     if checks:
         line = {"validation": tuple(zip(*checks, strict=True))}
@@ -110,12 +121,16 @@ def trained_on(done: Finished) -> dict[str, np.ndarray]:
         own = np.arange(len(images)) if name == OTHER else np.flatnonzero(done.val.labels == c)
         crops = torch.from_numpy(images[np.resize(spread(own, SAMPLES), SAMPLES)])
         other = torch.full((SAMPLES,), name == OTHER)
-        shown[name] = to_uint8(augment(crops, other, done.cfg.window_px, done.image_px, done.cfg.jitter, rng).numpy())
+        shown[name] = to_uint8(
+            augment(crops, other, done.cfg.window_px, done.image_px, done.cfg.jitter, rng).numpy()
+        )
     return shown
 
 
 def named(done: Finished, engine: NetEngine, per_class: int) -> tuple[np.ndarray, np.ndarray]:
-    """True and predicted class numbers (n,) of validation cells, `other` among them, after a few draws."""
+    """True and predicted class numbers (n,) of validation cells, `other` among them, after a few
+    draws.
+    """
     members = [np.flatnonzero(done.val.labels == c) for c in range(len(done.val.classes))]
     some = part(done.val, np.concatenate([spread(m, per_class) for m in members]))
     cells = calibration_cells(some, done.cfg, done.classes, done.image_px)
@@ -128,10 +143,17 @@ def named(done: Finished, engine: NetEngine, per_class: int) -> tuple[np.ndarray
 def summary(rows: list[dict], done: Finished, y: np.ndarray, said: np.ndarray) -> dict:
     found = recalls(y, said)
     return {
-        "steps": rows[-1]["step"], "images": rows[-1]["step"] * done.cfg.batch, "parameters": parameters(done.run.model),
+        "steps": rows[-1]["step"],
+        "images": rows[-1]["step"] * done.cfg.batch,
+        "parameters": parameters(done.run.model),
         "last": {name: round(float(values[-1]), 5) for name, values in losses_of(rows).items()},
-        "validation": [{"step": row["step"], CHECK: round(row[CHECK], 5)} for row in rows if CHECK in row],
-        "cells": len(y), "draws": DRAWS, "balanced_accuracy": round(balanced_accuracy(y, said), 5),
+        "validation": [
+            {"step": row["step"], CHECK: round(row[CHECK], 5)} for row in rows if CHECK in row
+        ],
+        "cells": len(y),
+        "draws": DRAWS,
+        "balanced_accuracy": round(balanced_accuracy(y, said), 5),
         "recall": {done.classes[c]: round(value, 5) for c, value in found.items()},
-        "confusion": confusion(y, said, len(done.classes)).tolist(), "classes": done.classes,
-    }  # fmt: skip
+        "confusion": confusion(y, said, len(done.classes)).tolist(),
+        "classes": done.classes,
+    }

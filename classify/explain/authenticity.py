@@ -21,7 +21,9 @@ REAL, MADE = "real", "generated"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shown:
-    """One picture (px, px, 3) uint8 of the test, its class, and whether it is `real` or `generated`."""
+    """One picture (px, px, 3) uint8 of the test, its class, and whether it is `real` or
+    `generated`.
+    """
 
     picture: np.ndarray
     label: str
@@ -30,7 +32,9 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """How many were told rightly, of how many, and the 95 % Clopper-Pearson interval of that share."""
+    """How many were told rightly, of how many, and the 95 % Clopper-Pearson interval of that
+    share.
+    """
 
     right: int
     of: int
@@ -42,14 +46,19 @@ class Score:
 
 
 def write_test(shown: list[Shown], folder: Path, seed: int = 0) -> Path:
-    """Write `test.html`, which can be given to an expert, and `key.json`, which must not be; returns the page.
+    """Write `test.html`, which can be given to an expert, and `key.json`, which must not be;
+    returns the page.
 
-    Order and names tell nothing, every picture is written the same way, and the page does not hold the key.
+    Order and names tell nothing, every picture is written the same way, and the page does not hold
+    the key.
     """
     order = np.random.default_rng(seed).permutation(len(shown))
     names = [f"{n:04d}" for n in range(len(shown))]
     pictures = {name: as_png(shown[i].picture) for name, i in zip(names, order, strict=True)}
-    key = {name: {"truth": shown[i].truth, "label": shown[i].label} for name, i in zip(names, order, strict=True)}
+    key = {
+        name: {"truth": shown[i].truth, "label": shown[i].label}
+        for name, i in zip(names, order, strict=True)
+    }
     cells = json.dumps(pictures)
     test = hashlib.blake2b(cells.encode(), digest_size=8).hexdigest()
     folder.mkdir(parents=True, exist_ok=True)
@@ -61,24 +70,37 @@ def write_test(shown: list[Shown], folder: Path, seed: int = 0) -> Path:
 
 def as_png(picture: np.ndarray) -> str:
     out = io.BytesIO()
-    Image.fromarray(picture).resize((SHOW_PX, SHOW_PX), Image.Resampling.BICUBIC).save(out, format="PNG")
+    Image.fromarray(picture).resize((SHOW_PX, SHOW_PX), Image.Resampling.BICUBIC).save(
+        out, format="PNG"
+    )
     return base64.b64encode(out.getvalue()).decode()
 
 
 def score_answers(folder: Path, answers: Path) -> dict[str, Score]:
-    """What an expert's answers are worth: of all, of the real and of the generated ones, and class by class.
+    """What an expert's answers are worth: of all, of the real and of the generated ones, and class
+    by class.
 
     Raises:
         DataError: key or answers cannot be read, or the answers are of another test.
     """
     kept, given = read_json(folder / KEY), read_json(answers)
     key, said = kept.get("key", {}), given.get("answers", {})
-    told = {name: key[name]["truth"] == answer for name, answer in said.items() if name in key and answer in (REAL, MADE)}
+    told = {
+        name: key[name]["truth"] == answer
+        for name, answer in said.items()
+        if name in key and answer in (REAL, MADE)
+    }
     if not told or given.get("test") != kept.get("test"):
-        raise DataError(f"{answers}: not answers to the test in {folder}", "save them from the page of that folder")
+        raise DataError(
+            f"{answers}: not answers to the test in {folder}",
+            "save them from the page of that folder",
+        )
     groups = {"all": list(told), REAL: [n for n in told if key[n]["truth"] == REAL]}
     groups[MADE] = [n for n in told if key[n]["truth"] == MADE]
-    groups |= {label: [n for n in told if key[n]["label"] == label] for label in sorted({key[n]["label"] for n in told})}
+    groups |= {
+        label: [n for n in told if key[n]["label"] == label]
+        for label in sorted({key[n]["label"] for n in told})
+    }
     return {group: score_of([told[n] for n in names]) for group, names in groups.items() if names}
 
 
@@ -86,7 +108,10 @@ def read_json(path: Path) -> dict:
     try:
         found = json.loads(path.read_text())
     except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read: {error}", "write the test with `cytostream authenticity FOLDER`") from error
+        raise DataError(
+            f"{path}: cannot be read: {error}",
+            "write the test with `cytostream authenticity FOLDER`",
+        ) from error
     if not isinstance(found, dict):
         raise DataError(f"{path}: no answers", "save them from the test page")
     return found

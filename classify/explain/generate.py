@@ -20,7 +20,9 @@ def sigmas(steps: int) -> np.ndarray:
 
 
 def denoise(engine: Engine, x: np.ndarray, sigma: float, classes: np.ndarray) -> np.ndarray:
-    """Denoised images (n, 3, px, px) of noisy x under one class each (n,) or a mixture of them (n, K)."""
+    """Denoised images (n, 3, px, px) of noisy x under one class each (n,) or a mixture of them (n,
+    K).
+    """
     images = engine.denoised(x, np.zeros_like(x), np.full(len(x), sigma, np.float32))
     if classes.ndim == 1:
         return images[np.arange(len(x)), classes]
@@ -28,7 +30,9 @@ def denoise(engine: Engine, x: np.ndarray, sigma: float, classes: np.ndarray) ->
 
 
 def sample(engine: Engine, x: np.ndarray, classes: np.ndarray, steps: int = 18) -> np.ndarray:
-    """Heun's method from noise x (n, 3, px, px) at the largest noise level to images (Karras et al. 2022, algorithm 1)."""
+    """Heun's method from noise x (n, 3, px, px) at the largest noise level to images (Karras et al.
+    2022, algorithm 1).
+    """
     levels = sigmas(steps)
     x = x * levels[0]
     for now, then in zip(levels[:-1], levels[1:], strict=True):
@@ -41,8 +45,12 @@ def sample(engine: Engine, x: np.ndarray, classes: np.ndarray, steps: int = 18) 
     return x
 
 
-def polish(engine: Engine, x: np.ndarray, classes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The mean of x (n, 3, px, px) noised and denoised again: what noise the sampler has left is averaged out."""
+def polish(
+    engine: Engine, x: np.ndarray, classes: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """The mean of x (n, 3, px, px) noised and denoised again: what noise the sampler has left is
+    averaged out.
+    """
     total = np.zeros_like(x)
     for _ in range(POLISH_DRAWS):
         noise = rng.standard_normal(x.shape).astype(np.float32)
@@ -51,7 +59,11 @@ def polish(engine: Engine, x: np.ndarray, classes: np.ndarray, rng: np.random.Ge
 
 
 def generate(
-    model: Model, engine: Engine, classes: Sequence[int] | np.ndarray, seed: int = 0, steps: int = 18
+    model: Model,
+    engine: Engine,
+    classes: Sequence[int] | np.ndarray,
+    seed: int = 0,
+    steps: int = 18,
 ) -> Iterator[np.ndarray]:
     """8-bit images (px, px, 3) of the model's window, one a class number (or row of class weights).
 

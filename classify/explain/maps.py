@@ -1,4 +1,6 @@
-"""Why this class and not that one: maps over the cell, and the cell as the other class would have it. Serving engine only."""
+"""Why this class and not that one: maps over the cell, and the cell as the other class would have
+it. Serving engine only.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,9 +25,10 @@ FLOOR = 1e-6
 class Explanation:
     """Of one cell, for k classes; px = card.image_px.
 
-    `heat` (k, px, px) float32: what each pixel adds to the log odds of the class against the predicted one (against the
-    runner-up for the predicted class itself), positive where it speaks for the class. `counterfactual` (k, px, px, 3) uint8:
-    the cell as that class; of the predicted class, the cell itself. `seen` (px, px, 3) uint8: the cell in the model's pixels.
+    `heat` (k, px, px) float32: what each pixel adds to the log odds of the class against the
+    predicted one (against the runner-up for the predicted class itself), positive where it speaks
+    for the class. `counterfactual` (k, px, px, 3) uint8: the cell as that class; of the predicted
+    class, the cell itself. `seen` (px, px, 3) uint8: the cell in the model's pixels.
     """
 
     classes: tuple[str, ...]
@@ -34,8 +37,11 @@ class Explanation:
     seen: np.ndarray
 
 
-def explain(engine: Engine, model: Model, crop: np.ndarray, classes: Sequence[str] = ()) -> Explanation:
-    """Maps and counterfactuals of a crop (h, w, 3) uint8, for the named classes or where they matter (`telling`).
+def explain(
+    engine: Engine, model: Model, crop: np.ndarray, classes: Sequence[str] = ()
+) -> Explanation:
+    """Maps and counterfactuals of a crop (h, w, 3) uint8, for the named classes or where they
+    matter (`telling`).
 
     Raises:
         DataError: a class that the model has not.
@@ -43,14 +49,21 @@ def explain(engine: Engine, model: Model, crop: np.ndarray, classes: Sequence[st
     """
     card = model.card
     if unknown := set(classes) - set(card.classes):
-        raise DataError(f"no class {', '.join(sorted(unknown))} in this model", f"of {', '.join(card.classes)}")
+        raise DataError(
+            f"no class {', '.join(sorted(unknown))} in this model", f"of {', '.join(card.classes)}"
+        )
     x = to_input(crop[None], card.window_px, card.image_px, card.white)
     shares = shared_evidence(engine, model, x)
     order = ranked(engine, model, x)
     chosen = [card.classes.index(c) for c in classes] or list(telling(model, order))
-    heat = np.stack([against(shares, c, order[1] if c == order[0] else order[0], card.image_px) for c in chosen])
+    heat = np.stack(
+        [against(shares, c, order[1] if c == order[0] else order[0], card.image_px) for c in chosen]
+    )
     return Explanation(
-        tuple(card.classes[c] for c in chosen), heat, to_uint8(as_class(engine, x, chosen, order[0])), to_uint8(x)[0]
+        tuple(card.classes[c] for c in chosen),
+        heat,
+        to_uint8(as_class(engine, x, chosen, order[0])),
+        to_uint8(x)[0],
     )
 
 
@@ -66,36 +79,52 @@ def every_turn(model: Model, x: np.ndarray) -> np.ndarray:
 
 
 def telling(model: Model, order: np.ndarray) -> tuple[int, ...]:
-    """The predicted class, the runner-up, and the next that is a cell to count: where a map says something."""
+    """The predicted class, the runner-up, and the next that is a cell to count: where a map says
+    something.
+    """
     counted = [c for c in order[2:] if model.card.classes[c] in model.card.counted]
     return (int(order[0]), int(order[1]), *map(int, counted[:1]))
 
 
 def shared_evidence(engine: Engine, model: Model, x: np.ndarray) -> np.ndarray:
-    """What each pixel adds to each class's log probability (K, px, px), up to what all classes share.
+    """What each pixel adds to each class's log probability (K, px, px), up to what all classes
+    share.
 
-    The judge's evidence is a sum over pixels, -a(sigma) m (denoised - x)^2 / c_out^2, so it needs no gradient to be shared out.
+    The judge's evidence is a sum over pixels, -a(sigma) m (denoised - x)^2 / c_out^2, so it needs
+    no gradient to be shared out.
     """
     sigma = model.sigma[:, None, None, None, None]
     c_out2 = sigma**2 * SIGMA_DATA**2 / (sigma**2 + SIGMA_DATA**2)
     px = model.card.image_px
     views = every_turn(model, x)
     denoised = engine.denoised(views, model.noise, model.sigma)
-    error = ((denoised - views[:, None]) ** 2 / c_out2).mean(axis=2) * disc(px, model.card.disc_fraction) / px**2
+    error = (
+        ((denoised - views[:, None]) ** 2 / c_out2).mean(axis=2)
+        * disc(px, model.card.disc_fraction)
+        / px**2
+    )
     error = np.stack([turned_back(e, turn) for e, turn in zip(error, model.turn, strict=True)])
     return -np.einsum("d,dkhw->khw", model.weight / model.temperature[-1], error)
 
 
 def against(shares: np.ndarray, one: int, other: int, px: int) -> np.ndarray:
-    """The map (px, px) of one class against another, as fine as the net paints; its sum is their log odds, bias aside."""
-    return ndi.gaussian_filter((shares[one] - shares[other]).astype(np.float32), SMOOTH_PX * px / 64)
+    """The map (px, px) of one class against another, as fine as the net paints; its sum is their
+    log odds, bias aside.
+    """
+    return ndi.gaussian_filter(
+        (shares[one] - shares[other]).astype(np.float32), SMOOTH_PX * px / 64
+    )
 
 
-def as_class(engine: Engine, x: np.ndarray, classes: Sequence[int], predicted: int, seed: int = 0) -> np.ndarray:
-    """The cell (1, 3, px, px) as each of k classes (k, 3, px, px): noised in part, and denoised as that class.
+def as_class(
+    engine: Engine, x: np.ndarray, classes: Sequence[int], predicted: int, seed: int = 0
+) -> np.ndarray:
+    """The cell (1, 3, px, px) as each of k classes (k, 3, px, px): noised in part, and denoised as
+    that class.
 
-    The way down is also taken as the predicted class from the same noises, and only the difference of the two ends is laid
-    over the cell, averaged: what the classes do not differ in stays as it was.
+    The way down is also taken as the predicted class from the same noises, and only the difference
+    of the two ends is laid over the cell, averaged: what the classes do not differ in stays as it
+    was.
     """
     noise = np.random.default_rng(seed).standard_normal((NOISES, *x.shape[1:])).astype(np.float32)
     ways = [predicted, *(c for c in classes if c != predicted)]
@@ -104,7 +133,8 @@ def as_class(engine: Engine, x: np.ndarray, classes: Sequence[int], predicted: i
 
 
 def way_down(engine: Engine, noisy: np.ndarray, ways: np.ndarray) -> np.ndarray:
-    """Images (k, n, 3, px, px) that the net makes of noisy ones (n, 3, px, px) as each of k classes, by Euler's steps.
+    """Images (k, n, 3, px, px) that the net makes of noisy ones (n, 3, px, px) as each of k
+    classes, by Euler's steps.
 
     Karras et al. 2022, algorithm 1, from START to STOP and denoised from there.
     """
@@ -120,6 +150,8 @@ def way_down(engine: Engine, noisy: np.ndarray, ways: np.ndarray) -> np.ndarray:
 
 
 def inside(heat: np.ndarray, mask: np.ndarray) -> float:
-    """Share of a map's (px, px) energy, the sum of squares, that lies in a mask (px, px) of the cell: 0 to 1."""
+    """Share of a map's (px, px) energy, the sum of squares, that lies in a mask (px, px) of the
+    cell: 0 to 1.
+    """
     energy = heat.astype(np.float64) ** 2
     return float(energy[mask].sum() / max(energy.sum(), FLOOR**2))

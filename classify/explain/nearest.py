@@ -1,4 +1,6 @@
-"""The known cells most like a given one, class by class, in the model's own features. The index is a lab's own file."""
+"""The known cells most like a given one, class by class, in the model's own features. The index is
+a lab's own file.
+"""
 
 import io
 import json
@@ -33,10 +35,11 @@ class Known:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Nearest:
-    """n known cells: `features` (n, F) float16, whitened by `whiten` (F, F), `label` (n,) class numbers, `name` (n,).
+    """n known cells: `features` (n, F) float16, whitened by `whiten` (F, F), `label` (n,) class
+    numbers, `name` (n,).
 
-    `pixels` are the pictures as WebP, one after the other, from `start` (n + 1,) on; `card` is that of the model that made
-    the features.
+    `pixels` are the pictures as WebP, one after the other, from `start` (n + 1,) on; `card` is that
+    of the model that made the features.
     """
 
     card: Card
@@ -59,18 +62,28 @@ class Nearest:
         try:
             with np.load(path) as kept:
                 card = Card(**json.loads(str(kept["card"])))
-                columns = {k: kept[k] for k in ("label", "name", "features", "whiten", "pixels", "start")}
+                columns = {
+                    k: kept[k] for k in ("label", "name", "features", "whiten", "pixels", "start")
+                }
                 index = cls(card, tuple(kept["classes"].tolist()), **columns)
         except (OSError, KeyError, ValueError) as error:
-            raise DataError(f"{path}: no index of known cells: {error}", "make one with `cytostream index FOLDER`") from error
+            raise DataError(
+                f"{path}: no index of known cells: {error}",
+                "make one with `cytostream index FOLDER`",
+            ) from error
         if model is not None and model.card.sha256[GRAPH] != card.sha256[GRAPH]:
-            raise ModelError(f"{path}: made with another network ({card.name})", "make it again with `cytostream index`")
+            raise ModelError(
+                f"{path}: made with another network ({card.name})",
+                "make it again with `cytostream index`",
+            )
         return index
 
     def find(self, engine: Engine, crop: np.ndarray, k: int = 5) -> Found:
-        """The k nearest known cells of each class to a crop (h, w, 3) uint8: (distance, picture (64, 64, 3) uint8, name).
+        """The k nearest known cells of each class to a crop (h, w, 3) uint8: (distance, picture
+        (64, 64, 3) uint8, name).
 
-        Distance 1 is that of two cells of one class as they usually lie; the engine must run the index's network.
+        Distance 1 is that of two cells of one class as they usually lie; the engine must run the
+        index's network.
 
         Raises:
             ValueError: the crop is smaller than the model's window.
@@ -79,18 +92,24 @@ class Nearest:
         distance = np.sqrt(((self.features.astype(np.float32) - here) ** 2).sum(axis=1))
         return {name: self.of_class(c, distance, k) for c, name in enumerate(self.classes)}
 
-    def of_class(self, number: int, distance: np.ndarray, k: int) -> list[tuple[float, np.ndarray, str]]:
+    def of_class(
+        self, number: int, distance: np.ndarray, k: int
+    ) -> list[tuple[float, np.ndarray, str]]:
         members = np.flatnonzero(self.label == number)
         nearest = members[np.argsort(distance[members], kind="stable")[:k]]
         return [(float(distance[i]), self.picture(i), str(self.name[i])) for i in nearest]
 
     def picture(self, i: int) -> np.ndarray:
-        with Image.open(io.BytesIO(self.pixels[self.start[i] : self.start[i + 1]].tobytes())) as image:
+        with Image.open(
+            io.BytesIO(self.pixels[self.start[i] : self.start[i + 1]].tobytes())
+        ) as image:
             return np.asarray(image.convert("RGB"))
 
 
 def features_of(engine: Engine, card: Card, crops: np.ndarray) -> np.ndarray:
-    """The trunk's features (n, F) of crops (n, h, w, 3) uint8, at a few noise levels side by side, noise the same for all."""
+    """The trunk's features (n, F) of crops (n, h, w, 3) uint8, at a few noise levels side by side,
+    noise the same for all.
+    """
     x = to_input(crops, card.window_px, card.image_px, card.white)
     noise = np.random.default_rng(0).standard_normal((len(SIGMAS), *x.shape[1:])).astype(np.float32)
     parts = [
@@ -101,7 +120,11 @@ def features_of(engine: Engine, card: Card, crops: np.ndarray) -> np.ndarray:
 
 
 def build_index(
-    engine: Engine, model: Model, cells: Iterable[Known], out: Path, on_cell: Callable[[int], None] = lambda done: None
+    engine: Engine,
+    model: Model,
+    cells: Iterable[Known],
+    out: Path,
+    on_cell: Callable[[int], None] = lambda done: None,
 ) -> int:
     """Write an index of labelled cells; returns how many.
 
@@ -121,7 +144,10 @@ def build_index(
     if waiting:
         features.append(features_of(engine, model.card, np.stack(waiting)))
     if len(labels) < 2:
-        raise DataError(f"{len(labels)} labelled cells are too few for an index", "lay them out as FOLDER/CLASS/image")
+        raise DataError(
+            f"{len(labels)} labelled cells are too few for an index",
+            "lay them out as FOLDER/CLASS/image",
+        )
     on_cell(len(labels))
     classes, label = np.unique(labels, return_inverse=True)
     write(out, model.card, classes, label, np.array(names), np.concatenate(features), pictures)
@@ -129,29 +155,47 @@ def build_index(
 
 
 def write(
-    out: Path, card: Card, classes: np.ndarray, label: np.ndarray, name: np.ndarray, features: np.ndarray, pictures: list[bytes]
+    out: Path,
+    card: Card,
+    classes: np.ndarray,
+    label: np.ndarray,
+    name: np.ndarray,
+    features: np.ndarray,
+    pictures: list[bytes],
 ) -> None:
     whiten = whitening(features, label)
     part = out.with_name(out.name + ".part.npz")
     out.parent.mkdir(parents=True, exist_ok=True)
     np.savez(
-        part, card=card.model_dump_json(), classes=classes, label=label.astype(np.uint8), name=name, whiten=whiten,
-        features=(features @ whiten).astype(np.float16), pixels=np.frombuffer(b"".join(pictures), np.uint8),
+        part,
+        card=card.model_dump_json(),
+        classes=classes,
+        label=label.astype(np.uint8),
+        name=name,
+        whiten=whiten,
+        features=(features @ whiten).astype(np.float16),
+        pixels=np.frombuffer(b"".join(pictures), np.uint8),
         start=np.cumsum([0, *map(len, pictures)]),
-    )  # fmt: skip
+    )
     part.replace(out)
 
 
 def whitening(features: np.ndarray, label: np.ndarray) -> np.ndarray:
-    """Matrix (F, F) after which cells of one class spread alike in all directions, at distance about 1 from each other.
+    """Matrix (F, F) after which cells of one class spread alike in all directions, at distance
+    about 1 from each other.
 
-    The within-class covariance, shrunk towards its mean variance (the more the fewer cells), as in linear discriminant analysis.
+    The within-class covariance, shrunk towards its mean variance (the more the fewer cells), as in
+    linear discriminant analysis.
     """
-    residual = np.concatenate([features[label == c] - features[label == c].mean(axis=0) for c in np.unique(label)])
+    residual = np.concatenate(
+        [features[label == c] - features[label == c].mean(axis=0) for c in np.unique(label)]
+    )
     covariance = residual.T @ residual / max(1, len(residual) - 1)
     size = covariance.shape[0]
     shrink = max(SHRINK, size / (size + len(residual)))
-    shrunk = (1 - shrink) * covariance + (shrink * np.trace(covariance) / size + 1e-9) * np.eye(size)
+    shrunk = (1 - shrink) * covariance + (shrink * np.trace(covariance) / size + 1e-9) * np.eye(
+        size
+    )
     value, vector = np.linalg.eigh(shrunk)
     white = vector / np.sqrt(value)
     spread = (residual[:SAMPLE] @ white).astype(np.float32)
@@ -162,6 +206,8 @@ def whitening(features: np.ndarray, label: np.ndarray) -> np.ndarray:
 def encoded(crop: np.ndarray, window_px: int) -> bytes:
     """The crop's central window as a small WebP."""
     out = io.BytesIO()
-    image = Image.fromarray(central(crop, window_px)).resize((THUMB_PX, THUMB_PX), Image.Resampling.BOX)
+    image = Image.fromarray(central(crop, window_px)).resize(
+        (THUMB_PX, THUMB_PX), Image.Resampling.BOX
+    )
     image.save(out, format="WEBP", quality=QUALITY)
     return out.getvalue()

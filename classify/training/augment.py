@@ -16,7 +16,8 @@ from classify.pixels import resample_matrix
 class Jitter:
     """How far augmentation goes; 0 everywhere is none. Spreads are standard deviations.
 
-    `stain` is how dense each dye is, `hue` its own colour, `faded` the share of images that lose some of all colour.
+    `stain` is how dense each dye is, `hue` its own colour, `faded` the share of images that lose
+    some of all colour.
     """
 
     rotate: bool = True
@@ -34,18 +35,27 @@ class Jitter:
     mild_share: float = 0.25
 
 
-# Columns: optical densities (red, green, blue) of a white cell's nucleus and of a red cell on PBC's smears, white background
-# (medians over pbc/train), and what is at right angles to both. From lab to lab each moves on its own.
+# Columns: optical densities (red, green, blue) of a white cell's nucleus and of a red cell on PBC's
+# smears, white background
+# (medians over pbc/train), and what is at right angles to both. From lab to lab each moves on its
+# own.
 DYES = torch.tensor([[1.20, 0.21, 0.63], [1.96, 0.30, -0.35], [0.49, 0.19, -0.13]])
 
 
-def window_grid(centres: Tensor, turn: Tensor, zoom: Tensor, flip: Tensor, window_px: int, crop_px: int) -> Tensor:
-    """Sampling grid (b, window, window, 2) of turned, scaled, mirrored windows around `centres` (b, 2), in crop px."""
+def window_grid(
+    centres: Tensor, turn: Tensor, zoom: Tensor, flip: Tensor, window_px: int, crop_px: int
+) -> Tensor:
+    """Sampling grid (b, window, window, 2) of turned, scaled, mirrored windows around `centres` (b,
+    2), in crop px.
+    """
     r = torch.arange(window_px, dtype=torch.float32) + 0.5 - window_px / 2
     y, x = torch.meshgrid(r, r, indexing="ij")
     cos, sin = (turn.cos() * zoom)[:, None, None], (turn.sin() * zoom)[:, None, None]
     x = x * flip[:, None, None]
-    gx, gy = cos * x - sin * y + centres[:, 0, None, None], sin * x + cos * y + centres[:, 1, None, None]
+    gx, gy = (
+        cos * x - sin * y + centres[:, 0, None, None],
+        sin * x + cos * y + centres[:, 1, None, None],
+    )
     return torch.stack([gx, gy], dim=-1) / (crop_px / 2) - 1
 
 
@@ -56,7 +66,14 @@ def off_centre(n: int, crop_px: int, rng: torch.Generator) -> Tensor:
     return crop_px / 2 + radius[:, None] * torch.stack([angle.cos(), angle.sin()], dim=1)
 
 
-def view(images: Tensor, other: Tensor, window_px: int, image_px: int, jitter: Jitter, rng: torch.Generator) -> Tensor:
+def view(
+    images: Tensor,
+    other: Tensor,
+    window_px: int,
+    image_px: int,
+    jitter: Jitter,
+    rng: torch.Generator,
+) -> Tensor:
     """8-bit crops (b, px, px, 3) -> (b, 3, image_px, image_px) in [-1, 1], each from a random view.
 
     Where `other` (b,) holds, the window is moved off the cell.
@@ -76,7 +93,9 @@ def view(images: Tensor, other: Tensor, window_px: int, image_px: int, jitter: J
 
 
 def recolour(x: Tensor, jitter: Jitter, rng: torch.Generator) -> Tensor:
-    """Other stains and other cameras: jitter in optical density, per image, wide enough to cross labs."""
+    """Other stains and other cameras: jitter in optical density, per image, wide enough to cross
+    labs.
+    """
     b = len(x)
     normal = lambda *shape: torch.randn(b, *shape, generator=rng)  # noqa: E731
     strong = (torch.rand(b, generator=rng) >= jitter.mild_share).float()
@@ -93,19 +112,25 @@ def recolour(x: Tensor, jitter: Jitter, rng: torch.Generator) -> Tensor:
 
 
 def fade(density: Tensor, share: float, rng: torch.Generator) -> Tensor:
-    """Densities (b, 3, n) of which a share of images is drawn towards grey, so that shape must tell what colour does not."""
+    """Densities (b, 3, n) of which a share of images is drawn towards grey, so that shape must tell
+    what colour does not.
+    """
     b = len(density)
     lost = (torch.rand(b, 1, 1, generator=rng) < share) * torch.rand(b, 1, 1, generator=rng)
     return density + lost * (density.mean(dim=1, keepdim=True) - density)
 
 
 def jpeg(x: Tensor, chosen: Tensor, rng: torch.Generator) -> Tensor:
-    """Images (b, 3, px, px) in [-1, 1]; the chosen (b,) after JPEG at a random quality from 30 to 90."""
+    """Images (b, 3, px, px) in [-1, 1]; the chosen (b,) after JPEG at a random quality from 30 to
+    90.
+    """
     quality = torch.randint(30, 91, (len(x),), generator=rng)
     x = x.clone()
     for i in torch.nonzero(chosen).flatten().tolist():
         file = io.BytesIO()
-        Image.fromarray(((x[i].permute(1, 2, 0) + 1) * 127.5).round().byte().numpy()).save(file, "JPEG", quality=int(quality[i]))
+        Image.fromarray(((x[i].permute(1, 2, 0) + 1) * 127.5).round().byte().numpy()).save(
+            file, "JPEG", quality=int(quality[i])
+        )
         x[i] = torch.from_numpy(np.array(Image.open(file))).permute(2, 0, 1) / 127.5 - 1
     return x
 
@@ -120,11 +145,22 @@ def blur(x: Tensor, sigma_px: Tensor) -> Tensor:
     return F.conv2d(y, k[:, None, None, :], groups=len(k)).reshape(x.shape)
 
 
-def augment(images: Tensor, other: Tensor, window_px: int, image_px: int, jitter: Jitter, rng: torch.Generator) -> Tensor:
+def augment(
+    images: Tensor,
+    other: Tensor,
+    window_px: int,
+    image_px: int,
+    jitter: Jitter,
+    rng: torch.Generator,
+) -> Tensor:
     """All of training's augmentation; shapes as `view`."""
     x = recolour(view(images, other, window_px, image_px, jitter, rng), jitter, rng)
     chosen = torch.rand(len(x), generator=rng) < 0.3
     x = blur(x, chosen * jitter.blur_px * torch.rand(len(x), generator=rng))
     grain = jitter.noise * torch.rand(len(x), 1, 1, 1, generator=rng)
     x = (x + 2 * grain * torch.randn(x.shape, generator=rng)).clamp(-1, 1)
-    return jpeg(x, torch.rand(len(x), generator=rng) < jitter.jpeg_share, rng) if jitter.jpeg_share else x
+    return (
+        jpeg(x, torch.rand(len(x), generator=rng) < jitter.jpeg_share, rng)
+        if jitter.jpeg_share
+        else x
+    )

@@ -1,4 +1,6 @@
-"""One training by several processes: each takes its part of every batch, and their gradients are averaged (needs torch)."""
+"""One training by several processes: each takes its part of every batch, and their gradients are
+averaged (needs torch).
+"""
 
 from dataclasses import dataclass
 
@@ -24,11 +26,15 @@ class Ranks:
         gradients = [p.grad for p in model.parameters() if p.grad is not None]
         flat = torch.cat([g.flatten() for g in gradients])
         distributed.all_reduce(flat)
-        for g, mean in zip(gradients, (flat / self.world).split([g.numel() for g in gradients]), strict=True):
+        for g, mean in zip(
+            gradients, (flat / self.world).split([g.numel() for g in gradients]), strict=True
+        ):
             g.copy_(mean.view_as(g))
 
 
 def join(rank: int, world: int, device: str = "cpu") -> Ranks:
     """Meet the other processes that `torchrun` started; its environment says where."""
-    distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo", rank=rank, world_size=world)
+    distributed.init_process_group(
+        "nccl" if device.startswith("cuda") else "gloo", rank=rank, world_size=world
+    )
     return Ranks(rank, world)

@@ -1,4 +1,6 @@
-"""Weights to begin a training with: another run's, or a released model's (training side; needs torch)."""
+"""Weights to begin a training with: another run's, or a released model's (training side; needs
+torch).
+"""
 
 import json
 from dataclasses import dataclass
@@ -15,7 +17,9 @@ from classify.network import Denoiser, NetworkConfig
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Initial:
-    """Averaged weights, the classes of their heads, the network's shape, the window it saw, whether on white."""
+    """Averaged weights, the classes of their heads, the network's shape, the window it saw, whether
+    on white.
+    """
 
     weights: dict[str, Tensor]
     classes: tuple[str, ...]
@@ -40,7 +44,13 @@ def read_initial(folder: Path) -> Initial:
         what = f"{folder}: neither a model nor a training run: {error}"
         raise DataError(what, "name a model folder, as classify/model") from error
     config = kept["config"]
-    return Initial(weights, tuple(kept["classes"]), config["network"], config["window_px"], config.get("white", False))
+    return Initial(
+        weights,
+        tuple(kept["classes"]),
+        config["network"],
+        config["window_px"],
+        config.get("white", False),
+    )
 
 
 def of_model(folder: Path) -> Initial:
@@ -51,26 +61,43 @@ def of_model(folder: Path) -> Initial:
     """
     model = load_model(folder)
     if model.gain is None:
-        raise DataError(f"{folder}: of an older version, which cannot be trained on", "begin with a newer model, or with its run")
+        raise DataError(
+            f"{folder}: of an older version, which cannot be trained on",
+            "begin with a newer model, or with its run",
+        )
     weights = released(model).state_dict()
     shape = config_of(model)
-    network = {name: getattr(shape, name) for name in NetworkConfig.__slots__ if name not in ("classes", "image_px")}
+    network = {
+        name: getattr(shape, name)
+        for name in NetworkConfig.__slots__
+        if name not in ("classes", "image_px")
+    }
     weights["gain"] = torch.from_numpy(model.gain)
     network["image_px"] = shape.image_px
     return Initial(weights, model.card.classes, network, model.card.window_px, model.card.white)
 
 
 def begin_with(model: Denoiser, initial: Initial, classes: tuple[str, ...]) -> None:
-    """Take over all weights that fit; of the heads those of the classes that both have, by name; the others begin anew."""
+    """Take over all weights that fit; of the heads those of the classes that both have, by name;
+    the others begin anew.
+    """
     mine = model.state_dict()
-    fits = {k: v for k, v in initial.weights.items() if k in mine and v.shape == mine[k].shape and not k.startswith("heads")}
+    fits = {
+        k: v
+        for k, v in initial.weights.items()
+        if k in mine and v.shape == mine[k].shape and not k.startswith("heads")
+    }
     for name in ("heads.weight", "heads.bias"):
         mine[name] = heads(mine[name], classes, initial.weights[name], initial.classes)
     model.load_state_dict(mine | fits)
 
 
-def heads(mine: Tensor, classes: tuple[str, ...], theirs: Tensor, their_classes: tuple[str, ...]) -> Tensor:
-    """`mine` (K * n, ...) with the rows of each class that `theirs` (K' * n, ...) also has; as it was where n differs."""
+def heads(
+    mine: Tensor, classes: tuple[str, ...], theirs: Tensor, their_classes: tuple[str, ...]
+) -> Tensor:
+    """`mine` (K * n, ...) with the rows of each class that `theirs` (K' * n, ...) also has; as it
+    was where n differs.
+    """
     new = mine.clone().unflatten(0, (len(classes), -1))
     old = theirs.unflatten(0, (len(their_classes), -1))
     if new.shape[1:] == old.shape[1:]:

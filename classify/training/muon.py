@@ -1,4 +1,6 @@
-"""Muon: each weight matrix takes an orthogonal step (Jordan et al. 2024), what is no matrix one of AdamW (needs torch)."""
+"""Muon: each weight matrix takes an orthogonal step (Jordan et al. 2024), what is no matrix one of
+AdamW (needs torch).
+"""
 
 import torch
 from torch import Tensor, nn
@@ -6,11 +8,15 @@ from torch import Tensor, nn
 MOMENTUM = 0.95
 ROUNDS = 5
 QUINTIC = (3.4445, -4.7750, 2.0315)  # of Newton and Schulz's iteration, as Jordan chose them
-LIKE_ADAM = 0.2  # root mean square of AdamW's steps: with it both take the same learning rate (Liu et al. 2025, equation 4)
+# root mean square of AdamW's steps: with it both take the same learning rate (Liu et al. 2025,
+# equation 4)
+LIKE_ADAM = 0.2
 
 
 def orthogonal(matrix: Tensor) -> Tensor:
-    """The nearest half-orthogonal matrix to (rows, columns), roughly: singular values between about 0.7 and 1.2."""
+    """The nearest half-orthogonal matrix to (rows, columns), roughly: singular values between about
+    0.7 and 1.2.
+    """
     x = matrix.bfloat16() if matrix.shape[0] <= matrix.shape[1] else matrix.T.bfloat16()
     x = x / (x.norm() + 1e-7)
     a, b, c = QUINTIC
@@ -21,7 +27,9 @@ def orthogonal(matrix: Tensor) -> Tensor:
 
 
 class Muon(torch.optim.AdamW):
-    """AdamW whose groups marked `turned` take orthogonal steps instead; convolutions count as matrices (out, in * h * w)."""
+    """AdamW whose groups marked `turned` take orthogonal steps instead; convolutions count as
+    matrices (out, in * h * w).
+    """
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:
@@ -51,4 +59,6 @@ def muon(model: nn.Module, turned: list[nn.Module], **settings: float) -> Muon:
     matrices = [p for module in turned for p in module.parameters() if p.ndim > 1]
     ids = {id(p) for p in matrices}
     rest = [p for p in model.parameters() if id(p) not in ids]
-    return Muon([{"params": matrices, "turned": True}, {"params": rest, "turned": False}], **settings)
+    return Muon(
+        [{"params": matrices, "turned": True}, {"params": rest, "turned": False}], **settings
+    )

@@ -1,4 +1,6 @@
-"""From a finished training to a model folder: graph, draws, calibration, card (needs torch; the `train` extra)."""
+"""From a finished training to a model folder: graph, draws, calibration, card (needs torch; the
+`train` extra).
+"""
 
 import json
 import shutil
@@ -19,7 +21,17 @@ from classify.errors import ModelError
 from classify.explain.generate import generate
 from classify.image_folder import OTHER, balanced_batches
 from classify.judge import posterior
-from classify.model_card import CARD, GRAPH, SHEET, TABLES, Card, Model, load_model, save_tables, write_card
+from classify.model_card import (
+    CARD,
+    GRAPH,
+    SHEET,
+    TABLES,
+    Card,
+    Model,
+    load_model,
+    save_tables,
+    write_card,
+)
 from classify.pixels import to_input
 
 from .augment import Jitter, augment, view
@@ -31,7 +43,8 @@ ORDER_CELLS = 450
 SHEET_COLUMNS = 10
 ERROR_LEVEL = 0.005
 PBC = {
-    "name": "PBC: peripheral blood cells of normal donors, CellaVision DM96, May Gruenwald-Giemsa, Barcelona",
+    "name": "PBC: peripheral blood cells of normal donors, CellaVision DM96, May "
+    "Gruenwald-Giemsa, Barcelona",
     "licence": "CC BY 4.0",
     "source": "Acevedo et al. 2020, Data in Brief 30:105474; Mendeley Data snkd93bnjr",
 }
@@ -57,34 +70,46 @@ def load_run(folder: Path) -> tuple[TrainConfig, tuple[str, ...], Training]:
         run = Training(cfg, classes)
         run.load(folder / "last.pt")
     except (OSError, KeyError, ValueError) as error:
-        raise ModelError(f"{folder}: not a training run: {error}", "train one with `cytostream train CONFIG`") from error
+        raise ModelError(
+            f"{folder}: not a training run: {error}", "train one with `cytostream train CONFIG`"
+        ) from error
     return cfg, classes, run
 
 
 def calibration_cells(cfg: TrainConfig, classes: tuple[str, ...], image_px: int) -> Cells:
-    """Every second validation cell, so that the others can be measured on, and as many of `other` as of a class."""
+    """Every second validation cell, so that the others can be measured on, and as many of `other`
+    as of a class.
+    """
     data = read_crops(cfg.val, cfg, tuple(c for c in classes if c != OTHER))
     images, y = to_input(data.images[::2], cfg.window_px, image_px), data.labels[::2]
     if OTHER not in classes:
         return Cells(images, y)
     crops = torch.from_numpy(data.images[:: max(1, 2 * len(classes) - 1)])
     still, rng = Jitter(rotate=False, scale=0, shift_px=0), torch.Generator().manual_seed(11)
-    around = view(crops, torch.ones(len(crops), dtype=torch.bool), cfg.window_px, image_px, still, rng).numpy()
-    return Cells(np.concatenate([images, around]), np.concatenate([y, np.full(len(around), classes.index(OTHER))]))
+    around = view(
+        crops, torch.ones(len(crops), dtype=torch.bool), cfg.window_px, image_px, still, rng
+    ).numpy()
+    return Cells(
+        np.concatenate([images, around]),
+        np.concatenate([y, np.full(len(around), classes.index(OTHER))]),
+    )
 
 
 def ordering_cells(cfg: TrainConfig, classes: tuple[str, ...], image_px: int) -> Cells:
-    """Training cells in the colours of many labs, as many of each class: draws that tell there tell elsewhere, and the
-    validation cells stay untouched for the calibration."""
+    """Training cells in the colours of many labs, as many of each class: draws that tell there tell
+    elsewhere, and the validation cells stay untouched for the calibration."""
     data = read_crops(cfg.train, cfg, tuple(c for c in classes if c != OTHER))
     chosen, y = next(balanced_batches(data.labels, len(classes), ORDER_CELLS, cfg.seed, range(1)))
     other, rng = torch.from_numpy(y == len(data.classes)), torch.Generator().manual_seed(13)
-    x = augment(torch.from_numpy(data.images[chosen]), other, cfg.window_px, image_px, cfg.jitter, rng)
+    x = augment(
+        torch.from_numpy(data.images[chosen]), other, cfg.window_px, image_px, cfg.jitter, rng
+    )
     return Cells(x.numpy(), y)
 
 
 def release(run_folder: Path, out: Path, name: str, data: dict[str, str] = PBC) -> Model:
-    """Write a model folder from a training run; what was there before stays until the new one is whole.
+    """Write a model folder from a training run; what was there before stays until the new one is
+    whole.
 
     Raises:
         ModelError: not a training run.
@@ -121,14 +146,19 @@ def build(run_folder: Path, out: Path, name: str, data: dict[str, str]) -> None:
         "elimination": tau,
         "precisions": allowed,
     }
-    facts["training"] |= {"calibration_cells": len(cells.y), "release_s": round(time.perf_counter() - start)}
+    facts["training"] |= {
+        "calibration_cells": len(cells.y),
+        "release_s": round(time.perf_counter() - start),
+    }
     write_card(out, facts)
     finish(out, table)
     Image.fromarray(sheet(load_model(out), engine)).save(out / SHEET)
 
 
 def sheet(model: Model, engine: OpenVinoEngine) -> np.ndarray:
-    """Generated cells (rows * px, columns * px, 3): a row a counted class, and a last one of mixtures of two classes."""
+    """Generated cells (rows * px, columns * px, 3): a row a counted class, and a last one of
+    mixtures of two classes.
+    """
     k, counted = len(model.card.classes), len(model.card.counted)
     rng = np.random.default_rng(5)
     one = np.eye(k)[np.repeat(np.arange(counted), SHEET_COLUMNS)]
@@ -139,7 +169,14 @@ def sheet(model: Model, engine: OpenVinoEngine) -> np.ndarray:
     return rows.reshape(rows.shape[0] * rows.shape[1], -1, 3)
 
 
-def write_draft(out: Path, run: Training, classes: tuple[str, ...], cfg: TrainConfig, name: str, data: dict[str, str]) -> Card:
+def write_draft(
+    out: Path,
+    run: Training,
+    classes: tuple[str, ...],
+    cfg: TrainConfig,
+    name: str,
+    data: dict[str, str],
+) -> Card:
     """A card with all the draws there are, to choose among."""
     draws = candidates(CANDIDATES, run.network.image_px, cfg.seed)
     sigma, net = draws.sigma, run.averaged()
@@ -147,15 +184,40 @@ def write_draft(out: Path, run: Training, classes: tuple[str, ...], cfg: TrainCo
         weight, gain = net.log_gain(torch.from_numpy(sigma)).exp().numpy(), net.gain.numpy()
     k = len(classes)
     table = np.ones((len(sigma), k))
-    blank = {"temperature": np.ones(len(sigma)), "bias": np.zeros(k), "mean": table, "spread": table}
-    listed = {"sigma": sigma, "noise": draws.noise, "turn": draws.turn, "weight": weight, "gain": gain}
+    blank = {
+        "temperature": np.ones(len(sigma)),
+        "bias": np.zeros(k),
+        "mean": table,
+        "spread": table,
+    }
+    listed = {
+        "sigma": sigma,
+        "noise": draws.noise,
+        "turn": draws.turn,
+        "weight": weight,
+        "gain": gain,
+    }
     save_tables(out, {**listed, **blank, "normal": np.zeros((len(sigma), 1))})
-    return write_card(out, {
-        "name": name, "classes": classes, "crop_um": cfg.crop_um, "crop_px": cfg.crop_px, "window_px": cfg.window_px,
-        "white": cfg.white, "image_px": run.network.image_px,
-        "sigmas": tuple(map(float, sigma)), "error_level": ERROR_LEVEL, "elimination": 0.001,
-        "training": {"steps": run.step, **json.loads(cfg.model_dump_json(exclude={"train", "val", "out", "init"}))}, "data": data,
-    })  # fmt: skip
+    return write_card(
+        out,
+        {
+            "name": name,
+            "classes": classes,
+            "crop_um": cfg.crop_um,
+            "crop_px": cfg.crop_px,
+            "window_px": cfg.window_px,
+            "white": cfg.white,
+            "image_px": run.network.image_px,
+            "sigmas": tuple(map(float, sigma)),
+            "error_level": ERROR_LEVEL,
+            "elimination": 0.001,
+            "training": {
+                "steps": run.step,
+                **json.loads(cfg.model_dump_json(exclude={"train", "val", "out", "init"})),
+            },
+            "data": data,
+        },
+    )
 
 
 def choose_draws(out: Path, cells: Cells) -> Model:
@@ -165,10 +227,16 @@ def choose_draws(out: Path, cells: Cells) -> Model:
     chosen = order(errors, full.weight, cells.y, DRAWS)
     of_draws = ("sigma", "noise", "turn", "temperature", "mean", "spread", "normal")
     weight = weigh(errors[:, chosen], full.weight[chosen], cells.y)
-    return replace(full, weight=weight.astype(np.float32), **{name: getattr(full, name)[chosen] for name in of_draws})
+    return replace(
+        full,
+        weight=weight.astype(np.float32),
+        **{name: getattr(full, name)[chosen] for name in of_draws},
+    )
 
 
 def precisions(whole: np.ndarray, low: np.ndarray) -> tuple[str, ...]:
-    """bf16 first if by all draws' probabilities (n, D, K) in it, `low`, it calls at most one cell in 500 otherwise than f32."""
+    """bf16 first if by all draws' probabilities (n, D, K) in it, `low`, it calls at most one cell
+    in 500 otherwise than f32.
+    """
     labels = [p[:, -1].argmax(axis=1) for p in (whole, low)]
     return ("bf16", "f32") if (labels[0] != labels[1]).mean() <= 0.002 else ("f32",)

@@ -1,4 +1,6 @@
-"""Training of the denoiser: denoising loss plus cross-entropy over the negative class errors and over a guide (needs torch)."""
+"""Training of the denoiser: denoising loss plus cross-entropy over the negative class errors and
+over a guide (needs torch).
+"""
 
 import json
 import math
@@ -38,24 +40,36 @@ class TrainConfig(BaseModel):
     batch: int = Field(64, gt=0)
     learning_rate: float = Field(7e-4, gt=0)
     warmup_steps: int = 200
-    cooldown_share: float = Field(1.0, gt=0, le=1, description="last share of training over which the learning rate falls")
+    cooldown_share: float = Field(
+        1.0, gt=0, le=1, description="last share of training over which the learning rate falls"
+    )
     weight_decay: float = 0.01
     clip: float = 1.0
     ema: float = 0.998
-    class_weight: float = Field(0.1, ge=0, description="weight of the cross-entropy beside the denoising loss")
-    guide_weight: float = Field(0.0, ge=0, description="weight of a second one, of a linear layer that only training has")
+    class_weight: float = Field(
+        0.1, ge=0, description="weight of the cross-entropy beside the denoising loss"
+    )
+    guide_weight: float = Field(
+        0.0, ge=0, description="weight of a second one, of a linear layer that only training has"
+    )
     optimizer: Literal["adamw", "muon"] = "adamw"
     sigma_centre: float = 0.6
     sigma_spread: float = 0.9
-    wide_share: float = Field(0.15, ge=0, le=1, description="share of noise levels drawn log-uniformly over [0.01, 60]")
+    wide_share: float = Field(
+        0.15, ge=0, le=1, description="share of noise levels drawn log-uniformly over [0.01, 60]"
+    )
     crop_px: int = 128
     crop_um: float = 36.0
     window_px: int = 96
-    white: bool = Field(False, description="make the background of every crop white before anything else")
+    white: bool = Field(
+        False, description="make the background of every crop white before anything else"
+    )
     other: bool = Field(True, description="add the class of what surrounds the cells")
     network: dict = {}
     jitter: Jitter = Jitter()
-    init: Path | None = Field(None, description="model or training run whose weights to begin with: fine-tuning")
+    init: Path | None = Field(
+        None, description="model or training run whose weights to begin with: fine-tuning"
+    )
     seed: int = 0
     checkpoint_every: int = 150
     validate_every: int = 450
@@ -66,7 +80,9 @@ def class_names(data: LabelledCrops, cfg: TrainConfig) -> tuple[str, ...]:
 
 
 def draw_sigma(n: int, cfg: TrainConfig, rng: torch.Generator) -> Tensor:
-    """Noise levels (n,): log-normal where classes part, some over the whole range for generation."""
+    """Noise levels (n,): log-normal where classes part, some over the whole range for
+    generation.
+    """
     main = math.log(cfg.sigma_centre) + cfg.sigma_spread * torch.randn(n, generator=rng)
     wide = math.log(0.01) + math.log(6000) * torch.rand(n, generator=rng)
     return torch.where(torch.rand(n, generator=rng) < cfg.wide_share, wide, main).exp()
@@ -80,7 +96,9 @@ def optimizer_of(trained: nn.Module, trunk: nn.Module, cfg: TrainConfig) -> torc
 
 
 def learning_rate(step: int, cfg: TrainConfig) -> float:
-    """Rises over the warm-up, stays, and falls by half a cosine over the last `cooldown_share` of the steps."""
+    """Rises over the warm-up, stays, and falls by half a cosine over the last `cooldown_share` of
+    the steps.
+    """
     if step < cfg.warmup_steps:
         return cfg.learning_rate * (step + 1) / cfg.warmup_steps
     begin = max(cfg.warmup_steps, cfg.steps * (1 - cfg.cooldown_share))
@@ -94,7 +112,9 @@ ALONE = Ranks()
 class Training:
     """Everything that a checkpoint holds, and the one step that moves it."""
 
-    def __init__(self, cfg: TrainConfig, classes: tuple[str, ...], device: str = "cpu", ranks: Ranks = ALONE):
+    def __init__(
+        self, cfg: TrainConfig, classes: tuple[str, ...], device: str = "cpu", ranks: Ranks = ALONE
+    ):
         torch.manual_seed(cfg.seed)
         self.cfg, self.classes, self.device, self.ranks, self.step = cfg, classes, device, ranks, 0
         self.network = NetworkConfig(classes=len(classes), **cfg.network)
@@ -107,8 +127,11 @@ class Training:
     def new_model(self) -> nn.Module:
         return Denoiser(self.network)
 
-    def losses(self, x: Tensor, y: Tensor, sigma: Tensor, noise: Tensor) -> dict[str, tuple[float, Tensor]]:
-        """Weight and loss: denoising under the true class; cross-entropy of the logits -a(sigma) e(c), and of the guide's.
+    def losses(
+        self, x: Tensor, y: Tensor, sigma: Tensor, noise: Tensor
+    ) -> dict[str, tuple[float, Tensor]]:
+        """Weight and loss: denoising under the true class; cross-entropy of the logits -a(sigma)
+        e(c), and of the guide's.
 
         The guide's goes straight to the trunk, which need not wait for the heads to part.
         """
@@ -123,11 +146,20 @@ class Training:
         }
 
     def advance(self, images: Tensor, y: Tensor, other: Tensor) -> dict[str, float]:
-        """One optimizer step on this process's 8-bit crops (b, px, px, 3) with class numbers y (b,)."""
+        """One optimizer step on this process's 8-bit crops (b, px, px, 3) with class numbers y
+        (b,).
+        """
         cfg = self.cfg
-        rng = torch.Generator().manual_seed((cfg.seed * 1_000_003 + self.step) * self.ranks.world + self.ranks.rank)
-        x = augment(images, other, cfg.window_px, self.network.image_px, cfg.jitter, rng).to(self.device)
-        sigma, noise = draw_sigma(len(x), cfg, rng).to(self.device), torch.randn(x.shape, generator=rng).to(self.device)
+        rng = torch.Generator().manual_seed(
+            (cfg.seed * 1_000_003 + self.step) * self.ranks.world + self.ranks.rank
+        )
+        x = augment(images, other, cfg.window_px, self.network.image_px, cfg.jitter, rng).to(
+            self.device
+        )
+        sigma, noise = (
+            draw_sigma(len(x), cfg, rng).to(self.device),
+            torch.randn(x.shape, generator=rng).to(self.device),
+        )
         losses = self.losses(x, y.to(self.device), sigma, noise)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.step, cfg)
@@ -138,13 +170,19 @@ class Training:
         self.optimizer.step()
         self.update_average()
         self.step += 1
-        return {"step": self.step, **{name: loss.item() for name, (_, loss) in losses.items()}, "grad_norm": norm.item()}
+        return {
+            "step": self.step,
+            **{name: loss.item() for name, (_, loss) in losses.items()},
+            "grad_norm": norm.item(),
+        }
 
     @torch.no_grad()
     def update_average(self) -> None:
         decay = min(self.cfg.ema, (1 + self.step) / (10 + self.step))
         for key, value in self.model.state_dict().items():
-            self.average[key].lerp_(value, 1 - decay) if value.is_floating_point() else self.average[key].copy_(value)
+            self.average[key].lerp_(
+                value, 1 - decay
+            ) if value.is_floating_point() else self.average[key].copy_(value)
 
     def averaged(self) -> Denoiser:
         model = self.new_model().eval()
@@ -185,39 +223,59 @@ def validate(model: Denoiser, x: Tensor, y: np.ndarray, draws: int = 4, seed: in
         sigma = torch.full((len(x),), float(s))
         with torch.autocast("cpu", torch.bfloat16):
             parts = zip(x.split(64), sigma.split(64), strict=True)
-            errors = torch.cat([model.errors(images, noise.expand_as(images), level) for images, level in parts])
+            errors = torch.cat(
+                [model.errors(images, noise.expand_as(images), level) for images, level in parts]
+            )
         total = total - model.log_gain(sigma).exp()[:, None] * errors
-    right = (total.argmax(1).numpy() == y)
+    right = total.argmax(1).numpy() == y
     return float(np.mean([right[y == c].mean() for c in np.unique(y)]))
 
 
-def validation_set(data: LabelledCrops, cfg: TrainConfig, image_px: int, per_class: int = 40) -> tuple[Tensor, np.ndarray]:
-    """Unaugmented inputs, the same each time: up to `per_class` cells of each class, and as many of `other`."""
-    chosen = np.concatenate([spread(np.flatnonzero(data.labels == c), per_class) for c in range(len(data.classes))])
+def validation_set(
+    data: LabelledCrops, cfg: TrainConfig, image_px: int, per_class: int = 40
+) -> tuple[Tensor, np.ndarray]:
+    """Unaugmented inputs, the same each time: up to `per_class` cells of each class, and as many of
+    `other`.
+    """
+    chosen = np.concatenate(
+        [spread(np.flatnonzero(data.labels == c), per_class) for c in range(len(data.classes))]
+    )
     y = data.labels[chosen]
     if cfg.other:
         again = chosen[:per_class]
-        chosen, y = np.concatenate([chosen, again]), np.concatenate([y, np.full(len(again), len(data.classes))])
+        chosen, y = (
+            np.concatenate([chosen, again]),
+            np.concatenate([y, np.full(len(again), len(data.classes))]),
+        )
     rng = torch.Generator().manual_seed(7)
     still = Jitter(rotate=False, scale=0, shift_px=0)
     other = torch.from_numpy(y == len(data.classes))
-    return view(torch.from_numpy(data.images[chosen]), other, cfg.window_px, image_px, still, rng), y
+    return view(
+        torch.from_numpy(data.images[chosen]), other, cfg.window_px, image_px, still, rng
+    ), y
 
 
 def spread(numbers: np.ndarray, count: int) -> np.ndarray:
-    """At most `count` of them, evenly: sorted names put the subtypes of a class one after the other."""
+    """At most `count` of them, evenly: sorted names put the subtypes of a class one after the
+    other.
+    """
     return numbers[np.linspace(0, len(numbers) - 1, min(count, len(numbers))).astype(int)]
 
 
 def train(
-    cfg: TrainConfig, on_step: Callable[[dict], None] = lambda row: None, device: str = "cpu", ranks: Ranks = ALONE
+    cfg: TrainConfig,
+    on_step: Callable[[dict], None] = lambda row: None,
+    device: str = "cpu",
+    ranks: Ranks = ALONE,
 ) -> Training:
-    """Train to `cfg.steps`, going on from `cfg.out/last.pt` where there is one; rows go to `cfg.out/log.jsonl`.
+    """Train to `cfg.steps`, going on from `cfg.out/last.pt` where there is one; rows go to
+    `cfg.out/log.jsonl`.
 
     Of several processes the first one writes.
 
     Raises:
-        DataError: the image folders cannot be trained on, or the checkpoint is of another configuration.
+        DataError: the image folders cannot be trained on, or the checkpoint is of another
+        configuration.
     """
     cfg.out.mkdir(parents=True, exist_ok=True)
     initial = read_initial(cfg.init) if cfg.init else None
@@ -246,10 +304,14 @@ def train(
     return run
 
 
-def rows(run: Training, data: LabelledCrops, validation: tuple[Tensor, np.ndarray]) -> Iterator[dict]:
+def rows(
+    run: Training, data: LabelledCrops, validation: tuple[Tensor, np.ndarray]
+) -> Iterator[dict]:
     """Every step to the last and what it showed; the first process also validates."""
     cfg, ranks = run.cfg, run.ranks
-    for chosen, y in balanced_batches(data.labels, len(run.classes), cfg.batch, cfg.seed, range(run.step, cfg.steps)):
+    for chosen, y in balanced_batches(
+        data.labels, len(run.classes), cfg.batch, cfg.seed, range(run.step, cfg.steps)
+    ):
         start = time.perf_counter()
         mine, y = ranks.part(chosen), torch.from_numpy(ranks.part(y))
         row = run.advance(torch.from_numpy(data.images[mine]), y, y == len(data.classes))
@@ -260,7 +322,8 @@ def rows(run: Training, data: LabelledCrops, validation: tuple[Tensor, np.ndarra
 
 
 def like(cfg: TrainConfig, initial: Initial) -> TrainConfig:
-    """The configuration with the network and the pixels of the weights that it begins with, where it names none.
+    """The configuration with the network and the pixels of the weights that it begins with, where
+    it names none.
 
     Raises:
         DataError: it names other pixels than those weights know.
@@ -268,19 +331,26 @@ def like(cfg: TrainConfig, initial: Initial) -> TrainConfig:
     theirs = {name: getattr(initial, name) for name in ("white", "window_px")}
     for name, value in theirs.items():
         if name in cfg.model_fields_set and getattr(cfg, name) != value:
-            raise DataError(f"{cfg.init} was trained with {name} = {str(value).lower()}", "leave it out, or say the same")
+            raise DataError(
+                f"{cfg.init} was trained with {name} = {str(value).lower()}",
+                "leave it out, or say the same",
+            )
     return cfg.model_copy(update=theirs | {"network": cfg.network or initial.network})
 
 
 def read_crops(folder: Path, cfg: TrainConfig, classes: tuple[str, ...] = ()) -> LabelledCrops:
-    """The labelled crops of a folder as the net is to see them: with a white background where the configuration says so."""
+    """The labelled crops of a folder as the net is to see them: with a white background where the
+    configuration says so.
+    """
     data = load_crops(folder, cfg.crop_px, classes)
     return replace(data, images=on_white(data.images)) if cfg.white else data
 
 
 def keep_skipped(out: Path, skipped: dict[Path, str]) -> None:
     """Write which images were left out and why, to `out/skipped.json`."""
-    (out / "skipped.json").write_text(json.dumps({str(path): why for path, why in skipped.items()}, indent=1) + "\n")
+    (out / "skipped.json").write_text(
+        json.dumps({str(path): why for path, why in skipped.items()}, indent=1) + "\n"
+    )
 
 
 def keep_config(cfg: TrainConfig, classes: tuple[str, ...]) -> None:
@@ -288,5 +358,7 @@ def keep_config(cfg: TrainConfig, classes: tuple[str, ...]) -> None:
     path = cfg.out / "config.json"
     text = json.dumps({"config": cfg.model_dump(mode="json"), "classes": classes}, indent=1)
     if path.exists() and path.read_text() != text:
-        raise DataError(f"{path} is of another configuration", "choose another `out` or remove that folder")
+        raise DataError(
+            f"{path} is of another configuration", "choose another `out` or remove that folder"
+        )
     path.write_text(text)

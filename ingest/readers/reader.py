@@ -21,7 +21,8 @@ READ_MPP = 36.0 / 128  # of the crops that the classifier is trained on
 
 class Reader(Protocol):
     def read(self, x_px0: int, y_px0: int, level: int, size_px: tuple[int, int]) -> np.ndarray:
-        """RGB uint8 (h, w, 3) of a level, from a level-0 corner inside the slide; never-scanned places are white.
+        """RGB uint8 (h, w, 3) of a level, from a level-0 corner inside the slide; never-scanned
+        places are white.
 
         Raises:
             SlideError: the place cannot be decoded; the next call works again.
@@ -29,7 +30,9 @@ class Reader(Protocol):
 
 
 class OpenSlideReader:
-    """An OpenSlide error latches on its handle, so a handle that failed is replaced (and only the tile is lost)."""
+    """An OpenSlide error latches on its handle, so a handle that failed is replaced (and only the
+    tile is lost).
+    """
 
     def __init__(self, slide: Slide):
         self.path = slide.path
@@ -62,7 +65,9 @@ class ImageReader:
             with Image.open(slide.path) as image:
                 self.pixels = np.asarray(image.convert("RGB"))
         except (OSError, SyntaxError) as error:
-            raise SlideError(f"{slide.path}: cannot be decoded: {error}", "copy it again from the microscope") from error
+            raise SlideError(
+                f"{slide.path}: cannot be decoded: {error}", "copy it again from the microscope"
+            ) from error
 
     def read(self, x_px0: int, y_px0: int, level: int, size_px: tuple[int, int]) -> np.ndarray:
         width, height = size_px
@@ -73,13 +78,21 @@ class ImageReader:
 def reader_of(slide: Slide) -> Reader:
     """The process's one reader of a slide, so that tiles share its handle and its tile cache."""
     try:
-        return fastest(slide, OpenSlideReader(slide)) if slide.reader == "openslide" else ImageReader(slide)
+        return (
+            fastest(slide, OpenSlideReader(slide))
+            if slide.reader == "openslide"
+            else ImageReader(slide)
+        )
     except openslide.OpenSlideError as error:
-        raise SlideError(f"{slide.path}: cannot be opened: {error}", "can every worker see this path?") from error
+        raise SlideError(
+            f"{slide.path}: cannot be opened: {error}", "can every worker see this path?"
+        ) from error
 
 
 def fastest(slide: Slide, slow: OpenSlideReader) -> Reader:
-    """The tiles decoded without OpenSlide, where that gives the same pixels in the middle and at the far end of its levels."""
+    """The tiles decoded without OpenSlide, where that gives the same pixels in the middle and at
+    the far end of its levels.
+    """
     try:
         fast = TiffReader(slide)
         return fast if all(same_pixels(fast, slow, place) for place in places(slide)) else slow
@@ -94,7 +107,10 @@ def places(slide: Slide) -> Iterator[tuple[int, int, int, tuple[int, int]]]:
             continue
         size = min(SAMPLE_PX, level.width_px), min(SAMPLE_PX, level.height_px)
         for share in (0.5, 1.0):
-            x, y = (int((n - s) * share) for n, s in zip((level.width_px, level.height_px), size, strict=True))
+            x, y = (
+                int((n - s) * share)
+                for n, s in zip((level.width_px, level.height_px), size, strict=True)
+            )
             yield int(x * level.downsample), int(y * level.downsample), i, size
 
 
@@ -103,13 +119,19 @@ def same_pixels(fast: Reader, slow: Reader, place: tuple[int, int, int, tuple[in
 
 
 def step_px0(slide: Slide, mpp: float = READ_MPP) -> int:
-    """Level-0 px a pixel as read: the most that still resolves `mpp`, a whole number so that all tiles share one grid."""
+    """Level-0 px a pixel as read: the most that still resolves `mpp`, a whole number so that all
+    tiles share one grid.
+    """
     return max(1, math.floor(mpp / slide.mpp + 1e-6))
 
 
 def whole_step_px0(slide: Slide, wanted: float) -> int:
-    """Level-0 px a pixel of the coarsest whole level that is not coarser than `wanted`; 1 where there is none."""
-    return max((int(v.downsample) for v in slide.levels if v.whole and v.downsample <= wanted), default=1)
+    """Level-0 px a pixel of the coarsest whole level that is not coarser than `wanted`; 1 where
+    there is none.
+    """
+    return max(
+        (int(v.downsample) for v in slide.levels if v.whole and v.downsample <= wanted), default=1
+    )
 
 
 def level_for(slide: Slide, step_px0: int) -> int:
@@ -118,10 +140,14 @@ def level_for(slide: Slide, step_px0: int) -> int:
     return max(fits, key=lambda i: slide.levels[i].downsample, default=0)
 
 
-def read_grid(slide: Slide, box: tuple[int, int, int, int], step_px0: int, background: tuple[int, int, int]) -> np.ndarray:
-    """Box means of the slide over squares of `step_px0` level-0 px: uint8 (h, w, 3) for a box in level-0 px.
+def read_grid(
+    slide: Slide, box: tuple[int, int, int, int], step_px0: int, background: tuple[int, int, int]
+) -> np.ndarray:
+    """Box means of the slide over squares of `step_px0` level-0 px: uint8 (h, w, 3) for a box in
+    level-0 px.
 
-    The box may leave the slide, where it is `background`. Its corner must lie on the grid (multiples of the step).
+    The box may leave the slide, where it is `background`. Its corner must lie on the grid
+    (multiples of the step).
     """
     level = level_for(slide, step_px0)
     d = int(slide.levels[level].downsample)
@@ -134,7 +160,9 @@ def read_grid(slide: Slide, box: tuple[int, int, int, int], step_px0: int, backg
     out = np.empty((y1 - y0, x1 - x0, 3), np.uint8)
     out[:] = background
     if right > left and bottom > top:
-        out[top - y0 : bottom - y0, left - x0 : right - x0] = reader_of(slide).read(left * d, top * d, level, size)
+        out[top - y0 : bottom - y0, left - x0 : right - x0] = reader_of(slide).read(
+            left * d, top * d, level, size
+        )
     return box_mean(out, step_px0 // d)
 
 
@@ -143,7 +171,9 @@ def box_mean(pixels: np.ndarray, n: int) -> np.ndarray:
     if n == 1:
         return pixels
     h, w = pixels.shape[0] // n, pixels.shape[1] // n
-    total = sum(pixels[i : h * n : n, j : w * n : n].astype(np.uint32) for i in range(n) for j in range(n))
+    total = sum(
+        pixels[i : h * n : n, j : w * n : n].astype(np.uint32) for i in range(n) for j in range(n)
+    )
     return ((total + n * n // 2) // (n * n)).astype(np.uint8)
 
 

@@ -1,4 +1,6 @@
-"""Reads tiles of a pyramidal TIFF by imagecodecs, several times as fast as OpenSlide; used only where the pixels are equal."""
+"""Reads tiles of a pyramidal TIFF by imagecodecs, several times as fast as OpenSlide; used only
+where the pixels are equal.
+"""
 
 import os
 import weakref
@@ -16,7 +18,8 @@ COLOURS = {tifffile.PHOTOMETRIC.RGB, tifffile.PHOTOMETRIC.YCBCR}
 
 
 class TiffReader:
-    """Tiles decoded one by one, the last ones kept. Threads may share it: reads have no place of their own in the file.
+    """Tiles decoded one by one, the last ones kept. Threads may share it: reads have no place of
+    their own in the file.
 
     Raises:
         SlideError: the file is not of tiles of 8-bit colour, one page a level.
@@ -29,10 +32,14 @@ class TiffReader:
             weakref.finalize(self, self.file.close)
             self.pages = [page_of(self.file, level) for level in slide.levels]
         except Exception as error:  # of a damaged file tifffile raises whatever comes
-            raise SlideError(f"{slide.path}: no plain tiled TIFF: {error}", "leave it to OpenSlide") from error
+            raise SlideError(
+                f"{slide.path}: no plain tiled TIFF: {error}", "leave it to OpenSlide"
+            ) from error
         self.steps = [level.downsample for level in slide.levels]
         page = self.pages[0]
-        self.tile = lru_cache(max(4, CACHE_BYTES // (3 * page.tilewidth * page.tilelength)))(self.decoded)
+        self.tile = lru_cache(max(4, CACHE_BYTES // (3 * page.tilewidth * page.tilelength)))(
+            self.decoded
+        )
 
     def read(self, x_px0: int, y_px0: int, level: int, size_px: tuple[int, int]) -> np.ndarray:
         """As `Reader.read`."""
@@ -43,7 +50,9 @@ class TiffReader:
         for row in range(y // high, -(-(y + height) // high)):
             for col in range(x // wide, -(-(x + width) // wide)):
                 top, left = row * high - y, col * wide - x
-                part = self.tile(level, row, col)[max(0, -top) : height - top, max(0, -left) : width - left]
+                part = self.tile(level, row, col)[
+                    max(0, -top) : height - top, max(0, -left) : width - left
+                ]
                 top, left = max(0, top), max(0, left)
                 out[top : top + part.shape[0], left : left + part.shape[1]] = part
         return out
@@ -66,7 +75,11 @@ class TiffReader:
             if not count:
                 return white
             data = os.pread(self.file.filehandle.fileno(), count, offset)
-            tile = page.decode(data, index, jpegtables=page.jpegtables)[0][0] if len(data) == count else None
+            tile = (
+                page.decode(data, index, jpegtables=page.jpegtables)[0][0]
+                if len(data) == count
+                else None
+            )
         except Exception as error:  # a decoder's own errors have no common base
             raise self.trouble(level, row, col, error) from error
         if tile is None:
@@ -75,7 +88,10 @@ class TiffReader:
         return white
 
     def trouble(self, level: int, row: int, col: int, error: object) -> SlideError:
-        return SlideError(f"cannot decode the tile ({row}, {col}) of level {level}: {error}", "scan the slide again")
+        return SlideError(
+            f"cannot decode the tile ({row}, {col}) of level {level}: {error}",
+            "scan the slide again",
+        )
 
 
 def page_of(file: tifffile.TiffFile, level: Level) -> tifffile.TiffPage:
@@ -86,12 +102,19 @@ def page_of(file: tifffile.TiffFile, level: Level) -> tifffile.TiffPage:
     """
     pages = [page.aspage() for page in file.pages]
     pages += [page.aspage() for page in file.pages for page in (page.aspage().pages or ())]
-    return next(page for page in pages if (page.imagewidth, page.imagelength) == (level.width_px, level.height_px) and fits(page))
+    return next(
+        page
+        for page in pages
+        if (page.imagewidth, page.imagelength) == (level.width_px, level.height_px) and fits(page)
+    )
 
 
 def fits(page: tifffile.TiffPage) -> bool:
     return (
-        page.is_tiled and page.samplesperpixel == 3 and page.bitspersample == 8
-        and page.planarconfig == tifffile.PLANARCONFIG.CONTIG and page.photometric in COLOURS
+        page.is_tiled
+        and page.samplesperpixel == 3
+        and page.bitspersample == 8
+        and page.planarconfig == tifffile.PLANARCONFIG.CONTIG
+        and page.photometric in COLOURS
         and page.compression in (tifffile.COMPRESSION.JPEG, tifffile.COMPRESSION.NONE)
-    )  # fmt: skip
+    )

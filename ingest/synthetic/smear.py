@@ -1,4 +1,6 @@
-"""A smear of any size made of given cells, with known truth: every place follows from the seed, nothing is kept in memory."""
+"""A smear of any size made of given cells, with known truth: every place follows from the seed,
+nothing is kept in memory.
+"""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -32,7 +34,9 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """A lab's stain and lamp: colour of the glass, and by how much each channel's density is multiplied."""
+    """A lab's stain and lamp: colour of the glass, and by how much each channel's density is
+    multiplied.
+    """
 
     glass_rgb: tuple[int, int, int]
     density: tuple[float, float, float]
@@ -58,9 +62,11 @@ class Placed:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Synthetic:
-    """The plan of a smear. `whites` are drawn evenly; the smear thickens from `thin` to `thick` times a monolayer along x.
+    """The plan of a smear. `whites` are drawn evenly; the smear thickens from `thin` to `thick`
+    times a monolayer along x.
 
-    `scratches` lines without cells cross it; `blurred` is the share of its width, at the right, that is out of focus.
+    `scratches` lines without cells cross it; `blurred` is the share of its width, at the right,
+    that is out of focus.
     """
 
     width_px: int
@@ -85,22 +91,38 @@ class Synthetic:
     def reds(self) -> list[Layer]:
         """Red cells to choose among, each as what it lets through."""
         made = (red_cell(self.mpp, self.rng(1, i)) for i in range(RED_VARIANTS))
-        return [Layer(1 - alpha[..., None] * (1 - rgb / np.float32(255)), "rbc") for rgb, alpha in made]
+        return [
+            Layer(1 - alpha[..., None] * (1 - rgb / np.float32(255)), "rbc") for rgb, alpha in made
+        ]
 
     def whites_of(self, row: int, col: int) -> list[tuple[Placed, Layer]]:
-        """White cells whose middles a patch owns, one at most in each quarter of it, whole on the slide."""
+        """White cells whose middles a patch owns, one at most in each quarter of it, whole on the
+        slide.
+        """
         rng, half = self.rng(2, row, col), self.patch_px // 2
         chance = min(0.9, self.whites_per_mm2 * (half * self.mpp / 1000) ** 2)
-        quarters = [(row * 2 + i, col * 2 + j) for i in (0, 1) for j in (0, 1) if rng.random() < chance]
-        return [cell for r, c in quarters if (cell := self.white_at(r * half, c * half, rng)) is not None]
+        quarters = [
+            (row * 2 + i, col * 2 + j) for i in (0, 1) for j in (0, 1) if rng.random() < chance
+        ]
+        return [
+            cell
+            for r, c in quarters
+            if (cell := self.white_at(r * half, c * half, rng)) is not None
+        ]
 
-    def white_at(self, top: int, left: int, rng: np.random.Generator) -> tuple[Placed, Layer] | None:
+    def white_at(
+        self, top: int, left: int, rng: np.random.Generator
+    ) -> tuple[Placed, Layer] | None:
         layer = self.whites[rng.integers(len(self.whites))]
         px = layer.light.shape[0]
         free = max(1, self.patch_px // 2 - px)
         x, y = left + px // 2 + int(rng.integers(free)), top + px // 2 + int(rng.integers(free))
         inside = px // 2 <= x < self.width_px - px // 2 and px // 2 <= y < self.height_px - px // 2
-        return (Placed(layer.label, x, y, px), layer) if inside and not self.scratched(x, y, px) else None
+        return (
+            (Placed(layer.label, x, y, px), layer)
+            if inside and not self.scratched(x, y, px)
+            else None
+        )
 
     def scratched(self, x: int, y: int, px: int) -> bool:
         return any(abs(x - self.scratch_x(n, y)) < px for n in range(self.scratches))
@@ -111,7 +133,9 @@ class Synthetic:
         return ((start + (slant - 0.5) * 0.3 * y / self.height_px) * self.width_px).astype(int)
 
     def layers_of(self, row: int, col: int, reds: Sequence[Layer]) -> list[tuple[int, int, Layer]]:
-        """Middles and layers of everything a patch owns: red cells where no white cell lies, then the white cells."""
+        """Middles and layers of everything a patch owns: red cells where no white cell lies, then
+        the white cells.
+        """
         rng, whites = self.rng(4, row, col), self.whites_of(row, col)
         where = (col + 0.5) * self.patch_px / self.width_px
         dense = max(0.0, self.thin + (self.thick - self.thin) * where)
@@ -121,15 +145,23 @@ class Synthetic:
         for cell, _ in whites:
             clear &= np.hypot(x - cell.x_px0, y - cell.y_px0) * self.mpp > APART_UM
         kinds = rng.integers(0, len(reds), count)
-        red = [(int(i), int(j), reds[k]) for i, j, k in zip(x[clear], y[clear], kinds[clear], strict=True)]
+        red = [
+            (int(i), int(j), reds[k])
+            for i, j, k in zip(x[clear], y[clear], kinds[clear], strict=True)
+        ]
         return red + [(cell.x_px0, cell.y_px0, layer) for cell, layer in whites]
 
 
 def strips(smear: Synthetic) -> Iterator[tuple[np.ndarray, list[Placed]]]:
-    """The slide in strips (patch_px, width, 3) uint8 from the top, each with the white cells whose middles it owns."""
+    """The slide in strips (patch_px, width, 3) uint8 from the top, each with the white cells whose
+    middles it owns.
+    """
     reds, px = smear.reds(), smear.patch_px
     rows, cols = -(-smear.height_px // px), -(-smear.width_px // px)
-    band = lambda row: [cell for col in range(cols) for cell in smear.layers_of(row, col, reds)]  # noqa: E731
+
+    def band(row):
+        return [cell for col in range(cols) for cell in smear.layers_of(row, col, reds)]
+
     above, here = [], band(0)
     for row in range(rows):
         below = band(row + 1) if row + 1 < rows else []
@@ -137,12 +169,17 @@ def strips(smear: Synthetic) -> Iterator[tuple[np.ndarray, list[Placed]]]:
         light = np.ones((height, smear.width_px, 3), np.float32)
         for x, y, layer in [*above, *here, *below]:
             absorb(light, layer.light, x, y - row * px)
-        yield finished(smear, light, row), [cell for col in range(cols) for cell, _ in smear.whites_of(row, col)]
+        yield (
+            finished(smear, light, row),
+            [cell for col in range(cols) for cell, _ in smear.whites_of(row, col)],
+        )
         above, here = here, below
 
 
 def absorb(light: np.ndarray, layer: np.ndarray, x: int, y: int) -> None:
-    """Put a layer (h, w, 3) around (x, y) of what comes through (H, W, 3), cut where it leaves it: densities add up."""
+    """Put a layer (h, w, 3) around (x, y) of what comes through (H, W, 3), cut where it leaves it:
+    densities add up.
+    """
     top, left = y - layer.shape[0] // 2, x - layer.shape[1] // 2
     y0, x0 = max(top, 0), max(left, 0)
     y1, x1 = min(top + layer.shape[0], light.shape[0]), min(left + layer.shape[1], light.shape[1])
@@ -159,7 +196,9 @@ def finished(smear: Synthetic, light: np.ndarray, row: int) -> np.ndarray:
             light[i, max(0, x - wide // 2) : max(0, x + wide // 2)] = 1
     sharp = round(smear.width_px * (1 - smear.blurred))
     if sharp < smear.width_px:
-        light[:, sharp:] = ndi.gaussian_filter(light[:, sharp:], (1.2 / smear.mpp, 1.2 / smear.mpp, 0))
+        light[:, sharp:] = ndi.gaussian_filter(
+            light[:, sharp:], (1.2 / smear.mpp, 1.2 / smear.mpp, 0)
+        )
     rng = smear.rng(5, row)
     for c in range(3):
         light[..., c] **= smear.look.density[c]
@@ -168,13 +207,20 @@ def finished(smear: Synthetic, light: np.ndarray, row: int) -> np.ndarray:
     return np.clip(light, 0, 255).astype(np.uint8)
 
 
-def write_synthetic(path: Path, smear: Synthetic, on_strip: Callable[[int, int], None] = lambda done, of: None) -> int:
-    """Write the smear as a pyramidal TIFF and `path` + .truth.jsonl, a line a white cell; returns how many there are.
+def write_synthetic(
+    path: Path, smear: Synthetic, on_strip: Callable[[int, int], None] = lambda done, of: None
+) -> int:
+    """Write the smear as a pyramidal TIFF and `path` + .truth.jsonl, a line a white cell; returns
+    how many there are.
 
-    Each level is written once, from the top; what the next ones need lies on disk meanwhile, a sixteenth of the pixels.
+    Each level is written once, from the top; what the next ones need lies on disk meanwhile, a
+    sixteenth of the pixels.
     """
     count, of = 0, -(-smear.height_px // smear.patch_px)
-    with TemporaryDirectory(dir=path.parent) as beside, tifffile.TiffWriter(path, bigtiff=True) as file:
+    with (
+        TemporaryDirectory(dir=path.parent) as beside,
+        tifffile.TiffWriter(path, bigtiff=True) as file,
+    ):
         shape = smear.height_px // LEVEL_STEP, smear.width_px // LEVEL_STEP, 3
         small = np.memmap(Path(beside) / "level", np.uint8, "w+", shape=shape)
         with Path(f"{path}.truth.jsonl").open("w") as truth:
@@ -196,7 +242,9 @@ def write_synthetic(path: Path, smear: Synthetic, on_strip: Callable[[int, int],
 
 
 def kept(strips: Iterator[np.ndarray], small: np.ndarray) -> Iterator[np.ndarray]:
-    """The strips as they come, their reduced rows written to `small`; rows that a strip leaves over join the next one's."""
+    """The strips as they come, their reduced rows written to `small`; rows that a strip leaves over
+    join the next one's.
+    """
     row, rest = 0, None
     for strip in strips:
         yield strip
@@ -208,13 +256,25 @@ def kept(strips: Iterator[np.ndarray], small: np.ndarray) -> Iterator[np.ndarray
 
 
 def write_level(
-    file: tifffile.TiffWriter, strips: Iterator[np.ndarray], size: tuple[int, int], mpp: float, reduced: bool = False
+    file: tifffile.TiffWriter,
+    strips: Iterator[np.ndarray],
+    size: tuple[int, int],
+    mpp: float,
+    reduced: bool = False,
 ) -> None:
     per_cm = 1e4 / mpp
     file.write(
-        tiles(strips, size[1]), shape=(*size, 3), dtype=np.uint8, tile=(TILE_PX, TILE_PX), photometric="rgb", compression="jpeg",
-        compressionargs={"level": 88}, resolution=(per_cm, per_cm), resolutionunit="CENTIMETER", subfiletype=int(reduced),
-    )  # fmt: skip
+        tiles(strips, size[1]),
+        shape=(*size, 3),
+        dtype=np.uint8,
+        tile=(TILE_PX, TILE_PX),
+        photometric="rgb",
+        compression="jpeg",
+        compressionargs={"level": 88},
+        resolution=(per_cm, per_cm),
+        resolutionunit="CENTIMETER",
+        subfiletype=int(reduced),
+    )
 
 
 def tiles(strips: Iterator[np.ndarray], width: int) -> Iterator[np.ndarray]:
@@ -228,7 +288,9 @@ def tiles(strips: Iterator[np.ndarray], width: int) -> Iterator[np.ndarray]:
             held = [rows[TILE_PX:]]
     if rows := sum(map(len, held)):
         last = np.concatenate(held)
-        yield from tile_row(np.pad(last, ((0, TILE_PX - rows), (0, 0), (0, 0)), constant_values=255), width)
+        yield from tile_row(
+            np.pad(last, ((0, TILE_PX - rows), (0, 0), (0, 0)), constant_values=255), width
+        )
 
 
 def tile_row(rows: np.ndarray, width: int) -> Iterator[np.ndarray]:

@@ -35,7 +35,9 @@ def red_cell(mpp: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarr
     return rgb, (0.9 * alpha * pallor).astype(np.float32)
 
 
-def glass(height: int, width: int, rgb: tuple[int, int, int], rng: np.random.Generator) -> np.ndarray:
+def glass(
+    height: int, width: int, rgb: tuple[int, int, int], rng: np.random.Generator
+) -> np.ndarray:
     """Empty, slightly grainy background (height, width, 3)."""
     grain = rng.normal(0, 1.5, (height, width, 1))
     return np.clip(np.array(rgb) + grain, 0, 255).astype(np.uint8)
@@ -46,19 +48,35 @@ def place(canvas: np.ndarray, sprites: Iterable[Sprite]) -> None:
     high, wide = canvas.shape[:2]
     for s in sprites:
         top, left = s.y_px - s.rgb.shape[0] // 2, s.x_px - s.rgb.shape[1] // 2
-        y0, x0, y1, x1 = max(top, 0), max(left, 0), min(top + s.rgb.shape[0], high), min(left + s.rgb.shape[1], wide)
+        y0, x0, y1, x1 = (
+            max(top, 0),
+            max(left, 0),
+            min(top + s.rgb.shape[0], high),
+            min(left + s.rgb.shape[1], wide),
+        )
         if y1 > y0 and x1 > x0:
             cut = slice(y0 - top, y1 - top), slice(x0 - left, x1 - left)
             a = s.alpha[cut][..., None]
-            canvas[y0:y1, x0:x1] = (a * s.rgb[cut] + (1 - a) * canvas[y0:y1, x0:x1]).astype(np.uint8)
+            canvas[y0:y1, x0:x1] = (a * s.rgb[cut] + (1 - a) * canvas[y0:y1, x0:x1]).astype(
+                np.uint8
+            )
 
 
 def write_pyramid(path: Path, image: np.ndarray, mpp: float, levels: int = 4) -> None:
-    """Write a tiled, JPEG-compressed pyramidal TIFF that slide readers open; level k is 2^k times smaller."""
-    options = {"tile": (256, 256), "photometric": "rgb", "compression": "jpeg", "compressionargs": {"level": 90}}
+    """Write a tiled, JPEG-compressed pyramidal TIFF that slide readers open; level k is 2^k times
+    smaller.
+    """
+    options = {
+        "tile": (256, 256),
+        "photometric": "rgb",
+        "compression": "jpeg",
+        "compressionargs": {"level": 90},
+    }
     with tifffile.TiffWriter(path, bigtiff=True) as file:
         for level in range(levels):
             per_cm = 1e4 / (mpp * 2**level)
             sub = {"subfiletype": 1} if level else {}
-            file.write(image, resolution=(per_cm, per_cm), resolutionunit="CENTIMETER", **options, **sub)
+            file.write(
+                image, resolution=(per_cm, per_cm), resolutionunit="CENTIMETER", **options, **sub
+            )
             image = box_mean(image, 2)

@@ -1,4 +1,6 @@
-"""The command `cytostream`: the one place that chooses engines and sinks and turns errors into one line."""
+"""The command `cytostream`: the one place that chooses engines and sinks and turns errors
+into one line.
+"""
 
 import logging
 import os
@@ -27,8 +29,10 @@ from .topics import alerts, config, schemas, tail
 from .watch import watch
 
 app = typer.Typer(
-    no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich",
-)  # fmt: skip
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
 
 app.command()(run)
 app.command()(watch)
@@ -64,20 +68,25 @@ app.command()(doctor)
 
 @app.callback()
 def settings(
-    verbose: Annotated[bool, typer.Option("--verbose", help="Log to stderr: among others how long each tile took.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Log to stderr: among others how long each tile took.")
+    ] = False,
 ) -> None:
-    """Finds every cell of a blood smear slide, classifies it, and streams labels and alerts to Kafka."""
+    """Finds every cell of a blood smear slide, classifies it, and streams labels and alerts
+    to Kafka.
+    """
     if verbose:
         logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
         logging.getLogger("stream").setLevel(logging.INFO)
 
 
 def main() -> None:
-    """Run the command; an error of the house is one line on stderr and exit status 1. What it writes is its owner's alone."""
+    """Run the command; an error of the house is one line on stderr and exit status 1. What it
+    writes is its owner's alone.
+    """
     os.umask(OTHERS)
     try:
         app(standalone_mode=True)
     except CytostreamError as error:
         print_error(error.what, error.hint)
         sys.exit(1)
-

@@ -15,7 +15,10 @@ from classify import SHIPPED, Model, load_model, open_engine
 from .console import say
 from .model import training_side
 
-app = typer.Typer(help="Measure speed and what it costs in decisions, against a reference in the same run.", no_args_is_help=True)
+app = typer.Typer(
+    help="Measure speed and what it costs in decisions, against a reference in the same run.",
+    no_args_is_help=True,
+)
 screen = Console(stderr=True)
 REFERENCE, OURS = "exhaustive reference, f32", "ours"
 
@@ -27,22 +30,51 @@ def bench() -> None:
 
 @app.command()
 def judge(
-    home: Annotated[Path, typer.Argument(help="FOLDER/CLASS/image: labelled cells of the model's own laboratory.")],
-    anomalous: Annotated[Path | None, typer.Option(help="Cells of classes the model was never trained on, same layout.")] = None,
-    same_lab: Annotated[Path | None, typer.Option(help="Normal cells of the laboratory of the anomalous ones.")] = None,
-    model: Annotated[Path, typer.Option("--model", help="Model folder; the shipped one by default.")] = SHIPPED,
-    engine: Annotated[str, typer.Option(help="Engine of our row; the references run in fp32.")] = "auto",
-    cells: Annotated[int, typer.Option(min=0, help="At most so many cells a folder; 0 is all.")] = 0,
-    paper_cells: Annotated[int, typer.Option(min=2, help="Cells for the paper's procedure, about a minute each at worst.")] = 24,
-    paper_draws: Annotated[int, typer.Option(min=26, help="Most draws of the paper's procedure; as published 2,000.")] = 2000,
-    paper_batch: Annotated[int, typer.Option(min=1, help="Draws the paper's rows run at once; as published 1.")] = 1,
-    draw_cells: Annotated[int, typer.Option(min=0, help="Cells for chosen against random draws; 0 leaves it out.")] = 300,
-    growth: Annotated[bool, typer.Option(help="Also how cost grows with classes and cells.")] = True,
-    json_out: Annotated[Path | None, typer.Option("--json", help="Write every figure here.")] = None,
+    home: Annotated[
+        Path,
+        typer.Argument(help="FOLDER/CLASS/image: labelled cells of the model's own laboratory."),
+    ],
+    anomalous: Annotated[
+        Path | None,
+        typer.Option(help="Cells of classes the model was never trained on, same layout."),
+    ] = None,
+    same_lab: Annotated[
+        Path | None, typer.Option(help="Normal cells of the laboratory of the anomalous ones.")
+    ] = None,
+    model: Annotated[
+        Path, typer.Option("--model", help="Model folder; the shipped one by default.")
+    ] = SHIPPED,
+    engine: Annotated[
+        str, typer.Option(help="Engine of our row; the references run in fp32.")
+    ] = "auto",
+    cells: Annotated[
+        int, typer.Option(min=0, help="At most so many cells a folder; 0 is all.")
+    ] = 0,
+    paper_cells: Annotated[
+        int,
+        typer.Option(min=2, help="Cells for the paper's procedure, about a minute each at worst."),
+    ] = 24,
+    paper_draws: Annotated[
+        int, typer.Option(min=26, help="Most draws of the paper's procedure; as published 2,000.")
+    ] = 2000,
+    paper_batch: Annotated[
+        int, typer.Option(min=1, help="Draws the paper's rows run at once; as published 1.")
+    ] = 1,
+    draw_cells: Annotated[
+        int, typer.Option(min=0, help="Cells for chosen against random draws; 0 leaves it out.")
+    ] = 300,
+    growth: Annotated[
+        bool, typer.Option(help="Also how cost grows with classes and cells.")
+    ] = True,
+    json_out: Annotated[
+        Path | None, typer.Option("--json", help="Write every figure here.")
+    ] = None,
 ) -> None:
-    """The judge against the paper's procedure on the same net and cells: cost, accuracy, anomaly AUC, agreement.
+    """The judge against the paper's procedure on the same net and cells: cost, accuracy, anomaly
+    AUC, agreement.
 
-    Speeds are from pixels in memory to verdicts, on all cores of this machine. The paper's rows need the train extra.
+    Speeds are from pixels in memory to verdicts, on all cores of this machine. The paper's rows
+    need the train extra.
 
     Example: cytostream bench judge pbc/val --anomalous deepapl/anomaly --same-lab deepapl/normal
     """
@@ -50,7 +82,9 @@ def judge(
         from classify.benchmark.judge_timing import ABROAD, HOME, ODD, read_cells
     loaded = load_model(model)
     folders = {HOME: home, ABROAD: same_lab, ODD: anomalous}
-    all_cells = read_cells(loaded, {number: folder for number, folder in folders.items() if folder}, cells)
+    all_cells = read_cells(
+        loaded, {number: folder for number, folder in folders.items() if folder}, cells
+    )
     contest = Contest(loaded, engine, all_cells)
     contest.few(paper_cells, most=paper_draws, together=paper_batch)
     contest.all()
@@ -70,9 +104,17 @@ class Contest:
         from classify.benchmark.paper_procedure import Procedure
         from classify.pixels import to_input
 
-        self.contest, self.made, self.procedure, self.to_input = judge_timing, scaling, Procedure, to_input
+        self.contest, self.made, self.procedure, self.to_input = (
+            judge_timing,
+            scaling,
+            Procedure,
+            to_input,
+        )
         self.model, self.cells = model, cells
-        self.fast, self.slow = open_engine(model, engine, None, say), open_engine(model, "openvino", "f32")
+        self.fast, self.slow = (
+            open_engine(model, engine, None, say),
+            open_engine(model, "openvino", "f32"),
+        )
         self.bases: dict[str, float] = {}
         self.report: dict = {"model": model.card.name, "model_id": model.model_id}
         self.report |= {"engine": self.fast.name, "precision": self.fast.precision}
@@ -95,20 +137,36 @@ class Contest:
         self.show("all", f"All {len(self.cells.y)} cells", self.cells, rows)
         reference, fast = rows
         differ = self.contest.disagreement(fast, self.cells, reference)
-        self.report["level"] = {"stated": self.model.card.error_level, "observed": {k: n / m for k, (n, m) in differ.items()}}
+        self.report["level"] = {
+            "stated": self.model.card.error_level,
+            "observed": {k: n / m for k, (n, m) in differ.items()},
+        }
         title = f"Stated level {self.model.card.error_level}, at 95 % confidence"
         table = Table("cells", "decided otherwise than by all draws", title=title)
         for name, (n, m) in differ.items():
             table.add_row(name, f"{n} of {m}: {n / m:.4f}")
         screen.print(table)
-        took = self.contest.first_verdicts(self.model, self.fast, self.cells.thinned(50).crops) * 1000
-        self.report["first_verdict_ms"] = {"median": float(np.median(took)), "p95": float(np.quantile(took, 0.95))}
-        screen.print(f"a lone cell's verdict: median {np.median(took):.0f} ms, 95 % within {np.quantile(took, 0.95):.0f} ms")
+        took = (
+            self.contest.first_verdicts(self.model, self.fast, self.cells.thinned(50).crops) * 1000
+        )
+        self.report["first_verdict_ms"] = {
+            "median": float(np.median(took)),
+            "p95": float(np.quantile(took, 0.95)),
+        }
+        screen.print(
+            f"a lone cell's verdict: median {np.median(took):.0f} ms, 95 % within "
+            f"{np.quantile(took, 0.95):.0f} ms"
+        )
 
     def ours(self, cells: object) -> list:
         return [
             self.contest.judged(REFERENCE, self.model, self.slow, cells.crops, exhaustive=True),
-            self.contest.judged(f"{OURS}, {self.fast.name} {self.fast.precision}", self.model, self.fast, cells.crops),
+            self.contest.judged(
+                f"{OURS}, {self.fast.name} {self.fast.precision}",
+                self.model,
+                self.fast,
+                cells.crops,
+            ),
         ]
 
     def show(self, key: str, title: str, cells: object, rows: list) -> None:
@@ -132,10 +190,18 @@ class Contest:
         some, total = self.cells.thinned(count), len(self.model.card.classes)
         by_class = self.made.by_classes(self.model, self.fast, some, self.inputs(some), each=4)
         precision = self.report["precision"]
-        costs = [{"classes": k, "pairs_per_s": self.made.pass_cost(self.model, k, precision)} for k in (2, total, 4 * total)]
+        costs = [
+            {"classes": k, "pairs_per_s": self.made.pass_cost(self.model, k, precision)}
+            for k in (2, total, 4 * total)
+        ]
         sizes = sorted({min(n, len(self.cells.y)) for n in (1, 10, 100, 1000, len(self.cells.y))})
         by_count = [
-            {"cells": n, "cells_per_s": self.contest.judged("", self.model, self.fast, self.cells.thinned(n).crops).cells_per_s}
+            {
+                "cells": n,
+                "cells_per_s": self.contest.judged(
+                    "", self.model, self.fast, self.cells.thinned(n).crops
+                ).cells_per_s,
+            }
             for n in sizes
         ]
         self.report |= {"by_classes": by_class, "pass_cost": costs, "by_cells": by_count}

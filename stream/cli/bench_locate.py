@@ -1,4 +1,6 @@
-"""`cytostream bench locate`: how long finding cells takes, against a plain scan with the same segmentation, and its memory."""
+"""`cytostream bench locate`: how long finding cells takes, against a plain scan with the same
+segmentation, and its memory.
+"""
 
 import json
 import os
@@ -18,7 +20,16 @@ from rich.progress import track
 from rich.table import Table
 from scipy.spatial import cKDTree
 
-from ingest import READ_MPP, CytostreamError, Slide, TileSpec, Workers, open_slide, open_workers, plan_tiles
+from ingest import (
+    READ_MPP,
+    CytostreamError,
+    Slide,
+    TileSpec,
+    Workers,
+    open_slide,
+    open_workers,
+    plan_tiles,
+)
 from segment import AREAS, WORK_MPP, Cell, Scan, begin_scan, plain_scan
 from stream.config import Reading
 
@@ -29,7 +40,9 @@ SAME_UM = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What a worker tells of a tile: its cells as (kind, x_px0, y_px0), how long it took, its own peak memory."""
+    """What a worker tells of a tile: its cells as (kind, x_px0, y_px0), how long it took, its own
+    peak memory.
+    """
 
     cells: list[tuple[str, int, int]]
     took_s: float
@@ -40,7 +53,12 @@ class Told:
 def timed(scan: Scan, spec: TileSpec) -> Told:
     start = perf_counter()
     cells = [place_of(cell) for cell in scan.cells_in(spec).cells]
-    return Told(cells, perf_counter() - start, os.getpid(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+    return Told(
+        cells,
+        perf_counter() - start,
+        os.getpid(),
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+    )
 
 
 def place_of(cell: Cell) -> tuple[str, int, int]:
@@ -49,7 +67,9 @@ def place_of(cell: Cell) -> tuple[str, int, int]:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One way of scanning a slide: wall time from an open slide to the last cell, on workers that have started."""
+    """One way of scanning a slide: wall time from an open slide to the last cell, on workers that
+    have started.
+    """
 
     seconds: float
     tiles: int
@@ -61,15 +81,24 @@ class Row:
     def figures(self, slide: Slide) -> dict:
         pixels = slide.width_px0 * slide.height_px0
         return {
-            "seconds": self.seconds, "mpx_per_s": pixels / self.seconds / 1e6, "s_per_gpx": self.seconds / pixels * 1e9,
-            "tiles": self.tiles, "tiles_failed": self.failed, "tile_ms_median": float(np.median(self.tile_s or [0])) * 1000,
-            "tile_ms_longest": max(self.tile_s, default=0.0) * 1000, "worker_peak_mb": self.peak_bytes / 1e6,
+            "seconds": self.seconds,
+            "mpx_per_s": pixels / self.seconds / 1e6,
+            "s_per_gpx": self.seconds / pixels * 1e9,
+            "tiles": self.tiles,
+            "tiles_failed": self.failed,
+            "tile_ms_median": float(np.median(self.tile_s or [0])) * 1000,
+            "tile_ms_longest": max(self.tile_s, default=0.0) * 1000,
+            "worker_peak_mb": self.peak_bytes / 1e6,
             **{kind: n for kind, n in sorted(Counter(kind for kind, *_ in self.cells).items())},
-        }  # fmt: skip
+        }
 
 
-def scanned(slide: Slide, begin: Callable[[Slide], Scan], mpp: float, workers: int, tile_px: int, name: str) -> Row:
-    """Scan once; workers are new, so that their peak memory is this scan's, and have read what they need to begin."""
+def scanned(
+    slide: Slide, begin: Callable[[Slide], Scan], mpp: float, workers: int, tile_px: int, name: str
+) -> Row:
+    """Scan once; workers are new, so that their peak memory is this scan's, and have read what they
+    need to begin.
+    """
     with open_workers(workers) as pool:
         for _ in pool.each(warm, range(max(1, workers)), 60):
             pass
@@ -80,23 +109,41 @@ def warm(_: int) -> int:
     return len(AREAS)
 
 
-def row_of(pool: Workers, slide: Slide, begin: Callable[[Slide], Scan], mpp: float, tile_px: int, name: str) -> Row:
+def row_of(
+    pool: Workers, slide: Slide, begin: Callable[[Slide], Scan], mpp: float, tile_px: int, name: str
+) -> Row:
     limits, start = Reading(), perf_counter()
     scan = pool.call(begin, slide, limits.survey_limit_s)
     specs = list(plan_tiles(slide, scan.smear, tile_px, mpp))
-    arrived = (r for r in pool.each(partial(timed, scan), specs, limits.read_limit_s * 10) if r is not None)
-    outcomes = [outcome for _, outcome in track(arrived, name, total=len(specs), console=screen, transient=True)]
+    arrived = (
+        r for r in pool.each(partial(timed, scan), specs, limits.read_limit_s * 10) if r is not None
+    )
+    outcomes = [
+        outcome
+        for _, outcome in track(arrived, name, total=len(specs), console=screen, transient=True)
+    ]
     seconds = perf_counter() - start
     told = [o for o in outcomes if not isinstance(o, CytostreamError)]
     cells = [cell for one in told for cell in one.cells]
     peak = max((one.peak_bytes for one in told), default=0)
-    return Row(seconds, len(specs), len(outcomes) - len(told), [one.took_s for one in told], cells, peak)
+    return Row(
+        seconds, len(specs), len(outcomes) - len(told), [one.took_s for one in told], cells, peak
+    )
 
 
 def agreement(ours: list, plain: list, mpp: float) -> dict[str, float]:
-    """Of each kind the F1 of ours against the plain scan's: cells are the same that are each other's nearest within 3 um."""
-    return {kind: agreement_of(*(np.array([p[1:] for p in ps if p[0] == kind]).reshape(-1, 2) * mpp for ps in (ours, plain)))
-            for kind in sorted({p[0] for p in ours + plain})}  # fmt: skip
+    """Of each kind the F1 of ours against the plain scan's: cells are the same that are each
+    other's nearest within 3 um.
+    """
+    return {
+        kind: agreement_of(
+            *(
+                np.array([p[1:] for p in ps if p[0] == kind]).reshape(-1, 2) * mpp
+                for ps in (ours, plain)
+            )
+        )
+        for kind in sorted({p[0] for p in ours + plain})
+    }
 
 
 def agreement_of(a: np.ndarray, b: np.ndarray) -> float:
@@ -110,24 +157,38 @@ def agreement_of(a: np.ndarray, b: np.ndarray) -> float:
 
 def locate(
     slide: Annotated[Path, typer.Argument(help="Slide or field of view.")],
-    mpp: Annotated[float | None, typer.Option(help="um per level-0 px, where the file does not say.")] = None,
+    mpp: Annotated[
+        float | None, typer.Option(help="um per level-0 px, where the file does not say.")
+    ] = None,
     workers: Annotated[int, typer.Option(min=0, help="Worker processes; 0 is this process.")] = 2,
     tile_px: Annotated[int, typer.Option(min=256, max=8192)] = 1024,
-    kinds: Annotated[list[str] | None, typer.Option("--kind", help="wbc, platelet, rbc; wbc and platelet by default.")] = None,
+    kinds: Annotated[
+        list[str] | None,
+        typer.Option("--kind", help="wbc, platelet, rbc; wbc and platelet by default."),
+    ] = None,
     runs: Annotated[int, typer.Option(min=1, help="Of ours; the median counts.")] = 3,
     plain: Annotated[bool, typer.Option(help="Also the plain scan.")] = True,
-    json_out: Annotated[Path | None, typer.Option("--json", help="Write every figure here.")] = None,
+    json_out: Annotated[
+        Path | None, typer.Option("--json", help="Write every figure here.")
+    ] = None,
 ) -> None:
-    """Finding cells: seconds, Mpx/s, s per Gpx, memory; against a scan of every place at full resolution, same segmentation.
+    """Finding cells: seconds, Mpx/s, s per Gpx, memory; against a scan of every place at full
+    resolution, same segmentation.
 
     Example: cytostream bench locate smear.svs --json locate.json
     """
     facts, kinds = open_slide(slide, mpp), tuple(kinds or ("wbc", "platelet"))
     ours = partial(begin_scan, kinds=kinds)
-    rows = sorted((scanned(facts, ours, READ_MPP, workers, tile_px, OURS) for _ in range(runs)), key=lambda r: r.seconds)
+    rows = sorted(
+        (scanned(facts, ours, READ_MPP, workers, tile_px, OURS) for _ in range(runs)),
+        key=lambda r: r.seconds,
+    )
     made = {OURS: rows[len(rows) // 2]}
     if plain:
-        for name, read_mpp, work_mpp in ((EVERYWHERE, READ_MPP, WORK_MPP), (PLAIN, facts.mpp, facts.mpp)):
+        for name, read_mpp, work_mpp in (
+            (EVERYWHERE, READ_MPP, WORK_MPP),
+            (PLAIN, facts.mpp, facts.mpp),
+        ):
             begin = partial(plain_scan, kinds=kinds, work_mpp=work_mpp)
             made[name] = scanned(facts, begin, read_mpp, workers, tile_px, name)
     report = {name: row.figures(facts) for name, row in made.items()}
@@ -135,7 +196,9 @@ def locate(
     report["reader_peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
     if plain:
         report["times_faster"] = made[PLAIN].seconds / made[OURS].seconds
-        report["agreement_f1"] = {n: agreement(made[OURS].cells, made[n].cells, facts.mpp) for n in (EVERYWHERE, PLAIN)}
+        report["agreement_f1"] = {
+            n: agreement(made[OURS].cells, made[n].cells, facts.mpp) for n in (EVERYWHERE, PLAIN)
+        }
     show(facts, report, made)
     if json_out:
         json_out.write_text(json.dumps(report, indent=1) + "\n")
@@ -151,4 +214,7 @@ def show(slide: Slide, report: dict, made: dict[str, Row]) -> None:
     if "times_faster" in report:
         screen.print(f"{report['times_faster']:.1f} times as fast as {PLAIN}")
         for name, kinds in report["agreement_f1"].items():
-            screen.print(f"F1 of ours against {name}: " + "  ".join(f"{kind} {f1:.4f}" for kind, f1 in kinds.items()))
+            screen.print(
+                f"F1 of ours against {name}: "
+                + "  ".join(f"{kind} {f1:.4f}" for kind, f1 in kinds.items())
+            )

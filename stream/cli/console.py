@@ -1,4 +1,6 @@
-"""What a person at the terminal sees: progress while slides run, a report at the end. All on stderr; stdout is for programs."""
+"""What a person at the terminal sees: progress while slides run, a report at the end. All on
+stderr; stdout is for programs.
+"""
 
 from collections.abc import Iterable
 
@@ -12,7 +14,9 @@ from stream.run.pipeline import Report
 def print_error(what: str, hint: str = "", word: str = "error") -> None:
     """One line of what went wrong and one of what to do next."""
     next_step = f"\n  -> {escape(hint)}" if hint else ""
-    Console(stderr=True, soft_wrap=True).print(f"[red]{word}:[/] {escape(what)}{next_step}", highlight=False)
+    Console(stderr=True, soft_wrap=True).print(
+        f"[red]{word}:[/] {escape(what)}{next_step}", highlight=False
+    )
 
 
 def say(line: str) -> None:
@@ -27,5 +31,7 @@ def report_table(reports: Iterable[Report]) -> Table:
         name = report.slide.path.name if report.slide else report.failure.what
         labels = "  ".join(f"{label} {n}" for label, n in report.counts.most_common())
         p = report.progress
-        table.add_row(name, report.status, str(report.counts.total()), labels, str(p.alerts), str(p.failures))
+        table.add_row(
+            name, report.status, str(report.counts.total()), labels, str(p.alerts), str(p.failures)
+        )
     return table

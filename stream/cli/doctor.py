@@ -1,4 +1,6 @@
-"""`cytostream doctor`: does everything that a run needs work on this machine, and if not, what to do."""
+"""`cytostream doctor`: does everything that a run needs work on this machine, and if not,
+what to do.
+"""
 
 import json
 import shutil
@@ -31,12 +33,18 @@ class Finding:
 
 
 def doctor(
-    config: Annotated[Path | None, typer.Option("--config", help="TOML file with the broker to try.")] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", help="TOML file with the broker to try.")
+    ] = None,
     model: Annotated[Path, typer.Option("--model")] = SHIPPED,
-    store: Annotated[Path, typer.Option("--store", help="Folder of results whose rights are checked.")] = STORE,
+    store: Annotated[
+        Path, typer.Option("--store", help="Folder of results whose rights are checked.")
+    ] = STORE,
     json_out: Annotated[bool, typer.Option("--json", help="One JSON object to stdout.")] = False,
 ) -> None:
-    """Check this machine: reader, model, engine, broker, disk. Exit status 1 if something that a run needs is missing."""
+    """Check this machine: reader, model, engine, broker, disk. Exit status 1 if something
+    that a run needs is missing.
+    """
     checks: dict[str, Callable[[], str]] = {
         "python": lambda: sys.version.split()[0],
         "slide reader": reader,
@@ -68,7 +76,10 @@ def find(name: str, check: Callable[[], str]) -> Finding:
 def reader() -> str:
     found = openslide_version()
     if tuple(map(int, found.split("."))) < (4, 0, 1):
-        raise CytostreamError(f"OpenSlide {found}", "4.0.1 closes a hole that crafted slides use: pip install -U openslide-bin")
+        raise CytostreamError(
+            f"OpenSlide {found}",
+            "4.0.1 closes a hole that crafted slides use: pip install -U openslide-bin",
+        )
     return f"OpenSlide {found}"
 
 
@@ -81,11 +92,18 @@ def says_of_engine(folder: Path) -> str:
     model = load_model(folder)
     engine = open_engine(model)
     px, n = model.card.image_px, engine.batch
-    batch = np.zeros((n, 3, px, px), np.float32), np.zeros((n, 3, px, px), np.float32), np.ones(n, np.float32)
+    batch = (
+        np.zeros((n, 3, px, px), np.float32),
+        np.zeros((n, 3, px, px), np.float32),
+        np.ones(n, np.float32),
+    )
     engine.errors(*batch)
     start = perf_counter()
     engine.errors(*batch)
-    return f"{engine.name} {engine.version}, {engine.precision}, {n / (perf_counter() - start):.0f} passes/s"
+    return (
+        f"{engine.name} {engine.version}, {engine.precision}, "
+        f"{n / (perf_counter() - start):.0f} passes/s"
+    )
 
 
 def disk() -> str:
@@ -96,11 +114,15 @@ def disk() -> str:
 
 
 def says_of_store(store: Path) -> str:
-    """Raises CytostreamError where other accounts of this machine can read results: they may name patients."""
+    """Raises CytostreamError where other accounts of this machine can read results: they may
+    name patients.
+    """
     if not store.exists():
         return f"{store} is not there yet"
     if found := next(open_to_others(store), None):
-        raise CytostreamError(f"{found}: other accounts can read or write it", f"chmod -R go= {store}")
+        raise CytostreamError(
+            f"{found}: other accounts can read or write it", f"chmod -R go= {store}"
+        )
     return f"{store}: nobody else can read it"
 
 

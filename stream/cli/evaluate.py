@@ -17,22 +17,43 @@ screen = Console(stderr=True)
 
 
 def evaluate(
-    suite: Annotated[Path, typer.Option(help="TOML file: data, axes, minutes; as configs/evaluation/suite-quick.toml.")],
-    report: Annotated[Path, typer.Option(help="Folder for report.html, report.json and what is trained on the way.")],
-    model: Annotated[Path, typer.Argument(help="Model folder; the shipped one by default.")] = SHIPPED,
-    only: Annotated[list[str] | None, typer.Option(help="An axis to run and report, several times if need be; else all.")] = None,
+    suite: Annotated[
+        Path,
+        typer.Option(
+            help="TOML file: data, axes, minutes; as configs/evaluation/suite-quick.toml."
+        ),
+    ],
+    report: Annotated[
+        Path,
+        typer.Option(help="Folder for report.html, report.json and what is trained on the way."),
+    ],
+    model: Annotated[
+        Path, typer.Argument(help="Model folder; the shipped one by default.")
+    ] = SHIPPED,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help="An axis to run and report, several times if need be; else all."),
+    ] = None,
 ) -> None:
-    """Measure a model on every axis, beside a discriminative baseline of equal size and training time.
+    """Measure a model on every axis, beside a discriminative baseline of equal size and training
+    time.
 
-    What is retrained on the way takes the minutes that the suite states. A stopped evaluation goes on with the same command.
+    What is retrained on the way takes the minutes that the suite states. A stopped evaluation goes
+    on with the same command.
 
-    Example: cytostream evaluate MODEL --suite configs/evaluation/suite-quick.toml --report runs/evaluation
+    Example: cytostream evaluate MODEL --suite configs/evaluation/suite-quick.toml --report
+    runs/evaluation
     """
     with training_side():
         from classify.evaluation.evaluate import evaluate as measure
         from classify.evaluation.suite import read_suite
     settings = read_suite(suite)
-    columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[row]}"), TimeElapsedColumn()
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[row]}"),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=screen) as bars:
         tasks: dict[str, int] = {}
 
@@ -40,7 +61,11 @@ def evaluate(
             if name not in tasks:
                 tasks[name] = bars.add_task(name, total=row.get("budget"), row="")
             if row:
-                bars.update(tasks[name], completed=row["used"], row=f"step {row['step']}  ce {row['cross_entropy']:.3f}")
+                bars.update(
+                    tasks[name],
+                    completed=row["used"],
+                    row=f"step {row['step']}  ce {row['cross_entropy']:.3f}",
+                )
 
         command = shlex.join(["cytostream", *sys.argv[1:]])
         found = measure(model, settings, report, only or (), show, command)

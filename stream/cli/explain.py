@@ -12,7 +12,18 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from classify import SHIPPED, CropFolder, DataError, Explanation, LabCells, Model, Nearest, explain_cell, judge, load_model
+from classify import (
+    SHIPPED,
+    CropFolder,
+    DataError,
+    Explanation,
+    LabCells,
+    Model,
+    Nearest,
+    explain_cell,
+    judge,
+    load_model,
+)
 from classify import open_engine as open_named
 from stream.store.slide_store import SlideStore
 
@@ -25,17 +36,24 @@ STORES = "*.zarr"
 
 
 def explain(
-    images: Annotated[Path, typer.Argument(help="A cell image (a 36 um square), or a folder of them.")],
+    images: Annotated[
+        Path, typer.Argument(help="A cell image (a 36 um square), or a folder of them.")
+    ],
     out: Annotated[Path, typer.Option(help="Folder for a sheet and the maps of each cell.")],
-    classes: Annotated[str, typer.Option(help="Classes to explain, with commas; else those that matter.")] = "",
-    known: Annotated[Path | None, typer.Option(help="Index of known cells, from `cytostream index`.")] = None,
+    classes: Annotated[
+        str, typer.Option(help="Classes to explain, with commas; else those that matter.")
+    ] = "",
+    known: Annotated[
+        Path | None, typer.Option(help="Index of known cells, from `cytostream index`.")
+    ] = None,
     model: ModelOption = SHIPPED,
     engine: EngineOption = "auto",
 ) -> None:
     """Show why cells were called what they were called.
 
-    A picture a cell: the cell; for each class that matters a map (red speaks for the class, blue against it) and the cell as
-    that class; with --known the nearest known cells. Beside it an .npz with the maps and a line in explained.jsonl.
+    A picture a cell: the cell; for each class that matters a map (red speaks for the class, blue
+    against it) and the cell as that class; with --known the nearest known cells. Beside it an .npz
+    with the maps and a line in explained.jsonl.
 
     Example: cytostream explain alerts/ --out why/ --known known.npz
     """
@@ -53,8 +71,17 @@ def explain(
             near = index.find(runner, crop, 5) if index else {}
             name = f"{number:04d}-{path.stem}"
             Image.fromarray(sheet_of(why, near)).save(out / f"{name}.png")
-            np.savez_compressed(out / f"{name}.npz", classes=why.classes, heat=why.heat, counterfactual=why.counterfactual)
-            print(json.dumps(line_of(path, verdict) | facts_of(why, near, name)), file=lines, flush=True)
+            np.savez_compressed(
+                out / f"{name}.npz",
+                classes=why.classes,
+                heat=why.heat,
+                counterfactual=why.counterfactual,
+            )
+            print(
+                json.dumps(line_of(path, verdict) | facts_of(why, near, name)),
+                file=lines,
+                flush=True,
+            )
     tell_skipped(cells)
     screen.print(f"{len(cells.paths) - len(cells.skipped)} cells explained in {out}")
 
@@ -66,7 +93,9 @@ def images_at(images: Path, px: int) -> CropFolder:
         DataError: there is none.
     """
     if not images.exists():
-        raise DataError(f"{images}: no such image or folder", "give a cell image or a folder of them")
+        raise DataError(
+            f"{images}: no such image or folder", "give a cell image or a folder of them"
+        )
     cells = CropFolder(images if images.is_dir() else images.parent, px)
     if not images.is_dir():
         cells.paths = [images]
@@ -75,7 +104,11 @@ def images_at(images: Path, px: int) -> CropFolder:
 
 def facts_of(why: Explanation, near: dict, name: str) -> dict:
     distances = {label: [round(d, 3) for d, _, _ in found] for label, found in near.items()}
-    return {"picture": f"{name}.png", "maps": list(why.classes), **({"nearest": distances} if near else {})}
+    return {
+        "picture": f"{name}.png",
+        "maps": list(why.classes),
+        **({"nearest": distances} if near else {}),
+    }
 
 
 def tell_skipped(cells: CropFolder) -> None:
@@ -105,17 +138,29 @@ def index(
 
 
 def calibrate(
-    source: Annotated[Path, typer.Argument(help="Folder of normal cells of your laboratory, or a store of results.")],
+    source: Annotated[
+        Path,
+        typer.Argument(help="Folder of normal cells of your laboratory, or a store of results."),
+    ],
     out: Annotated[Path | None, typer.Option(help="Model folder to write.")] = None,
-    check: Annotated[bool, typer.Option(help="Only say how far the slides of a store are from the model's calibration.")] = False,
-    cells: Annotated[int, typer.Option(min=50, help="At most so many cells, drawn by chance.")] = 1000,
+    check: Annotated[
+        bool,
+        typer.Option(
+            help="Only say how far the slides of a store are from the model's calibration."
+        ),
+    ] = False,
+    cells: Annotated[
+        int, typer.Option(min=50, help="At most so many cells, drawn by chance.")
+    ] = 1000,
     model: ModelOption = SHIPPED,
     engine: EngineOption = "auto",
 ) -> None:
-    """Fit a model's probabilities of being normal to your laboratory, from some hundred of its normal cells.
+    """Fit a model's probabilities of being normal to your laboratory, from some hundred of its
+    normal cells.
 
-    Nothing is trained. Class folders of the model's own class names are taken for labels, and then the class probabilities
-    are fitted too; else the cells may be unlabelled. --check needs no cells, only a store.
+    Nothing is trained. Class folders of the model's own class names are taken for labels, and then
+    the class probabilities are fitted too; else the cells may be unlabelled. --check needs no
+    cells, only a store.
 
     [bold]Examples[/]
 
@@ -133,14 +178,19 @@ def calibrate(
     found = cells_of(source, loaded, cells)
     runner = open_named(loaded, engine, None, say)
     with screen.status(f"calibrating on {len(found.crops)} cells") as shown:
-        progress = lambda done: shown.update(f"calibrating: {done} of {len(found.crops)} cells")  # noqa: E731
+
+        def progress(done):
+            return shown.update(f"calibrating: {done} of {len(found.crops)} cells")
+
         made = recalibrate(loaded, runner, found, out, source.name, progress)
     screen.print(f"{out}: {made.card.data['calibration']}; use it with --model {out}")
     return None
 
 
 def cells_of(source: Path, loaded: Model, most: int) -> LabCells:
-    """Cells of a folder of images or of a store, some of them by chance where there are too many."""
+    """Cells of a folder of images or of a store, some of them by chance where there are too
+    many.
+    """
     rng = np.random.default_rng(0)
     if stores := stores_in(source):
         crops = [crops_of(SlideStore.open(path), loaded) for path in stores]
@@ -152,14 +202,18 @@ def cells_of(source: Path, loaded: Model, most: int) -> LabCells:
     tell_skipped(folder)
     if not found:
         raise DataError(f"{source}: no image that can be read", "give a folder of cell images")
-    return LabCells(np.stack([crop for _, crop in found]), tuple(path.parent.name for path, _ in found))
+    return LabCells(
+        np.stack([crop for _, crop in found]), tuple(path.parent.name for path, _ in found)
+    )
 
 
 def crops_of(store: SlideStore, loaded: Model) -> np.ndarray:
     """The crops of a slide's cells to count; what the run called `other` is left out."""
     if not store.rows:
         return np.zeros((0, 1, 1, 3), np.uint8)
-    counted = [number for number, name in enumerate(store.facts["classes"]) if name in loaded.card.counted]
+    counted = [
+        number for number, name in enumerate(store.facts["classes"]) if name in loaded.card.counted
+    ]
     return store.read("crop")[np.isin(store.read("label"), counted)]
 
 
@@ -172,23 +226,40 @@ def show_drift(source: Path, loaded: Model) -> None:
 
     stores = stores_in(source)
     if not stores:
-        raise DataError(f"{source}: no results here", "run `cytostream run SLIDE --store DIR` first")
+        raise DataError(
+            f"{source}: no results here", "run `cytostream run SLIDE --store DIR` first"
+        )
     table = Table("slide", "cells", "distance", "p", "")
     for path in stores:
         store = SlideStore.open(path)
-        names = [store.facts["classes"][number] for number in store.read("label")] if store.rows else []
+        names = (
+            [store.facts["classes"][number] for number in store.read("label")] if store.rows else []
+        )
         moved = drift(loaded, names, store.read("anomaly")[:, 2] if store.rows else np.zeros(0))
         say_far = "far: calibrate, or look at the slide" if moved.far else "as calibrated"
-        table.add_row(path.stem, str(moved.cells), f"{moved.distance:.2f}", f"{moved.p_value:.1g}", say_far)
+        table.add_row(
+            path.stem, str(moved.cells), f"{moved.distance:.2f}", f"{moved.p_value:.1g}", say_far
+        )
     screen.print(table)
 
 
 def authenticity(
-    folder: Annotated[Path, typer.Argument(help="Real cells, FOLDER/CLASS/image; or, with --answers, the folder of the test.")],
-    out: Annotated[Path, typer.Option(help="Folder for the test page and its key.")] = Path("authenticity"),
-    count: Annotated[int, typer.Option(min=1, help="Real cells, and as many generated ones, a class.")] = 8,
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            help="Real cells, FOLDER/CLASS/image; or, with --answers, the folder of the test."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for the test page and its key.")] = Path(
+        "authenticity"
+    ),
+    count: Annotated[
+        int, typer.Option(min=1, help="Real cells, and as many generated ones, a class.")
+    ] = 8,
     seed: int = 0,
-    answers: Annotated[Path | None, typer.Option(help="answers.json of an expert: score them instead.")] = None,
+    answers: Annotated[
+        Path | None, typer.Option(help="answers.json of an expert: score them instead.")
+    ] = None,
     model: ModelOption = SHIPPED,
     engine: EngineOption = "auto",
 ) -> None:
@@ -210,7 +281,9 @@ def authenticity(
     runner = open_named(loaded, engine, None, say)
     with screen.status("generating"):
         page = write_test(list(cells_to_tell(folder, loaded, runner, count, seed)), out, seed)
-    screen.print(f"{page}: give it to an expert; then `cytostream authenticity {out} --answers answers.json`")
+    screen.print(
+        f"{page}: give it to an expert; then `cytostream authenticity {out} --answers answers.json`"
+    )
     return None
 
 
@@ -227,10 +300,16 @@ def cells_to_tell(folder: Path, loaded: Model, runner: object, count: int, seed:
         real = CropFolder(folder / name, card.crop_px)
         real.paths = [real.paths[i] for i in rng.permutation(len(real.paths))[:count]]
         crops = np.stack([crop for _, crop in real])
-        yield from (Shown(p, name, REAL) for p in to_uint8(to_input(crops, card.window_px, card.image_px, card.white)))
+        yield from (
+            Shown(p, name, REAL)
+            for p in to_uint8(to_input(crops, card.window_px, card.image_px, card.white))
+        )
         made_of += [name] * len(crops)
     if not made_of:
-        raise DataError(f"{folder}: no folder named as a class of the model", f"FOLDER/CLASS, of {', '.join(card.counted)}")
+        raise DataError(
+            f"{folder}: no folder named as a class of the model",
+            f"FOLDER/CLASS, of {', '.join(card.counted)}",
+        )
     pictures = generate(loaded, runner, [card.classes.index(name) for name in made_of], seed)
     yield from (Shown(p, name, MADE) for p, name in zip(pictures, made_of, strict=True))
 
@@ -239,5 +318,11 @@ def show_scores(scores: dict) -> None:
     table = Table("cells", "told rightly", "of", "share", "95 % interval")
     for group, score in scores.items():
         low, high = score.interval
-        table.add_row(group, str(score.right), str(score.of), f"{score.accuracy:.3f}", f"{low:.3f} to {high:.3f}")
+        table.add_row(
+            group,
+            str(score.right),
+            str(score.of),
+            f"{score.accuracy:.3f}",
+            f"{low:.3f} to {high:.3f}",
+        )
     screen.print(table)

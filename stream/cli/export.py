@@ -1,4 +1,6 @@
-"""`cytostream export-results` and `cytostream audit`: reports from the shell, and the audit trail checked."""
+"""`cytostream export-results` and `cytostream audit`: reports from the shell, and the audit
+trail checked.
+"""
 
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,18 +17,28 @@ from .run import ConfigOption
 
 screen = Console(stderr=True, soft_wrap=True)
 STORE = Path("cytostream-results")
-StoreOption = Annotated[Path, typer.Option(help="Folder of results, as of `cytostream run --store`.")]
+StoreOption = Annotated[
+    Path, typer.Option(help="Folder of results, as of `cytostream run --store`.")
+]
 
 
 def export_results(
     store: StoreOption = STORE,
     out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("exported"),
-    form: Annotated[list[str] | None, typer.Option(help="csv, parquet, geojson, h5ad, fhir.json, pdf, zip, crops.")] = None,
-    slide: Annotated[list[str] | None, typer.Option(help="Slide id, or its beginning; all slides without one.")] = None,
-    version: Annotated[int | None, typer.Option(min=1, help="A signed version; what stands now without it.")] = None,
+    form: Annotated[
+        list[str] | None,
+        typer.Option(help="csv, parquet, geojson, h5ad, fhir.json, pdf, zip, crops."),
+    ] = None,
+    slide: Annotated[
+        list[str] | None, typer.Option(help="Slide id, or its beginning; all slides without one.")
+    ] = None,
+    version: Annotated[
+        int | None, typer.Option(min=1, help="A signed version; what stands now without it.")
+    ] = None,
     config: ConfigOption = None,
 ) -> None:
-    """Write results as files: cells (CSV, Parquet, GeoJSON for QuPath, AnnData), the count (FHIR, PDF), reviewed cells (images).
+    """Write results as files: cells (CSV, Parquet, GeoJSON for QuPath, AnnData), the count (FHIR,
+    PDF), reviewed cells (images).
 
     [bold]Examples[/]
 
@@ -39,7 +51,9 @@ def export_results(
 
     check_forms(form := form or ["csv"])
     if not (store / "state.db").is_file():
-        raise CytostreamError(f"{store}: no results here", "run `cytostream run SLIDE --store DIR` first")
+        raise CytostreamError(
+            f"{store}: no results here", "run `cytostream run SLIDE --store DIR` first"
+        )
     written = 0
     with Library(store, load_config(config)) as library:
         crops = Crops(store, library.state)
@@ -52,7 +66,9 @@ def check_forms(forms: list[str]) -> None:
     from stream.review.report.formats import FORMS
 
     if unknown := set(forms) - {*FORMS, "crops"}:
-        raise CytostreamError(f"no form {', '.join(sorted(unknown))}", f"of {', '.join(FORMS)}, crops")
+        raise CytostreamError(
+            f"no form {', '.join(sorted(unknown))}", f"of {', '.join(FORMS)}, crops"
+        )
 
 
 def chosen(known: list[str], wanted: list[str] | None) -> list[str]:
@@ -69,7 +85,9 @@ def chosen(known: list[str], wanted: list[str] | None) -> list[str]:
     return [slide_id for slide_id in known if slide_id.startswith(tuple(wanted))]
 
 
-def write(library: object, crops: object, slide_id: str, form: str, out: Path, version: int | None) -> int:
+def write(
+    library: object, crops: object, slide_id: str, form: str, out: Path, version: int | None
+) -> int:
     """One slide in one form; returns how many files."""
     from stream.review.report.formats import FORMS
     from stream.review.report.image_folder import folder_of
@@ -104,14 +122,20 @@ def writing(out: Path):
     try:
         yield
     except OSError as error:
-        raise CytostreamError(f"{out}: {error.strerror}", "choose another --out, or free some space") from error
+        raise CytostreamError(
+            f"{out}: {error.strerror}", "choose another --out, or free some space"
+        ) from error
 
 
 def audit(store: StoreOption = STORE) -> None:
-    """Check the audit trail of a store: every review, each linked to the one before it. Exit status 1 where it is broken."""
+    """Check the audit trail of a store: every review, each linked to the one before it. Exit
+    status 1 where it is broken.
+    """
     from stream.review.audit_trail import FILE, Trail
 
     if not (store / FILE).is_file():
-        raise CytostreamError(f"{store}: nothing was reviewed here", "is it the store that `cytostream serve` uses?")
+        raise CytostreamError(
+            f"{store}: nothing was reviewed here", "is it the store that `cytostream serve` uses?"
+        )
     with Trail(store) as trail:
         screen.print(f"{trail.verify()} entries, each as it was written")

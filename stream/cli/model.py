@@ -11,7 +11,14 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn, track
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    track,
+)
 
 from classify import SHIPPED, CropFolder, DataError, judge, load_model, open_engine, read_card
 from stream.config import ConfigError
@@ -19,17 +26,30 @@ from stream.config import ConfigError
 from .console import say
 from .json_lines import json_lines
 
-ModelOption = Annotated[Path, typer.Option("--model", help="Model folder; the shipped one by default.")]
-EngineOption = Annotated[str, typer.Option("--engine", help="auto, openvino, tensorrt or tensorrt-rtx.")]
+ModelOption = Annotated[
+    Path, typer.Option("--model", help="Model folder; the shipped one by default.")
+]
+EngineOption = Annotated[
+    str, typer.Option("--engine", help="auto, openvino, tensorrt or tensorrt-rtx.")
+]
 screen = Console(stderr=True)
 
 
 def classify(
-    folder: Annotated[Path, typer.Argument(help="Folder of cell images (36 um squares), with or without class folders.")],
-    json_out: Annotated[Path | None, typer.Option("--json", help="Write one JSON line an image here; - is stdout.")] = None,
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            help="Folder of cell images (36 um squares), with or without class folders."
+        ),
+    ],
+    json_out: Annotated[
+        Path | None, typer.Option("--json", help="Write one JSON line an image here; - is stdout.")
+    ] = None,
     model: ModelOption = SHIPPED,
     engine: EngineOption = "auto",
-    exhaustive: Annotated[bool, typer.Option(help="Every draw, no elimination, fp32: the slow reference.")] = False,
+    exhaustive: Annotated[
+        bool, typer.Option(help="Every draw, no elimination, fp32: the slow reference.")
+    ] = False,
 ) -> None:
     """Classify a folder of cell images.
 
@@ -53,12 +73,21 @@ def classify(
 
 def line_of(path: Path, verdict: object) -> dict:
     return {
-        "path": str(path), "label": verdict.label, "scores": verdict.scores, "draws": verdict.draws, "decided": verdict.decided,
-        "anomaly": {name: getattr(verdict.anomaly, name) for name in ("score", "relative", "absolute", "reason")},
-    }  # fmt: skip
+        "path": str(path),
+        "label": verdict.label,
+        "scores": verdict.scores,
+        "draws": verdict.draws,
+        "decided": verdict.decided,
+        "anomaly": {
+            name: getattr(verdict.anomaly, name)
+            for name in ("score", "relative", "absolute", "reason")
+        },
+    }
 
 
-def summarise(images: CropFolder, right: dict[str, list[bool]], classes: tuple[str, ...], draws: int) -> None:
+def summarise(
+    images: CropFolder, right: dict[str, list[bool]], classes: tuple[str, ...], draws: int
+) -> None:
     n = sum(map(len, right.values()))
     left_out = f"; {len(images.skipped)} left out:" if images.skipped else ""
     screen.print(f"{n} images, {draws / max(1, n):.2f} draws each{left_out}")
@@ -79,8 +108,12 @@ def card(model: Annotated[Path, typer.Argument(help="Model folder.")] = SHIPPED)
 
 def train(
     config: Annotated[Path, typer.Argument(help="TOML file, as those in configs/.")],
-    out: Annotated[Path | None, typer.Option(help="Folder of checkpoints and log; overrules the file.")] = None,
-    init: Annotated[Path | None, typer.Option(help="Model folder or training run to begin with: fine-tuning.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of checkpoints and log; overrules the file.")
+    ] = None,
+    init: Annotated[
+        Path | None, typer.Option(help="Model folder or training run to begin with: fine-tuning.")
+    ] = None,
     device: Annotated[str, typer.Option(help="cpu, or cuda and the like.")] = "cpu",
 ) -> None:
     """Train a denoiser on image folders; the same command goes on after a stop.
@@ -89,7 +122,8 @@ def train(
 
     Example: cytostream train configs/training/fine-tune.toml --init classify/model
 
-    Several processes: torchrun --nproc-per-node 2 -m stream.cli train configs/training/pbc-64px.toml
+    Several processes: torchrun --nproc-per-node 2 -m stream.cli train
+    configs/training/pbc-64px.toml
     """
     try:
         values = tomllib.loads(config.read_text())
@@ -106,7 +140,13 @@ def train(
         first = error.errors()[0]
         what = f"{config}: {'.'.join(map(str, first['loc']))}: {first['msg']}"
         raise ConfigError(what, "see configs/ for files that work") from error
-    columns = (TextColumn("step"), MofNCompleteColumn(), BarColumn(), TextColumn("{task.fields[row]}"), TimeRemainingColumn())
+    columns = (
+        TextColumn("step"),
+        MofNCompleteColumn(),
+        BarColumn(),
+        TextColumn("{task.fields[row]}"),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=screen) as bars:
         task = bars.add_task("train", total=cfg.steps, row="")
         shown: dict = {}
@@ -117,7 +157,11 @@ def train(
             shown.update(row)
             bars.update(task, completed=row["step"], row=training_line(shown))
 
-        ranks = join(int(environ["RANK"]), int(environ["WORLD_SIZE"]), device) if "WORLD_SIZE" in environ else Ranks()
+        ranks = (
+            join(int(environ["RANK"]), int(environ["WORLD_SIZE"]), device)
+            if "WORLD_SIZE" in environ
+            else Ranks()
+        )
         fit(cfg, show, device, ranks)
     if ranks.rank == 0:
         with screen.status("writing the training report"):
@@ -135,18 +179,27 @@ def training_side() -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        raise DataError(f"training needs {error.name}", "pip install 'cytostream[train]'") from error
+        raise DataError(
+            f"training needs {error.name}", "pip install 'cytostream[train]'"
+        ) from error
 
 
 def left_out(run: Path) -> str:
     """How many images a training leaves out."""
     skipped = json.loads((run / "skipped.json").read_text())
-    return f"{len(skipped)} images left out, as {run / 'skipped.json'} says" if skipped else "all images are readable"
+    return (
+        f"{len(skipped)} images left out, as {run / 'skipped.json'} says"
+        if skipped
+        else "all images are readable"
+    )
 
 
 def training_line(row: dict) -> str:
     accuracy = f"  val {row['val_balanced_accuracy']:.3f}" if "val_balanced_accuracy" in row else ""
-    return f"loss {row['denoising']:.3f}  ce {row['cross_entropy']:.3f}  {row['images_per_s']:.0f} images/s{accuracy}"
+    return (
+        f"loss {row['denoising']:.3f}  ce {row['cross_entropy']:.3f}  "
+        f"{row['images_per_s']:.0f} images/s{accuracy}"
+    )
 
 
 def export(
@@ -163,7 +216,10 @@ def export(
 
     with screen.status("exporting: graph, choice of draws, calibration (some minutes)"):
         model = release(run, out, name)
-    screen.print(f"{out}: {len(model.sigma)} draws, elimination below {model.card.elimination:.2g}, {model.card.precisions[0]}")
+    screen.print(
+        f"{out}: {len(model.sigma)} draws, elimination below {model.card.elimination:.2g}, "
+        f"{model.card.precisions[0]}"
+    )
 
 
 def generate(
@@ -184,7 +240,9 @@ def generate(
 
     loaded = load_model(model)
     if label not in loaded.card.classes:
-        raise DataError(f"{label!r} is no class of this model", f"one of {', '.join(loaded.card.classes)}")
+        raise DataError(
+            f"{label!r} is no class of this model", f"one of {', '.join(loaded.card.classes)}"
+        )
     out.mkdir(parents=True, exist_ok=True)
     chosen = [loaded.card.classes.index(label)] * count
     for i, image in enumerate(make(loaded, open_engine(loaded, engine, "f32", say), chosen, seed)):

@@ -1,4 +1,6 @@
-"""What a person sees of a backlog while it runs: the slides in hand, here and elsewhere, and how long it will take."""
+"""What a person sees of a backlog while it runs: the slides in hand, here and elsewhere, and how
+long it will take.
+"""
 
 from collections import Counter
 from collections.abc import Collection
@@ -33,16 +35,28 @@ class Row:
 
     def left_s(self) -> float | None:
         done = self.progress.tiles_done - self.tiles_before
-        return (monotonic() - self.since_s) / done * (self.progress.tiles - self.progress.tiles_done) if done else None
+        return (
+            (monotonic() - self.since_s) / done * (self.progress.tiles - self.progress.tiles_done)
+            if done
+            else None
+        )
 
 
 class Board:
     """A live table; nothing where `quiet` or where nobody looks at a terminal."""
 
-    def __init__(self, console: Console, backlog: Backlog, only: Collection[str] | None = None, quiet: bool = False):
+    def __init__(
+        self,
+        console: Console,
+        backlog: Backlog,
+        only: Collection[str] | None = None,
+        quiet: bool = False,
+    ):
         self.backlog, self.only = backlog, only
         seen = console.is_terminal and not quiet
-        self.live = Live(self, console=console, refresh_per_second=2, transient=True) if seen else None
+        self.live = (
+            Live(self, console=console, refresh_per_second=2, transient=True) if seen else None
+        )
         self.rows: dict[str, Row] = {}
         self.jobs: list[Job] = []
         self.looked_s, self.start_s, self.ended_before = -_LOOK_S, monotonic(), None
@@ -52,7 +66,12 @@ class Board:
             self.live.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         if self.live:
             self.live.stop()
 
@@ -65,7 +84,17 @@ class Board:
 
     def __rich__(self) -> Group:
         self._look()
-        table = Table("slide", "", "tiles", "cells", "cells/s", "alerts", "left", box=None, padding=(0, 2, 0, 0))
+        table = Table(
+            "slide",
+            "",
+            "tiles",
+            "cells",
+            "cells/s",
+            "alerts",
+            "left",
+            box=None,
+            padding=(0, 2, 0, 0),
+        )
         for job in self.jobs:
             if job.state == RUNNING:
                 self._add(table, job)
@@ -86,7 +115,9 @@ class Board:
             facts = self.backlog.outbox.facts_of_path(str(job.path.resolve()))
             p, rate, left = Progress(**facts.get("progress", {})), "", "elsewhere"
         bar = ProgressBar(max(1, p.tiles), p.tiles_done, width=20)
-        table.add_row(job.path.name, bar, f"{p.tiles_done}/{p.tiles}", str(p.cells), rate, str(p.alerts), left)
+        table.add_row(
+            job.path.name, bar, f"{p.tiles_done}/{p.tiles}", str(p.cells), rate, str(p.alerts), left
+        )
 
     def _overall(self) -> Text:
         ended, total = self._ended(), len(self.jobs)

@@ -22,32 +22,59 @@ from .console import print_error, report_table
 from .session import Choice, changed, drain, open_lab, open_station
 
 screen = Console(stderr=True)
-ConfigOption = Annotated[Path | None, typer.Option("--config", help="TOML file; see configs/example.toml.")]
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", help="TOML file; see configs/example.toml.")
+]
 StoreOption = Annotated[Path, typer.Option(help="Folder of results and of the outbox.")]
-SinkOption = Annotated[list[str] | None, typer.Option(help="kafka, jsonl:PATH, or none; may be repeated. Default kafka.")]
+SinkOption = Annotated[
+    list[str] | None,
+    typer.Option(help="kafka, jsonl:PATH, or none; may be repeated. Default kafka."),
+]
 RESULTS = Path("cytostream-results")
 INTERRUPTED = 130
 LISTS = {".txt", ".lst", ".list"}
 
 
 def run(
-    slides: Annotated[list[Path], typer.Argument(help="Slides, fields of view, folders of them, or lists (.txt).")],
+    slides: Annotated[
+        list[Path], typer.Argument(help="Slides, fields of view, folders of them, or lists (.txt).")
+    ],
     store: StoreOption = RESULTS,
     sink: SinkOption = None,
     config: ConfigOption = None,
-    mpp: Annotated[float | None, typer.Option(help="um per level-0 px, where the file does not say.")] = None,
-    workers: Annotated[int | None, typer.Option(min=0, help="Worker processes; 0 is this process.")] = None,
-    scheduler: Annotated[str | None, typer.Option(help="An existing Dask cluster: tls://host:8786.")] = None,
-    insecure_scheduler: Annotated[
-        bool | None, typer.Option("--insecure-scheduler", help="Permit tcp://, where anyone who reaches it runs code here.")
+    mpp: Annotated[
+        float | None, typer.Option(help="um per level-0 px, where the file does not say.")
     ] = None,
-    tile_px: Annotated[int | None, typer.Option(min=256, max=8192, help="Side of a tile, in px as read.")] = None,
-    area: Annotated[str | None, typer.Option(help="all, or battlement: a technologist's path through the monolayer.")] = None,
-    model: Annotated[Path, typer.Option(help="Model folder; the shipped one by default.")] = SHIPPED,
+    workers: Annotated[
+        int | None, typer.Option(min=0, help="Worker processes; 0 is this process.")
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="An existing Dask cluster: tls://host:8786.")
+    ] = None,
+    insecure_scheduler: Annotated[
+        bool | None,
+        typer.Option(
+            "--insecure-scheduler",
+            help="Permit tcp://, where anyone who reaches it runs code here.",
+        ),
+    ] = None,
+    tile_px: Annotated[
+        int | None, typer.Option(min=256, max=8192, help="Side of a tile, in px as read.")
+    ] = None,
+    area: Annotated[
+        str | None,
+        typer.Option(help="all, or battlement: a technologist's path through the monolayer."),
+    ] = None,
+    model: Annotated[
+        Path, typer.Option(help="Model folder; the shipped one by default.")
+    ] = SHIPPED,
     engine: Annotated[str, typer.Option(help="auto, openvino, tensorrt or tensorrt-rtx.")] = "auto",
-    json_report: Annotated[bool, typer.Option("--json", help="Write one JSON line a slide to stdout at the end.")] = False,
+    json_report: Annotated[
+        bool, typer.Option("--json", help="Write one JSON line a slide to stdout at the end.")
+    ] = False,
 ) -> None:
-    """Find and classify every cell of slides, and stream labels and alerts. The same command goes on after a stop.
+    """Find and classify every cell of slides, and stream labels and alerts. The same command goes
+    on after a stop.
 
     Two processes, or two hosts on one share, may run it on the same store: each slide is done once.
 
@@ -83,17 +110,28 @@ def run(
         raise typer.Exit(1)
 
 
-def run_jobs(jobs: list[Job], store: Path, settings: Config, choice: Choice, quiet: bool) -> tuple[list[Report], int]:
+def run_jobs(
+    jobs: list[Job], store: Path, settings: Config, choice: Choice, quiet: bool
+) -> tuple[list[Report], int]:
     """The reports of all jobs, whoever did them, and how many events are not sent."""
     only = frozenset(str(job.path) for job in jobs)
-    with Ending(settings.backlog.drain_s) as ending, open_station(store, settings, choice.sinks) as station:
+    with (
+        Ending(settings.backlog.drain_s) as ending,
+        open_station(store, settings, choice.sinks) as station,
+    ):
         station.backlog.add(jobs)
         with open_lab(station, choice, only, quiet) as lab:
-            mine = {str(job.path): report for job, report in work(lab, station.backlog, ending.stop, only)}
+            mine = {
+                str(job.path): report
+                for job, report in work(lab, station.backlog, ending.stop, only)
+            }
         unsent = drain(station.relays, settings.kafka.give_up_s)
         if ending.stop.is_set() and station.backlog.is_open(only):
             raise KeyboardInterrupt
-        return [mine.get(str(job.path)) or report_of(station.outbox, job) for job in station.backlog.jobs(only)], unsent
+        return [
+            mine.get(str(job.path)) or report_of(station.outbox, job)
+            for job in station.backlog.jobs(only)
+        ], unsent
 
 
 def expanded(slides: Iterable[Path]) -> Iterator[Path]:
@@ -104,7 +142,9 @@ def expanded(slides: Iterable[Path]) -> Iterator[Path]:
     """
     seen: set[Path] = set()
     for path in slides:
-        many = folder_of(path) if path.is_dir() else list_of(path) if path.suffix in LISTS else [path]
+        many = (
+            folder_of(path) if path.is_dir() else list_of(path) if path.suffix in LISTS else [path]
+        )
         yield from (p for p in many if not (p.absolute() in seen or seen.add(p.absolute())))
 
 
@@ -119,15 +159,26 @@ def list_of(path: Path) -> list[Path]:
     try:
         lines = [line.strip() for line in path.read_text().splitlines()]
     except (OSError, ValueError) as error:
-        raise CytostreamError(f"{path}: cannot be read: {error}", "give a text file with a path a line") from error
+        raise CytostreamError(
+            f"{path}: cannot be read: {error}", "give a text file with a path a line"
+        ) from error
     return [path.parent / line for line in lines if line and not line.startswith("#")]
 
 
 def report_line(report: Report) -> dict:
-    slide = {"slide_id": report.slide.slide_id, "path": str(report.slide.path)} if report.slide else {}
+    slide = (
+        {"slide_id": report.slide.slide_id, "path": str(report.slide.path)} if report.slide else {}
+    )
     failure = {"failure": report.failure.what} if report.failure else {}
     unfit = {"unfit": report.unfit} if report.unfit else {}
-    return {**slide, "status": report.status, "counts": dict(report.counts), **report.progress.model_dump(), **unfit, **failure}
+    return {
+        **slide,
+        "status": report.status,
+        "counts": dict(report.counts),
+        **report.progress.model_dump(),
+        **unfit,
+        **failure,
+    }
 
 
 def relay(
@@ -156,9 +207,12 @@ def replay(
     store: StoreOption = RESULTS,
     sink: SinkOption = None,
     config: ConfigOption = None,
-    refused: Annotated[bool, typer.Option(help="What the broker has refused, instead of slides.")] = False,
+    refused: Annotated[
+        bool, typer.Option(help="What the broker has refused, instead of slides.")
+    ] = False,
 ) -> None:
-    """Send the events of slides again, each with a new id and marked `replayof` with the id of the first.
+    """Send the events of slides again, each with a new id and marked `replayof` with the id of the
+    first.
 
     Example: cytostream replay smear.svs --store results
     """
@@ -166,9 +220,17 @@ def replay(
     with open_station(store, settings, sink or ["kafka"]) as station:
         ids = [slide_id_of(station.backlog, slide) for slide in slides or []]
         events = [row.event for row in station.outbox.refused()] if refused else []
-        events += [p.event for slide_id in ids for p in station.outbox.events(slide_id) if not p.event.replay_of]
+        events += [
+            p.event
+            for slide_id in ids
+            for p in station.outbox.events(slide_id)
+            if not p.event.replay_of
+        ]
         if not events:
-            raise CytostreamError(f"{store}: nothing to send again", "name slides of this store (events are kept for keep_days)")
+            raise CytostreamError(
+                f"{store}: nothing to send again",
+                "name slides of this store (events are kept for keep_days)",
+            )
         with station.outbox.transaction() as tx:
             tx.add(replayed(event, occasion) for event in events)
         screen.print(f"{len(events)} events go out again, marked")
@@ -187,4 +249,6 @@ def slide_id_of(backlog: Backlog, slide: Path) -> str:
     known = {str(job.path): job.slide_id for job in backlog.jobs()}
     if found := known.get(str(slide.absolute())):
         return found
-    raise CytostreamError(f"{slide}: not done in this store", "give --store, or the slide's id from its events")
+    raise CytostreamError(
+        f"{slide}: not done in this store", "give --store, or the slide's id from its events"
+    )

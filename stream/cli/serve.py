@@ -1,4 +1,6 @@
-"""`cytostream serve` and `cytostream accounts`: the review page over a store, and who may come in."""
+"""`cytostream serve` and `cytostream accounts`: the review page over a store, and who may
+come in.
+"""
 
 import fcntl
 import logging
@@ -24,26 +26,42 @@ if TYPE_CHECKING:
     from stream.review.web.auth import Doors, Mode
 
 screen = Console(stderr=True, soft_wrap=True)
-StoreOption = Annotated[Path, typer.Option(help="Folder of results, as of `cytostream run --store`.")]
+StoreOption = Annotated[
+    Path, typer.Option(help="Folder of results, as of `cytostream run --store`.")
+]
 STORE = Path("cytostream-results")
 LAST_S = 3
-accounts_app = typer.Typer(help="Who may open the review page from another machine.", no_args_is_help=True)
+accounts_app = typer.Typer(
+    help="Who may open the review page from another machine.", no_args_is_help=True
+)
 
 
 def serve(
     store: StoreOption = STORE,
-    host: Annotated[str, typer.Option(help="Address; off this machine only with accounts or a proxy.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(help="Address; off this machine only with accounts or a proxy.")
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8765,
     config: ConfigOption = None,
-    sink: Annotated[list[str] | None, typer.Option(help="Where reviews go: kafka, jsonl:PATH, or none. Default kafka.")] = None,
+    sink: Annotated[
+        list[str] | None,
+        typer.Option(help="Where reviews go: kafka, jsonl:PATH, or none. Default kafka."),
+    ] = None,
     model: Annotated[Path, typer.Option(help="Model folder, for explanations.")] = SHIPPED,
-    nearest: Annotated[Path | None, typer.Option(help="Index of known cells, for the nearest ones.")] = None,
-    scans: Annotated[list[Path] | None, typer.Option(help="Folder whose slides POST /api/door/slides may queue.")] = None,
-    open_again: Annotated[bool, typer.Option("--open", help="Without accounts, though the store had some.")] = False,
+    nearest: Annotated[
+        Path | None, typer.Option(help="Index of known cells, for the nearest ones.")
+    ] = None,
+    scans: Annotated[
+        list[Path] | None, typer.Option(help="Folder whose slides POST /api/door/slides may queue.")
+    ] = None,
+    open_again: Annotated[
+        bool, typer.Option("--open", help="Without accounts, though the store had some.")
+    ] = False,
     cert: Annotated[Path | None, typer.Option(help="TLS certificate (PEM).")] = None,
     key: Annotated[Path | None, typer.Option(help="TLS key (PEM).")] = None,
 ) -> None:
-    """Serve the review page: worklist, cells, slide, decisions, signature, report. Works offline; Ctrl-C ends it.
+    """Serve the review page: worklist, cells, slide, decisions, signature, report. Works offline;
+    Ctrl-C ends it.
 
     [bold]Examples[/]
 
@@ -55,7 +73,16 @@ def serve(
     """
     settings = load_config(config)
     with ExitStack() as stack:
-        setting = Page(store, host, sink or ["kafka"], model, nearest, scans or [], cert is not None, open_again)
+        setting = Page(
+            store,
+            host,
+            sink or ["kafka"],
+            model,
+            nearest,
+            scans or [],
+            cert is not None,
+            open_again,
+        )
         app = stack.enter_context(opened(setting, settings))
         say_where(host, port, cert is not None, path_of(app.state.doors))
         listen(app, host, port, cert, key)
@@ -76,7 +103,9 @@ class Page:
 
 
 def path_of(doors: "Doors") -> str:
-    """What follows the host in the printed address: without accounts, the secret that opens the page."""
+    """What follows the host in the printed address: without accounts, the secret that opens
+    the page.
+    """
     return f"open?secret={doors.local_secret}" if doors.mode == "local" else ""
 
 
@@ -101,14 +130,28 @@ def listen(app: object, host: str, port: int, cert: Path | None, key: Path | Non
     sample_logs()
     try:
         uvicorn.run(
-            app, host=host, port=port, ssl_certfile=cert, ssl_keyfile=key, log_level="warning", access_log=False,
-            timeout_graceful_shutdown=LAST_S, server_header=False, proxy_headers=False, http=guarded_protocol(), ws="none",
-        )  # fmt: skip
+            app,
+            host=host,
+            port=port,
+            ssl_certfile=cert,
+            ssl_keyfile=key,
+            log_level="warning",
+            access_log=False,
+            timeout_graceful_shutdown=LAST_S,
+            server_header=False,
+            proxy_headers=False,
+            http=guarded_protocol(),
+            ws="none",
+        )
     except OSError as error:
-        raise CytostreamError(f"{host}:{port}: {error.strerror or error}", "choose another --port, or check --cert") from error
+        raise CytostreamError(
+            f"{host}:{port}: {error.strerror or error}", "choose another --port, or check --cert"
+        ) from error
     except SystemExit as error:
         if error.code:
-            raise CytostreamError(f"{host}:{port}: cannot be listened at", "is it taken? Choose another --port") from error
+            raise CytostreamError(
+                f"{host}:{port}: cannot be listened at", "is it taken? Choose another --port"
+            ) from error
 
 
 @contextmanager
@@ -116,7 +159,8 @@ def opened(page: Page, settings: Config) -> Iterator[object]:
     """The application over a store, with its reviews on their way to the sinks.
 
     Raises:
-        CytostreamError: the store cannot be used, another page serves it, or the address needs accounts.
+        CytostreamError: the store cannot be used, another page serves it, or the address needs
+        accounts.
     """
     from stream.intake.http import door_router
     from stream.review.slides import Library
@@ -138,7 +182,11 @@ def opened(page: Page, settings: Config) -> Iterator[object]:
         warn(page.host, mode, page.secure)
         known = page.store / "known.npz"
         nearest = page.nearest or (known if known.is_file() else None)
-        door = door_router(Backlog(library.outbox, settings.backlog), page.scans) if page.scans else None
+        door = (
+            door_router(Backlog(library.outbox, settings.backlog), page.scans)
+            if page.scans
+            else None
+        )
         setting = Setting(mode, page.secure, proxy_secret, page.model, nearest, door)
         yield make_app(library, accounts, workers, settings, setting)
 
@@ -150,16 +198,20 @@ def hold(store: Path, stack: ExitStack) -> None:
         lock = stack.enter_context((store / "serve.lock").open("w"))
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        raise CytostreamError(f"{store}: another `cytostream serve` has it", "use that page, or end it first") from error
+        raise CytostreamError(
+            f"{store}: another `cytostream serve` has it", "use that page, or end it first"
+        ) from error
     except OSError as error:
         raise CytostreamError(f"{store}: {error.strerror}", "choose another --store") from error
 
 
 def mode_of(page: Page, settings: Config, accounts: "Accounts") -> "Mode":
-    """Who may use the page: accounts where there are any, else whom a proxy names, else who has the printed address.
+    """Who may use the page: accounts where there are any, else whom a proxy names, else who has the
+    printed address.
 
     Raises:
-        CytostreamError: nobody is asked who they are and others could reach it, or a proxy could not be told from others.
+        CytostreamError: nobody is asked who they are and others could reach it, or a proxy could
+        not be told from others.
     """
     from stream.review.web.auth import is_loopback
 
@@ -169,19 +221,31 @@ def mode_of(page: Page, settings: Config, accounts: "Accounts") -> "Mode":
     if accounts.has_any():
         return "accounts"
     if accounts.had_any() and not page.open_again:
-        hint = "make one with `cytostream accounts add NAME --role admin`, or say --open to go without"
+        hint = (
+            "make one with `cytostream accounts add NAME --role admin`, or say --open to go without"
+        )
         raise CytostreamError(f"{page.store}: this store had accounts and has none now", hint)
     if not is_loopback(page.host):
-        hint = "make an account with `cytostream accounts add NAME --role reviewer`, or set review.proxy_header"
-        raise CytostreamError(f"{page.host} can be reached from other machines, and nobody has an account", hint)
+        hint = (
+            "make an account with `cytostream accounts add NAME --role reviewer`, or set "
+            "review.proxy_header"
+        )
+        raise CytostreamError(
+            f"{page.host} can be reached from other machines, and nobody has an account", hint
+        )
     return "local"
 
 
 def check_proxy(settings: Config) -> None:
-    """A proxy's word is believed only with a secret, and for the names under which the page is served."""
+    """A proxy's word is believed only with a secret, and for the names under which the page
+    is served.
+    """
     review = settings.review
     if not review.proxy_secret_file:
-        hint = f"put a secret into a file (openssl rand -hex 32), have the proxy send it as {review.proxy_secret_header}"
+        hint = (
+            "put a secret into a file (openssl rand -hex 32), have the proxy send it as "
+            f"{review.proxy_secret_header}"
+        )
         raise CytostreamError("review.proxy_header is set without review.proxy_secret_file", hint)
     if not review.hosts:
         hint = 'name the host that people type, as hosts = ["review.lab.example"]'
@@ -199,9 +263,13 @@ def read_proxy_secret(settings: Config) -> str:
         secret = path.read_text().strip()
         shared = path.stat().st_mode & 0o007
     except (OSError, ValueError) as error:
-        raise CytostreamError(f"{path}: cannot be read: {error}", "give a file with the secret") from error
+        raise CytostreamError(
+            f"{path}: cannot be read: {error}", "give a file with the secret"
+        ) from error
     if len(secret) < 32:
-        raise CytostreamError(f"{path}: a secret of fewer than 32 characters", "openssl rand -hex 32")
+        raise CytostreamError(
+            f"{path}: a secret of fewer than 32 characters", "openssl rand -hex 32"
+        )
     if shared:
         raise CytostreamError(f"{path}: everybody on this machine can read it", f"chmod o= {path}")
     return secret
@@ -222,9 +290,15 @@ def warn(host: str, mode: str, secure: bool) -> None:
 
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     if leaflet_folder() is None:
-        screen.print("[yellow]the slide viewer is not installed[/]\n  -> pip install xstatic-leaflet==1.9.3.0")
+        screen.print(
+            "[yellow]the slide viewer is not installed[/]\n  -> pip install "
+            "xstatic-leaflet==1.9.3.0"
+        )
     if mode == "accounts" and not secure and not is_loopback(host):
-        screen.print("[yellow]passwords travel in the clear[/]\n  -> give --cert and --key, or put a TLS proxy in front")
+        screen.print(
+            "[yellow]passwords travel in the clear[/]\n  -> give --cert and --key, or put a TLS "
+            "proxy in front"
+        )
 
 
 @accounts_app.command("add")
@@ -233,7 +307,8 @@ def add_account(
     role: Annotated[str, typer.Option(help="viewer, reviewer or admin.")] = "reviewer",
     store: StoreOption = STORE,
 ) -> None:
-    """Make an account, or give it another role and password. Asks for the password. A removed name is not given again.
+    """Make an account, or give it another role and password. Asks for the password. A removed name
+    is not given again.
 
     Example: cytostream accounts add alice --role reviewer --store results
     """

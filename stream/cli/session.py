@@ -1,4 +1,6 @@
-"""What a command that works on slides opens: the store, the sinks with their relays, the model, the workers."""
+"""What a command that works on slides opens: the store, the sinks with their relays, the
+model, the workers.
+"""
 
 import json
 from collections.abc import Collection, Iterator, Sequence
@@ -70,7 +72,9 @@ def open_outbox(store: Path, config: Config) -> Outbox:
     try:
         make_private_folder(store)
     except OSError as error:
-        raise CytostreamError(f"{store}: cannot be made: {error.strerror}", "choose another --store") from error
+        raise CytostreamError(
+            f"{store}: cannot be made: {error.strerror}", "choose another --store"
+        ) from error
     room = Room(config.store.free_gb * 1e9, config.store.waiting_gb * 1e9)
     return Outbox(store / "state.db", room, config.backlog.lease_s)
 
@@ -93,12 +97,17 @@ def open_sink(spec: str, config: Config, outbox: Outbox) -> Sink:
 
 
 @contextmanager
-def open_lab(station: Station, choice: Choice, only: Collection[str] | None = None, quiet: bool = False) -> Iterator[Lab]:
+def open_lab(
+    station: Station, choice: Choice, only: Collection[str] | None = None, quiet: bool = False
+) -> Iterator[Lab]:
     """Loads the model and starts the workers; progress is shown meanwhile."""
     config = station.config
     model = load_model(choice.model)
     if (model.card.crop_um, model.card.crop_px) != (CROP_UM, CROP_PX):
-        raise ModelError(f"{choice.model}: made for other crops than {CROP_UM:g} um in {CROP_PX} px", "train it on such crops")
+        raise ModelError(
+            f"{choice.model}: made for other crops than {CROP_UM:g} um in {CROP_PX} px",
+            "train it on such crops",
+        )
     check_rules(config.alerts, model.card.classes)
     engine = open_engine(model, choice.engine, tell=say)
     with screen.status("starting workers"), ExitStack() as starting:
@@ -122,11 +131,23 @@ def open_pool(reading: Reading) -> AbstractContextManager[Workers]:
 
 
 def stamp_of(config: Config, model_id: str) -> Stamp:
-    """The provenance that every event and result carries; its config hash is of what changes results."""
-    area = [config.reading.area] * (config.reading.area != "all")  # so that a store from before there were areas goes on
-    deciding = json.dumps([config.alerts.model_dump(mode="json"), config.reading.tile_px, *area], sort_keys=True)
+    """The provenance that every event and result carries; its config hash is of what changes
+    results.
+    """
+    area = [config.reading.area] * (
+        config.reading.area != "all"
+    )  # so that a store from before there were areas goes on
+    deciding = json.dumps(
+        [config.alerts.model_dump(mode="json"), config.reading.tile_px, *area], sort_keys=True
+    )
     digest = blake2b(deciding.encode(), digest_size=6).hexdigest()
-    return Stamp(config.source, model_id, digest, {name: version(name) for name in PACKAGES}, config.share_names)
+    return Stamp(
+        config.source,
+        model_id,
+        digest,
+        {name: version(name) for name in PACKAGES},
+        config.share_names,
+    )
 
 
 def drain(relays: list[Relay], give_up_s: float) -> int:
@@ -140,13 +161,19 @@ def drain(relays: list[Relay], give_up_s: float) -> int:
                 unsent = relay.drain(give_up_s)
         if unsent:
             why = f": {relay.trouble}" if relay.trouble else ""
-            screen.print(f"[yellow]{unsent} events wait in the store{why}[/]\n  -> the same command sends them", soft_wrap=True)
+            screen.print(
+                f"[yellow]{unsent} events wait in the store{why}[/]\n  -> the same command sends "
+                "them",
+                soft_wrap=True,
+            )
         left += unsent
     return left
 
 
 def changed(config: Config, reading: dict) -> Config:
-    return replace_section(config, "reading", {name: value for name, value in reading.items() if value is not None})
+    return replace_section(
+        config, "reading", {name: value for name, value in reading.items() if value is not None}
+    )
 
 
 def replace_section(config: Config, section: str, values: dict) -> Config:

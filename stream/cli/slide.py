@@ -11,7 +11,17 @@ from rich.console import Console
 from rich.progress import Progress, track
 
 from classify import SHIPPED, load_model, on_white
-from ingest import CytostreamError, Ground, battlement, look_closer, open_slide, open_workers, plan_tiles, survey, thumbnail
+from ingest import (
+    CytostreamError,
+    Ground,
+    battlement,
+    look_closer,
+    open_slide,
+    open_workers,
+    plan_tiles,
+    survey,
+    thumbnail,
+)
 from ingest.synthetic.smear import LOOKS, Layer, Synthetic, write_synthetic
 from segment import AREAS, begin_scan
 from stream.config import Reading
@@ -26,12 +36,20 @@ KINDS = ("wbc", "platelet", "rbc")
 
 def locate(
     slide: Annotated[Path, typer.Argument(help="Slide or field of view.")],
-    json_out: Annotated[Path | None, typer.Option("--json", help="Write one JSON line a cell here; - is stdout.")] = None,
-    mpp: Annotated[float | None, typer.Option(help="um per level-0 px, where the file does not say.")] = None,
-    kinds: Annotated[list[str] | None, typer.Option("--kind", help="wbc, platelet, rbc; all by default.")] = None,
+    json_out: Annotated[
+        Path | None, typer.Option("--json", help="Write one JSON line a cell here; - is stdout.")
+    ] = None,
+    mpp: Annotated[
+        float | None, typer.Option(help="um per level-0 px, where the file does not say.")
+    ] = None,
+    kinds: Annotated[
+        list[str] | None, typer.Option("--kind", help="wbc, platelet, rbc; all by default.")
+    ] = None,
     workers: Annotated[int, typer.Option(min=0, help="Worker processes; 0 is this process.")] = 2,
     tile_px: Annotated[int, typer.Option(min=256, max=8192)] = 1024,
-    area: Annotated[str, typer.Option(help="all, or battlement: a technologist's path through the monolayer.")] = "all",
+    area: Annotated[
+        str, typer.Option(help="all, or battlement: a technologist's path through the monolayer.")
+    ] = "all",
 ) -> None:
     """Find the cells of a slide, without classifying them.
 
@@ -44,9 +62,13 @@ def locate(
     if area not in AREAS:
         raise CytostreamError(f"no area {area!r}", f"one of {', '.join(AREAS)}")
     with open_workers(workers) as pool, json_lines(json_out) as write:
-        scan = pool.call(partial(begin_scan, kinds=tuple(found), area=area), facts, reading.survey_limit_s)
+        scan = pool.call(
+            partial(begin_scan, kinds=tuple(found), area=area), facts, reading.survey_limit_s
+        )
         specs = list(plan_tiles(facts, scan.smear, tile_px))
-        results = (r for r in pool.each(scan.cells_in, specs, reading.read_limit_s) if r is not None)
+        results = (
+            r for r in pool.each(scan.cells_in, specs, reading.read_limit_s) if r is not None
+        )
         for spec, outcome in track(results, "locating", total=len(specs), console=screen):
             if isinstance(outcome, CytostreamError):
                 screen.print(f"tile {spec.box_px0}: {outcome}")
@@ -61,17 +83,25 @@ def locate(
 
 def line_of(cell: object) -> dict:
     return {
-        "kind": cell.kind, "box": list(map(int, cell.box_px0)), "centre": [int(cell.x_px0), int(cell.y_px0)],
-        "area_um2": round(float(cell.area_um2), 2), "cell_id": cell.cell_id,
-    }  # fmt: skip
+        "kind": cell.kind,
+        "box": list(map(int, cell.box_px0)),
+        "centre": [int(cell.x_px0), int(cell.y_px0)],
+        "area_um2": round(float(cell.area_um2), 2),
+        "cell_id": cell.cell_id,
+    }
 
 
 def map_slide(
     slide: Annotated[Path, typer.Argument(help="Slide or field of view.")],
-    out: Annotated[Path | None, typer.Option(help="Picture to write; SLIDE.map.png by default.")] = None,
-    mpp: Annotated[float | None, typer.Option(help="um per level-0 px, where the file does not say.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Picture to write; SLIDE.map.png by default.")
+    ] = None,
+    mpp: Annotated[
+        float | None, typer.Option(help="um per level-0 px, where the file does not say.")
+    ] = None,
 ) -> None:
-    """Draw where a smear can be read: glass, too thin, monolayer, too thick, out of focus, and the counting path.
+    """Draw where a smear can be read: glass, too thin, monolayer, too thick, out of focus, and the
+    counting path.
 
     Example: cytostream map smear.svs --out map.png
     """
@@ -89,32 +119,52 @@ def map_slide(
 
 
 def simulate(
-    out: Annotated[Path, typer.Argument(help="Pyramidal TIFF to write; the truth goes beside it, as .truth.jsonl.")],
+    out: Annotated[
+        Path,
+        typer.Argument(help="Pyramidal TIFF to write; the truth goes beside it, as .truth.jsonl."),
+    ],
     width_px: Annotated[int, typer.Option(min=512)] = 8192,
     height_px: Annotated[int, typer.Option(min=512)] = 8192,
     mpp: Annotated[float, typer.Option(min=0.05, max=1.0, help="um per pixel.")] = 0.25,
     stain: Annotated[str, typer.Option(help=f"One of {', '.join(LOOKS)}.")] = "may-gruenwald",
     whites_per_mm2: Annotated[float, typer.Option(min=0)] = 60.0,
     scratches: Annotated[int, typer.Option(min=0)] = 0,
-    blurred: Annotated[float, typer.Option(min=0, max=1, help="Share of the slide, at its right, that is out of focus.")] = 0.0,
+    blurred: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="Share of the slide, at its right, that is out of focus."),
+    ] = 0.0,
     seed: int = 0,
 ) -> None:
-    """Make a smear of any size from generated cells, thin at its left and thick at its right, with the truth beside it.
+    """Make a smear of any size from generated cells, thin at its left and thick at its right, with
+    the truth beside it.
 
     Example: cytostream simulate big.tiff --width-px 60000 --height-px 60000 --scratches 3
     """
     if stain not in LOOKS:
         raise CytostreamError(f"no stain {stain!r}", f"one of {', '.join(LOOKS)}")
-    smear = Synthetic(width_px, height_px, mpp, white_layers(mpp), LOOKS[stain], whites_per_mm2, scratches=scratches,
-                      blurred=blurred, seed=seed)  # fmt: skip
+    smear = Synthetic(
+        width_px,
+        height_px,
+        mpp,
+        white_layers(mpp),
+        LOOKS[stain],
+        whites_per_mm2,
+        scratches=scratches,
+        blurred=blurred,
+        seed=seed,
+    )
     with Progress(console=screen) as bars:
         task = bars.add_task("writing")
-        count = write_synthetic(out, smear, lambda done, of: bars.update(task, completed=done, total=of))
+        count = write_synthetic(
+            out, smear, lambda done, of: bars.update(task, completed=done, total=of)
+        )
     screen.print(f"{out}: {count} white cells and platelets; where they are: {out}.truth.jsonl")
 
 
 def white_layers(mpp: float) -> list[Layer]:
-    """The shipped model's generated cells, cut out as a soft disc, as what they let through at `mpp`."""
+    """The shipped model's generated cells, cut out as a soft disc, as what they let through at
+    `mpp`.
+    """
     card = load_model(SHIPPED).card
     classes, px = card.counted, round(card.window_um / mpp)
     y, x = (np.mgrid[:px, :px] + 0.5 - px / 2) / (px / 2)
@@ -122,6 +172,8 @@ def white_layers(mpp: float) -> list[Layer]:
     made = []
     for label, cells in zip(classes, read_sheet(len(classes) + 1), strict=False):
         for cell in on_white(cells):
-            rgb = np.asarray(Image.fromarray(cell).resize((px, px), Image.Resampling.BICUBIC), np.float32)
+            rgb = np.asarray(
+                Image.fromarray(cell).resize((px, px), Image.Resampling.BICUBIC), np.float32
+            )
             made.append(Layer(1 - alpha * (1 - rgb / 255), label))
     return made

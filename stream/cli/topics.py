@@ -11,7 +11,17 @@ from rich.console import Console
 from ingest import CytostreamError
 from stream.config import ConfigError, load_config
 from stream.events.codec import to_line
-from stream.events.event import ALERT, CELL, DEAD, FAILURE, REVIEW, SLIDE, SLIDE_ALERT, TOPICS, Event
+from stream.events.event import (
+    ALERT,
+    CELL,
+    DEAD,
+    FAILURE,
+    REVIEW,
+    SLIDE,
+    SLIDE_ALERT,
+    TOPICS,
+    Event,
+)
 from stream.events.payloads import write_schemas
 from stream.kafka.acks import Acks
 from stream.kafka.asyncapi import write_asyncapi
@@ -23,10 +33,14 @@ screen = Console(stderr=True)
 
 
 def tail(
-    topics: Annotated[list[str] | None, typer.Argument(help="cells, alerts, slides, failures; all by default.")] = None,
+    topics: Annotated[
+        list[str] | None, typer.Argument(help="cells, alerts, slides, failures; all by default.")
+    ] = None,
     config: ConfigOption = None,
     from_beginning: Annotated[bool, typer.Option(help="Also what is there already.")] = False,
-    json_out: Annotated[bool, typer.Option("--json", help="One JSON line an event, to stdout.")] = False,
+    json_out: Annotated[
+        bool, typer.Option("--json", help="One JSON line an event, to stdout.")
+    ] = False,
 ) -> None:
     """Follow the topics in the terminal, until Ctrl-C.
 
@@ -47,15 +61,23 @@ def tail(
 def sentence(event: Event) -> str:
     """An event in one line for a person."""
     again = " [dim](sent again)[/]" if event.replay_of else ""
-    return f"[dim]{event.time:%H:%M:%S}[/] {event.subject[:8]} {SAID[event.type](event.data)}{again}"
+    return (
+        f"[dim]{event.time:%H:%M:%S}[/] {event.subject[:8]} {SAID[event.type](event.data)}{again}"
+    )
 
 
 def say_cell(data: dict) -> str:
-    return f"cell    {data['label']:<12} p {data['scores'][data['label']]:.2f}  at {data['x_px0']},{data['y_px0']}"
+    return (
+        f"cell    {data['label']:<12} p {data['scores'][data['label']]:.2f}  at "
+        f"{data['x_px0']},{data['y_px0']}"
+    )
 
 
 def say_alert(data: dict) -> str:
-    return f"[bold red]ALERT[/]   {data['label']:<12} at {data['x_px0']},{data['y_px0']}: {data['reason']}"
+    return (
+        f"[bold red]ALERT[/]   {data['label']:<12} at {data['x_px0']},{data['y_px0']}: "
+        f"{data['reason']}"
+    )
 
 
 def say_slide(data: dict) -> str:
@@ -68,7 +90,10 @@ def say_failure(data: dict) -> str:
 
 
 def say_review(data: dict) -> str:
-    return f"[cyan]review[/]  {data['reviewer']}: {data['action']} {data['label'] or ''} {data['comment'] or ''}"
+    return (
+        f"[cyan]review[/]  {data['reviewer']}: {data['action']} {data['label'] or ''} "
+        f"{data['comment'] or ''}"
+    )
 
 
 SAID = {
@@ -84,7 +109,10 @@ SAID = {
 
 def schemas(
     out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("schemas"),
-    asyncapi: Annotated[bool, typer.Option("--asyncapi", help="Also the AsyncAPI document: topics, headers, payloads.")] = False,
+    asyncapi: Annotated[
+        bool,
+        typer.Option("--asyncapi", help="Also the AsyncAPI document: topics, headers, payloads."),
+    ] = False,
     config: ConfigOption = None,
 ) -> None:
     """Write the JSON Schema of every event type.
@@ -101,25 +129,40 @@ def schemas(
 def alerts(
     store: StoreOption = RESULTS,
     everything: Annotated[bool, typer.Option("--all", help="Acknowledged ones, too.")] = False,
-    json_out: Annotated[bool, typer.Option("--json", help="One JSON line an alert, to stdout.")] = False,
+    json_out: Annotated[
+        bool, typer.Option("--json", help="One JSON line an alert, to stdout.")
+    ] = False,
 ) -> None:
     """List the alerts of a store that nobody has acknowledged.
 
     Example: cytostream alerts --store results
     """
     if not (store / "state.db").exists():
-        raise CytostreamError(f"{store}: no results here", "run `cytostream run SLIDE --store DIR` first")
+        raise CytostreamError(
+            f"{store}: no results here", "run `cytostream run SLIDE --store DIR` first"
+        )
     with Outbox(store / "state.db") as outbox:
         for standing in Acks(outbox).alerts():
             if standing.reviewer and not everything:
                 continue
             if json_out:
-                typer.echo(json.dumps({"acknowledged_by": standing.reviewer, **json.loads(to_line(standing.event))}))
+                typer.echo(
+                    json.dumps(
+                        {
+                            "acknowledged_by": standing.reviewer,
+                            **json.loads(to_line(standing.event)),
+                        }
+                    )
+                )
             else:
                 by = f" [green]seen by {standing.reviewer}[/]" if standing.reviewer else ""
                 screen.print(f"{sentence(standing.event)}{by}", highlight=False)
 
 
-def config(path: Annotated[Path | None, typer.Argument(help="File to check; the defaults without one.")] = None) -> None:
+def config(
+    path: Annotated[
+        Path | None, typer.Argument(help="File to check; the defaults without one.")
+    ] = None,
+) -> None:
     """Check a configuration file, and show what it resolves to."""
     typer.echo(load_config(path).model_dump_json(indent=1, exclude={"kafka": {"security"}}))

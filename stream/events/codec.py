@@ -1,4 +1,6 @@
-"""Events as bytes, both forms of CloudEvents 1.0: a structured JSON line, and the binary mode of a Kafka record."""
+"""Events as bytes, both forms of CloudEvents 1.0: a structured JSON line, and the binary mode of a
+Kafka record.
+"""
 
 from datetime import UTC
 
@@ -29,11 +31,15 @@ def from_line(line: str | bytes) -> Event:
     try:
         return _event(_JSON.read(CloudEvent, line))
     except _BAD as error:
-        raise EventError(f"not an event: {error}", "the line is torn, or another program wrote it") from error
+        raise EventError(
+            f"not an event: {error}", "the line is torn, or another program wrote it"
+        ) from error
 
 
 def to_record(event: Event) -> tuple[bytes, list[tuple[str, bytes]], bytes]:
-    """Key (the subject), headers (`ce_id`, ..., `content-type`) and JSON value of a Kafka record."""
+    """Key (the subject), headers (`ce_id`, ..., `content-type`) and JSON value of a Kafka
+    record.
+    """
     message = to_binary(_cloud_event(event), _JSON, lambda _: event.subject)
     return event.subject.encode(), list(message.headers.items()), message.value
 
@@ -47,11 +53,15 @@ def from_record(headers: list[tuple[str, bytes]], value: bytes) -> Event:
     try:
         return _event(from_binary(KafkaMessage(dict(headers), None, value), _JSON, CloudEvent))
     except _BAD as error:
-        raise EventError(f"not an event: {error}", "another program writes to this topic") from error
+        raise EventError(
+            f"not an event: {error}", "another program writes to this topic"
+        ) from error
 
 
 def _cloud_event(event: Event) -> CloudEvent:
-    attributes = {name: getattr(event, name) for name in ("id", "type", "source", "subject", "time")}
+    attributes = {
+        name: getattr(event, name) for name in ("id", "type", "source", "subject", "time")
+    }
     marked = {REPLAY: event.replay_of} if event.replay_of else {}
     return CloudEvent({**attributes, "datacontenttype": "application/json", **marked}, event.data)
 
@@ -61,4 +71,12 @@ def _event(cloud: BaseCloudEvent) -> Event:
     if kind not in KINDS or not isinstance(data, dict):
         raise ValueError(f"type {kind!r} with {type(data).__name__} data")
     at = cloud.get_time().astimezone(UTC)
-    return Event(cloud.get_id(), kind, cloud.get_source(), cloud.get_subject(), at, data, cloud.get_extension(REPLAY))
+    return Event(
+        cloud.get_id(),
+        kind,
+        cloud.get_source(),
+        cloud.get_subject(),
+        at,
+        data,
+        cloud.get_extension(REPLAY),
+    )

@@ -1,8 +1,8 @@
 """What leaves the house: CloudEvents 1.0 with ids that a re-run repeats.
 
-An id is a digest of type, slide and what the event is about (and of the model, where it speaks), so that a consumer which
-cannot read committed drops a second copy by its id. File names and paths may name a patient: they stay here unless
-`Stamp.share_names` is set, in texts too.
+An id is a digest of type, slide and what the event is about (and of the model, where it speaks), so
+that a consumer which cannot read committed drops a second copy by its id. File names and paths may
+name a patient: they stay here unless `Stamp.share_names` is set, in texts too.
 """
 
 import base64
@@ -38,8 +38,14 @@ from .payloads import (
 
 CELL, ALERT, SLIDE, FAILURE, SLIDE_ALERT, REVIEW, DEAD = PAYLOADS
 KINDS = {
-    CELL: "cells", ALERT: "alerts", SLIDE: "slides", FAILURE: "failures", SLIDE_ALERT: "alerts", REVIEW: "reviews", DEAD: "dead",
-}  # fmt: skip
+    CELL: "cells",
+    ALERT: "alerts",
+    SLIDE: "slides",
+    FAILURE: "failures",
+    SLIDE_ALERT: "alerts",
+    REVIEW: "reviews",
+    DEAD: "dead",
+}
 TOPICS = tuple(dict.fromkeys(KINDS.values()))
 
 
@@ -74,7 +80,9 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """Who speaks: the CloudEvents source, the model and configuration behind a result, package versions."""
+    """Who speaks: the CloudEvents source, the model and configuration behind a result, package
+    versions.
+    """
 
     source: str
     model_hash: str = ""
@@ -84,15 +92,24 @@ class Stamp:
     set_id: str | None = None
 
 
-def cell_event(slide: Slide, cell: Cell, verdict: Verdict, stamp: Stamp, at: datetime | None = None) -> Event:
+def cell_event(
+    slide: Slide, cell: Cell, verdict: Verdict, stamp: Stamp, at: datetime | None = None
+) -> Event:
     """The event of a classified cell.
 
     Raises:
         EventError: a score that is not a number.
     """
     data = _data(
-        CellData, **_place(slide, cell, stamp), label=verdict.label, scores=verdict.scores, draws=verdict.draws,
-        decided=verdict.decided, may_be=verdict.may_be, outcome=verdict.outcome, anomaly=_anomaly(verdict),
+        CellData,
+        **_place(slide, cell, stamp),
+        label=verdict.label,
+        scores=verdict.scores,
+        draws=verdict.draws,
+        decided=verdict.decided,
+        may_be=verdict.may_be,
+        outcome=verdict.outcome,
+        anomaly=_anomaly(verdict),
     )
     return _event(CELL, stamp, cell.slide_id, (cell.cell_id, stamp.model_hash), data, at)
 
@@ -104,8 +121,14 @@ def alert_event(slide: Slide, cell: Cell, verdict: Verdict, alert: Alert, stamp:
         EventError: a score that is not a number.
     """
     data = _data(
-        AlertData, **_place(slide, cell, stamp), label=verdict.label, rule=alert.rule, severity=alert.severity,
-        score=alert.score, threshold=alert.threshold, reason=alert.reason,
+        AlertData,
+        **_place(slide, cell, stamp),
+        label=verdict.label,
+        rule=alert.rule,
+        severity=alert.severity,
+        score=alert.score,
+        threshold=alert.threshold,
+        reason=alert.reason,
         thumbnail_png=base64.b64encode(alert.thumbnail_png).decode(),
     )
     return _event(ALERT, stamp, cell.slide_id, (cell.cell_id, alert.rule, stamp.model_hash), data)
@@ -122,26 +145,45 @@ def slide_alert_event(slide_id: str, alert: SlideAlert, stamp: Stamp) -> Event:
     return _event(SLIDE_ALERT, stamp, slide_id, (alert.rule, stamp.model_hash), data)
 
 
-def review_event(slide_id: str, action: Action, reviewer: str, stamp: Stamp, **about: str | int | None) -> Event:
-    """The event of what a person decided, timed now: `cell_id`, `alert_id`, `label`, `was`, `comment`, `version` as they apply.
+def review_event(
+    slide_id: str, action: Action, reviewer: str, stamp: Stamp, **about: str | int | None
+) -> Event:
+    """The event of what a person decided, timed now: `cell_id`, `alert_id`, `label`, `was`,
+    `comment`, `version` as they apply.
 
     Raises:
         EventError: an unknown action or field.
     """
     data = _data(ReviewData, slide_id=slide_id, action=action, reviewer=reviewer, **about)
     at = datetime.now(UTC)
-    return _event(REVIEW, stamp, slide_id, (action, reviewer, at.isoformat(), *sorted(about.items())), data, at)
+    return _event(
+        REVIEW,
+        stamp,
+        slide_id,
+        (action, reviewer, at.isoformat(), *sorted(about.items())),
+        data,
+        at,
+    )
 
 
 def dead_letter_event(refused: Event, size_bytes: int, reason: str, sink: str) -> Event:
     """The event that tells of one that a sink refused; one a sink and event."""
     about = {"event_id": refused.id, "event_type": refused.type, "slide_id": refused.subject}
     data = _data(DeadLetterData, **about, size_bytes=size_bytes, reason=reason)
-    return Event(_digest(DEAD, refused.id, sink), DEAD, refused.source, refused.subject, datetime.now(UTC), data)
+    return Event(
+        _digest(DEAD, refused.id, sink),
+        DEAD,
+        refused.source,
+        refused.subject,
+        datetime.now(UTC),
+        data,
+    )
 
 
 def replayed(event: Event, occasion: str) -> Event:
-    """The same event once more, on demand: an id of its own an occasion, marked with the id of the original."""
+    """The same event once more, on demand: an id of its own an occasion, marked with the id of the
+    original.
+    """
     original = event.replay_of or event.id
     return replace(event, id=_digest("replay", original, occasion), replay_of=original)
 
@@ -156,15 +198,31 @@ def slide_event(
     unfit: Sequence[str] | None = None,
     red_cells: dict[str, float] | None = None,
 ) -> Event:
-    """The event of a slide's status, timed now; one id a status and progress, so a repeated status is one event."""
+    """The event of a slide's status, timed now; one id a status and progress, so a repeated status
+    is one event.
+    """
     progress = progress or Progress()
     data = _data(
-        SlideData, slide_id=slide.slide_id, status=status, width_px0=slide.width_px0, height_px0=slide.height_px0, mpp=slide.mpp,
-        vendor=slide.vendor, scanner=slide.scanner, reader=slide.reader, progress=progress, counts=counts,
-        reason=_redacted(reason, slide.path, stamp) or None, unfit=unfit, red_cells=red_cells,
+        SlideData,
+        slide_id=slide.slide_id,
+        status=status,
+        width_px0=slide.width_px0,
+        height_px0=slide.height_px0,
+        mpp=slide.mpp,
+        vendor=slide.vendor,
+        scanner=slide.scanner,
+        reader=slide.reader,
+        progress=progress,
+        counts=counts,
+        reason=_redacted(reason, slide.path, stamp) or None,
+        unfit=unfit,
+        red_cells=red_cells,
         name=slide.path.name if stamp.share_names else None,
-        path=str(slide.path) if stamp.share_names else None, model_hash=stamp.model_hash, config_hash=stamp.config_hash,
-        versions=stamp.versions, set_id=stamp.set_id,
+        path=str(slide.path) if stamp.share_names else None,
+        model_hash=stamp.model_hash,
+        config_hash=stamp.config_hash,
+        versions=stamp.versions,
+        set_id=stamp.set_id,
     )
     about = (status, stamp.model_hash, stamp.config_hash, progress.model_dump_json())
     return _event(SLIDE, stamp, slide.slide_id, about, data)
@@ -177,8 +235,13 @@ def failure_event(failure: Failure, stamp: Stamp, path: Path | None = None) -> E
     """
     digest = None if failure.slide_id else _digest(path.absolute() if path else failure.what)
     data = _data(
-        FailureData, slide_id=failure.slide_id or None, file_digest=digest, stage=failure.stage, box_px0=failure.box_px0,
-        what=_redacted(failure.what, path, stamp), hint=_redacted(failure.hint, path, stamp),
+        FailureData,
+        slide_id=failure.slide_id or None,
+        file_digest=digest,
+        stage=failure.stage,
+        box_px0=failure.box_px0,
+        what=_redacted(failure.what, path, stamp),
+        hint=_redacted(failure.hint, path, stamp),
         path=str(path) if path and stamp.share_names else None,
     )
     about = (failure.stage, failure.box_px0 or data["what"], stamp.model_hash)
@@ -187,10 +250,16 @@ def failure_event(failure: Failure, stamp: Stamp, path: Path | None = None) -> E
 
 def _place(slide: Slide, cell: Cell, stamp: Stamp) -> dict:
     return {
-        "slide_id": cell.slide_id, "cell_id": cell.cell_id, "kind": cell.kind, "mpp": slide.mpp, "model_hash": stamp.model_hash,
-        "x_px0": int(cell.x_px0), "y_px0": int(cell.y_px0), "box_px0": tuple(map(int, cell.box_px0)),
+        "slide_id": cell.slide_id,
+        "cell_id": cell.cell_id,
+        "kind": cell.kind,
+        "mpp": slide.mpp,
+        "model_hash": stamp.model_hash,
+        "x_px0": int(cell.x_px0),
+        "y_px0": int(cell.y_px0),
+        "box_px0": tuple(map(int, cell.box_px0)),
         "area_um2": float(cell.area_um2),
-    }  # fmt: skip
+    }
 
 
 def _anomaly(verdict: Verdict) -> dict:
@@ -202,7 +271,9 @@ def _redacted(text: str, path: Path | None, stamp: Stamp) -> str:
     if path is None or stamp.share_names:
         return text
     forms = (path.absolute(), path.resolve(), path)
-    words = {w for p in forms for w in (str(p), str(p.parent), p.name, p.stem) if w not in ("", ".", "/")}
+    words = {
+        w for p in forms for w in (str(p), str(p.parent), p.name, p.stem) if w not in ("", ".", "/")
+    }
     secrets = "|".join(map(re.escape, sorted(words, key=len, reverse=True)))
     return re.sub(rf"(?<!\w)({secrets})(?!\w)", "<file>", text)
 
@@ -212,11 +283,17 @@ def _data(model: type[Payload], **values) -> dict:
         return model(**values).model_dump(mode="json")
     except ValidationError as error:
         first = error.errors()[0]
-        raise EventError(f"{model.__name__}.{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        raise EventError(
+            f"{model.__name__}.{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        ) from error
 
 
-def _event(kind: str, stamp: Stamp, subject: str, about: tuple, data: dict, at: datetime | None = None) -> Event:
-    return Event(_digest(kind, subject, *about), kind, stamp.source, subject, at or datetime.now(UTC), data)
+def _event(
+    kind: str, stamp: Stamp, subject: str, about: tuple, data: dict, at: datetime | None = None
+) -> Event:
+    return Event(
+        _digest(kind, subject, *about), kind, stamp.source, subject, at or datetime.now(UTC), data
+    )
 
 
 def _digest(*parts: object) -> str:

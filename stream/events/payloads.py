@@ -1,6 +1,7 @@
 """What a consumer reads: the data of each event type, as models and as JSON Schemas.
 
-A field may be added with a default, never renamed or changed: a change makes a new version of the type.
+A field may be added with a default, never renamed or changed: a change makes a new version of the
+type.
 """
 
 import json
@@ -12,7 +13,9 @@ from pydantic.json_schema import GenerateJsonSchema
 
 Status = Literal["seen", "running", "done", "failed", "interrupted"]
 Severity = Literal["notice", "warning", "urgent"]
-Action = Literal["reclassify", "confirm", "unidentified", "comment", "acknowledge", "sign", "amend", "undo"]
+Action = Literal[
+    "reclassify", "confirm", "unidentified", "comment", "acknowledge", "sign", "amend", "undo"
+]
 Box = tuple[int, int, int, int]
 
 
@@ -27,7 +30,9 @@ class AnomalyData(Payload):
     relative: float
     absolute: float
     reason: str = Field(description="one sentence for a person")
-    p_value: float | None = Field(None, description="probability of a normal cell at least as odd: 1 - score")
+    p_value: float | None = Field(
+        None, description="probability of a normal cell at least as odd: 1 - score"
+    )
 
 
 class Place(Payload):
@@ -52,8 +57,13 @@ class CellData(Place):
     anomaly: AnomalyData
     draws: int = Field(description="noise draws used")
     decided: bool = Field(description="false where the draws ran out before one class stood out")
-    may_be: tuple[str, ...] = Field((), description="the classes that it may be of; the model's card says how surely")
-    outcome: str | None = Field(None, description="the label, or `unidentified` where it is not the one class that it may be of")
+    may_be: tuple[str, ...] = Field(
+        (), description="the classes that it may be of; the model's card says how surely"
+    )
+    outcome: str | None = Field(
+        None,
+        description="the label, or `unidentified` where it is not the one class that it may be of",
+    )
 
 
 class AlertData(Place):
@@ -79,7 +89,9 @@ class Progress(Payload):
 
 
 class RedCellData(Payload):
-    """Red cells of sampled fields of the monolayer, each as large as the field of a 100x objective; medians where not said."""
+    """Red cells of sampled fields of the monolayer, each as large as the field of a 100x objective;
+    medians where not said.
+    """
 
     fields: int
     mm2: float
@@ -88,7 +100,9 @@ class RedCellData(Payload):
     diameter_um: float = Field(description="of the disc of the same area")
     diameter_cv: float = Field(description="coefficient of variation of the diameter")
     roundness: float = Field(description="4 area / (pi major axis^2)")
-    pallor: float = Field(description="by how much the middle's stain falls short of the rim's, 0 to 1")
+    pallor: float = Field(
+        description="by how much the middle's stain falls short of the rim's, 0 to 1"
+    )
     whites_per_1000: float = Field(description="white cells per 1,000 red cells of the same fields")
     platelets_per_field: float
 
@@ -107,21 +121,31 @@ class SlideData(Payload):
     progress: Progress
     counts: dict[str, int] | None = None
     reason: str | None = Field(None, description="why it failed or was interrupted")
-    unfit: tuple[str, ...] | None = Field(None, description="why it is not fit for reading; empty where it is")
-    red_cells: RedCellData | None = Field(None, description="at the end, where the smear has a monolayer")
+    unfit: tuple[str, ...] | None = Field(
+        None, description="why it is not fit for reading; empty where it is"
+    )
+    red_cells: RedCellData | None = Field(
+        None, description="at the end, where the smear has a monolayer"
+    )
     name: str | None = Field(None, description="file name, only where the config shares names")
     path: str | None = Field(None, description="only where the config shares names")
-    set_id: str | None = Field(None, description="fields of view of one slide share it: a digest of their folder")
+    set_id: str | None = Field(
+        None, description="fields of view of one slide share it: a digest of their folder"
+    )
     model_hash: str
     config_hash: str
     versions: dict[str, str]
 
 
 class FailureData(Payload):
-    """What could not be read or scored, and what to do next; `slide_id` is null for a file that is no slide."""
+    """What could not be read or scored, and what to do next; `slide_id` is null for a file that is
+    no slide.
+    """
 
     slide_id: str | None
-    file_digest: str | None = Field(None, description="digest of the path, for a file that is no slide")
+    file_digest: str | None = Field(
+        None, description="digest of the path, for a file that is no slide"
+    )
     stage: str
     what: str
     hint: str
@@ -130,7 +154,9 @@ class FailureData(Payload):
 
 
 class SlideAlertData(Payload):
-    """What a slide as a whole, or the slides of a scanner, should be looked at for; it stands for many cells at once."""
+    """What a slide as a whole, or the slides of a scanner, should be looked at for; it stands for
+    many cells at once.
+    """
 
     slide_id: str
     rule: str
@@ -144,27 +170,40 @@ class SlideAlertData(Payload):
 
 
 class ReviewData(Payload):
-    """What a person decided: about a cell, an alert or a slide. Later reviews of the same thing stand above earlier ones."""
+    """What a person decided: about a cell, an alert or a slide. Later reviews of the same thing
+    stand above earlier ones.
+    """
 
     slide_id: str
     action: Action
     reviewer: str = Field(description="account of the person, never a patient")
-    cell_id: str | None = Field(None, description="the cell that was reclassified, confirmed, or commented")
+    cell_id: str | None = Field(
+        None, description="the cell that was reclassified, confirmed, or commented"
+    )
     alert_id: str | None = Field(None, description="ce_id of the alert that was acknowledged")
     label: str | None = Field(None, description="what the person calls the cell")
     was: str | None = Field(None, description="what it was called before")
     comment: str | None = None
     version: int = Field(1, description="of the signed report: 1 until an amendment")
-    number: int | None = Field(None, description="place in the store's audit trail; one act on many cells has a number a cell")
+    number: int | None = Field(
+        None,
+        description="place in the store's audit trail; one act on many cells has a number a cell",
+    )
     act: str | None = Field(None, description="the same for all cells of one act")
     undoes: str | None = Field(None, description="the act that is taken back")
     counts: dict[str, int] | None = Field(None, description="cells a label, as signed")
-    upto_row: int | None = Field(None, description="the last cell of the journal that was signed for")
-    previous: str | None = Field(None, description="SHA-256 of the entry before this one in the audit trail")
+    upto_row: int | None = Field(
+        None, description="the last cell of the journal that was signed for"
+    )
+    previous: str | None = Field(
+        None, description="SHA-256 of the entry before this one in the audit trail"
+    )
 
 
 class DeadLetterData(Payload):
-    """An event that the broker will never take: which one, and why. It waits in the store for `cytostream replay --refused`."""
+    """An event that the broker will never take: which one, and why. It waits in the store for
+    `cytostream replay --refused`.
+    """
 
     event_id: str
     event_type: str
@@ -185,7 +224,9 @@ PAYLOADS: dict[str, type[Payload]] = {
 
 
 class _Open(GenerateJsonSchema):
-    """A consumer must ignore a field that it does not know, so that one can be added; only our own door forbids it."""
+    """A consumer must ignore a field that it does not know, so that one can be added; only our own
+    door forbids it.
+    """
 
     def model_schema(self, schema: dict) -> dict:
         made = super().model_schema(schema)
@@ -196,7 +237,10 @@ class _Open(GenerateJsonSchema):
 def schemas() -> dict[str, dict]:
     """The JSON Schema of each event type's data."""
     return {
-        name: {"$id": f"urn:{name.replace('.', ':')}", **model.model_json_schema(schema_generator=_Open)}
+        name: {
+            "$id": f"urn:{name.replace('.', ':')}",
+            **model.model_json_schema(schema_generator=_Open),
+        }
         for name, model in PAYLOADS.items()
     }
 

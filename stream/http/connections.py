@@ -1,7 +1,9 @@
-"""Connections of an HTTP server: half-open ones end after a while, and make room for others when there are too many.
+"""Connections of an HTTP server: half-open ones end after a while, and make room for others when
+there are too many.
 
-A connection is at work once its request is whole and until its answer is. Whoever opens many without asking, asks byte by byte,
-or does not read the answer, holds only places that the next connection may take.
+A connection is at work once its request is whole and until its answer is. Whoever opens many
+without asking, asks byte by byte, or does not read the answer, holds only places that the next
+connection may take.
 """
 
 import asyncio
@@ -32,7 +34,9 @@ class Connections:
         return len(self._open)
 
     def add(self, connection: "GuardedProtocol") -> None:
-        """Takes one in; where there are too many, the oldest that is not at work ends, else the new one."""
+        """Takes one in; where there are too many, the oldest that is not at work ends, else
+        the new one.
+        """
         self._open[connection] = None
         if len(self._open) > self.most:
             idle = next((one for one in self._open if not one.is_at_work()), connection)
@@ -44,7 +48,9 @@ class Connections:
 
 
 class GuardedProtocol(H11Protocol):
-    """uvicorn's HTTP/1.1 with a place among `Connections` and a time by which the head of a request must be whole."""
+    """uvicorn's HTTP/1.1 with a place among `Connections` and a time by which the head of a
+    request must be whole.
+    """
 
     places: Connections
     _deadline: asyncio.TimerHandle | None = None
@@ -89,7 +95,9 @@ class GuardedProtocol(H11Protocol):
 
 
 def guarded_protocol(most: int = MOST) -> type[GuardedProtocol]:
-    """The protocol class of one server, with places of its own; as many as the limit of open files leaves."""
+    """The protocol class of one server, with places of its own; as many as the limit of open
+    files leaves.
+    """
     files = raise_file_limit()
 
     class ServerProtocol(GuardedProtocol):
@@ -109,9 +117,16 @@ def raise_file_limit() -> int:
 
 
 class SampledLog(logging.Filter):
-    """Lets a few messages of a kind through, then one now and then: whoever sends rubbish does not fill the disk."""
+    """Lets a few messages of a kind through, then one now and then: whoever sends rubbish
+    does not fill the disk.
+    """
 
-    def __init__(self, burst: int = LOG_BURST, per_s: float = LOG_PER_S, clock: Callable[[], float] = monotonic):
+    def __init__(
+        self,
+        burst: int = LOG_BURST,
+        per_s: float = LOG_PER_S,
+        clock: Callable[[], float] = monotonic,
+    ):
         super().__init__()
         self._burst, self._per_s, self._clock = burst, per_s, clock
         self._left: dict[str, tuple[float, float]] = {}

@@ -1,4 +1,6 @@
-"""What stands before an HTTP application: who may ask at all, how often, how much, how slowly; the headers of every answer."""
+"""What stands before an HTTP application: who may ask at all, how often, how much, how
+slowly; the headers of every answer.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -11,7 +13,8 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
+    "connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 HEADERS = {
@@ -32,9 +35,11 @@ SITE_BITS = 64  # of an IPv6 address: one subscriber has all addresses below
 
 
 class Bucket:
-    """Tokens that refill at `rate` a second up to `burst`, a key; `take` says how long to wait, 0 where there is one.
+    """Tokens that refill at `rate` a second up to `burst`, a key; `take` says how long to wait, 0
+    where there is one.
 
-    A key whose tokens have come back is forgotten first, so that many new keys do not free one that waits.
+    A key whose tokens have come back is forgotten first, so that many new keys do not free one that
+    waits.
     """
 
     def __init__(self, rate: float, burst: float, clock: Callable[[], float] = monotonic):
@@ -65,14 +70,18 @@ class Bucket:
 
 
 class Tries:
-    """Failed tries at a password: `per_minute` a name and address, ten times as many an address. A right one is given back."""
+    """Failed tries at a password: `per_minute` a name and address, ten times as many an
+    address. A right one is given back.
+    """
 
     def __init__(self, per_minute: int, clock: Callable[[], float] = monotonic):
         self._addresses = Bucket(per_minute / 6, per_minute * 10, clock)
         self._names = Bucket(per_minute / 60, per_minute, clock)
 
     def take(self, address: str, name: str) -> float:
-        """How long to wait, 0 where a try is free. The address comes first: one that is out of tries uses up nobody's name."""
+        """How long to wait, 0 where a try is free. The address comes first: one that is out
+        of tries uses up nobody's name.
+        """
         if wait := self._addresses.take(address):
             return wait
         if wait := self._names.take(f"{address} {name}"):
@@ -85,7 +94,9 @@ class Tries:
 
 
 class Body:
-    """A body as it comes; one without a length, or with a false one, is cut where it is too long, and one that is too slow."""
+    """A body as it comes; one without a length, or with a false one, is cut where it is too
+    long, and one that is too slow.
+    """
 
     def __init__(self, receive: Receive, limit_bytes: int, limit_s: float = BODY_S):
         self.refused = 0
@@ -110,7 +121,9 @@ class Body:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who a request is counted for: a person by name, else an address; `known` where a session or token was shown."""
+    """Who a request is counted for: a person by name, else an address; `known` where a
+    session or token was shown.
+    """
 
     key: str
     known: bool
@@ -126,7 +139,9 @@ class Limits:
 
 
 class Shield:
-    """ASGI middleware: refuses by `refused` (status and sentence, or None), then 429 and 413; security headers on everything."""
+    """ASGI middleware: refuses by `refused` (status and sentence, or None), then 429 and 413;
+    security headers on everything.
+    """
 
     def __init__(
         self,
@@ -136,7 +151,9 @@ class Shield:
         refused: Callable[[Scope], tuple[int, str] | None],
     ):
         self._app, self._limits, self._caller, self._refused = app, limits, caller, refused
-        transport = {"Strict-Transport-Security": "max-age=31536000"} if limits.strict_transport else {}
+        transport = (
+            {"Strict-Transport-Security": "max-age=31536000"} if limits.strict_transport else {}
+        )
         self._headers = {**HEADERS, **transport}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -144,7 +161,11 @@ class Shield:
             await self._app(scope, receive, send)
             return
         caller = self._caller(scope)
-        limit = self._limits.body_bytes if caller.known else min(STRANGER_BODY_BYTES, self._limits.body_bytes)
+        limit = (
+            self._limits.body_bytes
+            if caller.known
+            else min(STRANGER_BODY_BYTES, self._limits.body_bytes)
+        )
         body = Body(receive, limit)
         answer = self._dressed(send, body)
         if refused := self._refused(scope):
@@ -170,7 +191,8 @@ class Shield:
 
 
 def address_of(scope: Scope, trusted: tuple[str, ...] = ()) -> str:
-    """The address that a request comes from; behind trusted proxies, the last one that they name (`X-Forwarded-For`).
+    """The address that a request comes from; behind trusted proxies, the last one that they name
+    (`X-Forwarded-For`).
 
     Of an IPv6 address the first 64 bits: its owner has all the others.
     """

@@ -23,7 +23,9 @@ class Announcement(BaseModel):
     model_config = ConfigDict(extra="forbid")
     path: Path
     priority: Literal["routine", "stat"] = "routine"
-    mpp: float | None = Field(None, gt=0.02, lt=5.0, description="um per level-0 px, where the file does not say")
+    mpp: float | None = Field(
+        None, gt=0.02, lt=5.0, description="um per level-0 px, where the file does not say"
+    )
 
 
 class Place(BaseModel):
@@ -37,7 +39,9 @@ class Place(BaseModel):
 
 
 def door_router(backlog: Backlog, roots: Sequence[Path]) -> APIRouter:
-    """`POST /slides` and `GET /slides/{number}`, for an app that sees to who may call. Only slides below `roots` are taken."""
+    """`POST /slides` and `GET /slides/{number}`, for an app that sees to who may call. Only slides
+    below `roots` are taken.
+    """
     router = APIRouter(tags=["slides"])
 
     @router.post("/slides", status_code=202, responses={403: {}, 404: {}})
@@ -58,7 +62,8 @@ def door_router(backlog: Backlog, roots: Sequence[Path]) -> APIRouter:
 
 
 def allowed(path: Path, roots: Sequence[Path]) -> Path:
-    """The path, if it is a file below one of the roots, links followed; where it is not, nothing is told of what is there.
+    """The path, if it is a file below one of the roots, links followed; where it is not, nothing is
+    told of what is there.
 
     Raises:
         HTTPException: 403 outside of the roots, 404 where there is no file.
@@ -87,26 +92,38 @@ def token_guard(token: str):
 
 
 @contextmanager
-def open_door(address: str, backlog: Backlog, roots: Sequence[Path], token_file: Path | None) -> Iterator[str]:
+def open_door(
+    address: str, backlog: Backlog, roots: Sequence[Path], token_file: Path | None
+) -> Iterator[str]:
     """Serves the door in a thread; its URL.
 
     Raises:
-        CytostreamError: an address off the loopback without a token, or one that cannot be listened on.
+        CytostreamError: an address off the loopback without a token, or one that cannot be listened
+        on.
     """
     host, _, port = address.rpartition(":")
     token = read_token(token_file) if token_file else None
     if host not in LOOPBACK and not token:
-        raise CytostreamError(f"{address}: a door off the loopback needs a token", "give --door-token FILE")
-    app = FastAPI(title="cytostream door", dependencies=[Depends(token_guard(token))] if token else [])
+        raise CytostreamError(
+            f"{address}: a door off the loopback needs a token", "give --door-token FILE"
+        )
+    app = FastAPI(
+        title="cytostream door", dependencies=[Depends(token_guard(token))] if token else []
+    )
     app.include_router(door_router(backlog, roots))
-    server = uvicorn.Server(uvicorn.Config(app, host or "127.0.0.1", int(port), log_level="warning"))
+    server = uvicorn.Server(
+        uvicorn.Config(app, host or "127.0.0.1", int(port), log_level="warning")
+    )
     server.install_signal_handlers = lambda: None  # the command has its own
     thread = threading.Thread(target=serve, args=(server,), name="door", daemon=True)
     thread.start()
     while not server.started:
         thread.join(0.05)
         if not thread.is_alive():
-            raise CytostreamError(f"{address}: cannot be listened on", "is the port free, and the address this machine's?")
+            raise CytostreamError(
+                f"{address}: cannot be listened on",
+                "is the port free, and the address this machine's?",
+            )
     try:
         yield f"http://{address}"
     finally:
@@ -125,7 +142,11 @@ def read_token(path: Path) -> str:
     try:
         token = path.read_text().strip()
     except (OSError, ValueError) as error:
-        raise CytostreamError(f"{path}: cannot be read: {error}", "give a file with the token") from error
+        raise CytostreamError(
+            f"{path}: cannot be read: {error}", "give a file with the token"
+        ) from error
     if len(token) < 16:
-        raise CytostreamError(f"{path}: a token of fewer than 16 characters", "openssl rand -hex 32")
+        raise CytostreamError(
+            f"{path}: a token of fewer than 16 characters", "openssl rand -hex 32"
+        )
     return token

@@ -1,6 +1,8 @@
-"""Alerts that a person has acknowledged, as they come back on the topic of reviews; kept in the store.
+"""Alerts that a person has acknowledged, as they come back on the topic of reviews; kept in the
+store.
 
-Which of them has been read is committed with them, in the store and not at the broker: none is counted twice, none is lost.
+Which of them has been read is committed with them, in the store and not at the broker: none is
+counted twice, none is lost.
 """
 
 import logging
@@ -21,7 +23,8 @@ from .consumer import open_consumer, records_of
 
 log = logging.getLogger(__name__)
 TABLES = """
-CREATE TABLE IF NOT EXISTS acks (alert_id TEXT PRIMARY KEY, reviewer TEXT NOT NULL, at TEXT NOT NULL, comment TEXT) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS acks (alert_id TEXT PRIMARY KEY, reviewer TEXT NOT NULL,
+    at TEXT NOT NULL, comment TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS read_reviews (part INTEGER PRIMARY KEY, next INTEGER NOT NULL);
 """
 _PAUSE_S = 5.0
@@ -47,7 +50,12 @@ class Acks:
         with self.outbox.exclusive() as db:
             db.execute("INSERT OR REPLACE INTO read_reviews VALUES (?, ?)", (part, offset + 1))
             if event.data["action"] == "acknowledge" and event.data["alert_id"]:
-                row = (event.data["alert_id"], event.data["reviewer"], event.time.isoformat(), event.data["comment"])
+                row = (
+                    event.data["alert_id"],
+                    event.data["reviewer"],
+                    event.time.isoformat(),
+                    event.data["comment"],
+                )
                 db.execute("INSERT OR IGNORE INTO acks VALUES (?, ?, ?, ?)", row)
 
     def next_offsets(self) -> dict[int, int]:
@@ -57,7 +65,9 @@ class Acks:
         """The alerts of the store, oldest first; a replay is none."""
         sql = f"""SELECT seq, reviewer FROM records LEFT JOIN acks ON records.id = acks.alert_id
             WHERE type IN ('{ALERT}', '{SLIDE_ALERT}') ORDER BY seq"""
-        found = ((self.outbox.parcel(seq).event, reviewer) for seq, reviewer in self.outbox.rows(sql))
+        found = (
+            (self.outbox.parcel(seq).event, reviewer) for seq, reviewer in self.outbox.rows(sql)
+        )
         return [Standing(event, reviewer) for event, reviewer in found if not event.replay_of]
 
 
@@ -68,7 +78,10 @@ def read_reviews(acks: Acks, config: Kafka, stop: threading.Event) -> None:
         SinkError: the broker does not answer.
     """
     with open_consumer(config, "earliest") as consumer:
-        parts = [TopicPartition(config.topics.reviews, n) for n in consumer.partitions_for_topic(config.topics.reviews) or ()]
+        parts = [
+            TopicPartition(config.topics.reviews, n)
+            for n in consumer.partitions_for_topic(config.topics.reviews) or ()
+        ]
         consumer.assign(parts)
         known = acks.next_offsets()
         for part in parts:

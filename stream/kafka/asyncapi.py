@@ -1,4 +1,6 @@
-"""The AsyncAPI 3.0 document, from the models: what a consumer needs to know of topics, headers and payloads."""
+"""The AsyncAPI 3.0 document, from the models: what a consumer needs to know of topics, headers and
+payloads.
+"""
 
 import json
 from importlib.metadata import version
@@ -17,10 +19,12 @@ ABOUT = {
     "dead": "Which events the broker refused, and why.",
 }
 HEADERS = {
-    "ce_id": "the same for the same event, however often it is sent: drop a second copy by it where you cannot read committed",
+    "ce_id": "the same for the same event, however often it is sent: drop a second copy by it "
+    "where you cannot read committed",
     "ce_type": "which schema the value has",
     "ce_source": "the lab and scanner",
-    "ce_subject": "the slide's id; also the record's key, so that a slide's events keep their order",
+    "ce_subject": "the slide's id; also the record's key, so that a slide's events keep their "
+    "order",
     "ce_time": "when it was decided, RFC 3339",
     "ce_specversion": "of CloudEvents: 1.0",
     "ce_replayof": "only of an event that was sent again on demand: the ce_id of the first",
@@ -36,8 +40,11 @@ def asyncapi(config: Kafka | None = None) -> dict:
     return {
         "asyncapi": "3.0.0",
         "info": {
-            "title": "cytostream events", "version": version("cytostream"), "license": {"name": "Apache-2.0"},
-            "description": "CloudEvents 1.0 in the binary mode of Kafka. Read committed: then each event is there exactly once.",
+            "title": "cytostream events",
+            "version": version("cytostream"),
+            "license": {"name": "Apache-2.0"},
+            "description": "CloudEvents 1.0 in the binary mode of Kafka. Read committed: then "
+            "each event is there exactly once.",
         },
         "defaultContentType": "application/json",
         "servers": {"kafka": {"host": config.bootstrap, "protocol": _protocol(config)}},
@@ -45,9 +52,12 @@ def asyncapi(config: Kafka | None = None) -> dict:
         "operations": {f"send-{kind}": _operation(kind) for kind in channels},
         "components": {
             "messages": {name: _message(name) for name in payloads},
-            "schemas": {**{name: _inlined(schema) for name, schema in payloads.items()}, "headers": _headers()},
+            "schemas": {
+                **{name: _inlined(schema) for name, schema in payloads.items()},
+                "headers": _headers(),
+            },
         },
-    }  # fmt: skip
+    }
 
 
 def write_asyncapi(path: Path, config: Kafka | None = None) -> None:
@@ -61,9 +71,20 @@ def _protocol(config: Kafka) -> str:
 
 def _channel(kind: str, topic: str, config: Kafka) -> dict:
     keep_ms = int(config.retention_days * 86_400_000)
-    made = {"topic": topic, "partitions": config.partitions, "topicConfiguration": {"retention.ms": keep_ms}}
-    messages = {name: {"$ref": f"#/components/messages/{name}"} for name, of in KINDS.items() if of == kind}
-    return {"address": topic, "description": ABOUT[kind], "messages": messages, "bindings": {"kafka": made}}
+    made = {
+        "topic": topic,
+        "partitions": config.partitions,
+        "topicConfiguration": {"retention.ms": keep_ms},
+    }
+    messages = {
+        name: {"$ref": f"#/components/messages/{name}"} for name, of in KINDS.items() if of == kind
+    }
+    return {
+        "address": topic,
+        "description": ABOUT[kind],
+        "messages": messages,
+        "bindings": {"kafka": made},
+    }
 
 
 def _operation(kind: str) -> dict:
@@ -72,19 +93,27 @@ def _operation(kind: str) -> dict:
 
 def _message(name: str) -> dict:
     return {
-        "name": name, "contentType": "application/json", "headers": {"$ref": "#/components/schemas/headers"},
+        "name": name,
+        "contentType": "application/json",
+        "headers": {"$ref": "#/components/schemas/headers"},
         "payload": {"$ref": f"#/components/schemas/{name}"},
         "bindings": {"kafka": {"key": {"type": "string", "description": "the slide's id"}}},
-    }  # fmt: skip
+    }
 
 
 def _headers() -> dict:
     texts = {name: {"type": "string", "description": about} for name, about in HEADERS.items()}
-    return {"type": "object", "properties": texts, "required": [name for name in HEADERS if name != "ce_replayof"]}
+    return {
+        "type": "object",
+        "properties": texts,
+        "required": [name for name in HEADERS if name != "ce_replayof"],
+    }
 
 
 def _inlined(schema: dict) -> dict:
-    """The schema with its own definitions in their places: a reference would be looked up in the whole document."""
+    """The schema with its own definitions in their places: a reference would be looked up in the
+    whole document.
+    """
     parts = schema.get("$defs", {})
 
     def put_in(node: object) -> object:
@@ -93,7 +122,10 @@ def _inlined(schema: dict) -> dict:
         if not isinstance(node, dict):
             return node
         if "$ref" in node:
-            return {**put_in(parts[node["$ref"].rsplit("/", 1)[1]]), **{k: v for k, v in node.items() if k != "$ref"}}
+            return {
+                **put_in(parts[node["$ref"].rsplit("/", 1)[1]]),
+                **{k: v for k, v in node.items() if k != "$ref"},
+            }
         return {name: put_in(value) for name, value in node.items() if name != "$defs"}
 
     return put_in(schema)

@@ -1,4 +1,6 @@
-"""What every client of the broker shares: settings, a first knock, the topics, words for its errors."""
+"""What every client of the broker shares: settings, a first knock, the topics, words for its
+errors.
+"""
 
 import logging
 import socket
@@ -12,7 +14,8 @@ log = logging.getLogger(__name__)
 
 
 def reach(config: Kafka) -> None:
-    """Knocks at the bootstrap servers: an absent one is known in milliseconds, where a client would try for `answer_s`.
+    """Knocks at the bootstrap servers: an absent one is known in milliseconds, where a client would
+    try for `answer_s`.
 
     Raises:
         OSError: none of them can be connected to.
@@ -41,7 +44,8 @@ def client_settings(config: Kafka) -> dict:
 
 
 def make_topics(config: Kafka) -> None:
-    """Makes the topics that are not there, with the config's partitions, copies and retention; says where one differs.
+    """Makes the topics that are not there, with the config's partitions, copies and retention; says
+    where one differs.
 
     Raises:
         KafkaError: the broker does not answer, or does not allow it.
@@ -50,11 +54,18 @@ def make_topics(config: Kafka) -> None:
     try:
         wanted = set(config.topics.model_dump().values())
         if missing := wanted - set(admin.list_topics()):
-            admin.create_topics({name: _options(config) for name in sorted(missing)}, wait_for_metadata=True)
+            admin.create_topics(
+                {name: _options(config) for name in sorted(missing)}, wait_for_metadata=True
+            )
         for topic in admin.describe_topics(sorted(wanted - missing)) if wanted - missing else ():
             name, parts = topic.get("name") or topic["topic"], len(topic["partitions"])
             if parts != config.partitions:
-                log.warning("%s has %d partitions, not %d: it stays as it is", name, parts, config.partitions)
+                log.warning(
+                    "%s has %d partitions, not %d: it stays as it is",
+                    name,
+                    parts,
+                    config.partitions,
+                )
     except TopicAlreadyExistsError:
         pass  # another process was faster
     finally:
@@ -63,7 +74,11 @@ def make_topics(config: Kafka) -> None:
 
 def _options(config: Kafka) -> dict:
     keep_ms = str(int(config.retention_days * 86_400_000))
-    return {"num_partitions": config.partitions, "replication_factor": config.replication, "configs": {"retention.ms": keep_ms}}
+    return {
+        "num_partitions": config.partitions,
+        "replication_factor": config.replication,
+        "configs": {"retention.ms": keep_ms},
+    }
 
 
 def one_line(error: Exception) -> str:
@@ -71,11 +86,14 @@ def one_line(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def end_offsets(consumer: KafkaConsumer, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
+def end_offsets(
+    consumer: KafkaConsumer, partitions: list[TopicPartition]
+) -> dict[TopicPartition, int]:
     """Where each partition ends.
 
     Raises:
-        KafkaError: the broker does not say; kafka-python 3.0.12 has a KeyError for a partition that is still being made.
+        KafkaError: the broker does not say; kafka-python 3.0.12 has a KeyError for a partition that
+        is still being made.
     """
     try:
         return consumer.end_offsets(partitions) if partitions else {}
@@ -86,7 +104,13 @@ def end_offsets(consumer: KafkaConsumer, partitions: list[TopicPartition]) -> di
 def hint(error: Exception) -> str:
     """What to do next."""
     if isinstance(error, AuthorizationError):
-        return "give this client the rights to write the topics and to use transactions; what is not sent waits in the store"
+        return (
+            "give this client the rights to write the topics and to use transactions; what is "
+            "not sent waits in the store"
+        )
     if isinstance(error, ValueError):
         return "check [kafka] in the config; what is not sent waits in the store"
-    return "is the broker up, and kafka.bootstrap right? What is not sent waits in the store and goes out by itself"
+    return (
+        "is the broker up, and kafka.bootstrap right? What is not sent waits in the store and "
+        "goes out by itself"
+    )

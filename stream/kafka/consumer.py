@@ -21,7 +21,10 @@ _POLL_MS = 200
 
 
 def follow(
-    config: Kafka, kinds: Iterable[str] = TOPICS, from_beginning: bool = False, stop: threading.Event | None = None
+    config: Kafka,
+    kinds: Iterable[str] = TOPICS,
+    from_beginning: bool = False,
+    stop: threading.Event | None = None,
 ) -> Iterator[Event]:
     """The events of some topics (cells, alerts, slides, failures) as they come, until `stop`.
 
@@ -38,15 +41,22 @@ def follow(
 
 
 def read_all(config: Kafka, kinds: Iterable[str] = TOPICS) -> Iterator[Event]:
-    """The events that are committed now, from the beginning, then ends. A topic that is not there holds none.
+    """The events that are committed now, from the beginning, then ends. A topic that is not there
+    holds none.
 
     Raises:
         SinkError: the broker does not answer.
     """
     with open_consumer(config, "earliest") as consumer:
         known = consumer.topics()
-        topics = [topic for topic in (getattr(config.topics, kind) for kind in kinds) if topic in known]
-        partitions = [TopicPartition(topic, part) for topic in topics for part in consumer.partitions_for_topic(topic)]
+        topics = [
+            topic for topic in (getattr(config.topics, kind) for kind in kinds) if topic in known
+        ]
+        partitions = [
+            TopicPartition(topic, part)
+            for topic in topics
+            for part in consumer.partitions_for_topic(topic)
+        ]
         consumer.assign(partitions)
         ends = end_offsets(consumer, partitions)
         while any(consumer.position(partition) < end for partition, end in ends.items()):
@@ -63,9 +73,13 @@ def open_consumer(config: Kafka, start: str) -> Iterator[KafkaConsumer]:
     try:
         reach(config)
         consumer = KafkaConsumer(
-            isolation_level="read_committed", enable_auto_commit=False, auto_offset_reset=start, allow_auto_create_topics=False,
-            metadata_max_age_ms=2000, **client_settings(config),
-        )  # fmt: skip
+            isolation_level="read_committed",
+            enable_auto_commit=False,
+            auto_offset_reset=start,
+            allow_auto_create_topics=False,
+            metadata_max_age_ms=2000,
+            **client_settings(config),
+        )
         try:
             yield consumer
         finally:

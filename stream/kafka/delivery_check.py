@@ -1,8 +1,10 @@
-"""Reads back what was sent, by ids: for a broker that may forget what it had acknowledged, or committed.
+"""Reads back what was sent, by ids: for a broker that may forget what it had acknowledged, or
+committed.
 
-Apache Kafka keeps acknowledged records and open transactions over a restart. The embedded broker loses the one on a kill, and
-drops the other on any stop, only to say yes to its commit afterwards: the store's place moves on, and the records are not there.
-So with `kafka.read_back` the sink believes what a consumer sees, and nothing else.
+Apache Kafka keeps acknowledged records and open transactions over a restart. The embedded broker
+loses the one on a kill, and drops the other on any stop, only to say yes to its commit afterwards:
+the store's place moves on, and the records are not there. So with `kafka.read_back` the sink
+believes what a consumer sees, and nothing else.
 """
 
 from collections.abc import Iterable
@@ -24,7 +26,10 @@ class ReadBack:
     def __init__(self, config: Kafka):
         self._config = config
         self._consumer = KafkaConsumer(
-            isolation_level="read_committed", enable_auto_commit=False, auto_offset_reset="earliest", **client_settings(config)
+            isolation_level="read_committed",
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            **client_settings(config),
         )
 
     def all_ids(self) -> set[str]:
@@ -33,13 +38,19 @@ class ReadBack:
         Raises:
             KafkaError: the broker does not answer.
         """
-        parts = {topic: self._consumer.partitions_for_topic(topic) for topic in self._config.topics.model_dump().values()}
+        parts = {
+            topic: self._consumer.partitions_for_topic(topic)
+            for topic in self._config.topics.model_dump().values()
+        }
         if unknown := [topic for topic, numbers in parts.items() if not numbers]:
             raise KafkaError(f"the broker does not know {', '.join(unknown)} yet")
-        return self._ids({TopicPartition(topic, n): 0 for topic, numbers in parts.items() for n in numbers})
+        return self._ids(
+            {TopicPartition(topic, n): 0 for topic, numbers in parts.items() for n in numbers}
+        )
 
     def has(self, starts: dict[TopicPartition, int], ids: Iterable[str]) -> bool:
-        """Whether a consumer sees all these events from these places on; a commit may take a moment to show.
+        """Whether a consumer sees all these events from these places on; a commit may take a moment
+        to show.
 
         Raises:
             KafkaError: the broker does not answer.
@@ -67,7 +78,10 @@ class ReadBack:
             if monotonic() > end_s:  # half of the ids would have the other half sent twice
                 raise KafkaError("the broker does not give back what it has")
             for records in consumer.poll(_POLL_MS).values():
-                found |= {dict(record.headers).get("ce_id", b"").decode(errors="replace") for record in records}
+                found |= {
+                    dict(record.headers).get("ce_id", b"").decode(errors="replace")
+                    for record in records
+                }
         return found
 
     def close(self) -> None:

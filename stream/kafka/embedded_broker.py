@@ -1,4 +1,6 @@
-"""A real Kafka broker inside this process's care, for the demo and the tests: loopback only, data in a temporary folder."""
+"""A real Kafka broker inside this process's care, for the demo and the tests: loopback only, data
+in a temporary folder.
+"""
 
 import socket
 import subprocess
@@ -18,7 +20,8 @@ class BrokerError(CytostreamError):
 
 
 class Broker:
-    """Starts with `start` or `with`, stops with `stop`. A restarted one keeps its port and its data.
+    """Starts with `start` or `with`, stops with `stop`. A restarted one keeps its port and its
+    data.
 
     It keeps records in memory and writes them to disk on `stop`, not on `kill`.
     """
@@ -38,16 +41,34 @@ class Broker:
         """
         binary = _binary()
         self._data = self._data or TemporaryDirectory(prefix="cytostream-broker-")
-        command = [binary, "start", "--only", "kafka", "--kafka-port", str(self.port), "--data-dir", self._data.name]
+        command = [
+            binary,
+            "start",
+            "--only",
+            "kafka",
+            "--kafka-port",
+            str(self.port),
+            "--data-dir",
+            self._data.name,
+        ]
         self._process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
         )
         said: list[str] = []
         heard, ended = threading.Event(), threading.Event()
-        threading.Thread(target=_listen, args=(self._process, said, heard, ended), daemon=True).start()
+        threading.Thread(
+            target=_listen, args=(self._process, said, heard, ended), daemon=True
+        ).start()
         if not heard.wait(_READY_S) or ended.is_set():
             self.close()
-            raise BrokerError(f"the embedded broker does not start: {said[-1] if said else 'no word'}", "is the port free?")
+            raise BrokerError(
+                f"the embedded broker does not start: {said[-1] if said else 'no word'}",
+                "is the port free?",
+            )
         return self
 
     def stop(self) -> None:
@@ -81,7 +102,9 @@ class Broker:
         self.close()
 
 
-def _listen(process: subprocess.Popen[str], said: list[str], heard: threading.Event, ended: threading.Event) -> None:
+def _listen(
+    process: subprocess.Popen[str], said: list[str], heard: threading.Event, ended: threading.Event
+) -> None:
     """Keeps the pipe empty; `heard` when the broker has said its address or has ended."""
     with process.stdout as lines:
         for line in lines:
@@ -93,11 +116,15 @@ def _listen(process: subprocess.Popen[str], said: list[str], heard: threading.Ev
 
 
 def _binary() -> str:
-    """The broker itself, not its Python wrapper: killing the wrapper would leave the broker running."""
+    """The broker itself, not its Python wrapper: killing the wrapper would leave the broker
+    running.
+    """
     try:
         path = Path(str(files("noida_db"))) / "noida-db"
     except ModuleNotFoundError as error:
-        raise BrokerError("the embedded broker is not installed", "pip install 'cytostream[broker]'") from error
+        raise BrokerError(
+            "the embedded broker is not installed", "pip install 'cytostream[broker]'"
+        ) from error
     path.chmod(0o755)
     return str(path)
 

@@ -1,9 +1,10 @@
 """Events to Kafka, each exactly once for a consumer that reads committed.
 
-A batch is one transaction, and in the same transaction goes the batch's last outbox `seq`, as an offset of a consumer group of
-this store's own. So the broker itself knows how far this store has come: after a crash in the middle, a new sink with the same
-`transactional_id` first ends what the old one had begun (and fences it off, should it still live), then asks for that offset, and
-drops from every batch what has arrived already. (Kafka, KIP-98 and KIP-447.)
+A batch is one transaction, and in the same transaction goes the batch's last outbox `seq`, as an
+offset of a consumer group of this store's own. So the broker itself knows how far this store has
+come: after a crash in the middle, a new sink with the same `transactional_id` first ends what the
+old one had begun (and fences it off, should it still live), then asks for that offset, and drops
+from every batch what has arrived already. (Kafka, KIP-98 and KIP-447.)
 """
 
 from collections.abc import Iterator, Sequence
@@ -35,10 +36,14 @@ NOTHING = OffsetAndMetadata(0, "", -1)
 
 
 class KafkaSink:
-    """Sends to the topics of the config, keyed by slide; connects at the first `send`, and anew after an error."""
+    """Sends to the topics of the config, keyed by slide; connects at the first `send`, and anew
+    after an error.
+    """
 
     def __init__(self, config: Kafka, store_id: str):
-        """`store_id` is the outbox's: it names the transactions, so that one relay a store sends."""
+        """`store_id` is the outbox's: it names the transactions, so that one relay a store
+        sends.
+        """
         self.name = f"kafka:{config.bootstrap}"
         self._config = config
         self._group = f"cytostream-relay-{store_id}"
@@ -50,7 +55,8 @@ class KafkaSink:
         self._mark, self._fresh = NOTHING, False
 
     def place(self) -> int | None:
-        """The last `seq` that the broker has of this store; None where it has forgotten, which it may after a week of silence.
+        """The last `seq` that the broker has of this store; None where it has forgotten, which it
+        may after a week of silence.
 
         With `read_back` it is 0: everything is gone through again, and what is there is left out.
         """
@@ -76,14 +82,20 @@ class KafkaSink:
             self._read_back = None
 
     def _connect(self) -> "_Producer":
-        """Ends what an earlier producer of this store had begun, then reads how far it had come: in this order."""
+        """Ends what an earlier producer of this store had begun, then reads how far it had come: in
+        this order.
+        """
         reach(self._config)
         producer = _Producer(**producer_settings(self._config, self._group))
         try:
             make_topics(self._config)
             producer.init_transactions()
             # read_committed makes the broker wait for offsets of a transaction that is just ending
-            settings = {"isolation_level": "read_committed", "enable_auto_commit": False, **client_settings(self._config)}
+            settings = {
+                "isolation_level": "read_committed",
+                "enable_auto_commit": False,
+                **client_settings(self._config),
+            }
             self._group_reader = KafkaConsumer(group_id=self._group, **settings)
             mark = self._read_mark()
             self._mark, self._fresh = mark or NOTHING, not mark and self._is_empty()
@@ -96,26 +108,41 @@ class KafkaSink:
         return producer
 
     def _read_mark(self) -> OffsetAndMetadata | None:
-        return self._group_reader.committed(self._mark_at, metadata=True, timeout_ms=self._config.answer_s * 1000)
+        return self._group_reader.committed(
+            self._mark_at, metadata=True, timeout_ms=self._config.answer_s * 1000
+        )
 
     def _is_empty(self) -> bool:
         """Whether the topics have never held anything."""
-        topics, known = self._config.topics.model_dump().values(), self._group_reader.partitions_for_topic
-        return not any(end_offsets(self._group_reader, [TopicPartition(t, n) for t in topics for n in known(t) or ()]).values())
+        topics, known = (
+            self._config.topics.model_dump().values(),
+            self._group_reader.partitions_for_topic,
+        )
+        return not any(
+            end_offsets(
+                self._group_reader, [TopicPartition(t, n) for t in topics for n in known(t) or ()]
+            ).values()
+        )
 
     def _check_memory(self) -> None:
-        """A broker that has lost its newest records has lost the place, too: then nothing may be committed behind the gap.
+        """A broker that has lost its newest records has lost the place, too: then nothing may be
+        committed behind the gap.
 
         Raises:
             KafkaError: it has.
         """
         if ((mark := self._read_mark()) or NOTHING).offset < self._mark.offset:
-            raise KafkaError(f"the broker has lost records: it is at {mark and mark.offset}, and was at {self._mark.offset}")
+            raise KafkaError(
+                f"the broker has lost records: it is at {mark and mark.offset}, and was at "
+                f"{self._mark.offset}"
+            )
 
     def _not_yet_sent(self, batch: Sequence[Parcel]) -> list[Parcel]:
         if self._read_back:
             return [parcel for parcel in batch if parcel.id not in self._there]
-        if any(parcel.seq == self._mark.offset and parcel.id != self._mark.metadata for parcel in batch):
+        if any(
+            parcel.seq == self._mark.offset and parcel.id != self._mark.metadata for parcel in batch
+        ):
             do = "a copied store must not send: run the slides into a new store"
             raise SinkFencedError("another copy of this store has sent other events", do)
         return [parcel for parcel in batch if parcel.seq > self._mark.offset]
@@ -127,7 +154,9 @@ class KafkaSink:
         except _REFUSALS as error:
             self._producer.abort_transaction()
             if len(parcels) == 1:
-                raise EventRefusedError(parcels[0].seq, f"{type(error).__name__}: {error}") from error
+                raise EventRefusedError(
+                    parcels[0].seq, f"{type(error).__name__}: {error}"
+                ) from error
             half = len(parcels) // 2
             self._send(parcels[:half])
             self._send(parcels[half:])
@@ -159,13 +188,17 @@ class KafkaSink:
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
-        """After any error the transaction is in doubt: drop the producer, so that the next `send` asks the broker."""
+        """After any error the transaction is in doubt: drop the producer, so that the next `send`
+        asks the broker.
+        """
         try:
             yield
         except _FENCED as error:
             self.close()
             what = f"{self.name} is taken over by another run of this store"
-            raise SinkFencedError(what, "let that one go on, or stop it and run this one again") from error
+            raise SinkFencedError(
+                what, "let that one go on, or stop it and run this one again"
+            ) from error
         except (KafkaError, ValueError, OSError) as error:
             self.close()
             raise SinkError(f"{self.name}: {one_line(error)}", hint(error)) from error
@@ -175,10 +208,13 @@ class KafkaSink:
 
 
 class _Producer(KafkaProducer):
-    """kafka-python 3.0.12 waits without limit for a coordinator that is gone; here it waits `max_block_ms`."""
+    """kafka-python 3.0.12 waits without limit for a coordinator that is gone; here it waits
+    `max_block_ms`.
+    """
 
     def put_all(self, records: Iterator[dict]) -> list[RecordMetadata]:
-        """Sends, and watches every future: a refusal goes before the aborts that it causes. Returns where the records are.
+        """Sends, and watches every future: a refusal goes before the aborts that it causes. Returns
+        where the records are.
 
         Raises:
             KafkaError: the first refusal, else the first error.
@@ -223,7 +259,8 @@ def producer_settings(config: Kafka, transactional_id: str) -> dict:
         "max_block_ms": wait_ms,
         "request_timeout_ms": wait_ms,
         "delivery_timeout_ms": 2 * wait_ms,
-        "retry_backoff_ms": 20,  # the client waits it twice before the first transaction, with nothing to retry
+        # the client waits it twice before the first transaction, with nothing to retry
+        "retry_backoff_ms": 20,
         "linger_ms": config.linger_ms,
         "compression_type": config.compression,
         "max_request_size": config.max_event_bytes,

@@ -1,7 +1,9 @@
-"""The audit trail: every review of a store, in one order, each entry linked to the one before by SHA-256. It can only grow.
+"""The audit trail: every review of a store, in one order, each entry linked to the one before by
+SHA-256. It can only grow.
 
-An entry is the very event that goes to Kafka, committed in one transaction with it. A changed, removed or inserted entry breaks
-the chain; `verify` says where. (SQLite triggers refuse changes by accident, the chain shows those made on purpose.)
+An entry is the very event that goes to Kafka, committed in one transaction with it. A changed,
+removed or inserted entry breaks the chain; `verify` says where. (SQLite triggers refuse changes by
+accident, the chain shows those made on purpose.)
 """
 
 import hashlib
@@ -25,8 +27,10 @@ _TABLES = """
 CREATE TABLE IF NOT EXISTS trail (
     number INTEGER PRIMARY KEY, slide_id TEXT NOT NULL, line TEXT NOT NULL, digest TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS trail_of_slide ON trail (slide_id, number);
-CREATE TRIGGER IF NOT EXISTS trail_keeps BEFORE UPDATE ON trail BEGIN SELECT raise(ABORT, 'the audit trail only grows'); END;
-CREATE TRIGGER IF NOT EXISTS trail_stays BEFORE DELETE ON trail BEGIN SELECT raise(ABORT, 'the audit trail only grows'); END;
+CREATE TRIGGER IF NOT EXISTS trail_keeps BEFORE UPDATE ON trail
+    BEGIN SELECT raise(ABORT, 'the audit trail only grows'); END;
+CREATE TRIGGER IF NOT EXISTS trail_stays BEFORE DELETE ON trail
+    BEGIN SELECT raise(ABORT, 'the audit trail only grows'); END;
 """
 
 
@@ -39,14 +43,18 @@ class Entry:
 
 
 class Trail(Outbox):
-    """The reviews of a store, and the outbox from which they go to the topic `reviews`: one SQLite file beside `state.db`."""
+    """The reviews of a store, and the outbox from which they go to the topic `reviews`: one SQLite
+    file beside `state.db`.
+    """
 
     def __init__(self, store: Path):
         State(store / FILE, _TABLES).close()
         super().__init__(store / FILE)
         self._writing = threading.Lock()
 
-    def write(self, slide_id: str, reviewer: str, entries: Sequence[Entry], stamp: Stamp) -> list[Review]:
+    def write(
+        self, slide_id: str, reviewer: str, entries: Sequence[Entry], stamp: Stamp
+    ) -> list[Review]:
         """Appends entries about one slide, all or none.
 
         Raises:
@@ -56,13 +64,17 @@ class Trail(Outbox):
         written = []
         with self._writing, self.transaction() as tx:
             db = tx._db
-            last, digest = db.execute("SELECT number, digest FROM trail ORDER BY number DESC LIMIT 1").fetchone() or (0, START)
+            last, digest = db.execute(
+                "SELECT number, digest FROM trail ORDER BY number DESC LIMIT 1"
+            ).fetchone() or (0, START)
             for number, entry in enumerate(entries, last + 1):
                 about = {**entry.about, "number": number, "previous": digest}
                 event = review_event(slide_id, entry.action, reviewer, stamp, **about)
                 line = to_line(event)
                 digest = digest_of(line)
-                db.execute("INSERT INTO trail VALUES (?, ?, ?, ?)", (number, slide_id, line, digest))
+                db.execute(
+                    "INSERT INTO trail VALUES (?, ?, ?, ?)", (number, slide_id, line, digest)
+                )
                 tx.add([event])
                 written.append(Review(number, event.time, ReviewData.model_validate(event.data)))
         return written
@@ -77,7 +89,9 @@ class Trail(Outbox):
 
     def last(self, slide_id: str) -> int:
         """The last place in the trail of a slide; 0 where it has none."""
-        return self._state.rows("SELECT coalesce(max(number), 0) FROM trail WHERE slide_id = ?", slide_id)[0][0]
+        return self._state.rows(
+            "SELECT coalesce(max(number), 0) FROM trail WHERE slide_id = ?", slide_id
+        )[0][0]
 
     def verify(self) -> int:
         """Checks the whole chain; returns its length.
@@ -89,9 +103,18 @@ class Trail(Outbox):
         sql = "SELECT number, line, digest FROM trail WHERE number > ? ORDER BY number LIMIT 512"
         while page := self._state.rows(sql, number):
             for place, line, digest in page:
-                if (place, digest_of(line), from_line(line).data["previous"]) != (number + 1, digest, previous):
-                    hint = "compare with the topic cytostream.reviews, and restore the store from its backup"
-                    raise StoreError(f"{self.path}: the audit trail is broken at entry {place}", hint)
+                if (place, digest_of(line), from_line(line).data["previous"]) != (
+                    number + 1,
+                    digest,
+                    previous,
+                ):
+                    hint = (
+                        "compare with the topic cytostream.reviews, and restore the store from "
+                        "its backup"
+                    )
+                    raise StoreError(
+                        f"{self.path}: the audit trail is broken at entry {place}", hint
+                    )
                 number, previous = place, digest
         return number
 

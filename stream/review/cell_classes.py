@@ -1,4 +1,6 @@
-"""The classes of a differential count as a laboratory knows them: order, key, reference range, LOINC code, colour."""
+"""The classes of a differential count as a laboratory knows them: order, key, reference range,
+LOINC code, colour.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,22 +8,66 @@ from dataclasses import dataclass
 from stream.config import Review
 
 UNIDENTIFIED = "unidentified"
-_ORDER = ("neutrophil", "lymphocyte", "monocyte", "eosinophil", "basophil", "ig", "erythroblast", "platelet", "other")
-_TITLES = {"ig": "Immature granulocyte", "other": "Not a cell", "band": "Band neutrophil", "smudge": "Smudge cell"}
+_ORDER = (
+    "neutrophil",
+    "lymphocyte",
+    "monocyte",
+    "eosinophil",
+    "basophil",
+    "ig",
+    "erythroblast",
+    "platelet",
+    "other",
+)
+_TITLES = {
+    "ig": "Immature granulocyte",
+    "other": "Not a cell",
+    "band": "Band neutrophil",
+    "smudge": "Smudge cell",
+}
 _LOINC = {
-    "neutrophil": "26511-6", "lymphocyte": "26478-8", "monocyte": "26485-3", "eosinophil": "26450-7", "basophil": "30180-4",
-    "ig": "38518-7", "erythroblast": "19048-8", "blast": "26446-5", "promyelocyte": "26524-9", "myelocyte": "26498-6",
-    "metamyelocyte": "28541-1", "band": "26508-2", "variant_lymphocyte": "13046-8", "plasma_cell": "13047-6",
-}  # fmt: skip
+    "neutrophil": "26511-6",
+    "lymphocyte": "26478-8",
+    "monocyte": "26485-3",
+    "eosinophil": "26450-7",
+    "basophil": "30180-4",
+    "ig": "38518-7",
+    "erythroblast": "19048-8",
+    "blast": "26446-5",
+    "promyelocyte": "26524-9",
+    "myelocyte": "26498-6",
+    "metamyelocyte": "28541-1",
+    "band": "26508-2",
+    "variant_lymphocyte": "13046-8",
+    "plasma_cell": "13047-6",
+}
 _COLOURS = (
-    "#4269d0", "#2f9e44", "#e8590c", "#c2255c", "#6741d9", "#0b7285", "#a61e4d", "#868e96", "#adb5bd", "#d9480f",
-    "#5c940d", "#1864ab", "#862e9c", "#087f5b", "#9c36b5", "#e67700", "#495057", "#343a40",
-)  # fmt: skip
+    "#4269d0",
+    "#2f9e44",
+    "#e8590c",
+    "#c2255c",
+    "#6741d9",
+    "#0b7285",
+    "#a61e4d",
+    "#868e96",
+    "#adb5bd",
+    "#d9480f",
+    "#5c940d",
+    "#1864ab",
+    "#862e9c",
+    "#087f5b",
+    "#9c36b5",
+    "#e67700",
+    "#495057",
+    "#343a40",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class CellClass:
-    """One class: `low` and `high` in per cent of white cells, or per 100 of them where it is none; `key` chooses it."""
+    """One class: `low` and `high` in per cent of white cells, or per 100 of them where it is none;
+    `key` chooses it.
+    """
 
     name: str
     title: str
@@ -35,7 +81,9 @@ class CellClass:
 
 @dataclass(frozen=True, slots=True)
 class Scheme:
-    """The classes in the order in which a laboratory reads them: the model's, then those for people alone, then unidentified."""
+    """The classes in the order in which a laboratory reads them: the model's, then those for people
+    alone, then unidentified.
+    """
 
     classes: tuple[CellClass, ...]
 
@@ -52,10 +100,15 @@ class Scheme:
 
 def scheme_of(model_classes: Iterable[str], config: Review) -> Scheme:
     """The scheme of a slide whose cells the model puts into these classes."""
-    known = sorted(model_classes, key=lambda name: _ORDER.index(name) if name in _ORDER else len(_ORDER))
+    known = sorted(
+        model_classes, key=lambda name: _ORDER.index(name) if name in _ORDER else len(_ORDER)
+    )
     names = list(dict.fromkeys([*known, *config.classes]))
     keys = {name: str(n) for n, name in enumerate(names[:9], 1)}
-    classes = [_class(name, keys.get(name, ""), _COLOURS[n % len(_COLOURS)], config) for n, name in enumerate(names)]
+    classes = [
+        _class(name, keys.get(name, ""), _COLOURS[n % len(_COLOURS)], config)
+        for n, name in enumerate(names)
+    ]
     unknown = CellClass(UNIDENTIFIED, "Unidentified", "0", False, None, None, "", "#000000")
     return Scheme((*classes, unknown))
 
@@ -63,4 +116,6 @@ def scheme_of(model_classes: Iterable[str], config: Review) -> Scheme:
 def _class(name: str, key: str, colour: str, config: Review) -> CellClass:
     low, high = config.ranges.get(name, (None, None))
     title = _TITLES.get(name, name.replace("_", " ").capitalize())
-    return CellClass(name, title, key, name not in config.not_white, low, high, _LOINC.get(name, ""), colour)
+    return CellClass(
+        name, title, key, name not in config.not_white, low, high, _LOINC.get(name, ""), colour
+    )

@@ -1,7 +1,9 @@
-"""Where a person decides: checks each wish against what stands, writes it to the trail, and says what stands then.
+"""Where a person decides: checks each wish against what stands, writes it to the trail, and says
+what stands then.
 
-Two people may work on one slide. Each request names the last entry of the trail that its page has shown (`saw`); a decision on a
-cell that another has changed since is a conflict, and a signature needs to have seen everything.
+Two people may work on one slide. Each request names the last entry of the trail that its page has
+shown (`saw`); a decision on a cell that another has changed since is a conflict, and a signature
+needs to have seen everything.
 """
 
 import uuid
@@ -31,7 +33,15 @@ class Desk:
     def __init__(self, library: Library, stamp: Stamp):
         self._library, self._stamp = library, stamp
 
-    def decide(self, slide_id: str, by: str, action: str, cell_ids: Sequence[str], label: str | None, saw: int) -> SlideShelf:
+    def decide(
+        self,
+        slide_id: str,
+        by: str,
+        action: str,
+        cell_ids: Sequence[str],
+        label: str | None,
+        saw: int,
+    ) -> SlideShelf:
         """Reclassify to `label`, confirm, or call unidentified: one act on one or many cells.
 
         Raises:
@@ -40,14 +50,18 @@ class Desk:
         with self._open(slide_id) as shelf:
             cells = [_cell(shelf, c) for c in dict.fromkeys(cell_ids)]
             if action == "reclassify" and label not in shelf.scheme:
-                raise DeskError("wrong", f"no class {label!r}", f"one of {', '.join(shelf.scheme.names)}")
+                raise DeskError(
+                    "wrong", f"no class {label!r}", f"one of {', '.join(shelf.scheme.names)}"
+                )
             _check_seen(shelf, [c.cell_id for c in cells], saw)
             was = {c.cell_id: shelf.standing.label(c.cell_id, c.label) for c in cells}
             to = {"reclassify": label, "unidentified": "unidentified"}
             about = [{"cell_id": c, "was": w, "label": to.get(action, w)} for c, w in was.items()]
             return self._write(shelf, by, action, about)
 
-    def acknowledge(self, slide_id: str, by: str, alert_ids: Sequence[str], comment: str | None) -> SlideShelf:
+    def acknowledge(
+        self, slide_id: str, by: str, alert_ids: Sequence[str], comment: str | None
+    ) -> SlideShelf:
         """These alerts have been looked at.
 
         Raises:
@@ -58,7 +72,10 @@ class Desk:
                 if alert_id not in shelf.told.alerts:
                     raise DeskError("absent", f"no alert {alert_id}", "load the page again")
             new = [a for a in dict.fromkeys(alert_ids) if a not in shelf.standing.seen]
-            about = [{"alert_id": a, "cell_id": shelf.told.alerts[a].cell_id, "comment": comment} for a in new]
+            about = [
+                {"alert_id": a, "cell_id": shelf.told.alerts[a].cell_id, "comment": comment}
+                for a in new
+            ]
             return self._write(shelf, by, "acknowledge", about)
 
     def comment(self, slide_id: str, by: str, text: str, cell_id: str | None) -> SlideShelf:
@@ -81,14 +98,19 @@ class Desk:
         with self._open(slide_id) as shelf:
             act = shelf.standing.undoable(by)
             if act is None:
-                raise DeskError("wrong", "nothing to undo", "only your own last act, while nobody has changed it")
+                raise DeskError(
+                    "wrong",
+                    "nothing to undo",
+                    "only your own last act, while nobody has changed it",
+                )
             return self._write(shelf, by, "undo", _undoing(shelf, act))
 
     def sign(self, slide_id: str, by: str, comment: str | None, saw: int) -> SlideShelf:
         """Signs the count as it stands; the slide is locked.
 
         Raises:
-            DeskError: the slide is not finished, alerts are open, or something has changed that the person has not seen.
+            DeskError: the slide is not finished, alerts are open, or something has changed that the
+            person has not seen.
         """
         with self._open(slide_id) as shelf:
             self._check_ready(shelf, saw)
@@ -104,8 +126,12 @@ class Desk:
         """
         with self._open(slide_id, even_locked=True) as shelf:
             if not shelf.standing.locked:
-                raise DeskError("wrong", "not signed, so there is nothing to amend", "change it as it is")
-            return self._write(shelf, by, "amend", [{"version": shelf.standing.version + 1, "comment": reason}])
+                raise DeskError(
+                    "wrong", "not signed, so there is nothing to amend", "change it as it is"
+                )
+            return self._write(
+                shelf, by, "amend", [{"version": shelf.standing.version + 1, "comment": reason}]
+            )
 
     @contextmanager
     def _open(self, slide_id: str, even_locked: bool = False) -> Iterator[SlideShelf]:
@@ -113,7 +139,9 @@ class Desk:
         shelf = self._library.shelf(slide_id)
         with shelf.lock:
             if shelf.refresh().standing.locked and not even_locked:
-                raise DeskError("locked", "the slide is signed and locked", "amend it to make a new version")
+                raise DeskError(
+                    "locked", "the slide is signed and locked", "amend it to make a new version"
+                )
             yield shelf
 
     def _check_ready(self, shelf: SlideShelf, saw: int) -> None:
@@ -125,7 +153,9 @@ class Desk:
         if unseen and self._library.config.review.alerts_first:
             raise DeskError("early", f"{unseen} alerts are not acknowledged", "look at them first")
         if shelf.standing.number > saw:
-            raise DeskError("conflict", "somebody has changed the slide since", "look at it again, then sign")
+            raise DeskError(
+                "conflict", "somebody has changed the slide since", "look at it again, then sign"
+            )
 
     def _write(self, shelf: SlideShelf, by: str, action: str, about: Sequence[dict]) -> SlideShelf:
         base = {"version": shelf.standing.version, "act": uuid.uuid4().hex}
@@ -138,7 +168,14 @@ def _undoing(shelf: SlideShelf, act: Act) -> list[dict]:
     standing, undone = shelf.standing, []
     for cell_id, before in act.before.items():
         back = before.label if before else shelf.found.by_id[cell_id].label
-        undone.append({"undoes": act.act, "cell_id": cell_id, "was": standing.decisions[cell_id].label, "label": back})
+        undone.append(
+            {
+                "undoes": act.act,
+                "cell_id": cell_id,
+                "was": standing.decisions[cell_id].label,
+                "label": back,
+            }
+        )
     return undone + [{"undoes": act.act, "alert_id": alert} for alert in act.alerts]
 
 
@@ -152,4 +189,8 @@ def _check_seen(shelf: SlideShelf, cell_ids: Sequence[str], saw: int) -> None:
     changed = [c for c in cell_ids if shelf.standing.last_change([c]) > saw]
     if changed:
         by = shelf.standing.decisions[changed[0]].by
-        raise DeskError("conflict", f"{by} has changed {len(changed)} of these cells since", "look at them again")
+        raise DeskError(
+            "conflict",
+            f"{by} has changed {len(changed)} of these cells since",
+            "look at them again",
+        )

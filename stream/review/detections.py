@@ -1,4 +1,6 @@
-"""The cells of one slide as the machine found them, kept in step with the journal while the slide is read."""
+"""The cells of one slide as the machine found them, kept in step with the journal while the
+slide is read.
+"""
 
 import json
 import re
@@ -18,9 +20,11 @@ _SQL = "SELECT row, cell_id, body FROM cells WHERE slide_id = ? AND row > ? ORDE
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A cell as found and judged: `row` orders the journal, `place` is its row in the zarr store, boxes are level-0 px.
+    """A cell as found and judged: `row` orders the journal, `place` is its row in the zarr store,
+    boxes are level-0 px.
 
-    `sureness` is the probability of the label; `anomaly` the share of normal cells that are less odd.
+    `sureness` is the probability of the label; `anomaly` the share of normal cells that are less
+    odd.
     """
 
     row: int
@@ -37,7 +41,9 @@ class Found:
 
 
 class FoundCells:
-    """All cells of a slide in order of the journal. `update` reads only what is new; threads may share it."""
+    """All cells of a slide in order of the journal. `update` reads only what is new; threads
+    may share it.
+    """
 
     def __init__(self, slide_id: str):
         self.slide_id = slide_id
@@ -60,7 +66,10 @@ class FoundCells:
             return len(self.cells) - before
 
     def _take(self, page: list[tuple[int, str, str]]) -> None:
-        new = [_found(row, len(self.cells) + n, cell_id, json.loads(body)) for n, (row, cell_id, body) in enumerate(page)]
+        new = [
+            _found(row, len(self.cells) + n, cell_id, json.loads(body))
+            for n, (row, cell_id, body) in enumerate(page)
+        ]
         if not self.classes:
             classes = tuple(json.loads(page[0][2])["verdict"]["scores"])
             _checked(_CLASS, *classes)
@@ -90,7 +99,10 @@ def _checked(pattern: re.Pattern[str], *names: str) -> None:
         StoreError: one that was never written by a run.
     """
     if wrong := next((name for name in names if not pattern.fullmatch(name)), None):
-        raise StoreError(f"the journal holds the name {wrong!r}, which no run writes", "restore the store from its backup")
+        raise StoreError(
+            f"the journal holds the name {wrong!r}, which no run writes",
+            "restore the store from its backup",
+        )
 
 
 def _found(row: int, place: int, cell_id: str, body: dict) -> Found:
@@ -99,6 +111,15 @@ def _found(row: int, place: int, cell_id: str, body: dict) -> Found:
     _checked(_CLASS, label)
     _checked(_ID, cell_id)
     return Found(
-        row, place, cell_id, cell["kind"], label, verdict["scores"][label], verdict["anomaly"]["score"],
-        cell["x_px0"], cell["y_px0"], tuple(cell["box_px0"]), cell["area_um2"],
-    )  # fmt: skip
+        row,
+        place,
+        cell_id,
+        cell["kind"],
+        label,
+        verdict["scores"][label],
+        verdict["anomaly"]["score"],
+        cell["x_px0"],
+        cell["y_px0"],
+        tuple(cell["box_px0"]),
+        cell["area_um2"],
+    )

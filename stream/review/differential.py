@@ -1,4 +1,6 @@
-"""The differential count: cells a class, per cent of white cells, per 100 white cells, with the error of counting."""
+"""The differential count: cells a class, per cent of white cells, per 100 white cells, with the
+error of counting.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +12,8 @@ Z = 1.959963984540054  # of 95 %
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One class: `percent` of white cells with its 95 % interval (Wilson) where it is white; `per_100` white cells for all.
+    """One class: `percent` of white cells with its 95 % interval (Wilson) where it is white;
+    `per_100` white cells for all.
 
     `flag` is low or high against the reference range, or empty.
     """
@@ -40,7 +43,18 @@ def white_cells(lines: list[Line]) -> int:
 def _line(of: CellClass, count: int, white: int) -> Line:
     share = 100 * count / white if white else None
     percent, interval = (share, _wilson(count, white)) if of.white and white else (None, None)
-    return Line(of.name, of.title, of.white, count, percent, interval, share, of.low, of.high, _flag(of, share))
+    return Line(
+        of.name,
+        of.title,
+        of.white,
+        count,
+        percent,
+        interval,
+        share,
+        of.low,
+        of.high,
+        _flag(of, share),
+    )
 
 
 def _flag(of: CellClass, share: float | None) -> str:

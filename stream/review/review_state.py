@@ -1,4 +1,6 @@
-"""What people have decided about a slide so far: a fold over its reviews, nothing else. Replaying the trail gives it again."""
+"""What people have decided about a slide so far: a fold over its reviews, nothing else. Replaying
+the trail gives it again.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -78,7 +80,9 @@ class Act:
 
 @dataclass(slots=True)
 class Standing:
-    """The state of a slide's review. `version` is the one that is worked on, or the last signed one while it is locked."""
+    """The state of a slide's review. `version` is the one that is worked on, or the last signed one
+    while it is locked.
+    """
 
     version: int = 1
     locked: bool = False
@@ -95,7 +99,9 @@ class Standing:
         return decision.label if decision else machine
 
     def last_change(self, cell_ids: Iterable[str]) -> int:
-        """The highest place in the trail of a decision on any of these cells; 0 where there is none."""
+        """The highest place in the trail of a decision on any of these cells; 0 where there is
+        none.
+        """
         return max((self.decisions[c].number for c in cell_ids if c in self.decisions), default=0)
 
     def undoable(self, by: str) -> Act | None:
@@ -116,14 +122,20 @@ class Standing:
 
 
 def _decide(standing: Standing, review: Review, data: ReviewData) -> None:
-    act = standing.acts.setdefault(data.act, Act(data.act, data.reviewer, standing.version, data.action))
+    act = standing.acts.setdefault(
+        data.act, Act(data.act, data.reviewer, standing.version, data.action)
+    )
     act.before[data.cell_id] = standing.decisions.get(data.cell_id)
     label = UNIDENTIFIED if data.action == "unidentified" else data.label
-    standing.decisions[data.cell_id] = Decision(label, data.action, data.reviewer, review.at, review.number, data.act)
+    standing.decisions[data.cell_id] = Decision(
+        label, data.action, data.reviewer, review.at, review.number, data.act
+    )
 
 
 def _acknowledge(standing: Standing, review: Review, data: ReviewData) -> None:
-    act = standing.acts.setdefault(data.act, Act(data.act, data.reviewer, standing.version, data.action))
+    act = standing.acts.setdefault(
+        data.act, Act(data.act, data.reviewer, standing.version, data.action)
+    )
     act.alerts.append(data.alert_id)
     standing.seen[data.alert_id] = Seen(data.reviewer, review.at, review.number, data.act)
 
@@ -142,23 +154,43 @@ def _undo(standing: Standing, review: Review, data: ReviewData) -> None:
 
 
 def _comment(standing: Standing, review: Review, data: ReviewData) -> None:
-    standing.comments.append(Comment(data.cell_id, data.comment, data.reviewer, review.at, review.number))
+    standing.comments.append(
+        Comment(data.cell_id, data.comment, data.reviewer, review.at, review.number)
+    )
 
 
 def _sign(standing: Standing, review: Review, data: ReviewData) -> None:
-    signed = Signature(data.version, data.reviewer, review.at, review.number, data.upto_row, data.counts, data.comment)
+    signed = Signature(
+        data.version,
+        data.reviewer,
+        review.at,
+        review.number,
+        data.upto_row,
+        data.counts,
+        data.comment,
+    )
     standing.signatures.append(signed)
     standing.locked, standing.amending = True, ""
 
 
 def _amend(standing: Standing, review: Review, data: ReviewData) -> None:
-    standing.version, standing.locked, standing.amending = data.version, False, data.comment or "amendment"
+    standing.version, standing.locked, standing.amending = (
+        data.version,
+        False,
+        data.comment or "amendment",
+    )
 
 
 _TAKE = {
-    "reclassify": _decide, "confirm": _decide, "unidentified": _decide, "comment": _comment, "acknowledge": _acknowledge,
-    "undo": _undo, "sign": _sign, "amend": _amend,
-}  # fmt: skip
+    "reclassify": _decide,
+    "confirm": _decide,
+    "unidentified": _decide,
+    "comment": _comment,
+    "acknowledge": _acknowledge,
+    "undo": _undo,
+    "sign": _sign,
+    "amend": _amend,
+}
 
 
 def fold(reviews: Iterable[Review], upto: int | None = None) -> Standing:

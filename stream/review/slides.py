@@ -1,4 +1,6 @@
-"""The slides of a store, read while they are written: what is on the journal, and where each stands in review."""
+"""The slides of a store, read while they are written: what is on the journal, and where each stands
+in review.
+"""
 
 import json
 import threading
@@ -25,7 +27,10 @@ from .review_state import Standing, fold
 
 KEPT_SLIDES = 12
 FINISHED = ("done", "failures")
-_EVENTS = "SELECT seq, id, type, value FROM records WHERE subject = ? AND seq > ? AND type IN (?, ?, ?) ORDER BY seq"
+_EVENTS = (
+    "SELECT seq, id, type, value FROM records WHERE subject = ? AND seq > ? AND type IN (?, "
+    "?, ?) ORDER BY seq"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +71,9 @@ class SlideShelf:
         state = self._library.state
         with self.lock:
             self.found.update(state)
-            for seq, event_id, kind, value in state.rows(_EVENTS, self.slide_id, self.told.seq, ALERT, SLIDE_ALERT, FAILURE):
+            for seq, event_id, kind, value in state.rows(
+                _EVENTS, self.slide_id, self.told.seq, ALERT, SLIDE_ALERT, FAILURE
+            ):
                 self._hear(seq, event_id, kind, json.loads(value))
             for review in self._library.trail.reviews(self.slide_id, self.standing.number):
                 self.standing.take(review)
@@ -75,9 +82,14 @@ class SlideShelf:
     def _hear(self, seq: int, event_id: str, kind: str, data: dict) -> None:
         self.told.seq = seq
         if kind == FAILURE:
-            self.told.failures.append({name: data[name] for name in ("stage", "what", "hint", "box_px0")})
+            self.told.failures.append(
+                {name: data[name] for name in ("stage", "what", "hint", "box_px0")}
+            )
             return
-        values = {name: data.get(name) for name in ("cell_id", "rule", "severity", "score", "threshold", "reason")}
+        values = {
+            name: data.get(name)
+            for name in ("cell_id", "rule", "severity", "score", "threshold", "reason")
+        }
         about = values["cell_id"], values["rule"]
         if about not in self.told.about:  # a replay is no second alert
             self.told.about.add(about)
@@ -125,13 +137,19 @@ class SlideShelf:
 
     def scores(self, cells: list[Found]) -> np.ndarray:
         """Class probabilities (n, K) of cells, in the order of the model's classes."""
-        bodies = self._library.state.rows("SELECT row, body FROM cells WHERE slide_id = ? ORDER BY row", self.slide_id)
+        bodies = self._library.state.rows(
+            "SELECT row, body FROM cells WHERE slide_id = ? ORDER BY row", self.slide_id
+        )
         by_row = {row: json.loads(body)["verdict"]["scores"] for row, body in bodies}
-        return np.array([[by_row[c.row][k] for k in self.found.classes] for c in cells], np.float32).reshape(len(cells), -1)
+        return np.array(
+            [[by_row[c.row][k] for k in self.found.classes] for c in cells], np.float32
+        ).reshape(len(cells), -1)
 
     def body(self, row: int) -> dict:
         """All that the journal has of a cell."""
-        return json.loads(self._library.state.rows("SELECT body FROM cells WHERE row = ?", row)[0][0])
+        return json.loads(
+            self._library.state.rows("SELECT body FROM cells WHERE row = ?", row)[0][0]
+        )
 
 
 class Library:
@@ -162,7 +180,10 @@ class Library:
 
     def files_refused(self) -> Iterator[dict]:
         """Failures of files that are no slide."""
-        sql = "SELECT id, value FROM records WHERE subject >= 'file-' AND subject < 'file.' AND type = ? ORDER BY seq"
+        sql = (
+            "SELECT id, value FROM records WHERE subject >= 'file-' AND subject < 'file.' AND "
+            "type = ? ORDER BY seq"
+        )
         for event_id, value in self.state.rows(sql, FAILURE):
             yield {"id": event_id, **json.loads(value)}
 

@@ -1,4 +1,6 @@
-"""The worklist: one summary a slide. What a finished slide's summary says is kept, so that a long list needs no cells."""
+"""The worklist: one summary a slide. What a finished slide's summary says is kept, so that a long
+list needs no cells.
+"""
 
 import json
 from collections import Counter
@@ -17,9 +19,13 @@ from .slides import FINISHED, Library
 
 RUNNING = ("running", "seen")
 _WAITING = """
-SELECT number, path, state, tries, reason FROM backlog WHERE slide_id IS NULL AND state IN ('waiting', 'running', 'failed')
+SELECT number, path, state, tries, reason FROM backlog WHERE slide_id IS NULL
+    AND state IN ('waiting', 'running', 'failed')
 ORDER BY state = 'failed', priority DESC, number LIMIT 500"""
-_SLIDE_ALERTS = "SELECT count(DISTINCT json_extract(value, '$.rule')) FROM records WHERE subject = ? AND type = ?"
+_SLIDE_ALERTS = (
+    "SELECT count(DISTINCT json_extract(value, '$.rule')) FROM records WHERE subject "
+    "= ? AND type = ?"
+)
 
 
 class Share(BaseModel):
@@ -33,7 +39,9 @@ class Share(BaseModel):
 
 
 class Row(BaseModel):
-    """A slide at a glance. `review` is open, signed or amending; `counts` are cells a label, as people call them."""
+    """A slide at a glance. `review` is open, signed or amending; `counts` are cells a label, as
+    people call them.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -54,7 +62,9 @@ class Row(BaseModel):
 
 
 class Waiting(BaseModel):
-    """A file that nobody has begun to read, or that could not be read: `state` is waiting, running or failed."""
+    """A file that nobody has begun to read, or that could not be read: `state` is waiting, running
+    or failed.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -83,8 +93,15 @@ class Board:
             return []
         rows = self._library.state.rows(_WAITING)
         hide = not self._library.config.review.show_names
-        return [Waiting(name=f"file {n}" if hide else Path(path).name, state=state, tries=tries, reason=None if hide else reason)
-                for n, path, state, tries, reason in rows]  # fmt: skip
+        return [
+            Waiting(
+                name=f"file {n}" if hide else Path(path).name,
+                state=state,
+                tries=tries,
+                reason=None if hide else reason,
+            )
+            for n, path, state, tries, reason in rows
+        ]
 
     def row(self, slide_id: str) -> Row:
         status, facts = self._library.outbox.status(slide_id), self._library.outbox.facts(slide_id)
@@ -96,39 +113,72 @@ class Board:
         return row
 
     def _row(self, slide_id: str, status: str, facts: dict) -> Row:
-        """A finished slide that nobody has reviewed is as its run left it; else its cells are asked."""
+        """A finished slide that nobody has reviewed is as its run left it; else its cells are
+        asked.
+        """
         told = Progress(**facts.get("progress", {}))
         if status in FINISHED and not self._library.trail.last(slide_id):
             of_slide = self._library.state.rows(_SLIDE_ALERTS, slide_id, SLIDE_ALERT)[0][0]
             told = told.model_copy(update={"alerts": told.alerts + of_slide})
-            return self._filled(slide_id, status, facts, Standing(), told, facts.get("counts", {}), told.alerts)
+            return self._filled(
+                slide_id, status, facts, Standing(), told, facts.get("counts", {}), told.alerts
+            )
         shelf = self._library.shelf(slide_id)
         alerts = shelf.told.alerts
-        change = {"cells": len(shelf.found.cells), "alerts": len(alerts), "failures": len(shelf.told.failures)}
+        change = {
+            "cells": len(shelf.found.cells),
+            "alerts": len(alerts),
+            "failures": len(shelf.told.failures),
+        }
         if status in RUNNING:
             change["tiles_done"] = self._library.tiles_done(slide_id)
         unseen = sum(a not in shelf.standing.seen for a in alerts)
         told = told.model_copy(update=change)
-        return self._filled(slide_id, status, facts, shelf.standing, told, shelf.counts(shelf.standing), unseen)
+        return self._filled(
+            slide_id, status, facts, shelf.standing, told, shelf.counts(shelf.standing), unseen
+        )
 
     def _filled(
-        self, slide_id: str, status: str, facts: dict, standing: Standing, told: Progress, counts: dict, unseen: int
+        self,
+        slide_id: str,
+        status: str,
+        facts: dict,
+        standing: Standing,
+        told: Progress,
+        counts: dict,
+        unseen: int,
     ) -> Row:
         signed = standing.signatures[-1] if standing.signatures else None
         return Row(
-            slide_id=slide_id, name=self.name(slide_id, facts), status=status, at=facts.get("at"), progress=told,
-            open_alerts=unseen, counts=dict(Counter(counts).most_common()), glance=self._glance(counts),
-            review="signed" if standing.locked else "amending" if signed else "open", version=standing.version,
-            signed_by=signed and signed.by, signed_at=signed and signed.at.isoformat(), reason=facts.get("reason"),
+            slide_id=slide_id,
+            name=self.name(slide_id, facts),
+            status=status,
+            at=facts.get("at"),
+            progress=told,
+            open_alerts=unseen,
+            counts=dict(Counter(counts).most_common()),
+            glance=self._glance(counts),
+            review="signed" if standing.locked else "amending" if signed else "open",
+            version=standing.version,
+            signed_by=signed and signed.by,
+            signed_at=signed and signed.at.isoformat(),
+            reason=facts.get("reason"),
             number=standing.number,
-        )  # fmt: skip
+        )
 
     def _glance(self, counts: dict[str, int]) -> list[Share]:
         scheme = scheme_of(self._classes, self._library.config.review)
-        lines = [line for line in differential(scheme, counts) if line.count and line.percent is not None]
-        return [Share(title=line.title, percent=line.percent, colour=scheme[line.name].colour) for line in lines]
+        lines = [
+            line for line in differential(scheme, counts) if line.count and line.percent is not None
+        ]
+        return [
+            Share(title=line.title, percent=line.percent, colour=scheme[line.name].colour)
+            for line in lines
+        ]
 
     def name(self, slide_id: str, facts: dict) -> str:
         """The file's name, where the config shows names."""
         path = facts.get("slide", {}).get("path", "")
-        return path.rpartition("/")[2] if path and self._library.config.review.show_names else slide_id
+        return (
+            path.rpartition("/")[2] if path and self._library.config.review.show_names else slide_id
+        )

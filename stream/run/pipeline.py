@@ -1,4 +1,6 @@
-"""THE main path: tiles read, cells found, verdicts given, results and events committed. Sees no concrete engine or sink."""
+"""THE main path: tiles read, cells found, verdicts given, results and events committed. Sees no
+concrete engine or sink.
+"""
 
 import json
 import logging
@@ -14,12 +16,29 @@ from time import monotonic
 import numpy as np
 
 from classify import Engine, Model, Verdict, judge
-from ingest import CytostreamError, Failure, Slide, SlideError, TileSpec, Workers, open_slide, plan_tiles
+from ingest import (
+    CytostreamError,
+    Failure,
+    Slide,
+    SlideError,
+    TileSpec,
+    Workers,
+    open_slide,
+    plan_tiles,
+)
 from segment import Cell, Outlook, TileCells, begin_reading
 from stream.alerts.cell_rules import Alert
 from stream.alerts.evaluator import Desk, Share
 from stream.config import Config
-from stream.events.event import Event, Stamp, alert_event, cell_event, failure_event, slide_alert_event, slide_event
+from stream.events.event import (
+    Event,
+    Stamp,
+    alert_event,
+    cell_event,
+    failure_event,
+    slide_alert_event,
+    slide_event,
+)
 from stream.events.payloads import Progress
 from stream.store.outbox import Outbox
 from stream.store.results import ResultWriter, body_of, store_path
@@ -64,7 +83,9 @@ def run_slide(lab: Lab, path: Path, mpp: float | None = None) -> Report:
     try:
         slide = open_slide(path, mpp)
     except CytostreamError as error:
-        return refuse(lab, Failure("", "open", error.what, error.hint), path, again=is_passing(error))
+        return refuse(
+            lab, Failure("", "open", error.what, error.hint), path, again=is_passing(error)
+        )
     lease = lease_of(slide)
     if not lab.outbox.leases.take(lease):
         raise SlideBusyError(f"{path}: another process is at it", "wait for it")
@@ -83,7 +104,13 @@ def run_leased(lab: Lab, slide: Slide, path: Path) -> Report:
         begin = partial(begin_reading, area=lab.config.reading.area)
         outlook = lab.workers.call(begin, slide, lab.config.reading.survey_limit_s)
     except CytostreamError as error:
-        return refuse(lab, Failure(slide.slide_id, "survey", error.what, error.hint), path, slide, is_passing(error))
+        return refuse(
+            lab,
+            Failure(slide.slide_id, "survey", error.what, error.hint),
+            path,
+            slide,
+            is_passing(error),
+        )
     run = SlideRun(lab, outlook)
     try:
         return run.all()
@@ -94,17 +121,25 @@ def run_leased(lab: Lab, slide: Slide, path: Path) -> Report:
 
 
 def is_passing(error: CytostreamError) -> bool:
-    """Whether another try may go better: the share was away, or the cluster lost a worker; not where the file is at fault."""
+    """Whether another try may go better: the share was away, or the cluster lost a worker; not
+    where the file is at fault.
+    """
     return not isinstance(error, SlideError) or getattr(error.__cause__, "errno", None) is not None
 
 
-def refuse(lab: Lab, failure: Failure, path: Path, slide: Slide | None = None, again: bool = False) -> Report:
+def refuse(
+    lab: Lab, failure: Failure, path: Path, slide: Slide | None = None, again: bool = False
+) -> Report:
     """Tell of a slide that cannot be read."""
     with lab.outbox.transaction() as tx:
         tx.add([failure_event(failure, lab.stamp, path)])
         if slide:
             tx.add([slide_event(slide, "failed", lab.stamp, reason=failure.what)])
-            about = {"slide": facts_of(slide), "reason": failure.what, "at": datetime.now(UTC).isoformat()}
+            about = {
+                "slide": facts_of(slide),
+                "reason": failure.what,
+                "at": datetime.now(UTC).isoformat(),
+            }
             tx.set_status(slide.slide_id, "failed", **about, **work_of(lab, slide))
     return Report(slide, "failed", Counter(), Progress(failures=1), failure, again)
 
@@ -122,9 +157,14 @@ def check_same_work(lab: Lab, slide: Slide) -> None:
         CytostreamError: the slide was begun with others.
     """
     begun = lab.outbox.facts(slide.slide_id)
-    differs = [name for name, value in work_of(lab, slide).items() if begun.get(name, value) != value]
+    differs = [
+        name for name, value in work_of(lab, slide).items() if begun.get(name, value) != value
+    ]
     if differs:
-        raise CytostreamError(f"{slide.path}: begun in {lab.folder} with another {', '.join(differs)}", "choose another --store")
+        raise CytostreamError(
+            f"{slide.path}: begun in {lab.folder} with another {', '.join(differs)}",
+            "choose another --store",
+        )
 
 
 class SlideRun:
@@ -138,32 +178,51 @@ class SlideRun:
         self.todo = [spec for spec in specs if tile_key(spec) not in done]
         self.known = lab.outbox.cell_ids(self.slide.slide_id)
         this_hour = partial(lab.outbox.alerts_since, 3600)
-        self.desk = Desk(lab.config.alerts, self.slide.scanner, lab.outbox.alerts_given(self.slide.slide_id), this_hour)
+        self.desk = Desk(
+            lab.config.alerts,
+            self.slide.scanner,
+            lab.outbox.alerts_given(self.slide.slide_id),
+            this_hour,
+        )
         self.tally = self.resumed(len(specs))
         self.again, self.said_s = False, monotonic()
-        self.writer = ResultWriter(lab.outbox, self.open_store(), self.slide.slide_id, lab.model.card, self.scan.stain)
+        self.writer = ResultWriter(
+            lab.outbox, self.open_store(), self.slide.slide_id, lab.model.card, self.scan.stain
+        )
         self.found: dict[str, tuple[TileSpec, Cell]] = {}
         self.decided: list[tuple[str, Verdict]] = []
         self.torn, self.unread = set(), set()
 
     def resumed(self, tiles: int) -> Tally:
-        """What the journal knows: an earlier run's tiles, cells and alerts. Tiles that failed are tried again."""
+        """What the journal knows: an earlier run's tiles, cells and alerts. Tiles that failed are
+        tried again.
+        """
         tally = Tally(tiles, tiles - len(self.todo), alerts=self.desk.given.total())
         for row in self.lab.outbox.cells(self.slide.slide_id):
             body = json.loads(row.body)
             tally.count(body["verdict"]["label"], body["cell"]["kind"])
-            self.desk.count(body["verdict"]["label"], *(body["verdict"]["anomaly"][name] for name in ("score", "absolute")))
+            self.desk.count(
+                body["verdict"]["label"],
+                *(body["verdict"]["anomaly"][name] for name in ("score", "absolute")),
+            )
         return tally
 
     def open_store(self) -> SlideStore:
         config = self.lab.config.model_dump(mode="json", exclude={"kafka": {"security"}})
         facts = {
-            "slide_id": self.slide.slide_id, "width_px0": self.slide.width_px0, "height_px0": self.slide.height_px0,
-            "vendor": self.slide.vendor, "scanner": self.slide.scanner,
-            "classes": self.lab.model.card.classes, "kinds": ("wbc", "platelet", "rbc"), "config": config,
+            "slide_id": self.slide.slide_id,
+            "width_px0": self.slide.width_px0,
+            "height_px0": self.slide.height_px0,
+            "vendor": self.slide.vendor,
+            "scanner": self.slide.scanner,
+            "classes": self.lab.model.card.classes,
+            "kinds": ("wbc", "platelet", "rbc"),
+            "config": config,
             **work_of(self.lab, self.slide),
-            "engine": self.lab.engine.name, "precision": self.lab.engine.precision, "versions": self.lab.stamp.versions,
-        }  # fmt: skip
+            "engine": self.lab.engine.name,
+            "precision": self.lab.engine.precision,
+            "versions": self.lab.stamp.versions,
+        }
         return SlideStore.create(store_path(self.lab.folder, self.slide.slide_id), facts)
 
     def all(self) -> Report:
@@ -174,16 +233,36 @@ class SlideRun:
                 self.commit()
         self.commit()
         self.writer.write(final=True)
-        red_cells = measure_reds(self.lab.workers, self.outlook, self.lab.config.reading.read_limit_s, self.writer.store)
+        red_cells = measure_reds(
+            self.lab.workers, self.outlook, self.lab.config.reading.read_limit_s, self.writer.store
+        )
         self.red_cells = red_cells and rounded(red_cells)
         if not self.scan.smear.look.any():
-            self.fail(Failure(self.slide.slide_id, "survey", "nothing stained on the slide", "is it empty, or not a smear?"))
+            self.fail(
+                Failure(
+                    self.slide.slide_id,
+                    "survey",
+                    "nothing stained on the slide",
+                    "is it empty, or not a smear?",
+                )
+            )
         self.say(DONE)
-        return Report(self.slide, DONE, self.tally.cells, self.tally.progress(), again=self.again, unfit=self.unfit)
+        return Report(
+            self.slide,
+            DONE,
+            self.tally.cells,
+            self.tally.progress(),
+            again=self.again,
+            unfit=self.unfit,
+        )
 
     def crops(self) -> Iterator[tuple[str, np.ndarray] | None]:
-        """Crops of the cells as tiles come back; `None` where none is ready, and then what is decided is committed."""
-        for arrived in self.lab.workers.each(self.scan.cells_in, self.todo, self.lab.config.reading.read_limit_s):
+        """Crops of the cells as tiles come back; `None` where none is ready, and then what is
+        decided is committed.
+        """
+        for arrived in self.lab.workers.each(
+            self.scan.cells_in, self.todo, self.lab.config.reading.read_limit_s
+        ):
             if arrived is None:
                 yield None
                 self.commit()
@@ -191,11 +270,20 @@ class SlideRun:
             spec, outcome = arrived
             if isinstance(outcome, CytostreamError):
                 self.again |= is_passing(outcome)
-                self.fail(Failure(self.slide.slide_id, "tile", outcome.what, outcome.hint, spec.box_px0))
+                self.fail(
+                    Failure(self.slide.slide_id, "tile", outcome.what, outcome.hint, spec.box_px0)
+                )
                 continue
             self.tell_unread(spec, outcome)
-            log.info("%s: tile at (%d, %d): %d cells, read %.0f ms, find %.0f ms", self.slide.slide_id, spec.x_px0, spec.y_px0,
-                     len(outcome.cells), outcome.read_s * 1000, outcome.find_s * 1000)  # fmt: skip
+            log.info(
+                "%s: tile at (%d, %d): %d cells, read %.0f ms, find %.0f ms",
+                self.slide.slide_id,
+                spec.x_px0,
+                spec.y_px0,
+                len(outcome.cells),
+                outcome.read_s * 1000,
+                outcome.find_s * 1000,
+            )
             new = [cell for cell in outcome.cells if cell.cell_id not in self.known]
             self.tally.waiting[spec] = {cell.cell_id for cell in new}
             if not new:
@@ -229,7 +317,9 @@ class SlideRun:
                 events.append(slide_alert_event(self.slide.slide_id, alert, self.lab.stamp))
         return events
 
-    def close(self, specs: Sequence[TileSpec], events: Sequence[Event] = (), rows: Sequence[tuple] = ()) -> None:
+    def close(
+        self, specs: Sequence[TileSpec], events: Sequence[Event] = (), rows: Sequence[tuple] = ()
+    ) -> None:
         """Commit events and cells, and that these tiles are done."""
         whole = [spec for spec in specs if spec not in self.torn]
         with self.lab.outbox.transaction() as tx:
@@ -247,12 +337,18 @@ class SlideRun:
             self.say("running")
 
     def tell_unread(self, spec: TileSpec, outcome: TileCells) -> None:
-        """Places that cannot be decoded are failures, told once though two tiles see them; such a tile is never done."""
+        """Places that cannot be decoded are failures, told once though two tiles see them; such a
+        tile is never done.
+        """
         if outcome.unread:
             self.torn.add(spec)
         for box in set(outcome.unread) - self.unread:
             self.unread.add(box)
-            self.fail(Failure(self.slide.slide_id, "tile", "cannot be decoded", "scan the slide again", box))
+            self.fail(
+                Failure(
+                    self.slide.slide_id, "tile", "cannot be decoded", "scan the slide again", box
+                )
+            )
 
     def fail(self, failure: Failure) -> None:
         """Tell of a failure. Its tile is not done: the same command tries it again."""
@@ -262,21 +358,36 @@ class SlideRun:
     def say(self, status: str) -> None:
         """Tell of the slide's status, and keep it; at the end, the slide's own alerts too."""
         progress, counts, self.said_s = self.tally.progress(), dict(self.tally.cells), monotonic()
-        about = {"counts": counts, "progress": progress.model_dump(), "slide": facts_of(self.slide), "odd": self.desk.odd}
+        about = {
+            "counts": counts,
+            "progress": progress.model_dump(),
+            "slide": facts_of(self.slide),
+            "odd": self.desk.odd,
+        }
         about |= {"unfit": self.unfit, "reason": "; ".join(self.unfit)} if self.unfit else {}
         about |= {"red_cells": self.red_cells} if self.red_cells else {}
         facts = {**about, "at": datetime.now(UTC).isoformat(), **work_of(self.lab, self.slide)}
         ended = {"counts": counts, "red_cells": self.red_cells} if status == DONE else {}
-        events = [slide_event(self.slide, status, self.lab.stamp, progress, unfit=self.unfit, **ended)]
+        events = [
+            slide_event(self.slide, status, self.lab.stamp, progress, unfit=self.unfit, **ended)
+        ]
         with self.lab.outbox.transaction() as tx:
             tx.hold(lease_of(self.slide))
             tx.add([*self.slide_alerts(), *events] if status == DONE else events)
-            tx.set_status(self.slide.slide_id, "failures" if status == DONE and self.tally.failures else status, **facts)
+            tx.set_status(
+                self.slide.slide_id,
+                "failures" if status == DONE and self.tally.failures else status,
+                **facts,
+            )
 
     def slide_alerts(self) -> list[Event]:
         rules = self.lab.config.alerts
-        rows = self.lab.outbox.odd_shares(self.slide.scanner, rules.drift_slides + rules.drift_before, self.slide.slide_id)
-        found = self.desk.of_slide(self.tally.cells, self.tally.white, [Share(*row) for row in rows])
+        rows = self.lab.outbox.odd_shares(
+            self.slide.scanner, rules.drift_slides + rules.drift_before, self.slide.slide_id
+        )
+        found = self.desk.of_slide(
+            self.tally.cells, self.tally.white, [Share(*row) for row in rows]
+        )
         found += self.desk.far_off(self.lab.model)
         return [slide_alert_event(self.slide.slide_id, alert, self.lab.stamp) for alert in found]
 

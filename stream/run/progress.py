@@ -26,14 +26,18 @@ class Tally:
 
     def progress(self) -> Progress:
         return Progress(
-            tiles_done=self.tiles_done, tiles=self.tiles, cells=self.cells.total(), alerts=self.alerts, failures=self.failures
+            tiles_done=self.tiles_done,
+            tiles=self.tiles,
+            cells=self.cells.total(),
+            alerts=self.alerts,
+            failures=self.failures,
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """How a slide ended: status, cells a label, alerts, failures; `again` where another try may end better, `unfit` why it is
-    not fit for reading."""
+    """How a slide ended: status, cells a label, alerts, failures; `again` where another try may end
+    better, `unfit` why it is not fit for reading."""
 
     slide: Slide | None
     status: str

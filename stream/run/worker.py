@@ -28,7 +28,8 @@ def work(
     forever: bool = False,
     ended: Callable[[Job, Report], None] = lambda *_: None,
 ) -> list[tuple[Job, Report]]:
-    """Does slides until none waits or runs anywhere (`forever`: until `stop`); returns those that this process has ended.
+    """Does slides until none waits or runs anywhere (`forever`: until `stop`); returns those that
+    this process has ended.
 
     Raises:
         CytostreamError: the store cannot be written, or the work is another than before.
@@ -50,7 +51,9 @@ def do(lab: Lab, backlog: Backlog, job: Job) -> Report | None:
     """One slide; None where it is not over: another process has it, or it is tried again later."""
     start_s = monotonic()
     try:
-        report = run_slide(replace(lab, stamp=replace(lab.stamp, set_id=job.set_id)), job.path, job.mpp)
+        report = run_slide(
+            replace(lab, stamp=replace(lab.stamp, set_id=job.set_id)), job.path, job.mpp
+        )
     except (SlideBusyError, LeaseLostError):
         backlog.give_back(job, _LOOK_S)
         return None
@@ -63,32 +66,56 @@ def do(lab: Lab, backlog: Backlog, job: Job) -> Report | None:
     if report.failure:
         backlog.give_up(job, report.failure.what)
     else:
-        backlog.finish(job, report.slide.slide_id, monotonic() - start_s, whole=not report.progress.failures)
+        backlog.finish(
+            job, report.slide.slide_id, monotonic() - start_s, whole=not report.progress.failures
+        )
     return report
 
 
 def report_of(outbox: Outbox, job: Job) -> Report:
     """How a slide ended that another process, or an earlier one, has done."""
     if job.state == FAILED:
-        return Report(None, FAILED, Counter(), Progress(failures=1), Failure("", "run", f"{job.path}: {job.reason}"))
+        return Report(
+            None,
+            FAILED,
+            Counter(),
+            Progress(failures=1),
+            Failure("", "run", f"{job.path}: {job.reason}"),
+        )
     facts = outbox.facts(job.slide_id) if job.slide_id else {}
     if "slide" not in facts:
-        return Report(None, job.state, Counter(), Progress(), Failure("", "run", f"{job.path}: {job.state}"))
-    return Report(slide_of(facts["slide"]), "done before", Counter(facts["counts"]), Progress(**facts["progress"]))
+        return Report(
+            None, job.state, Counter(), Progress(), Failure("", "run", f"{job.path}: {job.state}")
+        )
+    return Report(
+        slide_of(facts["slide"]),
+        "done before",
+        Counter(facts["counts"]),
+        Progress(**facts["progress"]),
+    )
 
 
 def reason_of(report: Report) -> str:
-    return report.failure.what if report.failure else f"{report.progress.failures} places could not be read"
+    return (
+        report.failure.what
+        if report.failure
+        else f"{report.progress.failures} places could not be read"
+    )
 
 
 class Ending:
-    """SIGTERM: no new slide, and the one in hand is interrupted after `drain_s`. What is interrupted goes on later."""
+    """SIGTERM: no new slide, and the one in hand is interrupted after `drain_s`. What is
+    interrupted goes on later.
+    """
 
     def __init__(self, drain_s: float):
         self.stop, self.drain_s = threading.Event(), drain_s
 
     def __enter__(self) -> "Ending":
-        self.before = signal.signal(signal.SIGTERM, self._told), signal.signal(signal.SIGALRM, signal.default_int_handler)
+        self.before = (
+            signal.signal(signal.SIGTERM, self._told),
+            signal.signal(signal.SIGALRM, signal.default_int_handler),
+        )
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -19,8 +19,8 @@ _BEGIN = b'{"id": "'
 class JsonlSink:
     """Appends to `path`, a batch at a time, on disk when `send` returns.
 
-    A torn last line (from a crash in the middle of a write) is cut off on opening. One process at a time holds the file, from its
-    first `send` to `close`.
+    A torn last line (from a crash in the middle of a write) is cut off on opening. One process at a
+    time holds the file, from its first `send` to `close`.
     """
 
     def __init__(self, path: Path):
@@ -59,7 +59,9 @@ class JsonlSink:
         if self._file:
             return
         with self._errors():
-            self._file = FileIO(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, PRIVATE_FILE), "r+")
+            self._file = FileIO(
+                os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, PRIVATE_FILE), "r+"
+            )
             try:
                 self._lock()
                 self._ids = self._read_ids()
@@ -83,7 +85,9 @@ class JsonlSink:
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise SinkFencedError(f"{self.path} is being written by another run", "wait for it, or give another file") from error
+            raise SinkFencedError(
+                f"{self.path} is being written by another run", "wait for it, or give another file"
+            ) from error
 
     def _read_ids(self) -> set[str]:
         ids, whole = set(), 0

@@ -18,7 +18,8 @@ _LOOK_S = 0.2  # for what other processes commit to the same store
 def move(outbox: Outbox, sink: Sink, batch: int) -> int:
     """Sends the next batch; returns how many events left the queue, put aside ones included.
 
-    The sink first, the outbox after: a crash between the two sends again, and the sink drops what it has.
+    The sink first, the outbox after: a crash between the two sends again, and the sink drops what
+    it has.
 
     Raises:
         SinkError: the sink takes nothing now.
@@ -37,9 +38,11 @@ def move(outbox: Outbox, sink: Sink, batch: int) -> int:
 
 
 def step_back(outbox: Outbox, sink: Sink) -> int:
-    """Where a target has lost what it had (a broker without a second copy, after a crash), send from there on again.
+    """Where a target has lost what it had (a broker without a second copy, after a crash), send
+    from there on again.
 
-    Returns how many events are gone through again; 0 where nothing is lost, or the target cannot tell.
+    Returns how many events are gone through again; 0 where nothing is lost, or the target cannot
+    tell.
 
     Raises:
         SinkError: the sink does not answer.
@@ -51,15 +54,19 @@ def step_back(outbox: Outbox, sink: Sink) -> int:
     outbox.mark_sent(sink.name, place)
     behind = outbox.count_unsent(sink.name) - before
     if behind:
-        log.info("%s may have lost some of %d events; what is not there is sent again", sink.name, behind)
+        log.info(
+            "%s may have lost some of %d events; what is not there is sent again", sink.name, behind
+        )
     return behind
 
 
 class Relay:
-    """A thread that moves events as they are committed, and waits longer and longer where the sink takes none.
+    """A thread that moves events as they are committed, and waits longer and longer where the sink
+    takes none.
 
-    Of the processes that share a store one relays to a sink (it has the lease); the others stand by. `trouble` says what is wrong
-    now, None where all is well; `moved` counts, `ready` is set once the sink's place is known.
+    Of the processes that share a store one relays to a sink (it has the lease); the others stand
+    by. `trouble` says what is wrong now, None where all is well; `moved` counts, `ready` is set
+    once the sink's place is known.
     """
 
     def __init__(self, outbox: Outbox, sink: Sink, batch: int = 500):
@@ -80,13 +87,19 @@ class Relay:
         return self
 
     def drain(self, timeout_s: float) -> int:
-        """Waits until everything is sent, by whichever process, at most `timeout_s`; returns how many events are not."""
+        """Waits until everything is sent, by whichever process, at most `timeout_s`; returns how
+        many events are not.
+        """
         with self._progress:
-            self._progress.wait_for(lambda: not self._thread.is_alive() or not self._unsent(), timeout_s)
+            self._progress.wait_for(
+                lambda: not self._thread.is_alive() or not self._unsent(), timeout_s
+            )
         return self._unsent()
 
     def stop(self, timeout_s: float = 30.0) -> bool:
-        """Ends after the batch in hand and closes the sink; False where the batch took longer than `timeout_s`."""
+        """Ends after the batch in hand and closes the sink; False where the batch took longer than
+        `timeout_s`.
+        """
         self._stopping.set()
         self._more.set()
         if self._thread.is_alive():
@@ -104,13 +117,18 @@ class Relay:
     def _run(self) -> None:
         pause_s = 0.0
         try:
-            while not self._stopping.wait(pause_s * random.uniform(0.7, 1.0)):  # not all stores at once
+            while not self._stopping.wait(
+                pause_s * random.uniform(0.7, 1.0)
+            ):  # not all stores at once
                 self._more.clear()  # before the look, so that a commit after it is not missed
                 pause_s = self._next_pause(pause_s)
         except SinkFencedError as error:
             self.trouble = error
         except Exception as error:  # a thread's last word: it must not end unheard
-            self.trouble = CytostreamError(f"the relay stopped: {type(error).__name__}: {error}", "the events wait in the store")
+            self.trouble = CytostreamError(
+                f"the relay stopped: {type(error).__name__}: {error}",
+                "the events wait in the store",
+            )
         finally:
             self._tell()
 
@@ -120,7 +138,8 @@ class Relay:
         except SinkFencedError:
             if self._outbox.leases.holds(self._lease):
                 raise
-            return _FIRST_PAUSE_S  # this process was silent for too long, and another one of the store relays
+            # this process was silent for too long, and another one of the store relays
+            return _FIRST_PAUSE_S
         except (SinkError, StoreError) as error:
             self.trouble, self._connected = error, False
             return min(max(2 * pause_s, _FIRST_PAUSE_S), _LONGEST_PAUSE_S)

@@ -30,7 +30,9 @@ class EventRefusedError(CytostreamError):
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """An event as a Kafka record, encoded once, and its place in the outbox; `seq` grows strictly."""
+    """An event as a Kafka record, encoded once, and its place in the outbox; `seq` grows
+    strictly.
+    """
 
     seq: int
     id: str
@@ -55,8 +57,9 @@ class Parcel:
 class Sink(Protocol):
     """Takes events in order, each once.
 
-    `send` has delivered the whole batch when it returns. Where it raises, the caller sends the same batch again, to this
-    sink or, after a crash, to a new one on the same target: what had been delivered after all is not delivered twice.
+    `send` has delivered the whole batch when it returns. Where it raises, the caller sends the same
+    batch again, to this sink or, after a crash, to a new one on the same target: what had been
+    delivered after all is not delivered twice.
     """
 
     @property
@@ -64,7 +67,8 @@ class Sink(Protocol):
         """The target, the same for every process that sends there."""
 
     def place(self) -> int | None:
-        """The last `seq` that the target has, where it can tell; less than what was sent is a target that has lost some.
+        """The last `seq` that the target has, where it can tell; less than what was sent is a
+        target that has lost some.
 
         Raises:
             SinkError: not now.

@@ -1,4 +1,6 @@
-"""The slides that wait, in the store: each is done once, by whichever process or host takes its lease first."""
+"""The slides that wait, in the store: each is done once, by whichever process or host takes its
+lease first.
+"""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -11,8 +13,10 @@ from .outbox import Outbox
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS backlog (
-    number INTEGER PRIMARY KEY AUTOINCREMENT, path TEXT NOT NULL UNIQUE, priority INTEGER NOT NULL, mpp REAL, set_id TEXT,
-    state TEXT NOT NULL DEFAULT 'waiting', tries INTEGER NOT NULL DEFAULT 0, deaths INTEGER NOT NULL DEFAULT 0,
+    number INTEGER PRIMARY KEY AUTOINCREMENT, path TEXT NOT NULL UNIQUE, priority INTEGER NOT NULL,
+    mpp REAL, set_id TEXT,
+    state TEXT NOT NULL DEFAULT 'waiting', tries INTEGER NOT NULL DEFAULT 0,
+    deaths INTEGER NOT NULL DEFAULT 0,
     not_before REAL NOT NULL DEFAULT 0, slide_id TEXT, reason TEXT, seconds REAL, stamp TEXT);
 CREATE INDEX IF NOT EXISTS backlog_of_state ON backlog (state, priority DESC, number);
 """
@@ -23,7 +27,9 @@ _COLUMNS = "path, priority, mpp, set_id, state, tries, slide_id, reason, seconds
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A slide of the backlog. `state`: waiting, running, done, partial (some of it could not be read), failed."""
+    """A slide of the backlog. `state`: waiting, running, done, partial (some of it could not be
+    read), failed.
+    """
 
     path: Path
     priority: int = 0
@@ -46,18 +52,27 @@ class Backlog:
     def add(self, jobs: Iterable[Job]) -> int:
         """Queues slides; returns how many of them were not known.
 
-        One that is done stays done unless its file has changed; one that failed gets another chance.
+        One that is done stays done unless its file has changed; one that failed gets another
+        chance.
         """
         with self.outbox.exclusive() as db:
             before = db.execute("SELECT count(*) FROM backlog").fetchone()[0]
             for job in jobs:
                 path, stamp = str(job.path.absolute()), stamp_of(job.path)
-                sql = "INSERT OR IGNORE INTO backlog (path, priority, mpp, set_id, stamp) VALUES (?, ?, ?, ?, ?)"
+                sql = (
+                    "INSERT OR IGNORE INTO backlog (path, priority, mpp, set_id, stamp) VALUES "
+                    "(?, ?, ?, ?, ?)"
+                )
                 db.execute(sql, (path, job.priority, job.mpp, job.set_id, stamp))
-                sql = """UPDATE backlog SET state = 'waiting', tries = 0, deaths = 0, not_before = 0, stamp = ?2, mpp = ?3
-                    WHERE path = ?1 AND (state IN ('failed', 'partial') OR state = 'done' AND stamp IS NOT ?2)"""
+                sql = """UPDATE backlog SET state = 'waiting', tries = 0, deaths = 0,
+                    not_before = 0, stamp = ?2, mpp = ?3
+                    WHERE path = ?1 AND (state IN ('failed', 'partial') OR state = 'done'
+                        AND stamp IS NOT ?2)"""
                 db.execute(sql, (path, stamp, job.mpp))
-                db.execute("UPDATE backlog SET priority = max(priority, ?) WHERE path = ?", (job.priority, path))
+                db.execute(
+                    "UPDATE backlog SET priority = max(priority, ?) WHERE path = ?",
+                    (job.priority, path),
+                )
             return db.execute("SELECT count(*) FROM backlog").fetchone()[0] - before
 
     def next(self, only: Collection[str] | None = None) -> Job | None:
@@ -65,7 +80,8 @@ class Backlog:
 
         A slide whose process has died is as good as waiting.
         """
-        sql = f"""SELECT {_COLUMNS} FROM backlog WHERE state IN ('waiting', 'running') AND not_before <= ?
+        sql = f"""SELECT {_COLUMNS} FROM backlog WHERE state IN ('waiting', 'running')
+            AND not_before <= ?
             ORDER BY priority DESC, number"""
         for job in map(_job, self.outbox.rows(sql, time())):
             if (only is None or str(job.path) in only) and self._take(job):
@@ -77,14 +93,22 @@ class Backlog:
         if self.outbox.leases.holds(lease) or not self.outbox.leases.take(lease):
             return False
         with self.outbox.exclusive() as db:
-            row = db.execute("SELECT state, deaths FROM backlog WHERE path = ?", (str(job.path),)).fetchone()
+            row = db.execute(
+                "SELECT state, deaths FROM backlog WHERE path = ?", (str(job.path),)
+            ).fetchone()
             died = row[0] == RUNNING
             free = row[0] in (WAITING, RUNNING) and not (died and row[1] >= self.rules.deaths)
             if free:
-                db.execute("UPDATE backlog SET state = ?, deaths = deaths + ? WHERE path = ?", (RUNNING, died, str(job.path)))
+                db.execute(
+                    "UPDATE backlog SET state = ?, deaths = deaths + ? WHERE path = ?",
+                    (RUNNING, died, str(job.path)),
+                )
             elif died:
                 reason = f"its process died {row[1]} times"
-                db.execute("UPDATE backlog SET state = ?, reason = ? WHERE path = ?", (FAILED, reason, str(job.path)))
+                db.execute(
+                    "UPDATE backlog SET state = ?, reason = ? WHERE path = ?",
+                    (FAILED, reason, str(job.path)),
+                )
         if not free:
             self.outbox.leases.give(lease)
         return free
@@ -101,7 +125,9 @@ class Backlog:
         """One try is used up; True where it was the last."""
         last = job.tries + 1 >= self.rules.tries
         later = time() + self.rules.retry_s * 2**job.tries
-        self._end(job, FAILED if last else WAITING, tries=job.tries + 1, reason=reason, not_before=later)
+        self._end(
+            job, FAILED if last else WAITING, tries=job.tries + 1, reason=reason, not_before=later
+        )
         return last
 
     def give_up(self, job: Job, reason: str) -> None:
@@ -111,14 +137,23 @@ class Backlog:
     def _end(self, job: Job, state: str, **facts: object) -> None:
         names = ", ".join(f"{name} = ?" for name in facts)
         with self.outbox.exclusive() as db:
-            db.execute(f"UPDATE backlog SET state = ?, {names} WHERE path = ?", (state, *facts.values(), str(job.path)))
-            db.execute("DELETE FROM leases WHERE name = ? AND owner = ?", (lease_of(job), self.outbox.leases.owner))
+            db.execute(
+                f"UPDATE backlog SET state = ?, {names} WHERE path = ?",
+                (state, *facts.values(), str(job.path)),
+            )
+            db.execute(
+                "DELETE FROM leases WHERE name = ? AND owner = ?",
+                (lease_of(job), self.outbox.leases.owner),
+            )
 
     def rename(self, was: Path, path: Path) -> None:
         """The file has another name now; one that is done stays done."""
         with self.outbox.exclusive() as db:
             db.execute("DELETE FROM backlog WHERE path = ? AND state != 'running'", (str(path),))
-            sql = "UPDATE OR IGNORE backlog SET path = ?, not_before = 0 WHERE path = ? AND state != 'running'"
+            sql = (
+                "UPDATE OR IGNORE backlog SET path = ?, not_before = 0 WHERE path = ? AND state "
+                "!= 'running'"
+            )
             db.execute(sql, (str(path), str(was)))
 
     def place(self, path: Path) -> dict:

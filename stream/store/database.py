@@ -1,7 +1,9 @@
-"""The state file of a store: one SQLite database, safe against kill -9 and power loss (synchronous=FULL).
+"""The state file of a store: one SQLite database, safe against kill -9 and power loss
+(synchronous=FULL).
 
-On a local disk it writes ahead (WAL). That needs memory shared between the processes, which a network share has not: there it
-journals the old way, so that two hosts may use it, as far as the share's locks work (NFSv4, SMB 3).
+On a local disk it writes ahead (WAL). That needs memory shared between the processes, which a
+network share has not: there it journals the old way, so that two hosts may use it, as far as the
+share's locks work (NFSv4, SMB 3).
 """
 
 import sqlite3
@@ -17,7 +19,19 @@ from ingest import StoreError
 from .private_files import make_private_file, make_private_folder
 
 _PRAGMAS = "PRAGMA journal_mode={journal}; PRAGMA synchronous={sync}; PRAGMA temp_store=MEMORY;"
-_SHARES = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "9p", "virtiofs", "ceph", "lustre", "fuse.glusterfs"}
+_SHARES = {
+    "nfs",
+    "nfs4",
+    "cifs",
+    "smb3",
+    "smbfs",
+    "fuse.sshfs",
+    "9p",
+    "virtiofs",
+    "ceph",
+    "lustre",
+    "fuse.glusterfs",
+}
 _BUSY_WAIT_S = 30.0
 _HINTS = {
     "SQLITE_FULL": "free some space and run the same command: it goes on",
@@ -29,7 +43,8 @@ class State:
     """One connection. Threads may share it: a lock serves them one at a time."""
 
     def __init__(self, path: Path, tables: str = "", sync: str = "FULL"):
-        """Opens or makes the file, with `tables` (SQL). With `sync` NORMAL a power cut may take back the last commits.
+        """Opens or makes the file, with `tables` (SQL). With `sync` NORMAL a power cut may take
+        back the last commits.
 
         Raises:
             StoreError: it cannot be opened, or is no database.
@@ -38,16 +53,22 @@ class State:
         self._lock = threading.RLock()
         _make_place(path)
         with self._errors():
-            self._db = sqlite3.connect(path, timeout=_BUSY_WAIT_S, check_same_thread=False, isolation_level=None)
+            self._db = sqlite3.connect(
+                path, timeout=_BUSY_WAIT_S, check_same_thread=False, isolation_level=None
+            )
             journal = "DELETE" if is_on_share(path) else "WAL"
-            self._db.executescript(_PRAGMAS.format(journal=journal, sync="FULL" if journal == "DELETE" else sync) + tables)
+            self._db.executescript(
+                _PRAGMAS.format(journal=journal, sync="FULL" if journal == "DELETE" else sync)
+                + tables
+            )
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """All that is written inside commits together, or not at all.
 
         Raises:
-            StoreError: the disk is full, or the file cannot be written; what was committed before stays.
+            StoreError: the disk is full, or the file cannot be written; what was committed before
+            stays.
         """
         with self._lock, self._errors():
             self._db.execute("BEGIN IMMEDIATE")
@@ -74,7 +95,10 @@ class State:
         try:
             yield
         except sqlite3.Error as error:
-            hint = _HINTS.get(getattr(error, "sqlite_errorname", ""), "check the disk and the rights of the store folder")
+            hint = _HINTS.get(
+                getattr(error, "sqlite_errorname", ""),
+                "check the disk and the rights of the store folder",
+            )
             raise StoreError(f"{self.path}: {error}", hint) from error
 
     def close(self) -> None:
@@ -85,7 +109,9 @@ class State:
 def is_on_share(path: Path) -> bool:
     """Whether a path lies on a network share."""
     mounts = {Path(part.mountpoint): part.fstype for part in psutil.disk_partitions(all=True)}
-    return next((mounts[folder] in _SHARES for folder in path.resolve().parents if folder in mounts), False)
+    return next(
+        (mounts[folder] in _SHARES for folder in path.resolve().parents if folder in mounts), False
+    )
 
 
 def _make_place(path: Path) -> None:
@@ -94,4 +120,6 @@ def _make_place(path: Path) -> None:
         make_private_folder(path.parent)
         make_private_file(path)
     except OSError as error:
-        raise StoreError(f"{path.parent}: {error.strerror}", "choose another store folder") from error
+        raise StoreError(
+            f"{path.parent}: {error.strerror}", "choose another store folder"
+        ) from error

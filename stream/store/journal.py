@@ -1,4 +1,6 @@
-"""How far each slide is: tiles done, cells found, status. What makes a killed run go on where it stopped."""
+"""How far each slide is: tiles done, cells found, status. What makes a killed run go on where it
+stopped.
+"""
 
 import json
 import sqlite3
@@ -8,18 +10,23 @@ from dataclasses import dataclass
 from .database import State
 
 TABLES = """
-CREATE TABLE IF NOT EXISTS tiles (slide_id TEXT, tile_key TEXT, PRIMARY KEY (slide_id, tile_key)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS tiles (slide_id TEXT, tile_key TEXT, PRIMARY KEY (slide_id, tile_key))
+    WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS cells (
-    row INTEGER PRIMARY KEY AUTOINCREMENT, slide_id TEXT NOT NULL, cell_id TEXT NOT NULL, body TEXT NOT NULL, crop BLOB,
+    row INTEGER PRIMARY KEY AUTOINCREMENT, slide_id TEXT NOT NULL, cell_id TEXT NOT NULL,
+    body TEXT NOT NULL, crop BLOB,
     UNIQUE (slide_id, cell_id));
-CREATE TABLE IF NOT EXISTS slides (slide_id TEXT PRIMARY KEY, status TEXT NOT NULL, facts TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS slides (slide_id TEXT PRIMARY KEY, status TEXT NOT NULL,
+    facts TEXT NOT NULL) WITHOUT ROWID;
 """
 _PAGE = 256
 
 
 @dataclass(frozen=True, slots=True)
 class CellRow:
-    """A journalled cell: `row` grows in order of insertion, `body` is the caller's JSON, `crop` None once dropped."""
+    """A journalled cell: `row` grows in order of insertion, `body` is the caller's JSON, `crop`
+    None once dropped.
+    """
 
     row: int
     cell_id: str
@@ -33,14 +40,29 @@ class JournalReader:
     _state: State
 
     def tiles_done(self, slide_id: str) -> set[str]:
-        return {key for (key,) in self._state.rows("SELECT tile_key FROM tiles WHERE slide_id = ?", slide_id)}
+        return {
+            key
+            for (key,) in self._state.rows(
+                "SELECT tile_key FROM tiles WHERE slide_id = ?", slide_id
+            )
+        }
 
     def cell_ids(self, slide_id: str) -> set[str]:
-        return {cell for (cell,) in self._state.rows("SELECT cell_id FROM cells WHERE slide_id = ?", slide_id)}
+        return {
+            cell
+            for (cell,) in self._state.rows(
+                "SELECT cell_id FROM cells WHERE slide_id = ?", slide_id
+            )
+        }
 
     def cells(self, slide_id: str, after_row: int = 0) -> Iterator[CellRow]:
-        """The cells of a slide in order of insertion, a page at a time: memory does not grow with the slide."""
-        sql = f"SELECT row, cell_id, body, crop FROM cells WHERE slide_id = ? AND row > ? ORDER BY row LIMIT {_PAGE}"
+        """The cells of a slide in order of insertion, a page at a time: memory does not grow with
+        the slide.
+        """
+        sql = (
+            "SELECT row, cell_id, body, crop FROM cells WHERE slide_id = ? AND row > ? ORDER "
+            f"BY row LIMIT {_PAGE}"
+        )
         while page := self._state.rows(sql, slide_id, after_row):
             yield from (CellRow(*values) for values in page)
             after_row = page[-1][0]
@@ -57,19 +79,30 @@ class JournalReader:
 
     def facts_of_path(self, path: str) -> dict:
         """The facts of a slide under way, by its resolved path; empty where none is."""
-        sql = "SELECT facts FROM slides WHERE status = 'running' AND json_extract(facts, '$.slide.path') = ?"
+        sql = (
+            "SELECT facts FROM slides WHERE status = 'running' AND json_extract(facts, "
+            "'$.slide.path') = ?"
+        )
         rows = self._state.rows(sql, path)
         return json.loads(rows[0][0]) if rows else {}
 
     def odd_shares(self, scanner: str, slides: int, but: str) -> list[tuple[int, int]]:
-        """(odd cells, cells) of a scanner's last finished slides, newest first; without the slide `but`."""
-        sql = """SELECT json_extract(facts, '$.odd'), json_extract(facts, '$.progress.cells') FROM slides
-            WHERE status IN ('done', 'failures') AND json_extract(facts, '$.slide.scanner') = ? AND slide_id != ?
-            AND json_extract(facts, '$.odd') IS NOT NULL ORDER BY json_extract(facts, '$.at') DESC LIMIT ?"""
+        """(odd cells, cells) of a scanner's last finished slides, newest first; without the slide
+        `but`.
+        """
+        sql = """SELECT json_extract(facts, '$.odd'), json_extract(facts, '$.progress.cells')
+            FROM slides
+            WHERE status IN ('done', 'failures') AND json_extract(facts, '$.slide.scanner') = ?
+            AND slide_id != ?
+            AND json_extract(facts, '$.odd') IS NOT NULL
+            ORDER BY json_extract(facts, '$.at') DESC LIMIT ?"""
         return self._state.rows(sql, scanner, but, slides)
 
     def slide_ids(self) -> list[str]:
-        return [slide_id for (slide_id,) in self._state.rows("SELECT slide_id FROM slides ORDER BY slide_id")]
+        return [
+            slide_id
+            for (slide_id,) in self._state.rows("SELECT slide_id FROM slides ORDER BY slide_id")
+        ]
 
 
 class JournalWriter:
@@ -81,7 +114,9 @@ class JournalWriter:
         self._db.execute("INSERT OR IGNORE INTO tiles VALUES (?, ?)", (slide_id, tile_key))
 
     def add_cells(self, slide_id: str, rows: Iterable[tuple[str, str, bytes | None]]) -> None:
-        """Adds (cell_id, JSON text, crop bytes or None); a cell that is there already stays as it is."""
+        """Adds (cell_id, JSON text, crop bytes or None); a cell that is there already stays as it
+        is.
+        """
         sql = "INSERT OR IGNORE INTO cells (slide_id, cell_id, body, crop) VALUES (?, ?, ?, ?)"
         self._db.executemany(sql, ((slide_id, *row) for row in rows))
 
@@ -92,4 +127,6 @@ class JournalWriter:
 
     def set_status(self, slide_id: str, status: str, **facts: object) -> None:
         """Sets the status, and the facts (JSON values) beside it."""
-        self._db.execute("INSERT OR REPLACE INTO slides VALUES (?, ?, ?)", (slide_id, status, json.dumps(facts)))
+        self._db.execute(
+            "INSERT OR REPLACE INTO slides VALUES (?, ?, ?)", (slide_id, status, json.dumps(facts))
+        )

@@ -1,8 +1,10 @@
-"""Who does what in a store that several processes, or hosts, share: a name has one holder at a time.
+"""Who does what in a store that several processes, or hosts, share: a name has one holder at a
+time.
 
-No clock is compared between hosts: a holder counts up, and another takes its place after it has watched that count stand still
-for `lease_s` of its own time. A process that died on this very host is known at once. A holder that was only slow finds out
-within its next transaction (`Transaction.hold`), before it can write anything.
+No clock is compared between hosts: a holder counts up, and another takes its place after it has
+watched that count stand still for `lease_s` of its own time. A process that died on this very host
+is known at once. A holder that was only slow finds out within its next transaction
+(`Transaction.hold`), before it can write anything.
 """
 
 import os
@@ -20,7 +22,8 @@ from ingest import CytostreamError
 from .database import State
 
 TABLES = """
-CREATE TABLE IF NOT EXISTS leases (name TEXT PRIMARY KEY, owner TEXT NOT NULL, beat INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS leases (name TEXT PRIMARY KEY, owner TEXT NOT NULL,
+    beat INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
 """
 _BEATS_A_LEASE = 5
 
@@ -34,7 +37,9 @@ class Leases:
 
     def __init__(self, state: State, lease_s: float = 30.0):
         self.lease_s = lease_s
-        self.owner = f"{_host()} {os.getpid()} {psutil.Process().create_time()} {uuid.uuid4().hex[:8]}"
+        self.owner = (
+            f"{_host()} {os.getpid()} {psutil.Process().create_time()} {uuid.uuid4().hex[:8]}"
+        )
         self._state = state
         self._seen: dict[str, tuple[str, int, float]] = {}
         self._stopping = threading.Event()
@@ -68,7 +73,10 @@ class Leases:
         self._stopping.set()
         if self._beating:
             self._beating.join()
-            with suppress(CytostreamError), self._state.transaction() as db:  # a full disk: they lapse
+            with (
+                suppress(CytostreamError),
+                self._state.transaction() as db,
+            ):  # a full disk: they lapse
                 db.execute("DELETE FROM leases WHERE owner = ?", (self.owner,))
 
     def _is_gone(self, name: str, owner: str, beat: int) -> bool:
@@ -97,7 +105,9 @@ class Leases:
 
 
 def died_here(owner: str) -> bool | None:
-    """Whether an owner of this host is gone; None for one of another host, which cannot be asked."""
+    """Whether an owner of this host is gone; None for one of another host, which cannot be
+    asked.
+    """
     *host, pid, born, _ = owner.split(" ")
     if " ".join(host) != _host():
         return None

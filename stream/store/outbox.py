@@ -1,7 +1,8 @@
 """What stands between the pipeline and the sinks: events wait here, on disk, until a sink has them.
 
-Events commit in the same transaction as the results they tell of, in one order (`seq`). Each sink has a cursor: the last `seq`
-it has taken. So a new sink gets everything, and an absent one delays events and loses none.
+Events commit in the same transaction as the results they tell of, in one order (`seq`). Each sink
+has a cursor: the last `seq` it has taken. So a new sink gets everything, and an absent one delays
+events and loses none.
 """
 
 import json
@@ -29,12 +30,13 @@ from .leases import LeaseLostError, Leases
 _TABLES = """
 CREATE TABLE IF NOT EXISTS store (id TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS records (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, subject TEXT NOT NULL, type TEXT NOT NULL,
-    added REAL NOT NULL, headers TEXT NOT NULL, value BLOB NOT NULL);
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, subject TEXT NOT NULL,
+    type TEXT NOT NULL, added REAL NOT NULL, headers TEXT NOT NULL, value BLOB NOT NULL);
 CREATE INDEX IF NOT EXISTS records_of_slide ON records (subject, type);
 CREATE INDEX IF NOT EXISTS alerts_by_time ON records (added) WHERE type = 'cytostream.alert.v1';
 CREATE TABLE IF NOT EXISTS cursors (sink TEXT PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS refused (sink TEXT, seq INTEGER, reason TEXT NOT NULL, PRIMARY KEY (sink, seq)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS refused (sink TEXT, seq INTEGER, reason TEXT NOT NULL,
+    PRIMARY KEY (sink, seq)) WITHOUT ROWID;
 """
 _COLUMNS = "seq, id, type, subject, headers, value"
 _CHECK_S = 2.0
@@ -60,8 +62,13 @@ class Transaction(JournalWriter):
         self._db, self._owner = db, owner
 
     def add(self, events: Iterable[Event]) -> None:
-        """Queues events, encoded as they will be sent; one whose id is there already stays as it is."""
-        sql = "INSERT OR IGNORE INTO records (id, subject, type, added, headers, value) VALUES (?, ?, ?, ?, ?, ?)"
+        """Queues events, encoded as they will be sent; one whose id is there already stays as it
+        is.
+        """
+        sql = (
+            "INSERT OR IGNORE INTO records (id, subject, type, added, headers, value) VALUES "
+            "(?, ?, ?, ?, ?, ?)"
+        )
         self._db.executemany(sql, (_row(event) for event in events))
 
     def hold(self, name: str) -> None:
@@ -72,12 +79,16 @@ class Transaction(JournalWriter):
         """
         row = self._db.execute("SELECT owner FROM leases WHERE name = ?", (name,)).fetchone()
         if row != (self._owner,):
-            raise LeaseLostError(f"{name}: another process has taken over", "nothing is lost: it goes on there")
+            raise LeaseLostError(
+                f"{name}: another process has taken over", "nothing is lost: it goes on there"
+            )
 
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """How much disk the outbox may take: a run stops in order where less is free, or more waits for a sink."""
+    """How much disk the outbox may take: a run stops in order where less is free, or more waits for
+    a sink.
+    """
 
     free_bytes: float = 0.0
     waiting_bytes: float = float("inf")
@@ -94,14 +105,18 @@ class Outbox(JournalReader):
         """
         self.path, self.room = path, room or Room()
         self._state = State(path, _TABLES + JOURNAL_TABLES + LEASE_TABLES)
-        # a second connection: the relay does not wait for the writer's open transaction to read. A power cut may take its last
+        # a second connection: the relay does not wait for the writer's open transaction to read. A
+        # power cut may take its last
         # commits back: the sinks know themselves what they have
         self._relays = State(path, sync="NORMAL")
         self.leases = Leases(self._relays, lease_s)
         self._listeners: list[Callable[[], None]] = []
         self._checked_s = 0.0
         with self._state.transaction() as db:
-            db.execute("INSERT INTO store SELECT ? WHERE NOT EXISTS (SELECT 1 FROM store)", (uuid.uuid4().hex,))
+            db.execute(
+                "INSERT INTO store SELECT ? WHERE NOT EXISTS (SELECT 1 FROM store)",
+                (uuid.uuid4().hex,),
+            )
             _move_lines(db)
 
     @property
@@ -114,7 +129,8 @@ class Outbox(JournalReader):
         """All that is added inside commits together, then wakes the relays.
 
         Raises:
-            StoreError: the disk is full, for the config or in fact, or cannot be written; what was committed before stays.
+            StoreError: the disk is full, for the config or in fact, or cannot be written; what was
+            committed before stays.
         """
         self._check_room()
         with self._state.transaction() as db:
@@ -131,7 +147,9 @@ class Outbox(JournalReader):
         return self._state.rows(sql, *values)
 
     def exclusive(self) -> AbstractContextManager[sqlite3.Connection]:
-        """A transaction beside the results, which no other process can come between; it wakes no relay."""
+        """A transaction beside the results, which no other process can come between; it wakes no
+        relay.
+        """
         return self._state.transaction()
 
     def on_commit(self, wake: Callable[[], None]) -> None:
@@ -148,7 +166,10 @@ class Outbox(JournalReader):
 
     def alerts_given(self, slide_id: str) -> Counter[str]:
         """How many cell alerts a slide has raised, by rule."""
-        sql = "SELECT json_extract(CAST(value AS TEXT), '$.rule') FROM records WHERE subject = ? AND type = ?"
+        sql = (
+            "SELECT json_extract(CAST(value AS TEXT), '$.rule') FROM records WHERE subject = ? "
+            "AND type = ?"
+        )
         return Counter(rule for (rule,) in self._state.rows(sql, slide_id, ALERT))
 
     def alerts_since(self, seconds: float) -> int:
@@ -168,7 +189,9 @@ class Outbox(JournalReader):
         return self._relays.rows(f"SELECT count(*) {_UNSENT}", sink)[0][0]
 
     def mark_sent(self, sink: str, upto_seq: int) -> None:
-        """The sink has taken everything up to and with `upto_seq`; less than before where it has lost what it had."""
+        """The sink has taken everything up to and with `upto_seq`; less than before where it has
+        lost what it had.
+        """
         with self._relays.transaction() as db:
             db.execute("INSERT OR REPLACE INTO cursors VALUES (?, ?)", (sink, upto_seq))
 
@@ -178,20 +201,31 @@ class Outbox(JournalReader):
         return rows[0][0] if rows else 0
 
     def put_aside(self, sink: str, seq: int, reason: str) -> None:
-        """The sink will never take this event; a dead letter tells of it, except of another dead letter."""
+        """The sink will never take this event; a dead letter tells of it, except of another dead
+        letter.
+        """
         with self._relays.transaction() as db:
             db.execute("INSERT OR REPLACE INTO refused VALUES (?, ?, ?)", (sink, seq, reason))
             row = db.execute(f"SELECT {_COLUMNS} FROM records WHERE seq = ?", (seq,)).fetchone()
             if row and row[2] != DEAD:
-                Transaction(db).add([dead_letter_event(_parcel(*row).event, len(row[-1]), reason, sink)])
+                Transaction(db).add(
+                    [dead_letter_event(_parcel(*row).event, len(row[-1]), reason, sink)]
+                )
 
     def refused(self, sink: str | None = None) -> list[Refused]:
         """What a sink would not take, and why; of all sinks without one."""
-        sql = f"SELECT reason, {_COLUMNS} FROM refused JOIN records USING (seq) WHERE ?1 IS NULL OR sink = ?1 ORDER BY seq"
-        return [Refused(row[0], _parcel(*row).event, reason) for reason, *row in self._relays.rows(sql, sink)]
+        sql = (
+            f"SELECT reason, {_COLUMNS} FROM refused JOIN records USING (seq) WHERE ?1 IS NULL "
+            "OR sink = ?1 ORDER BY seq"
+        )
+        return [
+            Refused(row[0], _parcel(*row).event, reason)
+            for reason, *row in self._relays.rows(sql, sink)
+        ]
 
     def prune(self, keep_days: float, sinks: Iterable[str]) -> int:
-        """Drops labels of finished slides that are older than `keep_days` and that all these sinks have; returns how many.
+        """Drops labels of finished slides that are older than `keep_days` and that all these sinks
+        have; returns how many.
 
         Alerts and failures stay: the review page reads them for as long as the slide is there.
         """
@@ -204,12 +238,18 @@ class Outbox(JournalReader):
 
     def size_bytes(self) -> int:
         """Of the state file, without what was dropped from it."""
-        (pages,), (free,), (page,) = (self._state.rows(f"PRAGMA {n}")[0] for n in ("page_count", "freelist_count", "page_size"))
+        (pages,), (free,), (page,) = (
+            self._state.rows(f"PRAGMA {n}")[0]
+            for n in ("page_count", "freelist_count", "page_size")
+        )
         return (pages - free) * page
 
     def waiting_bytes(self) -> int:
         """Of the events that no sink has yet."""
-        sql = "SELECT coalesce(sum(length(value)), 0) FROM records WHERE seq > coalesce((SELECT max(seq) FROM cursors), 0)"
+        sql = (
+            "SELECT coalesce(sum(length(value)), 0) FROM records WHERE seq > coalesce((SELECT "
+            "max(seq) FROM cursors), 0)"
+        )
         return self._state.rows(sql)[0][0]
 
     def _check_room(self) -> None:
@@ -250,9 +290,14 @@ def _parcel(seq: int, event_id: str, kind: str, subject: str, headers: str, valu
 
 def _move_lines(db: sqlite3.Connection) -> None:
     """A store of version 0.1.0 kept its events as lines."""
-    if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'events' AND type = 'table'").fetchone():
+    if not db.execute(
+        "SELECT 1 FROM sqlite_master WHERE name = 'events' AND type = 'table'"
+    ).fetchone():
         return
     for seq, line in db.execute("SELECT seq, line FROM events ORDER BY seq").fetchall():
-        sql = "INSERT INTO records (seq, id, subject, type, added, headers, value) VALUES (?, ?, ?, ?, ?, ?, ?)"
+        sql = (
+            "INSERT INTO records (seq, id, subject, type, added, headers, value) VALUES (?, ?, "
+            "?, ?, ?, ?, ?)"
+        )
         db.execute(sql, (seq, *_row(from_line(line))))
     db.execute("DROP TABLE events")

@@ -1,4 +1,6 @@
-"""Files of the laboratory: nobody but the account that runs the program may read them, from the first byte on."""
+"""Files of the laboratory: nobody but the account that runs the program may read them, from
+the first byte on.
+"""
 
 import os
 from collections.abc import Iterator
@@ -37,7 +39,9 @@ def write_private_file(path: Path, content: bytes) -> None:
         OSError: it cannot be written.
     """
     make_private_folder(path.parent)
-    with os.fdopen(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, PRIVATE_FILE), "wb") as file:
+    with os.fdopen(
+        os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, PRIVATE_FILE), "wb"
+    ) as file:
         os.fchmod(file.fileno(), PRIVATE_FILE)
         file.write(content)
 
@@ -53,7 +57,9 @@ def close_to_others(path: Path) -> None:
 
 
 def open_to_others(folder: Path) -> Iterator[Path]:
-    """The folder itself, or what others may read or write in it: one that they cannot enter hides all below."""
+    """The folder itself, or what others may read or write in it: one that they cannot enter
+    hides all below.
+    """
     if not folder.exists() or not folder.stat().st_mode & OTHERS:
         return
     yield folder

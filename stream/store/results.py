@@ -1,4 +1,6 @@
-"""The results of a slide in its zarr store: one row a cell, in the order in which the verdicts came."""
+"""The results of a slide in its zarr store: one row a cell, in the order in which the verdicts
+came.
+"""
 
 import json
 import os
@@ -29,11 +31,25 @@ def body_of(cell: Cell, verdict: Verdict) -> str:
 class ResultWriter:
     """Moves crops and verdicts from the journal into the store, a whole chunk at a time.
 
-    What is in the store has no crop in the journal any more, so their number is the next row: a killed run goes on there.
+    What is in the store has no crop in the journal any more, so their number is the next row: a
+    killed run goes on there.
     """
 
-    def __init__(self, outbox: Outbox, store: SlideStore, slide_id: str, card: Card, stain: Stain | None = None):
-        self.outbox, self.store, self.slide_id, self.card, self.stain = outbox, store, slide_id, card, stain
+    def __init__(
+        self,
+        outbox: Outbox,
+        store: SlideStore,
+        slide_id: str,
+        card: Card,
+        stain: Stain | None = None,
+    ):
+        self.outbox, self.store, self.slide_id, self.card, self.stain = (
+            outbox,
+            store,
+            slide_id,
+            card,
+            stain,
+        )
         if stain:
             store.mark_labels("cell", card.crop_um / card.crop_px, LABELS, source="../../crop")
         rows = [(row.row, row.crop is None) for row in outbox.cells(slide_id)]
@@ -42,10 +58,14 @@ class ResultWriter:
         self.waiting = len(rows) - len(stored)
         if store.rows < self.row:
             gone = self.row - store.rows
-            raise StoreError(f"{store.path}: {gone} stored cells are gone", "restore it, or choose another --store")
+            raise StoreError(
+                f"{store.path}: {gone} stored cells are gone",
+                "restore it, or choose another --store",
+            )
 
     def write(self, new: int = 0, final: bool = False) -> None:
-        """Store every whole chunk, now that `new` more rows wait in the journal; at the end what is left, too.
+        """Store every whole chunk, now that `new` more rows wait in the journal; at the end what is
+        left, too.
 
         Raises:
             StoreError: the disk is full; the rows wait in the journal.
@@ -68,7 +88,11 @@ class ResultWriter:
         os.sync()  # the journal lets go of the crops, so they must be on the disk
         with self.outbox.transaction() as tx:
             tx.drop_crops(self.slide_id, rows[-1].row)
-        self.row, self.last, self.waiting = self.row + len(rows), rows[-1].row, self.waiting - len(rows)
+        self.row, self.last, self.waiting = (
+            self.row + len(rows),
+            rows[-1].row,
+            self.waiting - len(rows),
+        )
 
 
 def columns_of(rows: Sequence[CellRow], card: Card) -> dict[str, np.ndarray]:
@@ -78,14 +102,21 @@ def columns_of(rows: Sequence[CellRow], card: Card) -> dict[str, np.ndarray]:
     side = card.crop_px
     return {
         "cell_id": np.array([list(bytes.fromhex(c["cell_id"])) for c in cells], np.uint8),
-        "crop": np.stack([np.frombuffer(row.crop, np.uint8).reshape(side, side, 3) for row in rows]),
+        "crop": np.stack(
+            [np.frombuffer(row.crop, np.uint8).reshape(side, side, 3) for row in rows]
+        ),
         "kind": np.array([KINDS.index(c["kind"]) for c in cells], np.uint8),
         "box_px0": np.array([c["box_px0"] for c in cells], np.int32),
         "centre_px0": np.array([(c["x_px0"], c["y_px0"]) for c in cells], np.int32),
         "area_um2": np.array([c["area_um2"] for c in cells], np.float32),
         "label": np.array([card.classes.index(v["label"]) for v in verdicts], np.uint8),
-        "probability": np.array([[v["scores"][c] for c in card.classes] for v in verdicts], np.float32),
-        "anomaly": np.array([[v["anomaly"][n] for n in ("score", "relative", "absolute")] for v in verdicts], np.float32),
+        "probability": np.array(
+            [[v["scores"][c] for c in card.classes] for v in verdicts], np.float32
+        ),
+        "anomaly": np.array(
+            [[v["anomaly"][n] for n in ("score", "relative", "absolute")] for v in verdicts],
+            np.float32,
+        ),
         "draws": np.array([v["draws"] for v in verdicts], np.uint16),
         "decided": np.array([v["decided"] for v in verdicts], bool),
     }

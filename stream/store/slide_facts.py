@@ -1,4 +1,6 @@
-"""A slide's facts as the journal keeps them: with the path, which never leaves the store; a viewer need not hash it again."""
+"""A slide's facts as the journal keeps them: with the path, which never leaves the store; a viewer
+need not hash it again.
+"""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -13,4 +15,10 @@ def facts_of(slide: Slide) -> dict:
 
 def slide_of(facts: dict) -> Slide:
     """The inverse of `facts_of`."""
-    return Slide(**{**facts, "path": Path(facts["path"]), "levels": tuple(Level(**level) for level in facts["levels"])})
+    return Slide(
+        **{
+            **facts,
+            "path": Path(facts["path"]),
+            "levels": tuple(Level(**level) for level in facts["levels"]),
+        }
+    )

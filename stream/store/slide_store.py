@@ -17,8 +17,10 @@ CHUNK_ROWS = 64
 
 
 class SlideStore:
-    """Columns of equal length, first axis the cell. Rows are written from a known row on, each chunk's file put in place whole,
-    so that a killed writer leaves every earlier row, and the same rows written again are the same."""
+    """Columns of equal length, first axis the cell. Rows are written from a known row on, each
+    chunk's file put in place whole, so that a killed writer leaves every earlier row, and the same
+    rows written again are the same.
+    """
 
     def __init__(self, path: Path, group: zarr.Group):
         self.path, self.group = path, group
@@ -35,7 +37,9 @@ class SlideStore:
             group.attrs.update(json.loads(json.dumps(facts)))
             return cls(path, group)
         except OSError as error:
-            raise StoreError(f"{path}: cannot be written: {error}", "free some space or choose another --store") from error
+            raise StoreError(
+                f"{path}: cannot be written: {error}", "free some space or choose another --store"
+            ) from error
 
     @classmethod
     def open(cls, path: Path) -> "SlideStore":
@@ -47,7 +51,9 @@ class SlideStore:
         try:
             return cls(path, zarr.open_group(path, mode="r", zarr_format=3))
         except (OSError, GroupNotFoundError) as error:
-            raise StoreError(f"{path}: no results here", "run `cytostream run SLIDE --store DIR` first") from error
+            raise StoreError(
+                f"{path}: no results here", "run `cytostream run SLIDE --store DIR` first"
+            ) from error
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -76,7 +82,10 @@ class SlideStore:
         if name in self.group:
             return self.group[name]
         return self.group.create_array(
-            name, shape=(0, *values.shape[1:]), chunks=(CHUNK_ROWS, *values.shape[1:]), dtype=values.dtype
+            name,
+            shape=(0, *values.shape[1:]),
+            chunks=(CHUNK_ROWS, *values.shape[1:]),
+            dtype=values.dtype,
         )
 
     def put(self, name: str, values: np.ndarray) -> None:
@@ -92,7 +101,9 @@ class SlideStore:
             hint = "free some space, then the same command goes on"
             raise StoreError(f"{self.path}: cannot be written: {error}", hint) from error
 
-    def mark_labels(self, name: str, mpp: float, values: Sequence[str] = (), source: str = "") -> None:
+    def mark_labels(
+        self, name: str, mpp: float, values: Sequence[str] = (), source: str = ""
+    ) -> None:
         """Say what the label images `labels/NAME/0` are; see `labels.mark_labels`."""
         mark_labels(self.group, name, mpp, values, source)
 

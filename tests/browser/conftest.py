@@ -1,4 +1,6 @@
-"""A real Chromium before a real server: the page as a haematologist has it. Skips where there is no browser."""
+"""A real Chromium before a real server: the page as a haematologist has it. Skips where there
+is no browser.
+"""
 
 import shutil
 import socket
@@ -15,27 +17,39 @@ from stream.review.web.accounts import Accounts
 from stream.review.web.app import Setting, make_app
 from tests.stores import Filled
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+CHROMIUM = (
+    shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+)
 PASSWORD = "correct horse battery"
 SIZES = {"desk": {"width": 1366, "height": 768}, "phone": {"width": 390, "height": 844}}
 
 
 @pytest.fixture(scope="session")
 def chromium():
-    playwright = pytest.importorskip("playwright.sync_api", reason="the test extra is not installed")
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="the test extra is not installed"
+    )
     if not CHROMIUM:
         pytest.skip("no Chromium: apt-get install chromium")
     with playwright.sync_playwright() as run:
-        browser = run.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        browser = run.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
+        )
         yield browser
         browser.close()
 
 
 class Site:
-    """A store and the server over it, which can be stopped and started again at the same address."""
+    """A store and the server over it, which can be stopped and started again at the same
+    address.
+    """
 
     def __init__(self, folder, mode="local", name="smear.tiff", **review):
-        self.folder, self.mode, self.config = folder, mode, Config(review=Review(look_s=0.05, **review))
+        self.folder, self.mode, self.config = (
+            folder,
+            mode,
+            Config(review=Review(look_s=0.05, **review)),
+        )
         self.made = Filled(folder / "store", name=name)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -62,7 +76,11 @@ class Site:
         self.library = self.stack.enter_context(Library(self.folder / "store", self.config))
         workers = self.stack.enter_context(open_workers(0))
         self.app = make_app(self.library, self.accounts, workers, self.config, Setting(self.mode))
-        self.server = uvicorn.Server(uvicorn.Config(self.app, port=self.port, log_level="warning", timeout_graceful_shutdown=2))
+        self.server = uvicorn.Server(
+            uvicorn.Config(
+                self.app, port=self.port, log_level="warning", timeout_graceful_shutdown=2
+            )
+        )
         self.thread = threading.Thread(target=self.server.run, daemon=True)
         self.thread.start()
         end = time.monotonic() + 30
@@ -93,19 +111,28 @@ def open_site(tmp_path):
 
 @pytest.fixture
 def open_page(chromium):
-    """A page of its own browser context; what its console and scripts complain about is kept in `page.complaints`."""
+    """A page of its own browser context; what its console and scripts complain about is kept
+    in `page.complaints`.
+    """
     with ExitStack() as stack:
 
         def open_page(size="desk", scheme="light"):
             touch = size == "phone"
-            context = chromium.new_context(viewport=SIZES[size], color_scheme=scheme, has_touch=touch, is_mobile=touch)
+            context = chromium.new_context(
+                viewport=SIZES[size], color_scheme=scheme, has_touch=touch, is_mobile=touch
+            )
             stack.callback(context.close)
             context.set_default_timeout(30_000)
             page = context.new_page()
             page.complaints = []
             page.on("pageerror", lambda error: page.complaints.append(str(error)))
             page.on("dialog", lambda dialog: page.complaints.append(f"dialog {dialog.message}"))
-            page.on("console", lambda message: page.complaints.append(message.text) if message.type == "error" else None)
+            page.on(
+                "console",
+                lambda message: (
+                    page.complaints.append(message.text) if message.type == "error" else None
+                ),
+            )
             return page
 
         yield open_page

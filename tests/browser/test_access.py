@@ -5,7 +5,9 @@ import pytest
 from stream.review.web.auth import local_name
 from tests.browser.conftest import ready
 
-axe_playwright = pytest.importorskip("axe_playwright_python.sync_playwright", reason="the test extra is not installed")
+axe_playwright = pytest.importorskip(
+    "axe_playwright_python.sync_playwright", reason="the test extra is not installed"
+)
 
 
 def violations(page):
@@ -13,7 +15,9 @@ def violations(page):
     return [(v["id"], [node["html"][:160] for node in v["nodes"]][:3]) for v in found]
 
 
-@pytest.mark.parametrize(("size", "scheme"), [("desk", "light"), ("desk", "dark"), ("phone", "light"), ("phone", "dark")])
+@pytest.mark.parametrize(
+    ("size", "scheme"), [("desk", "light"), ("desk", "dark"), ("phone", "light"), ("phone", "dark")]
+)
 def test_no_violation(open_site, open_page, size, scheme):
     site, page = open_site(), open_page(size, scheme)
     site.made.add(20, odd=2)

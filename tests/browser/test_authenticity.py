@@ -1,4 +1,6 @@
-"""The authenticity test as an expert takes it: by key and by mouse, shut and opened again, answers saved and scored."""
+"""The authenticity test as an expert takes it: by key and by mouse, shut and opened again, answers
+saved and scored.
+"""
 
 import json
 
@@ -9,12 +11,17 @@ from classify.explain.authenticity import Shown, score_answers, write_test
 
 def test_an_expert_takes_the_test(chromium, tmp_path):
     rng = np.random.default_rng(0)
-    shown = [Shown(rng.integers(0, 255, (64, 64, 3), np.uint8), "ig", truth) for truth in ("real", "generated") * 3]
+    shown = [
+        Shown(rng.integers(0, 255, (64, 64, 3), np.uint8), "ig", truth)
+        for truth in ("real", "generated") * 3
+    ]
     where = write_test(shown, tmp_path / "test").resolve().as_uri()
     with chromium.new_context(accept_downloads=True) as context:
         page = context.new_page()
         page.goto(where)
-        assert page.locator("#cell").evaluate("image => image.complete && image.naturalWidth") == 256
+        assert (
+            page.locator("#cell").evaluate("image => image.complete && image.naturalWidth") == 256
+        )
         page.keyboard.press("r")
         page.get_by_role("button", name="Generated").click()
         page.reload()

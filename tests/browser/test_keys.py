@@ -1,4 +1,6 @@
-"""Every key decides on the cell that was chosen when it was pressed, however late the server answers."""
+"""Every key decides on the cell that was chosen when it was pressed, however late the server
+answers.
+"""
 
 import json
 import re
@@ -17,7 +19,9 @@ LATENCY_MS = 150
 
 @pytest.fixture
 def slide(open_site, open_page):
-    """A finished slide on the page, its first cell chosen, and the requests for decisions held until they are let go."""
+    """A finished slide on the page, its first cell chosen, and the requests for decisions held
+    until they are let go.
+    """
     site, page = open_site(), open_page()
     site.made.add(CELLS)
     site.made.done()
@@ -31,17 +35,22 @@ def slide(open_site, open_page):
 
 def in_order(page):
     """The ids of the cells as the gallery shows them, from the top."""
-    js = """() => [...document.querySelectorAll('.thumb')].map((t) => ({ id: t.dataset.id, box: t.getBoundingClientRect() }))
+    js = """() => [...document.querySelectorAll('.thumb')].map((t) => ({ id: t.dataset.id,
+        box: t.getBoundingClientRect() }))
         .sort((a, b) => a.box.top - b.box.top || a.box.left - b.box.left).map((t) => t.id)"""
     return page.evaluate(js)
 
 
 def chosen(page):
-    return page.evaluate("[...document.querySelectorAll('.thumb[aria-selected=true]')].map((t) => t.dataset.id)")
+    return page.evaluate(
+        "[...document.querySelectorAll('.thumb[aria-selected=true]')].map((t) => t.dataset.id)"
+    )
 
 
 def let_go(page, answer=None):
-    """Waits for the next decision, lets it through (or answers in the server's place), and returns what it asked for."""
+    """Waits for the next decision, lets it through (or answers in the server's place), and returns
+    what it asked for.
+    """
     while not page.held:
         page.evaluate("new Promise(requestAnimationFrame)")  # meanwhile the route is called
     route = page.held.pop(0)
@@ -74,7 +83,12 @@ def test_ten_keys_a_second_over_a_slow_network(slide):
     site, page = slide
     page.unroute("**/decisions")
     network = page.context.new_cdp_session(page)
-    slow = {"offline": False, "latency": LATENCY_MS, "downloadThroughput": -1, "uploadThroughput": -1}
+    slow = {
+        "offline": False,
+        "latency": LATENCY_MS,
+        "downloadThroughput": -1,
+        "uploadThroughput": -1,
+    }
     network.send("Network.emulateNetworkConditions", slow)
     cells = in_order(page)
     for key in "cc3cuc":  # 3 is monocyte
@@ -93,7 +107,9 @@ def test_keys_reclassify_cell_after_cell_past_the_end_of_a_class(slide):
     count = int(first.locator(".tally").inner_text())
     for _ in range(count + 2):
         page.keyboard.press("u")
-    expect(page.locator("#count-rows tr[data-class=unidentified] .count-n")).to_have_text(str(count + 2))
+    expect(page.locator("#count-rows tr[data-class=unidentified] .count-n")).to_have_text(
+        str(count + 2)
+    )
     assert len({cell for cell, _ in decided(site)}) == count + 2
 
 
@@ -132,13 +148,22 @@ def test_what_is_refused_is_undone_and_shown_on_its_cell(slide):
     before = page.locator(f"[id=cell-{cells[1]}]").get_attribute("aria-label")
     for key in "ccc":
         page.keyboard.press(key)
-    refusal = {"status": 409, "json": {"detail": "bob has changed 1 of these cells since", "hint": "look at them again"}}
-    assert [let_go(page)["cell_ids"], let_go(page, refusal)["cell_ids"], let_go(page)["cell_ids"]] == [[c] for c in cells[:3]]
+    refusal = {
+        "status": 409,
+        "json": {"detail": "bob has changed 1 of these cells since", "hint": "look at them again"},
+    }
+    assert [
+        let_go(page)["cell_ids"],
+        let_go(page, refusal)["cell_ids"],
+        let_go(page)["cell_ids"],
+    ] == [[c] for c in cells[:3]]
     refused = page.locator(f"[id=cell-{cells[1]}]")
     expect(refused.locator(".mark.refused")).to_be_visible()
     expect(refused).to_have_attribute("title", re.compile("bob has changed"))
     assert refused.get_attribute("aria-label").startswith(before)
-    expect(page.locator("#toast")).to_have_text(re.compile("bob has changed"))  # not covered by the third one's message
+    expect(page.locator("#toast")).to_have_text(
+        re.compile("bob has changed")
+    )  # not covered by the third one's message
     assert [cell for cell, _ in decided(site)] == [cells[0], cells[2]]
     refused.click()
     page.keyboard.press("c")
@@ -154,9 +179,13 @@ def test_a_cell_that_somebody_else_changes_while_the_key_waits_is_left_to_them(s
     page.keyboard.press("c")  # waits for the answer to the first
     desk = Desk(site.library, STAMP)
     desk.decide(site.made.slide.slide_id, "bob", "reclassify", [second], "blast", saw=0)
-    expect(page.locator("#count-rows tr[data-class=blast] .count-n")).to_have_text("1")  # the page has been told
+    expect(page.locator("#count-rows tr[data-class=blast] .count-n")).to_have_text(
+        "1"
+    )  # the page has been told
     let_go(page)
-    expect(page.locator(f"[id=cell-{second}]")).to_have_attribute("title", re.compile("bob has changed this cell"))
+    expect(page.locator(f"[id=cell-{second}]")).to_have_attribute(
+        "title", re.compile("bob has changed this cell")
+    )
     assert decided(site) == [(second, "reclassify"), (first, "confirm")]
 
 
@@ -165,7 +194,9 @@ def test_a_button_beside_a_cell_decides_on_that_cell(slide):
     page.unroute("**/decisions")
     first = chosen(page)
     page.wait_for_selector("#detail .acts button")
-    page.route("**/cells/*", lambda route: None)  # the next cell's details never come: the first ones stay in sight
+    page.route(
+        "**/cells/*", lambda route: None
+    )  # the next cell's details never come: the first ones stay in sight
     page.keyboard.press("ArrowRight")
     page.click("#detail .acts button:has-text('Confirm')")
     expect(page.locator(".thumb .mark:not(.sent)")).to_have_count(1)
@@ -192,7 +223,8 @@ def test_a_tile_at_the_edge_is_as_large_as_its_pixels(open_site, open_page):
     page.wait_for_load_state("networkidle")
     js = """() => [...document.querySelectorAll('.leaflet-tile-loaded')].map((t) =>
         [t.naturalWidth, t.naturalHeight,
-        t.getBoundingClientRect().width / t.naturalWidth, t.getBoundingClientRect().height / t.naturalHeight])"""
+        t.getBoundingClientRect().width / t.naturalWidth,
+        t.getBoundingClientRect().height / t.naturalHeight])"""
     tiles = page.evaluate(js)
     assert any(width < 256 or height < 256 for width, height, *_ in tiles)
     scales = [scale for *_, across, down in tiles for scale in (across, down)]

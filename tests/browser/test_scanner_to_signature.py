@@ -1,4 +1,6 @@
-"""Nothing stood in for: a slide announced over HTTP, a real station and engine, review in Chromium, and Kafka."""
+"""Nothing stood in for: a slide announced over HTTP, a real station and engine, review in
+Chromium, and Kafka.
+"""
 
 import re
 import socket
@@ -23,7 +25,8 @@ CYTOSTREAM = [sys.executable, "-m", "stream.cli"]
 POST = """async (path) => {
   const me = await (await fetch('/api/me')).json();
   const headers = { 'Content-Type': 'application/json', 'X-CSRF-Token': me.csrf };
-  return (await fetch('/api/door/slides', { method: 'POST', headers, body: JSON.stringify({ path }) })).status;
+  return (await fetch('/api/door/slides', { method: 'POST', headers, body: JSON.stringify({ path })
+      })).status;
 }"""
 
 
@@ -63,10 +66,18 @@ def reviews(config, wanted, limit_s=60):
 @pytest.mark.broker
 def test_a_slide_from_the_door_to_a_signature_on_kafka(open_page, tmp_path):
     pytest.importorskip("noida_db", reason="the broker extra is not installed")
-    store, slides, scans, port = tmp_path / "store", tmp_path / "slides", tmp_path / "scans", free_port()
+    store, slides, scans, port = (
+        tmp_path / "store",
+        tmp_path / "slides",
+        tmp_path / "scans",
+        free_port(),
+    )
     slides.mkdir(), scans.mkdir()
     smear(slides / "smear.tiff", side_px=900, whites=5)
-    subprocess.run([*CYTOSTREAM, "index", known_cells(tmp_path / "known"), "--out", tmp_path / "known.npz"], check=True)
+    subprocess.run(
+        [*CYTOSTREAM, "index", known_cells(tmp_path / "known"), "--out", tmp_path / "known.npz"],
+        check=True,
+    )
     with Broker() as broker:
         kafka = Kafka(bootstrap=broker.bootstrap)
         config = tmp_path / "lab.toml"
@@ -74,7 +85,16 @@ def test_a_slide_from_the_door_to_a_signature_on_kafka(open_page, tmp_path):
         common = ["--store", store, "--config", config]
         with (
             running("watch", scans, "--workers", 0, *common),
-            running("serve", *common, "--port", port, "--scans", slides, "--nearest", tmp_path / "known.npz") as server,
+            running(
+                "serve",
+                *common,
+                "--port",
+                port,
+                "--scans",
+                slides,
+                "--nearest",
+                tmp_path / "known.npz",
+            ) as server,
         ):
             page = open_page()
             reach(page, printed_address(server))
@@ -91,7 +111,9 @@ def test_a_slide_from_the_door_to_a_signature_on_kafka(open_page, tmp_path):
             page.click("text=Nearest known cells")
             page.wait_for_selector("img[alt^='a known']", timeout=60_000)
             page.keyboard.press("c")
-            page.wait_for_selector(".thumb[aria-label*='confirm by']")  # the page has heard of its own decision
+            page.wait_for_selector(
+                ".thumb[aria-label*='confirm by']"
+            )  # the page has heard of its own decision
             if page.locator("#see-all").is_visible():
                 page.click("#see-all")
             page.click("#sign")

@@ -1,4 +1,6 @@
-"""From a slide that arrives to a signed report: by mouse, by keyboard alone, by two people at once, and with the server gone."""
+"""From a slide that arrives to a signed report: by mouse, by keyboard alone, by two people at
+once, and with the server gone.
+"""
 
 import re
 
@@ -65,7 +67,9 @@ def test_by_keyboard_alone(open_site, open_page):
     at(page, "#selected", "2 selected")
     before = counted(page, "monocyte")
     page.keyboard.press("3")
-    expect(page.locator("#count-rows tr[data-class=monocyte] .count-n")).not_to_have_text(str(before))
+    expect(page.locator("#count-rows tr[data-class=monocyte] .count-n")).not_to_have_text(
+        str(before)
+    )
     page.keyboard.press("Control+z")
     expect(page.locator("#count-rows tr[data-class=monocyte] .count-n")).to_have_text(str(before))
     page.keyboard.press("g")
@@ -90,7 +94,14 @@ def test_by_keyboard_alone(open_site, open_page):
     page.keyboard.press("Enter")
     at(page, "#signed", "v1 signed")
     actions = [r.data.action for r in site.library.trail.reviews()]
-    assert actions[-1] == "sign" and {"reclassify", "undo", "unidentified", "acknowledge", "confirm", "comment"} <= set(actions)
+    assert actions[-1] == "sign" and {
+        "reclassify",
+        "undo",
+        "unidentified",
+        "acknowledge",
+        "confirm",
+        "comment",
+    } <= set(actions)
     assert not page.complaints
 
 
@@ -133,7 +144,9 @@ def test_what_the_box_shows_is_what_is_signed(open_site, open_page):
     alice.fill("#again", PASSWORD)
     bob.locator(".thumb").first.click()
     bob.select_option("#to", "blast")
-    expect(alice.locator("#count-rows tr[data-class=blast] .count-n")).to_have_text("1")  # under the open box
+    expect(alice.locator("#count-rows tr[data-class=blast] .count-n")).to_have_text(
+        "1"
+    )  # under the open box
     alice.click("#sign-box button.primary")
     at(alice, "#toast", "somebody has changed the slide")
     alice.click("#sign")
@@ -156,11 +169,16 @@ def test_slide_and_gallery_lead_to_each_other(open_site, open_page):
     chosen = page.locator(".thumb.active").get_attribute("data-id")
     page.wait_for_selector(".leaflet-tile-loaded")
     page.keyboard.press("Escape")
-    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")  # the map takes its new size
+    page.evaluate(
+        "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+    )  # the map takes its new size
     page.locator("#map").click()  # its middle is the chosen cell
     assert page.locator(".thumb[aria-selected=true]").get_attribute("data-id") == chosen
     at(page, "#detail h2", ".")
-    drawn = "document.querySelector('canvas.boxes').getContext('2d').getImageData(0, 0, 400, 200).data.some((v) => v > 0)"
+    drawn = (
+        "document.querySelector('canvas.boxes').getContext('2d').getImageData(0, 0, 400, "
+        "200).data.some((v) => v > 0)"
+    )
     assert page.evaluate(drawn)
     assert not page.complaints
 

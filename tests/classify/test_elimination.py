@@ -1,4 +1,6 @@
-"""Elimination decides otherwise than all draws do in at most the stated share of cells, wherever it stops."""
+"""Elimination decides otherwise than all draws do in at most the stated share of cells, wherever it
+stops.
+"""
 
 import numpy as np
 import pytest
@@ -11,7 +13,9 @@ DRAWS, CLASSES = 10, 5
 
 
 def simulated(n, seed, drift=0.0, tails=3.0, memory=0.5, ease=2.0):
-    """Probabilities (n, D, K) of cells from easy to hopeless: evidence with heavy tails, memory and a late drift."""
+    """Probabilities (n, D, K) of cells from easy to hopeless: evidence with heavy tails, memory and
+    a late drift.
+    """
     rng = np.random.default_rng(seed)
     ease = rng.gamma(0.7, ease, (n, 1, 1))
     toward = rng.normal(0, 1, (n, 1, CLASSES)) * ease
@@ -25,7 +29,9 @@ def simulated(n, seed, drift=0.0, tails=3.0, memory=0.5, ease=2.0):
 
 
 def early(probability, settling, tau):
-    """(labels, draws) of stopping where one class is left: the judge's rule, cell by cell and draw by draw."""
+    """(labels, draws) of stopping where one class is left: the judge's rule, cell by cell and draw
+    by draw.
+    """
     labels, draws = [], []
     for p, chance in zip(probability, chance_of(probability, settling), strict=True):
         for d in range(1, len(p) + 1):
@@ -39,10 +45,18 @@ def early(probability, settling, tau):
 
 @settings(max_examples=6)
 @given(
-    st.integers(0, 10**6), st.sampled_from([0.005, 0.02, 0.05]), st.floats(0, 3), st.floats(2.1, 30), st.floats(0, 0.9)
+    st.integers(0, 10**6),
+    st.sampled_from([0.005, 0.02, 0.05]),
+    st.floats(0, 3),
+    st.floats(2.1, 30),
+    st.floats(0, 0.9),
 )
-def test_the_level_holds_over_thousands_of_cells_whatever_they_are_like(seed, level, drift, tails, memory):
-    """Forty calibrations: the share of 10,000 fresh cells decided otherwise exceeds the level in few of them (5 % expected)."""
+def test_the_level_holds_over_thousands_of_cells_whatever_they_are_like(
+    seed, level, drift, tails, memory
+):
+    """Forty calibrations: the share of 10,000 fresh cells decided otherwise exceeds the level in
+    few of them (5 % expected).
+    """
     kind = (drift, tails, memory)
     settling, _ = settle([simulated(400, seed, *kind)], level)
 
@@ -51,8 +65,12 @@ def test_the_level_holds_over_thousands_of_cells_whatever_they_are_like(seed, le
         return running_minimum(chance_of(p, settling), p[:, -1].argmax(axis=1))
 
     fresh = least(10_000, seed + 1)
-    beyond = level + 3 * np.sqrt(level * (1 - level) / len(fresh))  # what 10,000 cells can tell from the level
-    broken = sum((fresh < threshold(least(1100, seed + 2 + i), level)).mean() > beyond for i in range(40))
+    beyond = level + 3 * np.sqrt(
+        level * (1 - level) / len(fresh)
+    )  # what 10,000 cells can tell from the level
+    broken = sum(
+        (fresh < threshold(least(1100, seed + 2 + i), level)).mean() > beyond for i in range(40)
+    )
     assert broken <= 6  # binomial(40, 0.05): 6 or fewer with probability 0.997
 
 
@@ -79,7 +97,9 @@ def test_only_a_cell_whose_running_minimum_is_below_the_threshold_is_decided_oth
 
 
 def test_another_rounding_counts_against_the_level():
-    """Cells that a lower precision labels otherwise in the end use up what elimination may spend."""
+    """Cells that a lower precision labels otherwise in the end use up what elimination may
+    spend.
+    """
     whole = simulated(2000, 3)
     low = whole.copy()
     low[1:20:2] = low[1:20:2, :, ::-1]  # ten cells called something else whenever one stops
@@ -101,4 +121,8 @@ def test_the_last_leader_stays_when_all_are_out():
 def test_chances_are_surer_than_probabilities():
     p = np.array([[0.7, 0.2, 0.1]])
     chance = chance_of(p, np.array([0.2]))
-    assert chance.sum() == pytest.approx(1) and chance[0, 0] > 0.99 and (np.argsort(chance) == np.argsort(p)).all()
+    assert (
+        chance.sum() == pytest.approx(1)
+        and chance[0, 0] > 0.99
+        and (np.argsort(chance) == np.argsort(p)).all()
+    )

@@ -1,4 +1,6 @@
-"""A verdict is a function of the cell: not of batch, order or company; and elimination decides as all draws do."""
+"""A verdict is a function of the cell: not of batch, order or company; and elimination decides as
+all draws do.
+"""
 
 from dataclasses import replace
 
@@ -18,7 +20,9 @@ def crops(n, seed=0):
     """Cells from plainly dark to plainly light, some in between."""
     rng = np.random.default_rng(seed)
     level = rng.choice([50, 120, 230], n) + rng.normal(0, 18, n)
-    return np.clip(level[:, None, None, None] + rng.normal(0, 20, (n, 128, 128, 3)), 0, 255).astype(np.uint8)
+    return np.clip(level[:, None, None, None] + rng.normal(0, 20, (n, 128, 128, 3)), 0, 255).astype(
+        np.uint8
+    )
 
 
 def verdicts(cells, order=None, batch=8, exhaustive=False, gaps=()):
@@ -36,7 +40,9 @@ REFERENCE, _ = verdicts(CELLS)
 
 
 @settings(max_examples=20)
-@given(st.permutations(range(40)), st.sampled_from([1, 7, 64]), st.sets(st.integers(0, 39), max_size=6))
+@given(
+    st.permutations(range(40)), st.sampled_from([1, 7, 64]), st.sets(st.integers(0, 39), max_size=6)
+)
 def test_neither_order_nor_company_changes_a_verdict(order, batch, gaps):
     assert verdicts(CELLS, order, batch, gaps=gaps)[0] == REFERENCE
 
@@ -44,7 +50,9 @@ def test_neither_order_nor_company_changes_a_verdict(order, batch, gaps):
 def test_each_draw_sees_the_cell_as_its_turn_says():
     model, found = tiny_model(), verdicts(CELLS, exhaustive=True)[0]
     x = to_input(CELLS, model.card.window_px, model.card.image_px)
-    table, unturned = (error_table(BrightnessEngine(), x, m) for m in (model, replace(model, turn=None)))
+    table, unturned = (
+        error_table(BrightnessEngine(), x, m) for m in (model, replace(model, turn=None))
+    )
     assert not np.allclose(table, unturned)
     for i, p in enumerate(posterior(table, model)[:, -1]):
         assert list(found[i].scores.values()) == pytest.approx(p.tolist(), abs=2e-6)
@@ -61,7 +69,9 @@ def test_elimination_decides_as_all_draws_do():
 
 def test_a_verdict_is_whole():
     for verdict in REFERENCE.values():
-        assert set(verdict.scores) == set(CLASSES) and sum(verdict.scores.values()) == pytest.approx(1, abs=1e-4)
+        assert set(verdict.scores) == set(CLASSES) and sum(
+            verdict.scores.values()
+        ) == pytest.approx(1, abs=1e-4)
         assert 0 <= verdict.anomaly.score < 1 and 1 <= verdict.draws <= 6 and verdict.anomaly.reason
 
 
@@ -72,7 +82,9 @@ def test_an_undecided_cell_says_so():
 
 
 def test_cells_come_out_while_others_wait():
-    """With nothing more to come just now, what is there is finished: no cell waits for a full batch."""
+    """With nothing more to come just now, what is there is finished: no cell waits for a full
+    batch.
+    """
 
     def source():
         yield 0, CELLS[0]

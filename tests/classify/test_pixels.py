@@ -71,4 +71,6 @@ def test_a_crop_without_glass_is_not_blown_up():
 
 def test_white_input_is_that_of_the_white_crop():
     crop = crop_on((250, 230, 200))
-    np.testing.assert_array_equal(to_input(crop, 72, 48, white=True), to_input(on_white(crop), 72, 48))
+    np.testing.assert_array_equal(
+        to_input(crop, 72, 48, white=True), to_input(on_white(crop), 72, 48)
+    )

@@ -1,6 +1,8 @@
-"""A GPU played by this process: the CUDA runtime's calls over host memory, and a library whose plan is the graph itself.
+"""A GPU played by this process: the CUDA runtime's calls over host memory, and a library whose plan
+is the graph itself.
 
-Work waits in the stream until it is synchronised, so that a forgotten wait shows; what it computes is real (OpenVINO, fp32).
+Work waits in the stream until it is synchronised, so that a forgotten wait shows; what it computes
+is real (OpenVINO, fp32).
 """
 
 from types import SimpleNamespace
@@ -65,7 +67,9 @@ class EmulatedContext:
     def __init__(self, cuda, plan):
         self.cuda, self.addresses = cuda, {}
         core = openvino.Core()
-        self.compiled = core.compile_model(core.read_model(plan), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        self.compiled = core.compile_model(
+            core.read_model(plan), "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
+        )
         self.names = ["image", "noise", "sigma", self.compiled.output(0).any_name]
 
     def set_tensor_address(self, name, address):
@@ -77,8 +81,13 @@ class EmulatedContext:
         return True
 
     def compute(self):
-        *inputs, output = (self.cuda.memory[self.addresses[name]].view(np.float32) for name in self.names)
-        shaped = [x.reshape(tuple(port.shape)) for x, port in zip(inputs, self.compiled.inputs, strict=True)]
+        *inputs, output = (
+            self.cuda.memory[self.addresses[name]].view(np.float32) for name in self.names
+        )
+        shaped = [
+            x.reshape(tuple(port.shape))
+            for x, port in zip(inputs, self.compiled.inputs, strict=True)
+        ]
         output[:] = self.compiled(shaped)[0].ravel()
 
 

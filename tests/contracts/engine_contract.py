@@ -1,4 +1,6 @@
-"""What every engine does. A test module inherits `EngineContract` and gives `engine` and `model`."""
+"""What every engine does. A test module inherits `EngineContract` and gives `engine` and
+`model`.
+"""
 
 import numpy as np
 import pytest
@@ -27,7 +29,9 @@ class EngineContract:
         np.testing.assert_array_equal(part, whole[order])
 
     def test_the_error_is_that_of_the_denoised_image(self, engine, model):
-        """errors = mean over the disc of (denoised - image)^2 / c_out^2, so the best denoised image has the least error."""
+        """errors = mean over the disc of (denoised - image)^2 / c_out^2, so the best denoised image
+        has the least error.
+        """
         images, noise, sigma = inputs(model, 4)
         denoised = engine.denoised(images, noise, sigma)
         assert denoised.shape == (4, len(model.card.classes), *images.shape[1:])

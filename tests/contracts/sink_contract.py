@@ -1,4 +1,6 @@
-"""What every sink does. A test module inherits `SinkContract` and says how to open a sink and what its target received."""
+"""What every sink does. A test module inherits `SinkContract` and says how to open a sink and what
+its target received.
+"""
 
 from datetime import UTC, datetime
 
@@ -9,7 +11,14 @@ from stream.sinks.sink import EventRefusedError, Parcel
 
 
 def make_event(number: int, slide: str = "s1", text: str = "x") -> Event:
-    return Event(f"{slide}-e{number}", CELL, "test", slide, datetime(2026, 1, 2, tzinfo=UTC), {"number": number, "text": text})
+    return Event(
+        f"{slide}-e{number}",
+        CELL,
+        "test",
+        slide,
+        datetime(2026, 1, 2, tzinfo=UTC),
+        {"number": number, "text": text},
+    )
 
 
 def parcels(first: int, last: int) -> list[Parcel]:
@@ -17,7 +26,9 @@ def parcels(first: int, last: int) -> list[Parcel]:
 
 
 class SinkContract:
-    """`open_sink` gives a new sink on the same target each time; `received` the events a consumer of the target sees."""
+    """`open_sink` gives a new sink on the same target each time; `received` the events a consumer
+    of the target sees.
+    """
 
     def test_delivers_in_order(self, open_sink, received):
         sink = open_sink()

@@ -24,7 +24,9 @@ class TestOpenVinoF32(EngineContract):
         return engines["f32"]
 
     def test_the_error_follows_from_the_denoised_image(self, engine, model):
-        """EDM: the error of F is that of D over c_out, here over the whole window, so only near to that over the disc."""
+        """EDM: the error of F is that of D over c_out, here over the whole window, so only near to
+        that over the disc.
+        """
         images, noise, sigma = inputs(model, 4)
         s = sigma[:, None, None, None, None]
         c_out = s * SIGMA_DATA / np.sqrt(s**2 + SIGMA_DATA**2)

@@ -15,7 +15,9 @@ from tests.contracts.engine_contract import EngineContract, inputs
 
 @pytest.fixture
 def model(tmp_path):
-    pytest.importorskip("onnx", reason="onnx is not installed (the rtx, tensorrt and train extras have it)")
+    pytest.importorskip(
+        "onnx", reason="onnx is not installed (the rtx, tensorrt and train extras have it)"
+    )
     from tests.tiny_graph import tiny_model_with_graph
 
     return tiny_model_with_graph(tmp_path / "model")
@@ -36,7 +38,9 @@ def opened(model, cuda, tmp_path, told):
     def open_one(library=None, precision="f32", batch=8):
         store = PlanStore(tmp_path / "plans", tell=told.append)
         device = Device(cuda, "Emulated", "sm_89")
-        return TensorRtEngine(model, library or EmulatedLibrary(cuda), device, store, precision, batch)
+        return TensorRtEngine(
+            model, library or EmulatedLibrary(cuda), device, store, precision, batch
+        )
 
     return open_one
 
@@ -67,7 +71,11 @@ def test_two_engines_share_a_plan(opened, cuda):
 def test_a_plan_that_the_library_refuses_is_built_again(opened, cuda, told):
     library = EmulatedLibrary(cuda, refusals=1)
     opened(library)
-    assert library.builds == 2 and len(told) == 1 and "refuses this engine; building it again" in told[0]
+    assert (
+        library.builds == 2
+        and len(told) == 1
+        and "refuses this engine; building it again" in told[0]
+    )
 
 
 def test_a_library_that_refuses_its_own_plan(opened, cuda):

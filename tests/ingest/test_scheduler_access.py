@@ -1,4 +1,6 @@
-"""Whoever may speak to a Dask scheduler runs code on it: what a stranger on the same machine gets from ours."""
+"""Whoever may speak to a Dask scheduler runs code on it: what a stranger on the same machine
+gets from ours.
+"""
 
 import multiprocessing
 import socket
@@ -15,7 +17,9 @@ from distributed.security import Security
 from ingest import CytostreamError, Scheduler, SlideError, Workers, open_workers
 from ingest.workers import limited
 
-DASK_HELLO = bytes(8)  # of an empty message: a server without TLS answers with its own greeting at once
+DASK_HELLO = bytes(
+    8
+)  # of an empty message: a server without TLS answers with its own greeting at once
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +32,12 @@ def pool() -> Iterator[Workers]:
 def listening() -> set[int]:
     """Ports that this process and its children listen at."""
     family = [psutil.Process(), *psutil.Process().children(recursive=True)]
-    return {c.laddr.port for p in family for c in p.net_connections("tcp") if c.status == psutil.CONN_LISTEN}
+    return {
+        c.laddr.port
+        for p in family
+        for c in p.net_connections("tcp")
+        if c.status == psutil.CONN_LISTEN
+    }
 
 
 def answer(port: int, sent: bytes, context: ssl.SSLContext | None = None) -> bytes:
@@ -54,7 +63,9 @@ def stranger(shown: Path | None = None) -> ssl.SSLContext:
 
 def test_no_port_talks_to_a_stranger(pool: Workers, tmp_path: Path) -> None:
     forged = tmp_path / "forged.pem"
-    trustme.CA().issue_cert("dask-internal").private_key_and_cert_chain_pem.write_to_path(str(forged))
+    trustme.CA().issue_cert("dask-internal").private_key_and_cert_chain_pem.write_to_path(
+        str(forged)
+    )
     ports = listening()
     assert len(ports) >= 3, "scheduler, worker, nanny"
     for port in ports:
@@ -63,22 +74,33 @@ def test_no_port_talks_to_a_stranger(pool: Workers, tmp_path: Path) -> None:
             assert b"compression" not in heard and b"python" not in heard, (port, heard)
 
 
-@pytest.mark.parametrize("page", ["/info/main/workers.html", "/json/identity.json", "/metrics", "/health"])
+@pytest.mark.parametrize(
+    "page", ["/info/main/workers.html", "/json/identity.json", "/metrics", "/health"]
+)
 def test_no_port_has_pages(pool: Workers, page: str) -> None:
     asked = f"GET {page} HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n".encode()
     for port in listening():
         heard = answer(port, asked)
-        assert not heard or heard.startswith((b"HTTP/1.1 404", b"\x15\x03")), (port, heard)  # or an alert of TLS
+        assert not heard or heard.startswith((b"HTTP/1.1 404", b"\x15\x03")), (
+            port,
+            heard,
+        )  # or an alert of TLS
 
 
 def test_a_scheduler_without_tls_has_to_be_permitted() -> None:
-    with pytest.raises(CytostreamError, match="without TLS") as refused, open_workers(scheduler=Scheduler("tcp://127.0.0.1:9")):
+    with (
+        pytest.raises(CytostreamError, match="without TLS") as refused,
+        open_workers(scheduler=Scheduler("tcp://127.0.0.1:9")),
+    ):
         pass
     assert "--insecure-scheduler" in refused.value.hint
 
 
 def test_tls_needs_certificates() -> None:
-    with pytest.raises(CytostreamError, match="needs certificates"), open_workers(scheduler=Scheduler("tls://127.0.0.1:9")):
+    with (
+        pytest.raises(CytostreamError, match="needs certificates"),
+        open_workers(scheduler=Scheduler("tls://127.0.0.1:9")),
+    ):
         pass
 
 
@@ -93,9 +115,24 @@ def test_a_cluster_of_others_over_tls(tmp_path: Path) -> None:
     both, trusted = tmp_path / "both.pem", tmp_path / "authority.pem"
     authority.cert_pem.write_to_path(str(trusted))
     authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(both))
-    names = ("tls_client_cert", "tls_client_key", "tls_scheduler_cert", "tls_scheduler_key", "tls_worker_cert", "tls_worker_key")
-    security = Security(require_encryption=True, tls_ca_file=str(trusted), **dict.fromkeys(names, str(both)))
-    theirs = {"n_workers": 1, "threads_per_worker": 1, "processes": False, "dashboard_address": None, "security": security}
+    names = (
+        "tls_client_cert",
+        "tls_client_key",
+        "tls_scheduler_cert",
+        "tls_scheduler_key",
+        "tls_worker_cert",
+        "tls_worker_key",
+    )
+    security = Security(
+        require_encryption=True, tls_ca_file=str(trusted), **dict.fromkeys(names, str(both))
+    )
+    theirs = {
+        "n_workers": 1,
+        "threads_per_worker": 1,
+        "processes": False,
+        "dashboard_address": None,
+        "security": security,
+    }
     with LocalCluster(protocol="tls://", silence_logs=50, **theirs) as cluster:
         access = Scheduler(cluster.scheduler_address, authority=trusted, certificate=both, key=both)
         with open_workers(scheduler=access) as workers:

@@ -3,7 +3,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ingest import Ground, SmearMap, battlement, look_closer, open_slide, sample_fields, survey, thumbnail
+from ingest import (
+    Ground,
+    SmearMap,
+    battlement,
+    look_closer,
+    open_slide,
+    sample_fields,
+    survey,
+    thumbnail,
+)
 from ingest.smear_map import edge_width_px
 from ingest.synthetic.smear import Layer, Synthetic, write_synthetic
 from ingest.synthetic.sprites import write_pyramid
@@ -13,7 +22,13 @@ from tests.make import white_cell
 @pytest.fixture(scope="module")
 def smear():
     rgb, alpha = white_cell(np.random.default_rng(0), 0.5)
-    return Synthetic(3000, 2000, 0.5, [Layer(1 - alpha[..., None] * (1 - rgb / np.float32(255)), "lymphocyte")], seed=1)
+    return Synthetic(
+        3000,
+        2000,
+        0.5,
+        [Layer(1 - alpha[..., None] * (1 - rgb / np.float32(255)), "lymphocyte")],
+        seed=1,
+    )
 
 
 def mapped(path, smear):
@@ -23,9 +38,16 @@ def mapped(path, smear):
 
 
 def test_a_smear_from_bare_glass_to_thick(smear, tmp_path):
-    slide, found = mapped(tmp_path / "s.tiff", replace(smear, thin=-2.0, thick=6.0, whites_per_mm2=5))
-    columns = [np.bincount(part.ravel(), minlength=5).argmax() for part in np.array_split(found.ground, 12, axis=1)]
-    assert columns[0] == Ground.GLASS and columns[-1] == Ground.THICK and Ground.MONOLAYER in columns
+    slide, found = mapped(
+        tmp_path / "s.tiff", replace(smear, thin=-2.0, thick=6.0, whites_per_mm2=5)
+    )
+    columns = [
+        np.bincount(part.ravel(), minlength=5).argmax()
+        for part in np.array_split(found.ground, 12, axis=1)
+    ]
+    assert (
+        columns[0] == Ground.GLASS and columns[-1] == Ground.THICK and Ground.MONOLAYER in columns
+    )
     assert columns == sorted(columns)
     assert abs(sum(found.area_mm2(g) for g in Ground) - 1.5) < 0.1
 
@@ -53,7 +75,9 @@ def test_an_edge_is_as_wide_as_its_blur_whatever_the_contrast(contrast):
 
     def width(sigma):
         step = np.where(np.arange(128) < 64, 20.0, 20.0 + contrast)
-        return edge_width_px(np.broadcast_to(ndi.gaussian_filter1d(step, sigma)[None, :, None], (128, 128, 3)))
+        return edge_width_px(
+            np.broadcast_to(ndi.gaussian_filter1d(step, sigma)[None, :, None], (128, 128, 3))
+        )
 
     assert width(6) == pytest.approx(2.5 * 6, rel=0.1) and width(2) < width(4) < width(6)
     assert np.isnan(edge_width_px(np.full((64, 64, 3), 200, np.uint8)))
@@ -76,7 +100,9 @@ def test_too_little_monolayer_is_read_whole():
 def test_the_thumbnail_has_the_slides_shape(smear, tmp_path):
     slide, _ = mapped(tmp_path / "s.tiff", smear)
     small = thumbnail(slide, 400)
-    assert max(small.shape) <= 400 and small.shape[1] / small.shape[0] == pytest.approx(1.5, rel=0.02)
+    assert max(small.shape) <= 400 and small.shape[1] / small.shape[0] == pytest.approx(
+        1.5, rel=0.02
+    )
 
 
 def test_fields_lie_in_the_monolayer_and_none_on_a_slide_too_small_for_one(smear, tmp_path):

@@ -20,7 +20,11 @@ def test_an_empty_slide_has_nothing_to_look_at(tmp_path):
     write_pyramid(tmp_path / "white.tiff", np.full((900, 900, 3), 250, np.uint8), 0.25)
     slide = open_slide(tmp_path / "white.tiff")
     found = survey(slide)
-    assert not found.smear.look.any() and not list(plan_tiles(slide, found.smear)) and stain_samples(slide, found) == []
+    assert (
+        not found.smear.look.any()
+        and not list(plan_tiles(slide, found.smear))
+        and stain_samples(slide, found) == []
+    )
 
 
 def test_a_dark_background_is_refused(tmp_path):

@@ -6,7 +6,17 @@ import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest import Slide, SlideError, Smear, TileSpec, open_slide, plan_tiles, read_tile, step_px0, survey
+from ingest import (
+    Slide,
+    SlideError,
+    Smear,
+    TileSpec,
+    open_slide,
+    plan_tiles,
+    read_tile,
+    step_px0,
+    survey,
+)
 from ingest.readers.reader import box_mean, reader_of
 from ingest.synthetic.sprites import write_pyramid
 from tests.make import smear
@@ -23,7 +33,12 @@ def smear_of(slide, look=None):
 
 
 @settings(max_examples=50)
-@given(st.integers(1, 3000), st.integers(1, 3000), st.sampled_from([0.07, 0.2, 0.25, 0.5]), st.sampled_from([256, 512, 1000]))
+@given(
+    st.integers(1, 3000),
+    st.integers(1, 3000),
+    st.sampled_from([0.07, 0.2, 0.25, 0.5]),
+    st.sampled_from([256, 512, 1000]),
+)
 def test_tiles_partition_the_slide(width, height, mpp, tile_px):
     slide = slide_of(width, height, mpp)
     specs = list(plan_tiles(slide, smear_of(slide), tile_px))
@@ -59,7 +74,9 @@ def test_every_tile_shows_the_same_pixels_of_a_place(slide):
 
 
 def test_reading_equals_the_slow_mean_of_level_0(slide):
-    """The fast path takes a coarser level where one fits; JPEG makes it differ a little from the mean of level 0."""
+    """The fast path takes a coarser level where one fits; JPEG makes it differ a little from the
+    mean of level 0.
+    """
     spec = next(plan_tiles(slide, survey(slide).smear, 256))
     tile = read_tile(slide, spec)
     m = spec.margin_px0

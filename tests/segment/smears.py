@@ -17,13 +17,17 @@ def glass(height: int, width: int) -> np.ndarray:
     return np.full((height, width, 3), GLASS, np.uint8)
 
 
-def disc(image: np.ndarray, x: float, y: float, radius_um: float, colour: tuple[int, int, int]) -> None:
+def disc(
+    image: np.ndarray, x: float, y: float, radius_um: float, colour: tuple[int, int, int]
+) -> None:
     """Paint a disc, in place; what lies outside the image is cut."""
     rows, cols = np.ogrid[: image.shape[0], : image.shape[1]]
     image[(rows - y) ** 2 + (cols - x) ** 2 <= (radius_um / MPP) ** 2] = colour
 
 
-def white_cell(image: np.ndarray, x: float, y: float, radius_um: float = 6.0, lobes: int = 1) -> None:
+def white_cell(
+    image: np.ndarray, x: float, y: float, radius_um: float = 6.0, lobes: int = 1
+) -> None:
     disc(image, x, y, radius_um, CYTOPLASM)
     for k in range(lobes):
         angle, out = 2 * math.pi * k / lobes, 0.0 if lobes == 1 else 2.2 / MPP
@@ -37,7 +41,9 @@ def red_cell(image: np.ndarray, x: float, y: float) -> None:
 
 
 def crowd(seed: int, size: int = 420) -> np.ndarray:
-    """A crowded smear: cells anywhere, over one another and over the edges, and blots of any shape larger than a margin."""
+    """A crowded smear: cells anywhere, over one another and over the edges, and blots of any shape
+    larger than a margin.
+    """
     random = np.random.default_rng(seed)
     image = glass(size, size)
     for x, y in random.integers(-20, size + 20, (40, 2)):
@@ -53,7 +59,9 @@ def crowd(seed: int, size: int = 420) -> np.ndarray:
 
 
 def cut(image: np.ndarray, tile_px: int, step: int = 1) -> Iterator[Tile]:
-    """The tiles of an image whose pixels are already as read, `step` level-0 px each, with a margin of 40 um."""
+    """The tiles of an image whose pixels are already as read, `step` level-0 px each, with a margin
+    of 40 um.
+    """
     height, width = image.shape[:2]
     margin = math.ceil(40 / MPP)
     padded = np.empty((height + 2 * margin, width + 2 * margin, 3), np.uint8)

@@ -28,21 +28,31 @@ STAIN = usual_stain()
 
 
 def find(image: np.ndarray, kinds=KINDS, tile_px: int = 4096, step: int = 1) -> list[Cell]:
-    return [cell for tile in cut(image, tile_px, step) for cell in find_cells(tile, STAIN, "slide", kinds)]
+    return [
+        cell
+        for tile in cut(image, tile_px, step)
+        for cell in find_cells(tile, STAIN, "slide", kinds)
+    ]
 
 
 def facts(cells: list[Cell]) -> set[tuple]:
     crops = (hashlib.blake2b(c.crop.tobytes()).hexdigest() for c in cells)
-    return {(c.cell_id, c.kind, c.x_px0, c.y_px0, c.box_px0, c.area_um2, d) for c, d in zip(cells, crops, strict=True)}
+    return {
+        (c.cell_id, c.kind, c.x_px0, c.y_px0, c.box_px0, c.area_um2, d)
+        for c, d in zip(cells, crops, strict=True)
+    }
 
 
 @settings(max_examples=4)
 @given(st.integers(0, 10**6), st.integers(70, 140), st.integers(1, 3))
 def test_the_cells_do_not_depend_on_the_tiles(seed, tile_px, step):
-    image = crowd(seed, size=420)  # wider than a tile and its margins, so that tiles do cut things off
+    image = crowd(
+        seed, size=420
+    )  # wider than a tile and its margins, so that tiles do cut things off
     stain = fit_stain([image], GLASS, MPP)
     whole, parts = (
-        [c for tile in cut(image, px, step) for c in find_cells(tile, stain, "slide", KINDS)] for px in (420, tile_px)
+        [c for tile in cut(image, px, step) for c in find_cells(tile, stain, "slide", KINDS)]
+        for px in (420, tile_px)
     )
     assert facts(parts) == facts(whole)
     assert len({c.cell_id for c in parts}) == len(parts)

@@ -24,7 +24,9 @@ def slide_stain():
     return fit_stain([image], GLASS, MPP)
 
 
-@pytest.mark.parametrize("stain", [None, slide_stain()], ids=["alone", "with the stain of the slide"])
+@pytest.mark.parametrize(
+    "stain", [None, slide_stain()], ids=["alone", "with the stain of the slide"]
+)
 def test_nucleus_and_cell(stain):
     crop, nucleus, cell = crop_of()
     found_nucleus, found_cell = cell_masks(crop, stain)
@@ -38,6 +40,8 @@ def test_red_cells_are_left_out_with_the_stain_of_the_slide():
     assert dice(cell_masks(crop, slide_stain())[1], cell) > 0.9
 
 
-@pytest.mark.parametrize("stain", [None, slide_stain()], ids=["alone", "with the stain of the slide"])
+@pytest.mark.parametrize(
+    "stain", [None, slide_stain()], ids=["alone", "with the stain of the slide"]
+)
 def test_an_empty_crop_has_neither(stain):
     assert not any(mask.any() for mask in cell_masks(glass(128, 128), stain))

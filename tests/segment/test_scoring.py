@@ -9,7 +9,9 @@ NONE = np.zeros((0, 4))
 
 
 def test_iou_of_boxes():
-    assert iou([[0, 0, 2, 2]], [[1, 0, 3, 2], [5, 5, 6, 6], [0, 0, 2, 2]]) == pytest.approx(np.array([[1 / 3, 0, 1]]))
+    assert iou([[0, 0, 2, 2]], [[1, 0, 3, 2], [5, 5, 6, 6], [0, 0, 2, 2]]) == pytest.approx(
+        np.array([[1 / 3, 0, 1]])
+    )
     assert iou(NONE, [[0, 0, 1, 1]]).shape == (0, 1)
 
 

@@ -32,7 +32,9 @@ def test_nuclei_stand_above_the_threshold_and_red_cells_at_nought():
 
 
 def test_the_same_samples_give_the_same_stain():
-    assert fit_stain([field(), field(False)], GLASS, MPP) == fit_stain([field(), field(False)], GLASS, MPP)
+    assert fit_stain([field(), field(False)], GLASS, MPP) == fit_stain(
+        [field(), field(False)], GLASS, MPP
+    )
 
 
 def test_a_stain_travels():
@@ -46,7 +48,9 @@ def test_without_white_cells_red_cells_stay_below_the_thresholds():
     assert mod(NUCLEUS, stain) > stain.nucleus_mod
 
 
-@pytest.mark.parametrize("samples", [[], [glass(100, 100)], [np.zeros((0, 0, 3), np.uint8)], [glass(50, 50) + 15]])
+@pytest.mark.parametrize(
+    "samples", [[], [glass(100, 100)], [np.zeros((0, 0, 3), np.uint8)], [glass(50, 50) + 15]]
+)
 def test_nothing_stained_gives_a_stain_that_takes_glass_for_glass(samples):
     stain = fit_stain(samples, GLASS, MPP)
     assert stain.stained_mod >= LEAST_MOD

@@ -36,6 +36,8 @@ def kafka_for():
     def kafka_for(broker, **settings):
         name = uuid.uuid4().hex
         topics = Topics(**{kind: f"{kind}-{name}" for kind in Topics.model_fields})
-        return Kafka(bootstrap=broker.bootstrap, topics=topics, **{"linger_ms": 0, "answer_s": 5, **settings})
+        return Kafka(
+            bootstrap=broker.bootstrap, topics=topics, **{"linger_ms": 0, "answer_s": 5, **settings}
+        )
 
     return kafka_for

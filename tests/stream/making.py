@@ -14,7 +14,17 @@ STAMP = Stamp("test", model_hash="m1", config_hash="c1", versions={"cytostream":
 
 
 def make_slide(slide_id: str = "s1") -> Slide:
-    return Slide(slide_id, Path("/scans/Smith John 1970.tiff"), 4000, 3000, 0.25, (), "generic", "unknown", "image")
+    return Slide(
+        slide_id,
+        Path("/scans/Smith John 1970.tiff"),
+        4000,
+        3000,
+        0.25,
+        (),
+        "generic",
+        "unknown",
+        "image",
+    )
 
 
 def make_cell(number: int = 1, slide_id: str = "s1") -> Cell:
@@ -23,12 +33,21 @@ def make_cell(number: int = 1, slide_id: str = "s1") -> Cell:
 
 
 def make_verdict(anomaly: float = 0.5) -> Verdict:
-    return Verdict("neutrophil", {"neutrophil": 0.9, "ig": 0.1}, Anomaly(anomaly, 0.2, -0.3, "an ordinary cell"), 8, True)
+    return Verdict(
+        "neutrophil",
+        {"neutrophil": 0.9, "ig": 0.1},
+        Anomaly(anomaly, 0.2, -0.3, "an ordinary cell"),
+        8,
+        True,
+    )
 
 
 def make_events(count: int, slide_id: str = "s1") -> list[Event]:
     slide = make_slide(slide_id)
-    return [cell_event(slide, make_cell(number, slide_id), make_verdict(), STAMP) for number in range(1, count + 1)]
+    return [
+        cell_event(slide, make_cell(number, slide_id), make_verdict(), STAMP)
+        for number in range(1, count + 1)
+    ]
 
 
 def share_names(stamp: Stamp = STAMP) -> Stamp:

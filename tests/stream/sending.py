@@ -12,7 +12,9 @@ WAIT_S = 20.0
 
 
 def send_all(path, open_sink, ready=None):
-    """Sends all that a store has not sent; sets `ready` once the first batch is out, or where there is none."""
+    """Sends all that a store has not sent; sets `ready` once the first batch is out, or where there
+    is none.
+    """
     with Outbox(path) as outbox:
         sink = open_sink(outbox)
         while move(outbox, sink, 5):
@@ -34,8 +36,9 @@ def open_kafka(kafka, outbox):
 def send_killed(path, open_sink, kills, longest_s):
     """Starts a sender and kills it (-9) at a random point, `kills` times.
 
-    The senders come from a server that has imported everything already, so that the kill hits the sending and not the imports;
-    forking the test's own process would copy the locks of the engines' threads.
+    The senders come from a server that has imported everything already, so that the kill hits the
+    sending and not the imports; forking the test's own process would copy the locks of the engines'
+    threads.
     """
     fork, rng = multiprocessing.get_context("forkserver"), random.Random(5)
     fork.set_forkserver_preload(["stream.sinks.relay", "stream.kafka.sink", "stream.sinks.jsonl"])

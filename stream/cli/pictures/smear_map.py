@@ -1,4 +1,6 @@
-"""The picture of a smear's map: the slide, tinted by what lies there, the counting path, a legend."""
+"""The picture of a smear's map: the slide, tinted by what lies there, the counting path, a
+legend.
+"""
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -7,9 +9,12 @@ from scipy import ndimage as ndi
 from ingest import Ground, SmearMap
 
 TINTS = {
-    Ground.GLASS: (255, 255, 255), Ground.THIN: (120, 180, 255), Ground.MONOLAYER: (60, 190, 90), Ground.THICK: (230, 120, 60),
+    Ground.GLASS: (255, 255, 255),
+    Ground.THIN: (120, 180, 255),
+    Ground.MONOLAYER: (60, 190, 90),
+    Ground.THICK: (230, 120, 60),
     Ground.BLURRED: (150, 80, 200),
-}  # fmt: skip
+}
 OPACITY = 0.35
 LEGEND_PX = 26
 
@@ -18,9 +23,14 @@ def draw(slide: np.ndarray, found: SmearMap, path: np.ndarray) -> Image.Image:
     """The small slide (h, w, 3) under its map; `path` (rows, cols) bool is outlined."""
     h, w = slide.shape[:2]
     tints = np.array([TINTS[g] for g in Ground], np.float32)
-    rows, cols = (np.minimum(np.arange(n) * m // n, m - 1) for n, m in zip((h, w), found.ground.shape, strict=True))
+    rows, cols = (
+        np.minimum(np.arange(n) * m // n, m - 1)
+        for n, m in zip((h, w), found.ground.shape, strict=True)
+    )
     ground, lanes = (a[rows[:, None], cols] for a in (found.ground, path))
-    mixed = np.where((ground == Ground.GLASS)[..., None], slide, (1 - OPACITY) * slide + OPACITY * tints[ground])
+    mixed = np.where(
+        (ground == Ground.GLASS)[..., None], slide, (1 - OPACITY) * slide + OPACITY * tints[ground]
+    )
     mixed[lanes & ~ndi.binary_erosion(lanes)] = 0
     canvas = Image.new("RGB", (w, h + LEGEND_PX), (255, 255, 255))
     canvas.paste(Image.fromarray(mixed.astype(np.uint8)))

@@ -1,4 +1,6 @@
-"""Pictures of cells, from the journal while they wait there and from the zarr store afterwards, as bytes that a browser shows."""
+"""Pictures of cells, from the journal while they wait there and from the zarr store afterwards, as
+bytes that a browser shows.
+"""
 
 import io
 import threading
@@ -22,8 +24,10 @@ JPEG = {"format": "JPEG", "quality": 88, "subsampling": 0}
 
 
 class Crops:
-    """Crops of a store. A whole chunk is decoded and made into JPEGs at once, and the last ones used are kept, so that scrolling
-    through a sorted gallery does not decode a chunk once a cell. Threads may share it."""
+    """Crops of a store. A whole chunk is decoded and made into JPEGs at once, and the last ones
+    used are kept, so that scrolling through a sorted gallery does not decode a chunk once a cell.
+    Threads may share it.
+    """
 
     def __init__(self, store: Path, state: State):
         self._store, self._state = store, state
@@ -43,7 +47,10 @@ class Crops:
             return _square(rows[0][0])
         chunk = self._chunk(slide_id, cell.place // CHUNK_ROWS)
         if cell.place % CHUNK_ROWS >= len(chunk):
-            raise StoreError(f"the crop of cell {cell.cell_id} is gone", "was the store moved without its zarr folders?")
+            raise StoreError(
+                f"the crop of cell {cell.cell_id} is gone",
+                "was the store moved without its zarr folders?",
+            )
         return chunk[cell.place % CHUNK_ROWS]
 
     def shapes(self, report: Report) -> Shapes:
@@ -56,13 +63,18 @@ class Crops:
 
     def jpeg(self, slide_id: str, cell: Found) -> bytes:
         """The crop for the gallery."""
-        rows = self._state.rows("SELECT crop FROM cells WHERE row = ? AND crop IS NOT NULL", cell.row)
+        rows = self._state.rows(
+            "SELECT crop FROM cells WHERE row = ? AND crop IS NOT NULL", cell.row
+        )
         if rows:
             return encode(_square(rows[0][0]), **JPEG)
         key = slide_id, cell.place // CHUNK_ROWS
         made = self._of_chunk(key)
         if cell.place % CHUNK_ROWS >= len(made):
-            raise StoreError(f"the crop of cell {cell.cell_id} is gone", "was the store moved without its zarr folders?")
+            raise StoreError(
+                f"the crop of cell {cell.cell_id} is gone",
+                "was the store moved without its zarr folders?",
+            )
         return made[cell.place % CHUNK_ROWS]
 
     def _of_chunk(self, key: tuple[str, int]) -> list[bytes]:
@@ -79,7 +91,9 @@ class Crops:
     def _keep(self, key: tuple[str, int], made: list[bytes]) -> None:
         with self._lock:
             self._reading.pop(key, None)
-            if len(made) < CHUNK_ROWS or key in self._kept:  # a chunk that may still grow is read again
+            if (
+                len(made) < CHUNK_ROWS or key in self._kept
+            ):  # a chunk that may still grow is read again
                 return
             self._kept[key] = made
             self._bytes += sum(map(len, made))
@@ -88,7 +102,9 @@ class Crops:
 
     def _chunk(self, slide_id: str, number: int) -> np.ndarray:
         first = number * CHUNK_ROWS
-        return SlideStore.open(store_path(self._store, slide_id)).read("crop", first, first + CHUNK_ROWS)
+        return SlideStore.open(store_path(self._store, slide_id)).read(
+            "crop", first, first + CHUNK_ROWS
+        )
 
 
 def encode(rgb: np.ndarray, **options: object) -> bytes:

@@ -1,4 +1,6 @@
-"""Why a cell is called what it is called: maps, counterfactuals and known neighbours, made on request, one at a time."""
+"""Why a cell is called what it is called: maps, counterfactuals and known neighbours, made on
+request, one at a time.
+"""
 
 import base64
 import threading
@@ -24,7 +26,9 @@ class ReasonError(CytostreamError):
 
 
 class Reasons:
-    """Explanations of crops by the model of a folder. The engine is opened at the first question."""
+    """Explanations of crops by the model of a folder. The engine is opened at the first
+    question.
+    """
 
     def __init__(self, folder: Path, limit_s: float, nearest: Path | None = None):
         self._folder, self._limit_s, self._nearest = folder, limit_s, nearest
@@ -65,7 +69,9 @@ class Reasons:
         try:
             return answer.result(self._limit_s)
         except LateError as error:
-            raise ReasonError("the explanation takes too long", "ask again in a while, or raise review.reasons_s") from error
+            raise ReasonError(
+                "the explanation takes too long", "ask again in a while, or raise review.reasons_s"
+            ) from error
         except (CytostreamError, ImportError, OSError, ValueError) as error:
             self._forget(key)
             hint = getattr(error, "hint", "")
@@ -102,7 +108,8 @@ class Reasons:
         self._index = self._index or Nearest.open(self._nearest, model)
         found = self._index.find(engine, crop, NEIGHBOURS)
         classes = {
-            c: [{"distance": float(d), "picture": url(t), "name": name} for d, t, name in near] for c, near in found.items()
+            c: [{"distance": float(d), "picture": url(t), "name": name} for d, t, name in near]
+            for c, near in found.items()
         }
         return {"model_id": model.model_id, "classes": classes}
 

@@ -1,4 +1,6 @@
-"""Outlines in level-0 px of what a slide's label images hold: white cells with their nuclei, red cells of the sampled fields."""
+"""Outlines in level-0 px of what a slide's label images hold: white cells with their nuclei, red
+cells of the sampled fields.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -56,27 +58,43 @@ class Shapes:
         """The red cells, field by field."""
         if self.store is None or LABELS not in self.store.group:
             return
-        fields, *measured = (self.store.read(f"reds/{name}") for name in ("field", "area_um2", "roundness", "pallor"))
+        fields, *measured = (
+            self.store.read(f"reds/{name}") for name in ("field", "area_um2", "roundness", "pallor")
+        )
         boxes, scale = self.store.read(BOXES), round(self._red_mpp() / self.mpp)
         for number, box in enumerate(boxes):
             labels = self.store.read(LABELS, number, number + 1)[0]
             for n, row in enumerate(np.flatnonzero(fields == number)):
-                if ring := ring_of(*windowed(labels, n + 1, [v // scale * scale for v in box[:2].tolist()], scale)):
-                    yield Red(f"red-{number}-{n}", ring, *(round(float(column[row]), 4) for column in measured))
+                if ring := ring_of(
+                    *windowed(labels, n + 1, [v // scale * scale for v in box[:2].tolist()], scale)
+                ):
+                    yield Red(
+                        f"red-{number}-{n}",
+                        ring,
+                        *(round(float(column[row]), 4) for column in measured),
+                    )
 
     def _red_mpp(self) -> float:
         about = self.store.group[LABELS.rpartition("/")[0]].attrs["ome"]["multiscales"][0]
         return about["datasets"][0]["coordinateTransformations"][0]["scale"][-1]
 
 
-def windowed(labels: np.ndarray, number: int, corner: list[int], scale: float) -> tuple[np.ndarray, tuple[float, float], float]:
-    """The mask of one label in its own box, the place of that box, and the scale: what `ring_of` takes."""
+def windowed(
+    labels: np.ndarray, number: int, corner: list[int], scale: float
+) -> tuple[np.ndarray, tuple[float, float], float]:
+    """The mask of one label in its own box, the place of that box, and the scale: what `ring_of`
+    takes.
+    """
     mask = labels == number
     rows, cols = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
     if not len(rows):
         raise StoreError(f"label {number} is gone", "was the store changed by hand?")
     top, left = int(rows[0]), int(cols[0])
-    return mask[top : rows[-1] + 1, left : cols[-1] + 1], (corner[0] + left * scale, corner[1] + top * scale), scale
+    return (
+        mask[top : rows[-1] + 1, left : cols[-1] + 1],
+        (corner[0] + left * scale, corner[1] + top * scale),
+        scale,
+    )
 
 
 def ring_of(mask: np.ndarray, corner: tuple[float, float], scale: float) -> Ring | None:

@@ -1,4 +1,6 @@
-"""The slide for the eye: tiles read in a process of their own, since a crafted tile may end or hang the one that decodes it."""
+"""The slide for the eye: tiles read in a process of their own, since a crafted tile may end or hang
+the one that decodes it.
+"""
 
 from collections import OrderedDict
 from threading import Lock

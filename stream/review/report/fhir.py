@@ -1,6 +1,8 @@
-"""The count as FHIR R4: a Bundle of one DiagnosticReport and an Observation a class, with LOINC codes.
+"""The count as FHIR R4: a Bundle of one DiagnosticReport and an Observation a class, with LOINC
+codes.
 
-The shapes are checked with the models of `fhir.resources` (R4B, in which these two resources are those of R4).
+The shapes are checked with the models of `fhir.resources` (R4B, in which these two resources are
+those of R4).
 """
 
 from uuid import NAMESPACE_URL, uuid5
@@ -12,8 +14,16 @@ from .report import Report
 LOINC, UCUM = "http://loinc.org", "http://unitsofmeasure.org"
 LOCAL = "urn:cytostream:class"
 PANEL = {"system": LOINC, "code": "24318-8", "display": "Manual Differential panel - Blood"}
-CATEGORY = {"system": "http://terminology.hl7.org/CodeSystem/v2-0074", "code": "HM", "display": "Hematology"}
-LAB = {"system": "http://terminology.hl7.org/CodeSystem/observation-category", "code": "laboratory", "display": "Laboratory"}
+CATEGORY = {
+    "system": "http://terminology.hl7.org/CodeSystem/v2-0074",
+    "code": "HM",
+    "display": "Hematology",
+}
+LAB = {
+    "system": "http://terminology.hl7.org/CodeSystem/observation-category",
+    "code": "laboratory",
+    "display": "Laboratory",
+}
 FLAGS = {"low": ("L", "Low"), "high": ("H", "High")}
 FLAG_SYSTEM = "http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation"
 
@@ -27,7 +37,11 @@ def fhir_of(report: Report) -> str:
     from fhir.resources.R4B.bundle import Bundle
 
     lines = [line for line in report.lines if line.count or line.low is not None]
-    observations = [_observation(report, line) for line in lines if line.name not in ("other", "unidentified", "platelet")]
+    observations = [
+        _observation(report, line)
+        for line in lines
+        if line.name not in ("other", "unidentified", "platelet")
+    ]
     resources = [_diagnostic(report, observations), *observations]
     entries = [{"fullUrl": _urn(r["id"]), "resource": r} for r in resources]
     bundle = {"resourceType": "Bundle", "type": "collection", "entry": entries}
@@ -38,12 +52,19 @@ def fhir_of(report: Report) -> str:
 
 def _diagnostic(report: Report, observations: list[dict]) -> dict:
     says = {
-        "resourceType": "DiagnosticReport", "id": _id(report, "report"), "status": report.status,
-        "identifier": [{"system": "urn:cytostream:slide", "value": f"{report.slide_id}/{report.version}"}],
-        "category": [{"coding": [CATEGORY]}], "code": {"coding": [PANEL]},
-        "result": [{"reference": _urn(o["id"]), "display": o["code"]["text"]} for o in observations],
+        "resourceType": "DiagnosticReport",
+        "id": _id(report, "report"),
+        "status": report.status,
+        "identifier": [
+            {"system": "urn:cytostream:slide", "value": f"{report.slide_id}/{report.version}"}
+        ],
+        "category": [{"coding": [CATEGORY]}],
+        "code": {"coding": [PANEL]},
+        "result": [
+            {"reference": _urn(o["id"]), "display": o["code"]["text"]} for o in observations
+        ],
         "specimen": [{"display": f"blood smear {report.slide_id}"}],
-    }  # fmt: skip
+    }
     if report.scanned:
         says["effectiveDateTime"] = report.scanned.isoformat()
     if report.laboratory:
@@ -58,21 +79,31 @@ def _diagnostic(report: Report, observations: list[dict]) -> dict:
 def _observation(report: Report, line: Line) -> dict:
     unit = "%" if line.white else "/100{WBCs}"
     says = {
-        "resourceType": "Observation", "id": _id(report, line.name), "status": report.status, "category": [{"coding": [LAB]}],
+        "resourceType": "Observation",
+        "id": _id(report, line.name),
+        "status": report.status,
+        "category": [{"coding": [LAB]}],
         "code": {"coding": _codes(report, line), "text": line.title},
         "note": [{"text": f"{line.count} cells of {report.white} white cells"}],
-    }  # fmt: skip
+    }
     if report.scanned:
         says["effectiveDateTime"] = report.scanned.isoformat()
     if line.per_100 is None:
-        missing = {"system": "http://terminology.hl7.org/CodeSystem/data-absent-reason", "code": "not-performed"}
+        missing = {
+            "system": "http://terminology.hl7.org/CodeSystem/data-absent-reason",
+            "code": "not-performed",
+        }
         return {**says, "dataAbsentReason": {"coding": [missing]}}
     says["valueQuantity"] = _quantity(line.per_100, unit)
     if line.low is not None:
-        says["referenceRange"] = [{"low": _quantity(line.low, unit), "high": _quantity(line.high, unit)}]
+        says["referenceRange"] = [
+            {"low": _quantity(line.low, unit), "high": _quantity(line.high, unit)}
+        ]
     if line.flag:
         code, display = FLAGS[line.flag]
-        says["interpretation"] = [{"coding": [{"system": FLAG_SYSTEM, "code": code, "display": display}]}]
+        says["interpretation"] = [
+            {"coding": [{"system": FLAG_SYSTEM, "code": code, "display": display}]}
+        ]
     return says
 
 
@@ -92,4 +123,3 @@ def _id(report: Report, what: str) -> str:
 
 def _urn(of: str) -> str:
     return f"urn:uuid:{of}"
-

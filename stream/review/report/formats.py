@@ -27,10 +27,22 @@ FORMS = {
     for form in (
         Form("csv", "text/csv; charset=utf-8", lambda report, _: csv_of(report)),
         Form("parquet", "application/vnd.apache.parquet", lambda report, _: parquet_of(report)),
-        Form("geojson", "application/geo+json", lambda report, crops: geojson_of(report, crops.shapes(report))),
+        Form(
+            "geojson",
+            "application/geo+json",
+            lambda report, crops: geojson_of(report, crops.shapes(report)),
+        ),
         Form("h5ad", "application/x-hdf5", lambda report, _: anndata_of(report)),
         Form("fhir.json", "application/fhir+json", lambda report, _: fhir_of(report).encode()),
-        Form("pdf", "application/pdf", lambda report, crops: pdf_of(report, partial(crops.jpeg, report.slide_id))),
-        Form("zip", "application/zip", lambda report, crops: zip_of(report, partial(crops.png, report.slide_id))),
+        Form(
+            "pdf",
+            "application/pdf",
+            lambda report, crops: pdf_of(report, partial(crops.jpeg, report.slide_id)),
+        ),
+        Form(
+            "zip",
+            "application/zip",
+            lambda report, crops: zip_of(report, partial(crops.png, report.slide_id)),
+        ),
     )
 }

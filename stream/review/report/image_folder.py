@@ -1,4 +1,6 @@
-"""Reviewed cells as an image folder for training: CLASS/SLIDE-CELL.png, as the classifier was given them, and a table."""
+"""Reviewed cells as an image folder for training: CLASS/SLIDE-CELL.png, as the classifier was
+given them, and a table.
+"""
 
 import io
 import re
@@ -11,7 +13,19 @@ from stream.review.detections import Found
 from .report import Report, ReportError
 from .tables import csv_table
 
-COLUMNS = ("path", "slide_id", "cell_id", "label", "machine_label", "how", "reviewer", "reviewed_at", "mpp", "x_px0", "y_px0")
+COLUMNS = (
+    "path",
+    "slide_id",
+    "cell_id",
+    "label",
+    "machine_label",
+    "how",
+    "reviewer",
+    "reviewed_at",
+    "mpp",
+    "x_px0",
+    "y_px0",
+)
 _LABEL = re.compile(CLASS_NAME)
 LEFT_OUT = "unidentified"
 
@@ -19,7 +33,9 @@ LEFT_OUT = "unidentified"
 def reviewed(report: Report) -> list[Found]:
     """Cells that a person has renamed or confirmed; the unidentified teach nothing."""
     decisions = report.standing.decisions
-    return [c for c in report.cells if c.cell_id in decisions and decisions[c.cell_id].label != LEFT_OUT]
+    return [
+        c for c in report.cells if c.cell_id in decisions and decisions[c.cell_id].label != LEFT_OUT
+    ]
 
 
 def folder_of(report: Report, picture: Callable[[Found], bytes]) -> Iterator[tuple[str, bytes]]:
@@ -32,7 +48,9 @@ def folder_of(report: Report, picture: Callable[[Found], bytes]) -> Iterator[tup
     for cell in reviewed(report):
         made = report.standing.decisions[cell.cell_id]
         if not _LABEL.fullmatch(made.label):
-            raise ReportError(f"{made.label!r} is no class name", "check the store with `cytostream audit`")
+            raise ReportError(
+                f"{made.label!r} is no class name", "check the store with `cytostream audit`"
+            )
         path = f"{made.label}/{report.slide_id}-{cell.cell_id}.png"
         who = made.how, made.by, made.at.isoformat()
         place = report.facts.get("mpp"), cell.x_px0, cell.y_px0

@@ -1,4 +1,6 @@
-"""The report on paper: A4, the count with its ranges, who signed and when, and the cells that matter."""
+"""The report on paper: A4, the count with its ranges, who signed and when, and the cells that
+matter.
+"""
 
 import io
 from collections.abc import Callable
@@ -19,7 +21,9 @@ NOTE = "Computed by a research tool, not a medical device. Ranges are those of t
 
 
 class Sheet(FPDF):
-    """A page with the slide's id and the page number at its foot; letters of all European scripts."""
+    """A page with the slide's id and the page number at its foot; letters of all European
+    scripts.
+    """
 
     def __init__(self, foot: str):
         super().__init__(format="A4")
@@ -45,7 +49,9 @@ class Sheet(FPDF):
 
 def pdf_of(report: Report, picture: Callable[[Found], bytes]) -> bytes:
     """The report as PDF; `picture` gives a cell's image file."""
-    sheet = Sheet(f"{report.name}   slide {report.slide_id}   version {report.version}   {report.status}")
+    sheet = Sheet(
+        f"{report.name}   slide {report.slide_id}   version {report.version}   {report.status}"
+    )
     sheet.set_title(f"Differential count {report.name}")
     sheet.set_lang("en")
     _head(sheet, report)
@@ -62,12 +68,19 @@ def _head(sheet: Sheet, report: Report) -> None:
     sheet.line_of(f"Slide {report.name}")
     if signed := report.signature:
         when = f"{signed.at:%Y-%m-%d %H:%M %Z}"
-        sheet.line_of(f"{report.status.capitalize()}, version {report.version}. Signed by {signed.by} at {when}", 9, "B")
+        sheet.line_of(
+            f"{report.status.capitalize()}, version {report.version}. Signed by {signed.by} at "
+            f"{when}",
+            9,
+            "B",
+        )
     else:
         sheet.line_of(f"PRELIMINARY, version {report.version}: not signed", 9, "B")
     scanned = f"read {report.scanned:%Y-%m-%d %H:%M %Z}, " if report.scanned else ""
     model = report.facts.get("model_id", "unknown")
-    sheet.line_of(f"{len(report.cells)} cells, {report.white} of them white; {scanned}model {model}")
+    sheet.line_of(
+        f"{len(report.cells)} cells, {report.white} of them white; {scanned}model {model}"
+    )
     sheet.ln(2)
 
 
@@ -75,7 +88,12 @@ def _table(sheet: Sheet, report: Report) -> None:
     sheet.set_font(FONT, size=9)
     head = FontFace(emphasis="BOLD", fill_color=(236, 239, 241))
     align = ("LEFT", *["RIGHT"] * 5, "LEFT")
-    with sheet.table(col_widths=(46, 18, 18, 30, 24, 26, 16), text_align=align, headings_style=head, line_height=5.6) as table:
+    with sheet.table(
+        col_widths=(46, 18, 18, 30, 24, 26, 16),
+        text_align=align,
+        headings_style=head,
+        line_height=5.6,
+    ) as table:
         table.row(("Class", "Count", "%", "95 % interval", "per 100 WBC", "Reference", ""))
         for line in report.lines:
             if line.count or line.low is not None:
@@ -100,7 +118,9 @@ def _words(sheet: Sheet, report: Report) -> None:
     sheet.ln(2)
 
 
-def _cells(sheet: Sheet, notable: list[Notable], picture: Callable[[Found], bytes], titles: dict[str, str]) -> None:
+def _cells(
+    sheet: Sheet, notable: list[Notable], picture: Callable[[Found], bytes], titles: dict[str, str]
+) -> None:
     if notable:
         sheet.line_of("Cells", 12, "B", 8)
     for first in range(0, len(notable), COLUMNS):
@@ -109,12 +129,26 @@ def _cells(sheet: Sheet, notable: list[Notable], picture: Callable[[Found], byte
             sheet.add_page()
         top = sheet.get_y()
         for column, one in enumerate(row):
-            _one_cell(sheet, one, picture(one.cell), titles[one.label], sheet.l_margin + column * (CELL_MM + GAP_MM), top)
+            _one_cell(
+                sheet,
+                one,
+                picture(one.cell),
+                titles[one.label],
+                sheet.l_margin + column * (CELL_MM + GAP_MM),
+                top,
+            )
         sheet.set_y(top + CELL_MM + 13)
 
 
 def _one_cell(sheet: Sheet, one: Notable, image: bytes, title: str, x: float, y: float) -> None:
-    sheet.image(io.BytesIO(image), x, y, CELL_MM, CELL_MM, alt_text=f"{title} at {one.cell.x_px0}, {one.cell.y_px0}")
+    sheet.image(
+        io.BytesIO(image),
+        x,
+        y,
+        CELL_MM,
+        CELL_MM,
+        alt_text=f"{title} at {one.cell.x_px0}, {one.cell.y_px0}",
+    )
     sheet.set_xy(x, y + CELL_MM + 0.6)
     sheet.set_font(FONT, "B", 7)
     sheet.cell(CELL_MM, 3.2, title)

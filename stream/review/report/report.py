@@ -1,4 +1,6 @@
-"""The report of a slide: its count as it stands or as a version was signed, and the cells that matter. All forms come of it."""
+"""The report of a slide: its count as it stands or as a version was signed, and the cells that
+matter. All forms come of it.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,8 +34,8 @@ class Notable:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """`signature` is None while the version is not signed: the report is preliminary then. `scores()` are the probabilities
-    (n, K) of the cells, in the order of `classes`."""
+    """`signature` is None while the version is not signed: the report is preliminary then.
+    `scores()` are the probabilities (n, K) of the cells, in the order of `classes`."""
 
     slide_id: str
     name: str
@@ -71,21 +73,37 @@ def report_of(library: Library, shelf: SlideShelf, name: str, version: int | Non
     """
     signed = {s.version for s in shelf.standing.signatures}
     if version is not None and version not in signed | {shelf.standing.version}:
-        raise ReportError(f"no version {version} of this slide", f"there are {sorted(signed | {shelf.standing.version})}")
+        raise ReportError(
+            f"no version {version} of this slide",
+            f"there are {sorted(signed | {shelf.standing.version})}",
+        )
     standing = shelf.standing_at(version)
     cells, facts = list(shelf.cells(standing)), shelf.facts()
     lines = differential(shelf.scheme, shelf.counts(standing))
     return Report(
-        shelf.slide_id, name, library.config.review.laboratory, standing.version,
+        shelf.slide_id,
+        name,
+        library.config.review.laboratory,
+        standing.version,
         standing.signatures[-1] if standing.locked else None,
-        datetime.fromisoformat(facts["at"]) if "at" in facts else None, shelf.scheme, lines, white_cells(lines), cells, standing,
-        notable_cells(shelf, standing, cells), [c for c in standing.comments if c.cell_id is None], facts,
-        shelf.found.classes, lambda: shelf.scores(cells),
-    )  # fmt: skip
+        datetime.fromisoformat(facts["at"]) if "at" in facts else None,
+        shelf.scheme,
+        lines,
+        white_cells(lines),
+        cells,
+        standing,
+        notable_cells(shelf, standing, cells),
+        [c for c in standing.comments if c.cell_id is None],
+        facts,
+        shelf.found.classes,
+        lambda: shelf.scores(cells),
+    )
 
 
 def notable_cells(shelf: SlideShelf, standing: Standing, cells: list[Found]) -> list[Notable]:
-    """Cells with alerts, those that a person renamed or commented, then the surest of each class."""
+    """Cells with alerts, those that a person renamed or commented, then the surest of each
+    class.
+    """
     here = {cell.cell_id: cell for cell in cells}
     why = {a.cell_id: f"alert: {a.reason}" for a in shelf.told.alerts.values() if a.cell_id in here}
     why = dict(list(why.items())[:SHOWN_ALERTS])
@@ -96,7 +114,10 @@ def notable_cells(shelf: SlideShelf, standing: Standing, cells: list[Found]) -> 
         if comment.cell_id in here:
             why[comment.cell_id] = f"{comment.by}: {comment.text}"
     for name in shelf.scheme.names:
-        own = sorted((c for c in cells if standing.label(c.cell_id, c.label) == name), key=lambda c: -c.sureness)
+        own = sorted(
+            (c for c in cells if standing.label(c.cell_id, c.label) == name),
+            key=lambda c: -c.sureness,
+        )
         for cell in own[:SHOWN_A_CLASS] if name != "other" else []:
             why.setdefault(cell.cell_id, "")
     return [Notable(here[c], standing.label(c, here[c].label), reason) for c, reason in why.items()]

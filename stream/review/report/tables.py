@@ -1,4 +1,6 @@
-"""The cells of a report as tables: CSV and Parquet, AnnData for single-cell tools, GeoJSON for QuPath; one row a cell."""
+"""The cells of a report as tables: CSV and Parquet, AnnData for single-cell tools, GeoJSON
+for QuPath; one row a cell.
+"""
 
 import csv
 import io
@@ -14,33 +16,80 @@ from stream.review.images.outlines import Red, Shapes
 from .report import Report
 
 RED_COLOUR = [200, 80, 80]
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # the last four: full width
+FORMULA_STARTS = (
+    "=",
+    "+",
+    "-",
+    "@",
+    "\t",
+    "\r",
+    "\uff1d",
+    "\uff0b",
+    "\uff0d",
+    "\uff20",
+)  # the last four: full width
 Value = str | int | float | None
 
 COLUMNS = (
-    "slide_id", "cell_id", "kind", "label", "machine_label", "probability", "anomaly", "reviewed", "reviewer", "reviewed_at",
-    "x_px0", "y_px0", "box_x0_px0", "box_y0_px0", "box_x1_px0", "box_y1_px0", "area_um2", "mpp", "model_id", "report_version",
-)  # fmt: skip
+    "slide_id",
+    "cell_id",
+    "kind",
+    "label",
+    "machine_label",
+    "probability",
+    "anomaly",
+    "reviewed",
+    "reviewer",
+    "reviewed_at",
+    "x_px0",
+    "y_px0",
+    "box_x0_px0",
+    "box_y0_px0",
+    "box_x1_px0",
+    "box_y1_px0",
+    "area_um2",
+    "mpp",
+    "model_id",
+    "report_version",
+)
 
 
 def columns_of(report: Report) -> dict[str, list]:
-    """Columns of equal length, in the order of `COLUMNS`, then a probability a class of the model; places are level-0 px."""
+    """Columns of equal length, in the order of `COLUMNS`, then a probability a class of the
+    model; places are level-0 px.
+    """
     decided = [report.standing.decisions.get(cell.cell_id) for cell in report.cells]
     cells, n = report.cells, len(report.cells)
     values = (
-        [report.slide_id] * n, [c.cell_id for c in cells], [c.kind for c in cells], [report.label(c) for c in cells],
-        [c.label for c in cells], [c.sureness for c in cells], [c.anomaly for c in cells],
-        [d.how if d else None for d in decided], [d.by if d else None for d in decided],
+        [report.slide_id] * n,
+        [c.cell_id for c in cells],
+        [c.kind for c in cells],
+        [report.label(c) for c in cells],
+        [c.label for c in cells],
+        [c.sureness for c in cells],
+        [c.anomaly for c in cells],
+        [d.how if d else None for d in decided],
+        [d.by if d else None for d in decided],
         [d.at.isoformat() if d else None for d in decided],
-        [c.x_px0 for c in cells], [c.y_px0 for c in cells], *([c.box_px0[i] for c in cells] for i in range(4)),
-        [c.area_um2 for c in cells], [report.facts.get("mpp")] * n, [report.facts.get("model_id")] * n, [report.version] * n,
-    )  # fmt: skip
-    shares = {f"p_{name}": column.tolist() for name, column in zip(report.classes, report.scores().T, strict=True)}
+        [c.x_px0 for c in cells],
+        [c.y_px0 for c in cells],
+        *([c.box_px0[i] for c in cells] for i in range(4)),
+        [c.area_um2 for c in cells],
+        [report.facts.get("mpp")] * n,
+        [report.facts.get("model_id")] * n,
+        [report.version] * n,
+    )
+    shares = {
+        f"p_{name}": column.tolist()
+        for name, column in zip(report.classes, report.scores().T, strict=True)
+    }
     return {**dict(zip(COLUMNS, values, strict=True)), **shares}
 
 
 def csv_of(report: Report) -> bytes:
-    """RFC 4180 with a header line; a text that a spreadsheet would take for a formula is quoted with an apostrophe."""
+    """RFC 4180 with a header line; a text that a spreadsheet would take for a formula is
+    quoted with an apostrophe.
+    """
     columns = columns_of(report)
     return csv_table(columns, zip(*columns.values(), strict=True))
 
@@ -54,7 +103,11 @@ def csv_table(header: Iterable[str], rows: Iterable[Sequence[Value]]) -> bytes:
 
 
 def _harmless(value: Value) -> Value:
-    return f"'{value}" if isinstance(value, str) and value.lstrip(" \n").startswith(FORMULA_STARTS) else value
+    return (
+        f"'{value}"
+        if isinstance(value, str) and value.lstrip(" \n").startswith(FORMULA_STARTS)
+        else value
+    )
 
 
 def parquet_of(report: Report) -> bytes:
@@ -72,24 +125,40 @@ def parquet_of(report: Report) -> bytes:
 
 def _schema(pa, columns: dict[str, list]):
     """Types that do not depend on the values: an empty column has its type too."""
-    whole = {"x_px0", "y_px0", "box_x0_px0", "box_y0_px0", "box_x1_px0", "box_y1_px0", "report_version"}
+    whole = {
+        "x_px0",
+        "y_px0",
+        "box_x0_px0",
+        "box_y0_px0",
+        "box_x1_px0",
+        "box_y1_px0",
+        "report_version",
+    }
     real = {"probability", "anomaly", "area_um2", "mpp", *columns.keys() - set(COLUMNS)}
     types = {**dict.fromkeys(whole, pa.int32()), **dict.fromkeys(real, pa.float64())}
     return pa.schema([(name, types.get(name, pa.string())) for name in columns])
 
 
 def anndata_of(report: Report) -> bytes:
-    """AnnData (.h5ad): X (cells, classes) holds the model's probabilities, obs the columns, obsm["spatial"] centres in um."""
+    """AnnData (.h5ad): X (cells, classes) holds the model's probabilities, obs the columns,
+    obsm["spatial"] centres in um.
+    """
     import anndata
     import numpy as np
     import pandas as pd
 
     columns = {name: values for name, values in columns_of(report).items() if name in COLUMNS}
-    obs = pd.DataFrame(columns, index=pd.Index(columns["cell_id"], dtype=str)).drop(columns="cell_id")
+    obs = pd.DataFrame(columns, index=pd.Index(columns["cell_id"], dtype=str)).drop(
+        columns="cell_id"
+    )
     for name in ("reviewed", "reviewer", "reviewed_at"):
         obs[name] = obs[name].fillna("").astype(str)
-    data = anndata.AnnData(report.scores(), obs=obs, var=pd.DataFrame(index=pd.Index(report.classes, dtype=str)))
-    data.obsm["spatial"] = obs[["x_px0", "y_px0"]].to_numpy(np.float64) * (report.facts.get("mpp") or 1.0)
+    data = anndata.AnnData(
+        report.scores(), obs=obs, var=pd.DataFrame(index=pd.Index(report.classes, dtype=str))
+    )
+    data.obsm["spatial"] = obs[["x_px0", "y_px0"]].to_numpy(np.float64) * (
+        report.facts.get("mpp") or 1.0
+    )
     data.uns["cytostream"] = json.dumps(about_of(report))
     with NamedTemporaryFile(suffix=".h5ad") as file:
         data.write_h5ad(file.name)
@@ -97,21 +166,35 @@ def anndata_of(report: Report) -> bytes:
 
 
 def geojson_of(report: Report, shapes: Shapes) -> bytes:
-    """A FeatureCollection that QuPath opens, in level-0 px: a cell with its nucleus, or the box of one that has no outline, with
-    class, colour and measurements; and the red cells of the sampled fields."""
-    colours = {c.name: [int(c.colour[i : i + 2], 16) for i in (1, 3, 5)] for c in report.scheme.classes}
+    """A FeatureCollection that QuPath opens, in level-0 px: a cell with its nucleus, or the box of
+    one that has no outline, with class, colour and measurements; and the red cells of the sampled
+    fields.
+    """
+    colours = {
+        c.name: [int(c.colour[i : i + 2], 16) for i in (1, 3, 5)] for c in report.scheme.classes
+    }
     features = [
         {
-            "type": "Feature", "id": _uuid(cell.cell_id), **_geometry(cell, rings),
+            "type": "Feature",
+            "id": _uuid(cell.cell_id),
+            **_geometry(cell, rings),
             "properties": {
-                "objectType": "cell" if rings else "detection", "name": cell.cell_id,
-                "classification": {"name": report.label(cell), "color": colours[report.label(cell)]},
-                "measurements": {"Probability": cell.sureness, "Anomaly": cell.anomaly, "Area um^2": cell.area_um2},
+                "objectType": "cell" if rings else "detection",
+                "name": cell.cell_id,
+                "classification": {
+                    "name": report.label(cell),
+                    "color": colours[report.label(cell)],
+                },
+                "measurements": {
+                    "Probability": cell.sureness,
+                    "Anomaly": cell.anomaly,
+                    "Area um^2": cell.area_um2,
+                },
             },
         }
         for cell in report.cells
         for rings in [shapes.of(cell)]
-    ]  # fmt: skip
+    ]
     features += [_red_feature(report.slide_id, red) for red in shapes.reds()]
     return json.dumps({"type": "FeatureCollection", "features": features}).encode()
 
@@ -128,9 +211,17 @@ def _polygon(ring: list) -> dict:
 
 def _red_feature(slide_id: str, red: Red) -> dict:
     measured = {"Area um^2": red.area_um2, "Roundness": red.roundness, "Pallor": red.pallor}
-    about = {"objectType": "detection", "name": red.name, "classification": {"name": "red cell", "color": RED_COLOUR}}
-    return {"type": "Feature", "id": _uuid(f"{slide_id} {red.name}"), "geometry": _polygon(red.ring),
-            "properties": {**about, "measurements": measured}}  # fmt: skip
+    about = {
+        "objectType": "detection",
+        "name": red.name,
+        "classification": {"name": "red cell", "color": RED_COLOUR},
+    }
+    return {
+        "type": "Feature",
+        "id": _uuid(f"{slide_id} {red.name}"),
+        "geometry": _polygon(red.ring),
+        "properties": {**about, "measurements": measured},
+    }
 
 
 def _ring(x0: int, y0: int, x1: int, y1: int) -> list[list[int]]:
@@ -146,7 +237,11 @@ def about_of(report: Report) -> dict:
     """Where a table comes from."""
     signed = report.signature
     return {
-        "slide_id": report.slide_id, "status": report.status, "version": report.version, "signed_by": signed and signed.by,
-        "signed_at": signed and signed.at.isoformat(), "counts": {line.name: line.count for line in report.lines},
+        "slide_id": report.slide_id,
+        "status": report.status,
+        "version": report.version,
+        "signed_by": signed and signed.by,
+        "signed_at": signed and signed.at.isoformat(),
+        "counts": {line.name: line.count for line in report.lines},
         **{k: report.facts.get(k) for k in ("model_id", "config_id", "mpp")},
-    }  # fmt: skip
+    }

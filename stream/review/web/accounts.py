@@ -1,4 +1,5 @@
-"""Who may use the page: accounts with roles and argon2 hashes, and the sessions of those who are logged in. One SQLite file.
+"""Who may use the page: accounts with roles and argon2 hashes, and the sessions of those who are
+logged in. One SQLite file.
 
 The name of an account that was removed is never given again: signatures stand under it.
 """
@@ -27,15 +28,20 @@ ROLES = ("viewer", "reviewer", "admin")
 NAME = r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}"
 PASSWORD_MIN, PASSWORD_MAX = 10, 256
 _TABLES = """
-CREATE TABLE IF NOT EXISTS accounts (name TEXT PRIMARY KEY, role TEXT NOT NULL, hash TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS sessions (digest TEXT PRIMARY KEY, name TEXT NOT NULL, ends REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS accounts (name TEXT PRIMARY KEY, role TEXT NOT NULL, hash TEXT NOT NULL)
+    WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS sessions (digest TEXT PRIMARY KEY, name TEXT NOT NULL,
+    ends REAL NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS secret (value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS removed (name TEXT PRIMARY KEY, at REAL NOT NULL) WITHOUT ROWID;
 """
 LOCAL = ":local"  # no account can have this name
 AT_ONCE, WAITING = 2, 16  # hashes that are computed (64 MiB each), and tries that wait for one
 # a hash with the parameters of all others, of a password that nobody has
-_NOBODY = "$argon2id$v=19$m=65536,t=3,p=4$5VdX1CQzcVr3/dzPgDRVtQ$u5eAfVQAqJm/MqX+LQe0yxDOs0/mtHwUOQjFdmkdahI"
+_NOBODY = (
+    "$argon2id$v=19$m=65536,t=3,p=4$5VdX1CQzcVr3/dzPgDRVtQ"
+    "$u5eAfVQAqJm/MqX+LQe0yxDOs0/mtHwUOQjFdmkdahI"
+)
 
 
 class AccountError(CytostreamError):
@@ -65,12 +71,21 @@ class Accounts:
         for name in (FILE, f"{FILE}-wal", f"{FILE}-shm"):  # of a version that left them open
             close_to_others(store / name)
         self._hasher = PasswordHasher()
-        self._hashing, self._waiting = threading.BoundedSemaphore(AT_ONCE), threading.BoundedSemaphore(WAITING)
+        self._hashing, self._waiting = (
+            threading.BoundedSemaphore(AT_ONCE),
+            threading.BoundedSemaphore(WAITING),
+        )
         with self._state.transaction() as db:
-            db.execute("INSERT INTO secret SELECT ? WHERE NOT EXISTS (SELECT 1 FROM secret)", (secrets.token_hex(32),))
+            db.execute(
+                "INSERT INTO secret SELECT ? WHERE NOT EXISTS (SELECT 1 FROM secret)",
+                (secrets.token_hex(32),),
+            )
 
     def people(self) -> list[Person]:
-        return [Person(*row) for row in self._state.rows("SELECT name, role FROM accounts ORDER BY name")]
+        return [
+            Person(*row)
+            for row in self._state.rows("SELECT name, role FROM accounts ORDER BY name")
+        ]
 
     def has_any(self) -> bool:
         """Whether there is an account now."""
@@ -81,21 +96,30 @@ class Accounts:
         return self.has_any() or bool(self._state.rows("SELECT 1 FROM removed LIMIT 1"))
 
     def set(self, name: str, role: str, password: str) -> Change:
-        """Makes an account, or changes its role and password; its sessions end, and those of the page without accounts.
+        """Makes an account, or changes its role and password; its sessions end, and those of the
+        page without accounts.
 
         Raises:
-            AccountError: a bad name or role, a name that was removed, a password that is too short, or the last admin.
+            AccountError: a bad name or role, a name that was removed, a password that is too short,
+            or the last admin.
         """
         if not re.fullmatch(NAME, name):
-            raise AccountError(f"{name!r} is no account name", "letters, digits, . _ @ -, at most 64")
+            raise AccountError(
+                f"{name!r} is no account name", "letters, digits, . _ @ -, at most 64"
+            )
         if role not in ROLES:
             raise AccountError(f"no role {role!r}", f"one of {', '.join(ROLES)}")
         if not PASSWORD_MIN <= len(password) <= PASSWORD_MAX:
-            raise AccountError(f"a password of {len(password)} characters", f"{PASSWORD_MIN} to {PASSWORD_MAX} are wanted")
+            raise AccountError(
+                f"a password of {len(password)} characters",
+                f"{PASSWORD_MIN} to {PASSWORD_MAX} are wanted",
+            )
         made = self._hasher.hash(password)
         with self._state.transaction() as db:
             if db.execute("SELECT 1 FROM removed WHERE name = ?", (name,)).fetchone():
-                raise AccountError(f"{name!r} was removed", "choose another name: its signatures stay")
+                raise AccountError(
+                    f"{name!r} was removed", "choose another name: its signatures stay"
+                )
             known = db.execute("SELECT role FROM accounts WHERE name = ?", (name,)).fetchone()
             if known == ("admin",) and role != "admin":
                 _check_not_last(db, name)
@@ -119,7 +143,8 @@ class Accounts:
             db.execute("INSERT OR IGNORE INTO removed VALUES (?, ?)", (name, time()))
 
     def check(self, name: str, password: str) -> Person | None:
-        """The person, where the password is right. An unknown name takes as long as a wrong password.
+        """The person, where the password is right. An unknown name takes as long as a wrong
+        password.
 
         Raises:
             BusyError: too many wait for an answer already.
@@ -151,12 +176,18 @@ class Accounts:
         token = secrets.token_urlsafe(32)
         with self._state.transaction() as db:
             db.execute("DELETE FROM sessions WHERE ends < ?", (time(),))
-            db.execute("INSERT INTO sessions VALUES (?, ?, ?)", (_digest(token), name, time() + hours * 3600))
+            db.execute(
+                "INSERT INTO sessions VALUES (?, ?, ?)",
+                (_digest(token), name, time() + hours * 3600),
+            )
         return token
 
     def who(self, token: str) -> Person | None:
         """Whose session it is, with the role that the account has now."""
-        sql = "SELECT name, role FROM sessions JOIN accounts USING (name) WHERE digest = ? AND ends > ?"
+        sql = (
+            "SELECT name, role FROM sessions JOIN accounts USING (name) WHERE digest = ? AND "
+            "ends > ?"
+        )
         rows = self._state.rows(sql, _digest(token), time())
         return Person(*rows[0]) if rows else None
 
@@ -170,7 +201,9 @@ class Accounts:
             db.execute("DELETE FROM sessions WHERE digest = ?", (_digest(token),))
 
     def stamp(self, token: str) -> str:
-        """What a page must send along with every change: bound to the session, not to be guessed without it (CSRF)."""
+        """What a page must send along with every change: bound to the session, not to be
+        guessed without it (CSRF).
+        """
         key = self._state.rows("SELECT value FROM secret")[0][0].encode()
         return hmac.new(key, token.encode(), hashlib.sha256).hexdigest()
 
@@ -179,10 +212,14 @@ class Accounts:
 
 
 def _check_not_last(db: sqlite3.Connection, name: str, role: str = "admin") -> None:
-    """Somebody must be left who may see the whole trail, and accounts never switch off by themselves."""
+    """Somebody must be left who may see the whole trail, and accounts never switch off by
+    themselves.
+    """
     others = db.execute("SELECT role FROM accounts WHERE name != ?", (name,)).fetchall()
     if not others or (role == "admin" and ("admin",) not in others):
-        raise AccountError(f"{name!r} is the last {'admin' if others else 'account'}", "make another admin first")
+        raise AccountError(
+            f"{name!r} is the last {'admin' if others else 'account'}", "make another admin first"
+        )
 
 
 def _digest(token: str) -> str:

@@ -1,4 +1,6 @@
-"""The application: rooms, doors and routes put together. It loads no engine, and nothing from another site."""
+"""The application: rooms, doors and routes put together. It loads no engine, and nothing from
+another site.
+"""
 
 import asyncio
 import logging
@@ -42,7 +44,9 @@ STATUS = {"absent": 404, "locked": 423, "conflict": 409, "early": 409, "wrong": 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """How a page is served: `secure` where it is reached by TLS; `proxy_secret` is what a proxy shows; `door` queues slides."""
+    """How a page is served: `secure` where it is reached by TLS; `proxy_secret` is what a
+    proxy shows; `door` queues slides.
+    """
 
     mode: Mode = "local"
     secure: bool = False
@@ -52,19 +56,36 @@ class Setting:
     door: APIRouter | None = None
 
 
-def make_app(library: Library, accounts: Accounts, workers: Workers, config: Config, setting: Setting | None = None) -> FastAPI:
-    """The application over a store. The caller closes what it opened; the application ends its own threads."""
+def make_app(
+    library: Library,
+    accounts: Accounts,
+    workers: Workers,
+    config: Config,
+    setting: Setting | None = None,
+) -> FastAPI:
+    """The application over a store. The caller closes what it opened; the application ends
+    its own threads.
+    """
     setting = setting or Setting()
     parts = make_parts(library, accounts, workers, config, setting)
     app = FastAPI(
-        title="cytostream review", version=version("cytostream"), lifespan=living, docs_url=None, redoc_url=None,
+        title="cytostream review",
+        version=version("cytostream"),
+        lifespan=living,
+        docs_url=None,
+        redoc_url=None,
         openapi_url=None,
-    )  # fmt: skip
+    )
     app.state.parts, app.state.doors = parts, parts.doors
     for routes in (routes_read, routes_decide, routes_export, routes_enter, routes_pages):
         app.include_router(routes.router)
     if setting.door:
-        app.include_router(setting.door, prefix="/api/door", dependencies=[Depends(need("reviewer"))], responses=CHANGES)
+        app.include_router(
+            setting.door,
+            prefix="/api/door",
+            dependencies=[Depends(need("reviewer"))],
+            responses=CHANGES,
+        )
     app.mount("/static", StaticFiles(directory=routes_pages.HERE / "static"))
     if folder := routes_pages.leaflet_folder():
         app.mount("/vendor/leaflet", StaticFiles(directory=folder))
@@ -72,19 +93,37 @@ def make_app(library: Library, accounts: Accounts, workers: Workers, config: Con
     review = config.review
     bucket = Bucket(review.requests_per_s, review.requests_per_s * BURST_S)
     limits = Limits(bucket, review.body_bytes, strict_transport=parts.doors.secure)
-    app.add_middleware(Shield, limits=limits, caller=parts.doors.caller, refused=parts.doors.refused)
+    app.add_middleware(
+        Shield, limits=limits, caller=parts.doors.caller, refused=parts.doors.refused
+    )
     return app
 
 
-def make_parts(library: Library, accounts: Accounts, workers: Workers, config: Config, setting: Setting) -> Parts:
+def make_parts(
+    library: Library, accounts: Accounts, workers: Workers, config: Config, setting: Setting
+) -> Parts:
     review, board = config.review, Board(library)
     stamp = Stamp(config.source, versions={"cytostream": version("cytostream")})
     return Parts(
-        config, library, board, Desk(library, stamp), Crops(library.store, library.state), Viewer(workers, review.tile_s),
-        Reasons(setting.model, review.reasons_s, setting.nearest), Hub(Watch(library, board), review.look_s),
-        Doors(setting.mode, accounts, review, setting.secure or review.secure_cookies, setting.proxy_secret),
-        Tries(review.logins_per_minute), Bucket(review.logins_per_minute / 60, review.logins_per_minute), ExportQueue(),
-    )  # fmt: skip
+        config,
+        library,
+        board,
+        Desk(library, stamp),
+        Crops(library.store, library.state),
+        Viewer(workers, review.tile_s),
+        Reasons(setting.model, review.reasons_s, setting.nearest),
+        Hub(Watch(library, board), review.look_s),
+        Doors(
+            setting.mode,
+            accounts,
+            review,
+            setting.secure or review.secure_cookies,
+            setting.proxy_secret,
+        ),
+        Tries(review.logins_per_minute),
+        Bucket(review.logins_per_minute / 60, review.logins_per_minute),
+        ExportQueue(),
+    )
 
 
 @asynccontextmanager
@@ -108,7 +147,9 @@ def answer_errors(app: FastAPI) -> None:
 
     @app.exception_handler(DeskError)
     def at_the_desk(request: Request, error: DeskError) -> JSONResponse:
-        return JSONResponse({"detail": error.what, "hint": error.hint, "kind": error.kind}, STATUS[error.kind])
+        return JSONResponse(
+            {"detail": error.what, "hint": error.hint, "kind": error.kind}, STATUS[error.kind]
+        )
 
     @app.exception_handler(ReportError)
     @app.exception_handler(ReasonError)
@@ -118,7 +159,13 @@ def answer_errors(app: FastAPI) -> None:
     @app.exception_handler(CytostreamError)
     def of_the_house(request: Request, error: CytostreamError) -> JSONResponse:
         log.warning("%s: %s", request.url.path, error)  # the text may name a file, and so a patient
-        return JSONResponse({"detail": "the store cannot be used now", "hint": "try again; the log of the server says why"}, 503)
+        return JSONResponse(
+            {
+                "detail": "the store cannot be used now",
+                "hint": "try again; the log of the server says why",
+            },
+            503,
+        )
 
     @app.exception_handler(BusyError)
     def of_many(request: Request, error: BusyError) -> JSONResponse:
@@ -134,6 +181,10 @@ def answer_errors(app: FastAPI) -> None:
 
 
 def shape_error(error: Mapping[str, Any]) -> dict[str, str | list[str | int]]:
-    """Where a request is not as it must be, and why; nothing of what was sent, which may be a password."""
-    known = list(error["loc"])[: -1 if error["type"] == "extra_forbidden" else None]  # the last is the sender's own word
+    """Where a request is not as it must be, and why; nothing of what was sent, which may be a
+    password.
+    """
+    known = list(error["loc"])[
+        : -1 if error["type"] == "extra_forbidden" else None
+    ]  # the last is the sender's own word
     return {"loc": known, "msg": error["msg"], "type": error["type"]}

@@ -1,4 +1,6 @@
-"""Who is asking, and whether they may: whoever has the secret of the printed address, else accounts or a trusted proxy."""
+"""Who is asking, and whether they may: whoever has the secret of the printed address, else
+accounts or a trusted proxy.
+"""
 
 import getpass
 import hmac
@@ -27,8 +29,14 @@ LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 FORWARDED = ("forwarded", "via", "x-real-ip")
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9_-]+(?:\.[a-z0-9_-]+)*)(?::\d{1,5})?")
 _PROXIED_NAME = re.compile(r"\w[\w.@\\ -]{0,63}")
-cookie_scheme = APIKeyCookie(name=COOKIE, auto_error=False, description="session: of POST /api/login, or of the printed address")
-header_scheme = APIKeyHeader(name=HEADER, auto_error=False, description="the `csrf` of GET /api/me, with every change")
+cookie_scheme = APIKeyCookie(
+    name=COOKIE,
+    auto_error=False,
+    description="session: of POST /api/login, or of the printed address",
+)
+header_scheme = APIKeyHeader(
+    name=HEADER, auto_error=False, description="the `csrf` of GET /api/me, with every change"
+)
 
 
 class DoorError(Exception):
@@ -49,7 +57,9 @@ def is_loopback(host: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Doors:
-    """`started` is how the page was started: local (the secret of the printed address), accounts, or proxy."""
+    """`started` is how the page was started: local (the secret of the printed address),
+    accounts, or proxy.
+    """
 
     started: Mode
     accounts: Accounts
@@ -77,7 +87,11 @@ class Doors:
         mode = self.mode
         found = self._found(request, mode)
         if found is None:
-            first = "open the address that `cytostream serve` has printed" if mode == "local" else "sign in first"
+            first = (
+                "open the address that `cytostream serve` has printed"
+                if mode == "local"
+                else "sign in first"
+            )
             raise DoorError(401, first)
         return found
 
@@ -90,10 +104,16 @@ class Doors:
         return Person(local_name(), "admin") if self.accounts.is_local(token) else None
 
     def _proxied(self, request: Request) -> Person | None:
-        """The proxy's word counts where the request comes from its address and shows the secret that only it knows."""
+        """The proxy's word counts where the request comes from its address and shows the
+        secret that only it knows.
+        """
         shown = request.headers.get(self.config.proxy_secret_header, "")
         at_proxy = request.client is not None and request.client.host in self.config.proxy_addresses
-        if not self.proxy_secret or not at_proxy or not hmac.compare_digest(shown.encode(), self.proxy_secret.encode()):
+        if (
+            not self.proxy_secret
+            or not at_proxy
+            or not hmac.compare_digest(shown.encode(), self.proxy_secret.encode())
+        ):
             return None
         names = request.headers.getlist(self.config.proxy_header)
         if len(names) != 1 or not _PROXIED_NAME.fullmatch(names[0].strip()):
@@ -102,7 +122,9 @@ class Doors:
         return Person(name, self.config.proxy_roles.get(name, "viewer"))
 
     def refused(self, scope: Scope) -> tuple[int, str] | None:
-        """Status and sentence for a request that nobody may make: to another host's name, or to a local page through a proxy."""
+        """Status and sentence for a request that nobody may make: to another host's name, or
+        to a local page through a proxy.
+        """
         headers = Request(scope).headers
         local = self.mode == "local"
         allowed = LOCAL_HOSTS if local else self.config.hosts
@@ -110,7 +132,11 @@ class Doors:
         if host is None or (allowed and host[1] not in allowed):
             return 400, "this page is not served under that name"
         if local and any(name in FORWARDED or name.startswith("x-forwarded-") for name in headers):
-            return 403, "a page without accounts is not served through a proxy: make an account with `cytostream accounts add`"
+            return (
+                403,
+                "a page without accounts is not served through a proxy: make an account with "
+                "`cytostream accounts add`",
+            )
         return None
 
     def caller(self, scope: Scope) -> Caller:
@@ -128,7 +154,9 @@ class Doors:
         Raises:
             DoorError: 403, it is another one.
         """
-        if self.mode != "local" or not hmac.compare_digest(secret.encode(), self.local_secret.encode()):
+        if self.mode != "local" or not hmac.compare_digest(
+            secret.encode(), self.local_secret.encode()
+        ):
             raise DoorError(403, "this address is not the one that `cytostream serve` has printed")
         self.give_cookie(response, self.accounts.begin_local(self.config.session_hours))
 
@@ -145,13 +173,25 @@ class Doors:
 
     def give_cookie(self, response: Response, token: str) -> None:
         age = int(self.config.session_hours * 3600)
-        response.set_cookie(self.cookie, token, max_age=age, path="/", httponly=True, samesite="strict", secure=self.secure)
+        response.set_cookie(
+            self.cookie,
+            token,
+            max_age=age,
+            path="/",
+            httponly=True,
+            samesite="strict",
+            secure=self.secure,
+        )
 
     def take_cookie(self, response: Response) -> None:
-        response.delete_cookie(self.cookie, path="/", httponly=True, samesite="strict", secure=self.secure)
+        response.delete_cookie(
+            self.cookie, path="/", httponly=True, samesite="strict", secure=self.secure
+        )
 
     def anonymous(self, request: Request, response: Response) -> str:
-        """The session token of a request; behind a proxy one is made, for the stamp of changes alone."""
+        """The session token of a request; behind a proxy one is made, for the stamp of
+        changes alone.
+        """
         token = request.cookies.get(self.cookie, "")
         if not token and self.mode == "proxy":
             token = secrets.token_urlsafe(32)

@@ -1,4 +1,6 @@
-"""What every request may need: made once by the application, handed to routes, and the ids that a path may hold."""
+"""What every request may need: made once by the application, handed to routes, and the ids
+that a path may hold.
+"""
 
 import threading
 from collections.abc import Iterator
@@ -28,14 +30,18 @@ Viewing = Annotated[Person, Depends(need("viewer"))]
 Reviewing = Annotated[Person, Depends(need("reviewer"))]
 Administering = Annotated[Person, Depends(need("admin"))]
 REFUSALS = {
-    401: {"description": "nobody is signed in"}, 403: {"description": "not allowed"},
+    401: {"description": "nobody is signed in"},
+    403: {"description": "not allowed"},
     404: {"description": "no such slide, cell or version"},
     429: {"description": "too many requests"},
-}  # fmt: skip
+}
 CHANGES = {
-    **REFUSALS, 400: {"description": "cannot be done as asked"}, 409: {"description": "somebody was faster, or it is too early"},
-    413: {"description": "too large"}, 423: {"description": "signed and locked"},
-}  # fmt: skip
+    **REFUSALS,
+    400: {"description": "cannot be done as asked"},
+    409: {"description": "somebody was faster, or it is too early"},
+    413: {"description": "too large"},
+    423: {"description": "signed and locked"},
+}
 
 
 class ExportQueue:
@@ -55,7 +61,9 @@ class ExportQueue:
         """
         with self._lock:
             if name in self._busy:
-                raise HTTPException(429, "one export at a time: the last one is not ready yet", {"Retry-After": "2"})
+                raise HTTPException(
+                    429, "one export at a time: the last one is not ready yet", {"Retry-After": "2"}
+                )
             self._busy.add(name)
         try:
             with self._places:
@@ -96,7 +104,8 @@ Having = Annotated[Parts, Depends(parts_of)]
 
 
 def shelf_of(slide_id: SlideId, parts: Having, person: Viewing) -> SlideShelf:
-    """The slide of a path; the person is asked for first, so that a stranger does not learn which slides there are.
+    """The slide of a path; the person is asked for first, so that a stranger does not learn which
+    slides there are.
 
     Raises:
         HTTPException: 404, there is none.

@@ -1,7 +1,8 @@
 """What is new in a store, told to every page that listens (server-sent events).
 
-A message says only which slides changed and how far they are; a page then asks for what lies beyond the last row and the last
-review that it has. So nothing is lost when a message is, when a page sleeps, or when the server starts again.
+A message says only which slides changed and how far they are; a page then asks for what lies beyond
+the last row and the last review that it has. So nothing is lost when a message is, when a page
+sleeps, or when the server starts again.
 """
 
 import asyncio
@@ -34,8 +35,12 @@ class Watch:
         self._waiting = board.waiting()
 
     def look(self) -> dict:
-        """What to tell: the rows of the slides that changed since the last look, or that everything did; empty for nothing."""
-        versions = tuple(s.rows("PRAGMA data_version")[0][0] for s in (self._library.state, self._reviews))
+        """What to tell: the rows of the slides that changed since the last look, or that
+        everything did; empty for nothing.
+        """
+        versions = tuple(
+            s.rows("PRAGMA data_version")[0][0] for s in (self._library.state, self._reviews)
+        )
         if versions == self._versions:
             return {}
         self._versions = versions
@@ -44,16 +49,26 @@ class Watch:
         return {"all": True} if self._waiting != before else {"slides": rows} if rows else {}
 
     def _changed(self) -> set[str]:
-        cells = self._library.state.rows("SELECT slide_id, max(row) FROM cells WHERE row > ? GROUP BY slide_id", self._row)
-        reviews = self._reviews.rows("SELECT slide_id, max(number) FROM trail WHERE number > ? GROUP BY slide_id", self._number)
+        cells = self._library.state.rows(
+            "SELECT slide_id, max(row) FROM cells WHERE row > ? GROUP BY slide_id", self._row
+        )
+        reviews = self._reviews.rows(
+            "SELECT slide_id, max(number) FROM trail WHERE number > ? GROUP BY slide_id",
+            self._number,
+        )
         self._row = max([self._row, *(row for _, row in cells)])
         self._number = max([self._number, *(number for _, number in reviews)])
         before, self._statuses = self._statuses, self._now()
-        moved = {s for s, now in self._statuses.items() if before.get(s) != now or now[0] in RUNNING}
+        moved = {
+            s for s, now in self._statuses.items() if before.get(s) != now or now[0] in RUNNING
+        }
         return moved | {s for s, _ in cells} | {s for s, _ in reviews}
 
     def _now(self) -> dict[str, tuple[str, str]]:
-        return {row[0]: row[1:] for row in self._library.state.rows("SELECT slide_id, status, facts FROM slides")}
+        return {
+            row[0]: row[1:]
+            for row in self._library.state.rows("SELECT slide_id, status, facts FROM slides")
+        }
 
     def _last(self, sql: str, state: State) -> int:
         return state.rows(sql)[0][0]
@@ -63,7 +78,9 @@ class Watch:
 
 
 class Hub:
-    """Hands what `Watch` sees to all listeners. Lives in the server's event loop; `run` is its task."""
+    """Hands what `Watch` sees to all listeners. Lives in the server's event loop; `run` is
+    its task.
+    """
 
     def __init__(self, watch: Watch, look_s: float):
         self._watch, self._look_s = watch, look_s
@@ -79,7 +96,9 @@ class Hub:
     def _look(self) -> dict:
         try:
             return self._watch.look()
-        except CytostreamError as error:  # a store that is busy or gone for a moment must not silence the page for good
+        except (
+            CytostreamError
+        ) as error:  # a store that is busy or gone for a moment must not silence the page for good
             log.warning("%s", error)
             return {}
 
@@ -95,7 +114,8 @@ class Hub:
         return sum(of == name for of in self._listeners.values())
 
     async def listen(self, name: str, is_still: Callable[[], bool]) -> AsyncIterator[str]:
-        """Messages as server-sent events, until the server closes or the person may no longer read them: it is asked before each.
+        """Messages as server-sent events, until the server closes or the person may no longer read
+        them: it is asked before each.
 
         A comment now and then shows that the connection lives.
         """
@@ -118,7 +138,10 @@ class Hub:
             return ": still here\n\n"
 
     async def _next(self, queue: asyncio.Queue[str]) -> str:
-        getting, closing = asyncio.ensure_future(queue.get()), asyncio.ensure_future(self._closing.wait())
+        getting, closing = (
+            asyncio.ensure_future(queue.get()),
+            asyncio.ensure_future(self._closing.wait()),
+        )
         try:
             await asyncio.wait({getting, closing}, return_when=asyncio.FIRST_COMPLETED)
             return getting.result() if getting.done() else ALL

@@ -1,4 +1,6 @@
-"""What the API says, in the shapes of its OpenAPI document, and how it is made from what the rooms know."""
+"""What the API says, in the shapes of its OpenAPI document, and how it is made from what the rooms
+know.
+"""
 
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -14,7 +16,9 @@ from stream.review.worklist import Row
 
 
 class CellRow(NamedTuple):
-    """A cell as a gallery needs it; `label` is a place in `classes`, probabilities and anomaly are in thousandths."""
+    """A cell as a gallery needs it; `label` is a place in `classes`, probabilities and anomaly are
+    in thousandths.
+    """
 
     row: int
     cell_id: str
@@ -113,7 +117,9 @@ class ViewSays(BaseModel):
 
 
 class Changes(BaseModel):
-    """What lies beyond a row of the journal and an entry of the trail; `more` where another page of cells waits."""
+    """What lies beyond a row of the journal and an entry of the trail; `more` where another page of
+    cells waits.
+    """
 
     cells: list[CellRow]
     more: bool
@@ -140,20 +146,29 @@ class SlideSays(BaseModel):
 
 def cell_row(cell: Found, places: dict[str, int]) -> CellRow:
     shares = round(1000 * cell.sureness), round(1000 * cell.anomaly)
-    return CellRow(cell.row, cell.cell_id, places[cell.label], *shares, cell.x_px0, cell.y_px0, *cell.box_px0)
+    return CellRow(
+        cell.row, cell.cell_id, places[cell.label], *shares, cell.x_px0, cell.y_px0, *cell.box_px0
+    )
 
 
 def decision_says(decision: Decision | None) -> DecisionSays | None:
     if decision is None:
         return None
     return DecisionSays(
-        label=decision.label, how=decision.how, by=decision.by, at=decision.at.isoformat(), number=decision.number
+        label=decision.label,
+        how=decision.how,
+        by=decision.by,
+        at=decision.at.isoformat(),
+        number=decision.number,
     )
 
 
 def classes_say(shelf: SlideShelf) -> list[ClassSays]:
     wanted = ClassSays.model_fields
-    return [ClassSays(**{k: v for k, v in asdict(c).items() if k in wanted}) for c in shelf.scheme.classes]
+    return [
+        ClassSays(**{k: v for k, v in asdict(c).items() if k in wanted})
+        for c in shelf.scheme.classes
+    ]
 
 
 def lines_say(shelf: SlideShelf, standing: Standing) -> tuple[list[LineSays], int]:
@@ -165,21 +180,36 @@ def alerts_say(shelf: SlideShelf, standing: Standing) -> list[AlertSays]:
     says = []
     for alert in shelf.told.alerts.values():
         seen = standing.seen.get(alert.alert_id)
-        says.append(AlertSays(**asdict(alert), seen_by=seen and seen.by, seen_at=seen and seen.at.isoformat()))
+        says.append(
+            AlertSays(
+                **asdict(alert), seen_by=seen and seen.by, seen_at=seen and seen.at.isoformat()
+            )
+        )
     return says
 
 
 def standing_says(shelf: SlideShelf, by: str) -> StandingSays:
     standing = shelf.standing
     return StandingSays(
-        number=standing.number, version=standing.version, locked=standing.locked, amending=standing.amending,
+        number=standing.number,
+        version=standing.version,
+        locked=standing.locked,
+        amending=standing.amending,
         late_cells=len(shelf.found.cells) - len(shelf.cells(standing)),
         can_undo=not standing.locked and standing.undoable(by) is not None,
-        signatures=[SignatureSays(version=s.version, by=s.by, at=s.at.isoformat(), number=s.number, comment=s.comment)
-                    for s in standing.signatures],
-        comments=[CommentSays(cell_id=c.cell_id, text=c.text, by=c.by, at=c.at.isoformat(), number=c.number)
-                  for c in standing.comments],
-    )  # fmt: skip
+        signatures=[
+            SignatureSays(
+                version=s.version, by=s.by, at=s.at.isoformat(), number=s.number, comment=s.comment
+            )
+            for s in standing.signatures
+        ],
+        comments=[
+            CommentSays(
+                cell_id=c.cell_id, text=c.text, by=c.by, at=c.at.isoformat(), number=c.number
+            )
+            for c in standing.comments
+        ],
+    )
 
 
 def decisions_since(shelf: SlideShelf, reviewed: Iterable[str]) -> dict[str, DecisionSays | None]:

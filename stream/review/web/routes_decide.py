@@ -1,4 +1,6 @@
-"""What a person does: decide on cells, acknowledge, comment, undo, sign, amend. Every answer is what changed."""
+"""What a person does: decide on cells, acknowledge, comment, undo, sign, amend. Every answer
+is what changed.
+"""
 
 from typing import Annotated, Literal
 
@@ -13,12 +15,16 @@ from .routes_read import changes_of
 router = APIRouter(prefix="/api/slides/{slide_id}", responses=CHANGES)
 OneId = Annotated[str, StringConstraints(pattern=ID)]
 PLAIN = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$"  # no control characters but tabs and line ends
-Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000, pattern=PLAIN)]
+Text = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000, pattern=PLAIN)
+]
 Number = Annotated[int, Field(ge=0, le=2**53)]
 
 
 class Wish(BaseModel):
-    """`saw` and `row` are the last entry of the trail and the last row of the journal that the page has shown."""
+    """`saw` and `row` are the last entry of the trail and the last row of the journal that
+    the page has shown.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -29,7 +35,9 @@ class Wish(BaseModel):
 class Decide(Wish):
     action: Literal["reclassify", "confirm", "unidentified"]
     cell_ids: Annotated[list[OneId], Field(min_length=1, max_length=5000)]
-    label: Annotated[str, StringConstraints(max_length=64)] | None = Field(None, description="for reclassify")
+    label: Annotated[str, StringConstraints(max_length=64)] | None = Field(
+        None, description="for reclassify"
+    )
 
 
 class Acknowledge(Wish):
@@ -44,8 +52,12 @@ class Say(Wish):
 
 class Sign(Wish):
     comment: Text | None = None
-    password: Annotated[str, StringConstraints(max_length=256)] = Field("", description="once more, where there are accounts")
-    name: Annotated[str, StringConstraints(max_length=64)] = Field("", description="the signer's, where there are no accounts")
+    password: Annotated[str, StringConstraints(max_length=256)] = Field(
+        "", description="once more, where there are accounts"
+    )
+    name: Annotated[str, StringConstraints(max_length=64)] = Field(
+        "", description="the signer's, where there are no accounts"
+    )
 
 
 class Amend(Wish):
@@ -55,7 +67,9 @@ class Amend(Wish):
 @router.post("/decisions")
 def decide(shelf: Shelf, wish: Decide, person: Reviewing, parts: Having) -> Changes:
     """Reclassify, confirm, or call unidentified: one act on one or many cells."""
-    done = parts.desk.decide(shelf.slide_id, person.name, wish.action, wish.cell_ids, wish.label, wish.saw)
+    done = parts.desk.decide(
+        shelf.slide_id, person.name, wish.action, wish.cell_ids, wish.label, wish.saw
+    )
     return changes_of(done, parts, person.name, wish.row, wish.saw)
 
 
@@ -96,7 +110,8 @@ def amend(shelf: Shelf, wish: Amend, person: Reviewing, parts: Having) -> Change
 
 
 def confirm(parts: Parts, name: str, wish: Sign, token: str) -> None:
-    """A signature is the person's own, not that of whoever sits at an open page. Failed tries count for the session alone.
+    """A signature is the person's own, not that of whoever sits at an open page. Failed tries count
+    for the session alone.
 
     Raises:
         HTTPException: 403, not confirmed; 429, too many failed tries.
@@ -107,7 +122,9 @@ def confirm(parts: Parts, name: str, wish: Sign, token: str) -> None:
         return
     key = f"{name} {token}"
     if wait := parts.signatures.take(key):
-        raise HTTPException(429, "too many failed tries: wait a minute", {"Retry-After": str(int(wait) + 1)})
+        raise HTTPException(
+            429, "too many failed tries: wait a minute", {"Retry-After": str(int(wait) + 1)}
+        )
     try:
         right = parts.doors.accounts.check(name, wish.password) is not None
     except BusyError:

@@ -11,14 +11,27 @@ from .dependencies import REFUSALS, Having, Shelf, Viewing
 
 router = APIRouter(prefix="/api", responses=REFUSALS)
 Ending = Literal["csv", "parquet", "geojson", "h5ad", "fhir.json", "pdf", "zip"]
-FILE = {200: {"content": {form.media.split(";")[0]: {} for form in FORMS.values()}, "description": "the file"}}
-Version = Annotated[int | None, Query(ge=1, le=10_000, description="a signed version; what stands now without it")]
+FILE = {
+    200: {
+        "content": {form.media.split(";")[0]: {} for form in FORMS.values()},
+        "description": "the file",
+    }
+}
+Version = Annotated[
+    int | None, Query(ge=1, le=10_000, description="a signed version; what stands now without it")
+]
 
 
 @router.get("/slides/{slide_id}/report.{ending}", response_class=Response, responses=FILE)
-def export(shelf: Shelf, ending: Ending, parts: Having, person: Viewing, version: Version = None) -> Response:
-    """The report: cells as CSV, Parquet, GeoJSON, AnnData; the count as FHIR and PDF; reviewed cells as images in a ZIP."""
-    report = report_of(parts.library, shelf, parts.board.name(shelf.slide_id, shelf.facts()), version)
+def export(
+    shelf: Shelf, ending: Ending, parts: Having, person: Viewing, version: Version = None
+) -> Response:
+    """The report: cells as CSV, Parquet, GeoJSON, AnnData; the count as FHIR and PDF;
+    reviewed cells as images in a ZIP.
+    """
+    report = report_of(
+        parts.library, shelf, parts.board.name(shelf.slide_id, shelf.facts()), version
+    )
     form = FORMS[ending]
     name = f"{shelf.slide_id}-v{report.version}.{ending}"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}

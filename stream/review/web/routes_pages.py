@@ -35,7 +35,9 @@ def page(request: Request, parts: Having, name: str, **values: object) -> Respon
     except DoorError as error:
         if mode == "accounts":
             return RedirectResponse("/login", 303)
-        return templates.TemplateResponse(request, "closed.html", {"why": error.detail}, error.status)
+        return templates.TemplateResponse(
+            request, "closed.html", {"why": error.detail}, error.status
+        )
     response = templates.TemplateResponse(request, name, {"person": person, "mode": mode, **values})
     parts.doors.anonymous(request, response)
     return response
@@ -51,14 +53,20 @@ def slide(request: Request, slide_id: SlideId, parts: Having) -> Response:
     known = slide_id in parts.library
     if not known:
         return page(request, parts, "absent.html")
-    return page(request, parts, "slide.html", slide_id=slide_id, viewer=leaflet_folder() is not None)
+    return page(
+        request, parts, "slide.html", slide_id=slide_id, viewer=leaflet_folder() is not None
+    )
 
 
 @router.get("/slides/{slide_id}/report")
-def report(request: Request, shelf: Shelf, parts: Having, person: Viewing, version: Version = None) -> Response:
+def report(
+    request: Request, shelf: Shelf, parts: Having, person: Viewing, version: Version = None
+) -> Response:
     made = report_of(parts.library, shelf, parts.board.name(shelf.slide_id, shelf.facts()), version)
     titles = {c.name: c.title for c in made.scheme.classes}
-    pictures = {n.cell.cell_id: _inline(parts.crops.jpeg(shelf.slide_id, n.cell)) for n in made.notable}
+    pictures = {
+        n.cell.cell_id: _inline(parts.crops.jpeg(shelf.slide_id, n.cell)) for n in made.notable
+    }
     return page(request, parts, "report.html", report=made, titles=titles, pictures=pictures)
 
 
@@ -90,4 +98,3 @@ def icon() -> Response:
 
 def _inline(jpeg: bytes) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()
-

@@ -19,7 +19,8 @@ from .dependencies import REFUSALS, CellId, Having, Parts, Shelf, Viewing
 
 PAGE = 4000
 HISTORY = {"action", "reviewer", "label", "was", "comment", "version", "number"}
-LATER = "private, max-age=31536000, immutable"  # a cell's picture never changes: its id is a function of the slide's content
+# a cell's picture never changes: its id is a function of the slide's content
+LATER = "private, max-age=31536000, immutable"
 router = APIRouter(prefix="/api", responses=REFUSALS)
 JPEG = {200: {"content": {"image/jpeg": {}}, "description": "a picture"}}
 
@@ -42,7 +43,12 @@ class Worklist(BaseModel):
 def me(request: Request, response: Response, person: Viewing, parts: Having) -> Me:
     """Who is asking, and the stamp that every change must carry."""
     token = parts.doors.anonymous(request, response)
-    return Me(name=person.name, role=person.role, mode=parts.doors.mode, csrf=parts.doors.accounts.stamp(token))
+    return Me(
+        name=person.name,
+        role=person.role,
+        mode=parts.doors.mode,
+        csrf=parts.doors.accounts.stamp(token),
+    )
 
 
 @router.get("/slides")
@@ -54,11 +60,15 @@ def worklist(parts: Having, person: Viewing) -> Worklist:
 
 @router.get("/live", include_in_schema=False)
 async def live(request: Request, parts: Having, person: Viewing) -> StreamingResponse:
-    """Server-sent events: rows of slides that changed, as they change; they end with the session."""
+    """Server-sent events: rows of slides that changed, as they change; they end with the
+    session.
+    """
     if parts.hub.listening(person.name) >= parts.config.review.streams:
         raise HTTPException(429, "too many pages are open: close one", {"Retry-After": "15"})
     messages = parts.hub.listen(person.name, lambda: is_still(parts, request, person))
-    return StreamingResponse(messages, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+    return StreamingResponse(
+        messages, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"}
+    )
 
 
 def is_still(parts: Parts, request: Request, person: Person) -> bool:
@@ -73,20 +83,31 @@ def is_still(parts: Parts, request: Request, person: Person) -> bool:
 def slide(shelf: Shelf, parts: Having) -> says.SlideSays:
     """What does not change while the slide is looked at."""
     facts = shelf.facts()
-    provenance = {k: v for k, v in facts.items() if k in ("model_id", "config_id", "mpp", "at", "reason")}
+    provenance = {
+        k: v for k, v in facts.items() if k in ("model_id", "config_id", "mpp", "at", "reason")
+    }
     provenance["scanner"] = facts.get("slide", {}).get("scanner")
     return says.SlideSays(
-        slide_id=shelf.slide_id, name=parts.board.name(shelf.slide_id, facts), classes=says.classes_say(shelf),
-        model_classes=list(shelf.found.classes), view=view_of(shelf, parts), provenance=provenance, reasons=parts.reasons.offered,
-    )  # fmt: skip
+        slide_id=shelf.slide_id,
+        name=parts.board.name(shelf.slide_id, facts),
+        classes=says.classes_say(shelf),
+        model_classes=list(shelf.found.classes),
+        view=view_of(shelf, parts),
+        provenance=provenance,
+        reasons=parts.reasons.offered,
+    )
 
 
 def view_of(shelf: SlideShelf, parts: Parts) -> says.ViewSays:
     slide = shelf.slide()
     if slide is None:
-        return says.ViewSays(available=False, width_px0=0, height_px0=0, mpp=0, levels=0, tile_px=VIEW_PX)
+        return says.ViewSays(
+            available=False, width_px0=0, height_px0=0, mpp=0, levels=0, tile_px=VIEW_PX
+        )
     size = {"width_px0": slide.width_px0, "height_px0": slide.height_px0, "mpp": slide.mpp}
-    return says.ViewSays(available=exists(slide), levels=parts.viewer.levels(slide), tile_px=VIEW_PX, **size)
+    return says.ViewSays(
+        available=exists(slide), levels=parts.viewer.levels(slide), tile_px=VIEW_PX, **size
+    )
 
 
 @router.get("/slides/{slide_id}/changes")
@@ -94,27 +115,43 @@ def changes(
     shelf: Shelf,
     parts: Having,
     person: Viewing,
-    row: Annotated[int, Query(ge=0, le=2**53, description="last row of the journal that the page has")] = 0,
-    number: Annotated[int, Query(ge=0, le=2**53, description="last entry of the trail that the page has")] = 0,
+    row: Annotated[
+        int, Query(ge=0, le=2**53, description="last row of the journal that the page has")
+    ] = 0,
+    number: Annotated[
+        int, Query(ge=0, le=2**53, description="last entry of the trail that the page has")
+    ] = 0,
     limit: Annotated[int, Query(ge=1, le=10_000)] = PAGE,
 ) -> says.Changes:
     """What lies beyond what the page has."""
     return changes_of(shelf, parts, person.name, row, number, limit)
 
 
-def changes_of(shelf: SlideShelf, parts: Parts, by: str, row: int, number: int, limit: int = PAGE) -> says.Changes:
+def changes_of(
+    shelf: SlideShelf, parts: Parts, by: str, row: int, number: int, limit: int = PAGE
+) -> says.Changes:
     places = {name: place for place, name in enumerate(shelf.scheme.names)}
     with shelf.lock:
         cells = shelf.found.after(row, limit)
-        reviews = parts.library.trail.reviews(shelf.slide_id, number) if number < shelf.standing.number else ()
+        reviews = (
+            parts.library.trail.reviews(shelf.slide_id, number)
+            if number < shelf.standing.number
+            else ()
+        )
         lines, white = says.lines_say(shelf, shelf.standing)
         return says.Changes(
             cells=[says.cell_row(cell, places) for cell in cells],
             more=bool(cells) and cells[-1].row < shelf.found.last_row,
-            decisions=says.decisions_since(shelf, (r.data.cell_id for r in reviews if r.data.cell_id)),
-            standing=says.standing_says(shelf, by), alerts=says.alerts_say(shelf, shelf.standing), failures=shelf.told.failures,
-            differential=lines, white_cells=white, row=parts.board.row(shelf.slide_id),
-        )  # fmt: skip
+            decisions=says.decisions_since(
+                shelf, (r.data.cell_id for r in reviews if r.data.cell_id)
+            ),
+            standing=says.standing_says(shelf, by),
+            alerts=says.alerts_say(shelf, shelf.standing),
+            failures=shelf.told.failures,
+            differential=lines,
+            white_cells=white,
+            row=parts.board.row(shelf.slide_id),
+        )
 
 
 class CellSays(BaseModel):
@@ -144,32 +181,49 @@ def cell(shelf: Shelf, cell_id: CellId, parts: Having) -> CellSays:
         if r.data.cell_id == cell_id
     ]
     return CellSays(
-        cell=body["cell"], verdict=body["verdict"], decision=says.decision_says(shelf.standing.decisions.get(cell_id)),
-        history=history, provenance={k: facts.get(k) for k in ("model_id", "config_id", "mpp")},
-    )  # fmt: skip
+        cell=body["cell"],
+        verdict=body["verdict"],
+        decision=says.decision_says(shelf.standing.decisions.get(cell_id)),
+        history=history,
+        provenance={k: facts.get(k) for k in ("model_id", "config_id", "mpp")},
+    )
 
 
 @router.get("/slides/{slide_id}/cells/{cell_id}/image", response_class=Response, responses=JPEG)
-def image(shelf: Shelf, cell_id: CellId, parts: Having, form: Literal["jpeg", "png"] = "jpeg") -> Response:
+def image(
+    shelf: Shelf, cell_id: CellId, parts: Having, form: Literal["jpeg", "png"] = "jpeg"
+) -> Response:
     """The cell in its 36 um square; as PNG it is what the classifier was given, without loss."""
     found = cell_of(shelf, cell_id)
-    picture = parts.crops.jpeg(shelf.slide_id, found) if form == "jpeg" else parts.crops.png(shelf.slide_id, found)
+    picture = (
+        parts.crops.jpeg(shelf.slide_id, found)
+        if form == "jpeg"
+        else parts.crops.png(shelf.slide_id, found)
+    )
     return Response(picture, media_type=f"image/{form}", headers={"Cache-Control": LATER})
 
 
 @router.get("/slides/{slide_id}/cells/{cell_id}/reasons")
 def reasons(shelf: Shelf, cell_id: CellId, parts: Having) -> dict:
-    """Heat maps and counterfactuals: what speaks for a class, and the cell as that class; 404 where there are none."""
-    return parts.reasons.explain(cell_id, parts.crops.pixels(shelf.slide_id, cell_of(shelf, cell_id)))
+    """Heat maps and counterfactuals: what speaks for a class, and the cell as that class; 404
+    where there are none.
+    """
+    return parts.reasons.explain(
+        cell_id, parts.crops.pixels(shelf.slide_id, cell_of(shelf, cell_id))
+    )
 
 
 @router.get("/slides/{slide_id}/cells/{cell_id}/nearest")
 def nearest(shelf: Shelf, cell_id: CellId, parts: Having) -> dict:
     """The nearest known cells of each class; 404 where none are known."""
-    return parts.reasons.nearest(cell_id, parts.crops.pixels(shelf.slide_id, cell_of(shelf, cell_id)))
+    return parts.reasons.nearest(
+        cell_id, parts.crops.pixels(shelf.slide_id, cell_of(shelf, cell_id))
+    )
 
 
-@router.get("/slides/{slide_id}/tiles/{level}/{column}/{row}", response_class=Response, responses=JPEG)
+@router.get(
+    "/slides/{slide_id}/tiles/{level}/{column}/{row}", response_class=Response, responses=JPEG
+)
 def tile(
     shelf: Shelf,
     parts: Having,
@@ -177,7 +231,9 @@ def tile(
     column: Annotated[int, Path(ge=0, le=2**24)],
     row: Annotated[int, Path(ge=0, le=2**24)],
 ) -> Response:
-    """A tile of the slide: at the last level a pixel is a level-0 px, each level before has half of it."""
+    """A tile of the slide: at the last level a pixel is a level-0 px, each level before has
+    half of it.
+    """
     slide = shelf.slide()
     if slide is None or not exists(slide):
         raise HTTPException(404, "the slide is no longer where it was read")
@@ -185,12 +241,16 @@ def tile(
         picture = parts.viewer.tile(slide, level, column, row)
     except CytostreamError as error:
         raise HTTPException(404, error.what) from error
-    return Response(picture, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=86400"})
+    return Response(
+        picture, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=86400"}
+    )
 
 
 @router.get("/slides/{slide_id}/beside/{name}", response_class=Response, responses=JPEG)
 def beside(shelf: Shelf, parts: Having, name: Literal["label", "macro"]) -> Response:
-    """The label or macro image of the slide, only where the config shows them: they often name the patient."""
+    """The label or macro image of the slide, only where the config shows them: they often
+    name the patient.
+    """
     slide = shelf.slide()
     if not parts.config.review.show_label_images or slide is None or not exists(slide):
         raise HTTPException(404, "not shown")
@@ -201,7 +261,12 @@ def beside(shelf: Shelf, parts: Having, name: Literal["label", "macro"]) -> Resp
 
 
 @router.get("/slides/{slide_id}/trail")
-def trail(shelf: Shelf, parts: Having, after: Annotated[int, Query(ge=0, le=2**53)] = 0) -> list[dict]:
+def trail(
+    shelf: Shelf, parts: Having, after: Annotated[int, Query(ge=0, le=2**53)] = 0
+) -> list[dict]:
     """The audit trail of the slide, oldest first."""
     reviews = parts.library.trail.reviews(shelf.slide_id, after)
-    return [{"at": r.at.isoformat(), **r.data.model_dump(mode="json", exclude_none=True)} for r in reviews]
+    return [
+        {"at": r.at.isoformat(), **r.data.model_dump(mode="json", exclude_none=True)}
+        for r in reviews
+    ]

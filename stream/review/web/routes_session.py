@@ -26,14 +26,18 @@ class Welcome(BaseModel):
 
 @router.post("/login", responses=CHANGES)
 def login(wish: Login, request: Request, response: Response, parts: Having) -> Welcome:
-    """Begins a session. A name has a few failed tries a minute from an address; a right password uses up none."""
+    """Begins a session. A name has a few failed tries a minute from an address; a right
+    password uses up none.
+    """
     check_origin(request)
     doors = parts.doors
     if doors.mode != "accounts":
         raise HTTPException(400, "there is no login here")
     address = doors.address(request.scope)
     if wait := parts.logins.take(address, wish.name):
-        raise HTTPException(429, "too many failed tries: wait a minute", {"Retry-After": str(int(wait) + 1)})
+        raise HTTPException(
+            429, "too many failed tries: wait a minute", {"Retry-After": str(int(wait) + 1)}
+        )
     try:
         person = doors.accounts.check(wish.name, wish.password)
     except BusyError:
@@ -56,10 +60,17 @@ def logout(request: Request, person: Viewing, parts: Having) -> Response:
 
 
 @router.get("/audit", responses=REFUSALS)
-def audit(person: Administering, parts: Having, after: Annotated[int, Query(ge=0, le=2**53)] = 0) -> list[dict]:
+def audit(
+    person: Administering, parts: Having, after: Annotated[int, Query(ge=0, le=2**53)] = 0
+) -> list[dict]:
     """The next thousand entries of the whole audit trail."""
-    reviews = (r for _, r in zip(range(1000), parts.library.trail.reviews(after=after), strict=False))
-    return [{"at": r.at.isoformat(), **r.data.model_dump(mode="json", exclude_none=True)} for r in reviews]
+    reviews = (
+        r for _, r in zip(range(1000), parts.library.trail.reviews(after=after), strict=False)
+    )
+    return [
+        {"at": r.at.isoformat(), **r.data.model_dump(mode="json", exclude_none=True)}
+        for r in reviews
+    ]
 
 
 @router.get("/accounts", responses=REFUSALS)

@@ -1,4 +1,6 @@
-"""The paper's procedure: its tests, what a pass costs, and that one pass a class and one for all give the same errors."""
+"""The paper's procedure: its tests, what a pass costs, and that one pass a class and one for all
+give the same errors.
+"""
 
 import numpy as np
 import pytest
@@ -32,7 +34,11 @@ def test_a_class_that_is_plainly_worse_is_dropped_and_a_close_one_stays():
 def test_a_pass_a_class_gives_the_errors_of_the_one_pass(model):
     net = Procedure(model, passes_a_class=False).passes
     each = Procedure(model, passes_a_class=True).passes
-    given = torch.rand(2, *model.noise.shape[1:]), torch.randn(2, *model.noise.shape[1:]), torch.tensor([0.3, 0.9])
+    given = (
+        torch.rand(2, *model.noise.shape[1:]),
+        torch.randn(2, *model.noise.shape[1:]),
+        torch.tensor([0.3, 0.9]),
+    )
     with torch.inference_mode():
         left = np.array([0, 3, 5])
         np.testing.assert_allclose(each(*given, left), net(*given, left), rtol=1e-4)
@@ -42,5 +48,7 @@ def test_what_it_spends(model):
     image = np.zeros(model.noise.shape[1:], np.float32)
     runs = [Procedure(model, passes_a_class=each, most=FIRST)(image) for each in (True, False)]
     classes = len(model.card.classes)
-    assert [r.passes for r in runs] == [FIRST * classes, FIRST] and {r.draws for r in runs} == {FIRST}
+    assert [r.passes for r in runs] == [FIRST * classes, FIRST] and {r.draws for r in runs} == {
+        FIRST
+    }
     assert runs[0].label == runs[1].label and runs[0].decided == runs[1].decided

@@ -5,7 +5,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from classify.anomaly.conformal import benjamini_hochberg, by_chance, fit_tail, label_scores, p_values, prediction_sets
+from classify.anomaly.conformal import (
+    benjamini_hochberg,
+    by_chance,
+    fit_tail,
+    label_scores,
+    p_values,
+    prediction_sets,
+)
 from classify.anomaly.drift import drift
 from classify.anomaly.score import fit_oddity, moments, oddity_of
 from classify.calibration.psychometric import curve, fit_psychometric
@@ -52,7 +59,9 @@ def test_the_oddity_of_new_normal_cells_is_spread_evenly_and_odd_ones_stand_out(
         p = oddity.p_value(new[:, :draws])
         assert abs((p <= 0.1).mean() - 0.1) < 0.04 and abs((p <= 0.5).mean() - 0.5) < 0.08
     too_ill, too_well = normal_errors(100, rng, shift=0.8), normal_errors(100, rng, shift=-0.8)
-    assert (oddity.p_value(too_ill) <= 0.01).mean() > 0.9 and (oddity.p_value(too_well) <= 0.01).mean() > 0.9
+    assert (oddity.p_value(too_ill) <= 0.01).mean() > 0.9 and (
+        oddity.p_value(too_well) <= 0.01
+    ).mean() > 0.9
 
 
 def test_in_another_laboratory_new_cells_are_spread_evenly_about_the_moments_of_home():
@@ -94,7 +103,9 @@ def test_a_class_of_too_few_cells_is_held_against_all():
 
 
 def test_chance_and_false_discoveries():
-    assert by_chance(0, 1000, 0.001) == 1 and by_chance(1, 1000, 0.001) == pytest.approx(1 - 0.999**1000)
+    assert by_chance(0, 1000, 0.001) == 1 and by_chance(1, 1000, 0.001) == pytest.approx(
+        1 - 0.999**1000
+    )
     p = np.array([0.01, 0.04, 0.03, 0.9])
     assert benjamini_hochberg(p) == pytest.approx([0.04, 0.16 / 3, 0.16 / 3, 0.9])
 
@@ -104,8 +115,13 @@ def test_the_psychometric_function_is_found_again():
     x = 1 - rng.beta(0.6, 2, 4000)
     right = rng.random(4000) < curve(x, 0.6, 0.4, 0.04, 1 / 8)
     fit = fit_psychometric(x, right, 8, resamples=20)
-    assert fit.threshold == pytest.approx(0.6, abs=0.03) and fit.width == pytest.approx(0.4, abs=0.12)
-    assert fit.lapse == pytest.approx(0.04, abs=0.02) and fit.threshold_interval[0] < 0.6 < fit.threshold_interval[1]
+    assert fit.threshold == pytest.approx(0.6, abs=0.03) and fit.width == pytest.approx(
+        0.4, abs=0.12
+    )
+    assert (
+        fit.lapse == pytest.approx(0.04, abs=0.02)
+        and fit.threshold_interval[0] < 0.6 < fit.threshold_interval[1]
+    )
     with pytest.raises(ValueError, match="no cells"):
         fit_psychometric(x[:0], right[:0], 8)
 
@@ -119,4 +135,7 @@ def test_drift_is_seen_and_another_mix_of_classes_is_none():
     names = ["light"] * 400
     assert not drift(model, names, rng.normal(3, 1, 400)).far
     assert drift(model, names, rng.normal(4.5, 1, 400)).far
-    assert drift(model, [], np.zeros(0)).cells == 0 and not drift(tiny_model(), names, np.zeros(400)).far
+    assert (
+        drift(model, [], np.zeros(0)).cells == 0
+        and not drift(tiny_model(), names, np.zeros(400)).far
+    )

@@ -2,11 +2,21 @@
 
 import numpy as np
 
-from classify.calibration.draws import SIGMA_RANGE, log_loss, order, random_draws, unforetold, weigh, weight_of
+from classify.calibration.draws import (
+    SIGMA_RANGE,
+    log_loss,
+    order,
+    random_draws,
+    unforetold,
+    weigh,
+    weight_of,
+)
 
 
 def table(n=300, draws=6, classes=3, seed=0):
-    """Errors (n, D, K) and labels (n,): draws 0-2 are alike and so are 3-5; only the latter tell the classes."""
+    """Errors (n, D, K) and labels (n,): draws 0-2 are alike and so are 3-5; only the latter tell
+    the classes.
+    """
     rng = np.random.default_rng(seed)
     y = rng.integers(classes, size=n)
     first, second = rng.normal(0, 1, (2, n, 1, classes))
@@ -36,11 +46,17 @@ def test_what_a_draw_adds():
 
 def test_random_draws_are_reproducible_and_within_the_range():
     draws, again = (random_draws(50, 8, seed=3) for _ in range(2))
-    assert draws.sigma.min() >= SIGMA_RANGE[0] and draws.sigma.max() <= SIGMA_RANGE[1] and draws.noise.shape == (50, 3, 8, 8)
+    assert (
+        draws.sigma.min() >= SIGMA_RANGE[0]
+        and draws.sigma.max() <= SIGMA_RANGE[1]
+        and draws.noise.shape == (50, 3, 8, 8)
+    )
     assert set(draws.turn) == set(range(8))
     np.testing.assert_array_equal(draws.noise, again.noise)
 
 
 def test_the_weight_between_known_noise_levels():
     known = np.array([0.2, 0.4, 0.8])
-    np.testing.assert_allclose(weight_of(np.array([0.1, 0.4]), known, 3 * known**-0.5), [3 * 0.1**-0.5, 3 * 0.4**-0.5])
+    np.testing.assert_allclose(
+        weight_of(np.array([0.1, 0.4]), known, 3 * known**-0.5), [3 * 0.1**-0.5, 3 * 0.4**-0.5]
+    )

@@ -27,7 +27,9 @@ def model(tmp_path):
 def compile_tiny(folder):
     from tests.tiny_graph import tiny_model_with_graph
 
-    return compile_ahead(tiny_model_with_graph(folder / "model"), "tensorrt-rtx", "sm_89", folder / "plans", "f16")
+    return compile_ahead(
+        tiny_model_with_graph(folder / "model"), "tensorrt-rtx", "sm_89", folder / "plans", "f16"
+    )
 
 
 @pytest.mark.parametrize("precision", ["f32", "f16", "bf16"])
@@ -50,7 +52,9 @@ def test_a_broken_plan_is_built_again(tmp_path):
 
 
 def test_two_processes_at_once(tmp_path):
-    """Another process and this one want the same plan: whoever comes first builds it, the other finds it."""
+    """Another process and this one want the same plan: whoever comes first builds it, the other
+    finds it.
+    """
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         pool.apply(abs, (1,))  # it has started
         other = pool.apply_async(compile_tiny, (tmp_path,))
@@ -76,7 +80,17 @@ def test_an_engine_that_is_not_built_ahead(model, tmp_path):
 
 
 def test_the_command_builds_the_shipped_model(tmp_path, capsys):
-    command = [sys.executable, "-m", "stream.cli", "compile", "--targets", "sm_89", "--out", tmp_path, "--json"]
+    command = [
+        sys.executable,
+        "-m",
+        "stream.cli",
+        "compile",
+        "--targets",
+        "sm_89",
+        "--out",
+        tmp_path,
+        "--json",
+    ]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     made = json.loads(done.stdout)

@@ -4,13 +4,18 @@ import numpy as np
 import openvino
 import pytest
 
-onnx = pytest.importorskip("onnx", reason="onnx is not installed (the rtx, tensorrt and train extras have it)")
+onnx = pytest.importorskip(
+    "onnx", reason="onnx is not installed (the rtx, tensorrt and train extras have it)"
+)
 
 
 def types_of(model):
     """Element type of the first input of every node, by kind of node."""
     graph = onnx.shape_inference.infer_shapes(model).graph
-    values = {v.name: v.type.tensor_type.elem_type for v in [*graph.input, *graph.output, *graph.value_info]}
+    values = {
+        v.name: v.type.tensor_type.elem_type
+        for v in [*graph.input, *graph.output, *graph.value_info]
+    }
     values |= {t.name: t.data_type for t in graph.initializer}
     return [(n.op_type, values[n.input[0]]) for n in graph.node]
 
@@ -30,7 +35,9 @@ def model(request, tiny):
 
 
 def run(graph, *inputs):
-    compiled = openvino.Core().compile_model(openvino.Core().read_model(graph), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = openvino.Core().compile_model(
+        openvino.Core().read_model(graph), "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
+    )
     return compiled(list(inputs))[0]
 
 
@@ -61,7 +68,9 @@ def test_fp32_is_the_same_arithmetic(model):
 
     given = inputs(model, 2)
     ours = run(specialised(model.graph, "errors", 2).SerializeToString(), *given)
-    np.testing.assert_allclose(ours, OpenVinoEngine(model, "f32", batch=2).errors(*given), rtol=1e-5)
+    np.testing.assert_allclose(
+        ours, OpenVinoEngine(model, "f32", batch=2).errors(*given), rtol=1e-5
+    )
 
 
 def test_half_precision_rounds_and_no_more(tiny):
@@ -72,6 +81,9 @@ def test_half_precision_rounds_and_no_more(tiny):
     from tests.contracts.engine_contract import inputs
 
     given = dict(zip(("image", "noise", "sigma"), inputs(tiny, 2), strict=True))
-    whole, half = (ReferenceEvaluator(specialised(tiny.graph, "errors", 2, p)).run(None, given)[0] for p in ("f32", "f16"))
+    whole, half = (
+        ReferenceEvaluator(specialised(tiny.graph, "errors", 2, p)).run(None, given)[0]
+        for p in ("f32", "f16")
+    )
     assert half.dtype == np.float32 and (half != whole).any()
     np.testing.assert_allclose(half, whole, rtol=2e-3)

@@ -1,4 +1,6 @@
-"""The choice of an engine: named ones work or say why not; `auto` takes the best that does, and says so in one line."""
+"""The choice of an engine: named ones work or say why not; `auto` takes the best that does, and
+says so in one line.
+"""
 
 import sys
 

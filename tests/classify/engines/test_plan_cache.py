@@ -1,4 +1,6 @@
-"""The cache of compiled engines: what a plan is found by, and that no process ever reads half of one."""
+"""The cache of compiled engines: what a plan is found by, and that no process ever reads half of
+one.
+"""
 
 import multiprocessing
 import os
@@ -52,12 +54,21 @@ def test_every_part_of_the_key_counts(store, name):
 
 
 def test_a_key_makes_a_plain_file_name():
-    assert KEY.file_name == "aaaaaaaaaaaa-tensorrt-rtx_1.7.1.116-NVIDIA_RTX_4090_sm_89-f16-b64-errors.plan"
+    assert (
+        KEY.file_name
+        == "aaaaaaaaaaaa-tensorrt-rtx_1.7.1.116-NVIDIA_RTX_4090_sm_89-f16-b64-errors.plan"
+    )
 
 
 @pytest.mark.parametrize(
     "spoil",
-    [lambda b: b[:-1], lambda b: b[: len(b) // 3], lambda b: b"", lambda b: b[:-1] + b"?", lambda b: b.replace(b"f16", b"f32")],
+    [
+        lambda b: b[:-1],
+        lambda b: b[: len(b) // 3],
+        lambda b: b"",
+        lambda b: b[:-1] + b"?",
+        lambda b: b.replace(b"f16", b"f32"),
+    ],
     ids=["cut", "cut in the header", "empty", "changed", "another key's"],
 )
 def test_a_broken_file_is_built_again_with_one_line(store, told, spoil):

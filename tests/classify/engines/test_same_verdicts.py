@@ -1,4 +1,6 @@
-"""The real engine: the same verdicts to the last bit for any batch, any order, and from two processes at once."""
+"""The real engine: the same verdicts to the last bit for any batch, any order, and from two
+processes at once.
+"""
 
 import json
 import subprocess
@@ -17,7 +19,9 @@ ROOT = Path(__file__).parents[3]
 
 
 def cells(model):
-    """A few of the shipped generated cells as crops (n, 128, 128, 3), easy ones and a mixture of two classes."""
+    """A few of the shipped generated cells as crops (n, 128, 128, 3), easy ones and a mixture of
+    two classes.
+    """
     px, pad = model.card.image_px, (128 - model.card.image_px) // 2
     sheet = read_sheet(len(model.card.counted) + 1).reshape(-1, px, px, 3)[4::20]
     return np.pad(sheet, ((0, 0), (pad, pad), (pad, pad), (0, 0)), mode="edge")
@@ -44,8 +48,14 @@ def test_whatever_the_batch_and_the_order(expected, batch):
 
 
 def test_from_two_processes_at_once(expected):
-    code = "import json; from tests.classify.engines.test_same_verdicts import said; print(json.dumps(said()))"
-    both = [subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    code = (
+        "import json; from tests.classify.engines.test_same_verdicts import said; "
+        "print(json.dumps(said()))"
+    )
+    both = [
+        subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
     assert [json.loads(p.communicate(timeout=100)[0]) for p in both] == [expected, expected]
 
 

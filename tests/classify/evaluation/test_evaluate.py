@@ -1,4 +1,6 @@
-"""An evaluation, small: every axis, both arms, a report; a killed one goes on; suites and data that will not do say so."""
+"""An evaluation, small: every axis, both arms, a report; a killed one goes on; suites and data that
+will not do say so.
+"""
 
 import json
 import re
@@ -13,12 +15,19 @@ from classify.evaluation.suite import Suite, read_suite
 from stream.cli import app
 from tests.make import GLASS, white_cell
 
-torch = pytest.importorskip("torch", reason="the evaluation needs the train extra: pip install -e '.[train]'")
-pytest.importorskip("matplotlib", reason="the evaluation needs the train extra: pip install -e '.[train]'")
+torch = pytest.importorskip(
+    "torch", reason="the evaluation needs the train extra: pip install -e '.[train]'"
+)
+pytest.importorskip(
+    "matplotlib", reason="the evaluation needs the train extra: pip install -e '.[train]'"
+)
 pytestmark = [
-    pytest.mark.train, pytest.mark.timeout(400),
-    pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning", "ignore::FutureWarning"),
-]  # fmt: skip
+    pytest.mark.train,
+    pytest.mark.timeout(400),
+    pytest.mark.filterwarnings(
+        "ignore::DeprecationWarning", "ignore::UserWarning", "ignore::FutureWarning"
+    ),
+]
 
 from classify.evaluation import retrain as retraining  # noqa: E402
 from classify.evaluation.baseline import BaselineTraining, Classifier, parameters  # noqa: E402
@@ -64,7 +73,9 @@ def write_cells(folder, radii, count, patients, seed=0):
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """Cells of a lab, of another lab with anomalies, a recipe, and a model trained for a few steps."""
+    """Cells of a lab, of another lab with anomalies, a recipe, and a model trained for a few
+    steps.
+    """
     root = tmp_path_factory.mktemp("evaluation")
     for name, count in (("train", 16), ("val", 12), ("lab", 18)):
         write_cells(root / name, RADII_UM, count, 9, seed=len(name))
@@ -73,7 +84,12 @@ def place(tmp_path_factory):
     folders = {"train": root / "train", "val": root / "val", "out": root / "run"}
     train(TrainConfig(**folders, steps=20, batch=12, network=NETWORK, warmup_steps=2))
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in (("CANDIDATES", 4), ("DRAWS", 3), ("ORDER_CELLS", 12), ("SHEET_COLUMNS", 1)):
+        for name, value in (
+            ("CANDIDATES", 4),
+            ("DRAWS", 3),
+            ("ORDER_CELLS", 12),
+            ("SHEET_COLUMNS", 1),
+        ):
             patch.setattr(releasing, name, value)
         releasing.release(root / "run", root / "model", "tiny")
     return root
@@ -82,17 +98,31 @@ def place(tmp_path_factory):
 def suite_of(place, **changes):
     minutes = dict.fromkeys(("baseline", "held_out", "low_data", "fine_tune"), 0.004)
     given = {
-        "preset": "tiny", "recipe": place / "recipe.toml", "train": place / "train", "val": place / "val",
-        "shift": {"lab/normal": place / "lab"}, "held_out": ("middle",), "minutes": minutes,
-        "generated": 2, "draws": 2, "resamples": 20,
-        "lab": {"normal": place / "lab", "anomaly": place / "odd", "biological": ("huge",), "not_a_cell": ("speck",)},
+        "preset": "tiny",
+        "recipe": place / "recipe.toml",
+        "train": place / "train",
+        "val": place / "val",
+        "shift": {"lab/normal": place / "lab"},
+        "held_out": ("middle",),
+        "minutes": minutes,
+        "generated": 2,
+        "draws": 2,
+        "resamples": 20,
+        "lab": {
+            "normal": place / "lab",
+            "anomaly": place / "odd",
+            "biological": ("huge",),
+            "not_a_cell": ("speck",),
+        },
         "low_data": {"images": (2, 4), "seeds": (0,)},
-    }  # fmt: skip
+    }
     return Suite(**(given | changes))
 
 
 def plan_of(place, folder, arm, minutes=0.01, **changes):
-    recipe = TrainConfig(train=place / "train", val=place / "val", batch=8, network=NETWORK, **changes)
+    recipe = TrainConfig(
+        train=place / "train", val=place / "val", batch=8, network=NETWORK, **changes
+    )
     return Plan(folder, arm, recipe, minutes, lambda: load_crops(place / "train"))
 
 
@@ -107,8 +137,15 @@ def test_every_axis_has_both_arms_and_an_interval_around_its_value(report):
     kept = json.loads((report / "report.json").read_text())
     figures = kept["figures"]
     assert kept["preset"] == "tiny" and kept["command"] == "cytostream evaluate tiny"
-    for axis in ("in-domain", "domain shift", "held-out class", "far anomalies, zero-shot",
-                 "far anomalies, fine-tuned, test patients", "low data", "calibration"):  # fmt: skip
+    for axis in (
+        "in-domain",
+        "domain shift",
+        "held-out class",
+        "far anomalies, zero-shot",
+        "far anomalies, fine-tuned, test patients",
+        "low data",
+        "calibration",
+    ):
         arms = {f["arm"].partition(":")[0] for f in figures if f["axis"] == axis}
         assert arms == {OURS, BASELINE, "ours - baseline"}, axis
     sure = [f for f in figures if f["low"] is not None]
@@ -130,7 +167,10 @@ def test_figures_are_those_of_the_scores_kept_on_disk(place, report):
 def test_the_page_stands_alone_and_names_its_preset(report):
     page = (report / "report.html").read_text()
     assert "Preset <b>tiny</b>" in page and "processor time" in page
-    assert not re.findall(r"""(?:src|href)=["'](?!data:)""", page) and page.count("data:image/png;base64,") >= 10
+    assert (
+        not re.findall(r"""(?:src|href)=["'](?!data:)""", page)
+        and page.count("data:image/png;base64,") >= 10
+    )
 
 
 def test_a_finished_evaluation_is_not_trained_again_and_gives_the_same(place, report, monkeypatch):
@@ -147,7 +187,10 @@ def suite_file(path, suite):
     lines = [f"{k} = {json.dumps(v)}" for k, v in kept.items() if not isinstance(v, dict)]
     for name, table in kept.items():
         if isinstance(table, dict):
-            lines += [f"[{name}]", *(f"{json.dumps(k)} = {json.dumps(v)}" for k, v in table.items())]
+            lines += [
+                f"[{name}]",
+                *(f"{json.dumps(k)} = {json.dumps(v)}" for k, v in table.items()),
+            ]
     path.write_text("\n".join(lines))
     return path
 
@@ -155,9 +198,20 @@ def suite_file(path, suite):
 def test_the_command_reads_its_suite_and_says_what_it_wrote(place, tmp_path):
     suite = suite_file(tmp_path / "suite.toml", suite_of(place))
     assert read_suite(suite) == suite_of(place)
-    words = ["evaluate", str(place / "model"), "--suite", str(suite), "--report", str(tmp_path / "report")]
+    words = [
+        "evaluate",
+        str(place / "model"),
+        "--suite",
+        str(suite),
+        "--report",
+        str(tmp_path / "report"),
+    ]
     done = CliRunner().invoke(app, [*words, "--only", "in-domain"], env={"COLUMNS": "500"})
-    assert done.exit_code == 0 and "In domain: 21 figures" in done.output and "report.html" in done.output
+    assert (
+        done.exit_code == 0
+        and "In domain: 21 figures" in done.output
+        and "report.html" in done.output
+    )
     refused = CliRunner().invoke(app, [*words, "--only", "beauty"])
     assert isinstance(refused.exception, DataError) and "held-out" in refused.exception.hint
 
@@ -170,7 +224,14 @@ def test_the_baseline_has_the_trunk_of_the_denoiser_and_about_its_size():
 
 
 def test_the_baseline_learns_what_it_is_shown_and_does_not_hear_noise(place):
-    shape = {"network": NETWORK, "batch": 12, "learning_rate": 3e-3, "warmup_steps": 1, "steps": 30, "other": False}
+    shape = {
+        "network": NETWORK,
+        "batch": 12,
+        "learning_rate": 3e-3,
+        "warmup_steps": 1,
+        "steps": 30,
+        "other": False,
+    }
     cfg = TrainConfig(train=place, val=place, **shape)
     run, data = BaselineTraining(cfg, ("large", "middle", "small")), load_crops(place / "train")
     rng = np.random.default_rng(0)
@@ -178,12 +239,18 @@ def test_the_baseline_learns_what_it_is_shown_and_does_not_hear_noise(place):
     for _ in range(30):
         chosen = rng.choice(len(data.labels), 12)
         y = torch.from_numpy(data.labels[chosen])
-        rows.append(run.advance(torch.from_numpy(data.images[chosen]), y, torch.zeros(12, dtype=torch.bool)))
-    assert rows[0]["cross_entropy"] == pytest.approx(np.log(3), rel=0.2) and "denoising" not in rows[0]
+        rows.append(
+            run.advance(torch.from_numpy(data.images[chosen]), y, torch.zeros(12, dtype=torch.bool))
+        )
+    assert (
+        rows[0]["cross_entropy"] == pytest.approx(np.log(3), rel=0.2) and "denoising" not in rows[0]
+    )
     assert np.mean([r["cross_entropy"] for r in rows[-5:]]) < 0.8 * rows[0]["cross_entropy"]
     x, sigma = torch.randn(2, 3, 32, 32), torch.ones(2)
     net = run.averaged()
-    assert torch.equal(net.errors(x, torch.randn_like(x), sigma), net.errors(x, torch.zeros_like(x), 5 * sigma))
+    assert torch.equal(
+        net.errors(x, torch.randn_like(x), sigma), net.errors(x, torch.zeros_like(x), 5 * sigma)
+    )
 
 
 @pytest.mark.parametrize("arm", [OURS, BASELINE])
@@ -199,9 +266,14 @@ def test_a_retraining_takes_its_minutes_and_a_killed_one_goes_on(place, tmp_path
         retrain(plan, die)
     done = retrain(plan)
     rows = log_rows(tmp_path / "log.jsonl")
-    assert [r["step"] for r in rows] == list(range(1, len(rows) + 1)) and done.took["steps"] == len(rows) > 3
+    assert [r["step"] for r in rows] == list(range(1, len(rows) + 1)) and done.took["steps"] == len(
+        rows
+    ) > 3
     assert done.took["minutes"] >= 0.02 and rows[-2]["seconds"] < 1.2
-    assert retrain(plan, lambda row: pytest.fail("trained again")).took == {**done.took, "classes": list(done.classes)}
+    assert retrain(plan, lambda row: pytest.fail("trained again")).took == {
+        **done.took,
+        "classes": list(done.classes),
+    }
 
 
 def test_another_plan_does_not_go_on_in_the_same_folder(place, tmp_path):
@@ -212,10 +284,19 @@ def test_another_plan_does_not_go_on_in_the_same_folder(place, tmp_path):
 
 def test_a_baseline_trained_before_is_taken_with_the_minutes_it_had(place, tmp_path):
     retrain(plan_of(place, tmp_path / "kept", BASELINE, minutes=0.006))
-    work = Workshop(suite_of(place, baseline=tmp_path / "kept"), load_model(place / "model"), None, tmp_path / "report")
-    assert work.baseline_run.took["minutes"] >= 0.006 and not (tmp_path / "report" / "runs").exists()
+    work = Workshop(
+        suite_of(place, baseline=tmp_path / "kept"),
+        load_model(place / "model"),
+        None,
+        tmp_path / "report",
+    )
+    assert (
+        work.baseline_run.took["minutes"] >= 0.006 and not (tmp_path / "report" / "runs").exists()
+    )
     with pytest.raises(DataError, match="no baseline"):
-        _ = Workshop(suite_of(place, baseline=place / "run"), load_model(place / "model"), None, tmp_path).baseline_run
+        _ = Workshop(
+            suite_of(place, baseline=place / "run"), load_model(place / "model"), None, tmp_path
+        ).baseline_run
 
 
 def test_a_plan_kept_before_the_recipe_had_a_key_still_holds(place, tmp_path):
@@ -223,12 +304,19 @@ def test_a_plan_kept_before_the_recipe_had_a_key_still_holds(place, tmp_path):
     kept = json.loads((tmp_path / "plan.json").read_text())
     del kept["recipe"]["wide_share"]
     (tmp_path / "plan.json").write_text(json.dumps(kept))
-    assert retrain(plan_of(place, tmp_path, OURS), lambda row: pytest.fail("trained again")).took["steps"] > 0
+    assert (
+        retrain(plan_of(place, tmp_path, OURS), lambda row: pytest.fail("trained again")).took[
+            "steps"
+        ]
+        > 0
+    )
 
 
 def test_of_a_log_that_a_kill_cut_short_the_whole_rows_count_and_of_a_step_the_last(tmp_path):
     log = tmp_path / "log.jsonl"
-    log.write_text('{"step": 1, "loss": 3}\n{"step": 2, "loss": 2}\n{"step": 2, "loss": 1}\n{"step": 3, "lo')
+    log.write_text(
+        '{"step": 1, "loss": 3}\n{"step": 2, "loss": 2}\n{"step": 2, "loss": 1}\n{"step": 3, "lo'
+    )
     assert log_rows(log) == [{"step": 1, "loss": 3}, {"step": 2, "loss": 1}]
     assert log_rows(tmp_path / "none.jsonl") == []
 
@@ -239,7 +327,10 @@ def test_few_and_without_take_what_they_say(place):
     assert np.bincount(some.labels).tolist() == [3, 3, 3] and set(some.paths) < set(data.paths)
     assert set(few(data, 3, seed=2).paths) != set(some.paths) == set(few(data, 3, seed=1).paths)
     rest = without(data, "middle")
-    assert rest.classes == ("large", "small") and {p.parent.name for p in rest.paths} == {"large", "small"}
+    assert rest.classes == ("large", "small") and {p.parent.name for p in rest.paths} == {
+        "large",
+        "small",
+    }
     assert [rest.classes[c] for c in rest.labels] == [p.parent.name for p in rest.paths]
 
 
@@ -257,7 +348,9 @@ def test_halves_share_no_cell(place):
 
 def test_an_axis_without_data_is_left_out_and_one_unknown_is_refused(place):
     bare = suite_of(place, lab=None, low_data=None, held_out=(), shift={}, generated=0)
-    assert chosen_axes(bare, []) == ["in-domain", "calibration"] and set(chosen_axes(suite_of(place), [])) == set(AXES)
+    assert chosen_axes(bare, []) == ["in-domain", "calibration"] and set(
+        chosen_axes(suite_of(place), [])
+    ) == set(AXES)
     with pytest.raises(DataError, match="no axis"):
         chosen_axes(bare, ["far"])
 
@@ -270,12 +363,23 @@ def test_a_lab_whose_training_patients_lack_a_class_says_so(place, tmp_path):
         evaluate(place / "model", suite, tmp_path / "report", only=["far"])
 
 
-@pytest.mark.parametrize(("change", "told"), [
-    ("preset = 3", "preset"), ("speed = 1", "speed"), ("val = 'nowhere'", "nowhere is not there"),
-    ("[minutes]\nheld_out = 0", "held_out"), ("preset = ", "Invalid"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("preset = 3", "preset"),
+        ("speed = 1", "speed"),
+        ("val = 'nowhere'", "nowhere is not there"),
+        ("[minutes]\nheld_out = 0", "held_out"),
+        ("preset = ", "Invalid"),
+    ],
+)
 def test_a_suite_that_will_not_do_says_what_to_mend(place, tmp_path, change, told):
-    good = {"preset": '"mine"', "recipe": f'"{place}/recipe.toml"', "train": f'"{place}/train"', "val": f'"{place}/val"'}
+    good = {
+        "preset": '"mine"',
+        "recipe": f'"{place}/recipe.toml"',
+        "train": f'"{place}/train"',
+        "val": f'"{place}/val"',
+    }
     lines = [f"{k} = {v}" for k, v in good.items() if not change.startswith(k)]
     path = tmp_path / "suite.toml"
     path.write_text("\n".join([*lines, change]))
@@ -290,11 +394,25 @@ def test_a_training_report_shows_curves_cells_and_confusion(place):
     told = json.loads((out / "training.json").read_text())
     assert told["steps"] == 20 and told["images"] == 240 and len(told["validation"]) == 1
     confusion = np.array(told["confusion"])
-    assert confusion.shape == (4, 4) and confusion[:3].sum(axis=1).tolist() == [4, 4, 4] and confusion[3].sum() > 0
+    assert (
+        confusion.shape == (4, 4)
+        and confusion[:3].sum(axis=1).tolist() == [4, 4, 4]
+        and confusion[3].sum() > 0
+    )
     assert told["recall"]["large"] == pytest.approx(confusion[0, 0] / 4)
     pictures = {p.stem: Image.open(p) for p in out.glob("*.png")}
-    assert set(pictures) == {"losses", "gradient", "accuracy", "generated", "trained-on", "confusion"}
-    assert all(min(p.size) > 100 and len(np.unique(np.asarray(p.convert("L")))) > 10 for p in pictures.values())
+    assert set(pictures) == {
+        "losses",
+        "gradient",
+        "accuracy",
+        "generated",
+        "trained-on",
+        "confusion",
+    }
+    assert all(
+        min(p.size) > 100 and len(np.unique(np.asarray(p.convert("L")))) > 10
+        for p in pictures.values()
+    )
 
 
 def test_a_training_report_of_no_training_says_so(tmp_path):
@@ -304,7 +422,9 @@ def test_a_training_report_of_no_training_says_so(tmp_path):
 
 def test_smoothing_is_the_mean_of_the_last_steps():
     values = list(range(200))
-    assert smoothed(values)[:3].tolist() == [0, 0.5, 1] and smoothed(values)[-1] == np.mean(values[-SMOOTH:])
+    assert smoothed(values)[:3].tolist() == [0, 0.5, 1] and smoothed(values)[-1] == np.mean(
+        values[-SMOOTH:]
+    )
 
 
 @pytest.mark.parametrize("name", ["quick", "full"])

@@ -1,9 +1,17 @@
-"""Likeness of sets of cells: nothing between equals, much between strangers; copies are found out."""
+"""Likeness of sets of cells: nothing between equals, much between strangers; copies are found
+out.
+"""
 
 import numpy as np
 import pytest
 
-from classify.evaluation.generation_metrics import Memory, covered, kid, kid_interval, nearest_pixels
+from classify.evaluation.generation_metrics import (
+    Memory,
+    covered,
+    kid,
+    kid_interval,
+    nearest_pixels,
+)
 
 RNG = np.random.default_rng(0)
 

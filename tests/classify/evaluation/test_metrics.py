@@ -15,7 +15,12 @@ def test_balanced_accuracy_is_the_mean_recall_of_the_classes_there():
 
 
 def test_rows_of_the_confusion_are_the_truth():
-    assert metrics.confusion(Y, SAID, 4).tolist() == [[2, 1, 0, 0], [0, 2, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0]]
+    assert metrics.confusion(Y, SAID, 4).tolist() == [
+        [2, 1, 0, 0],
+        [0, 2, 0, 0],
+        [1, 0, 0, 0],
+        [0, 0, 0, 0],
+    ]
 
 
 def test_auc_counts_pairs_in_order_and_half_the_ties():
@@ -27,7 +32,9 @@ def test_auc_counts_pairs_in_order_and_half_the_ties():
 def test_no_more_normal_cells_than_stated_are_above_the_threshold_of_sensitivity():
     normal, strange = np.arange(200.0), np.array([150.0, 197.5, 198.5, 300.0])
     odd, anomalous = np.concatenate([normal, strange]), np.arange(204) >= 200
-    assert metrics.sensitivity(odd, anomalous, 0.01) == pytest.approx(0.5)  # threshold 198: one normal cell is above it
+    assert metrics.sensitivity(odd, anomalous, 0.01) == pytest.approx(
+        0.5
+    )  # threshold 198: one normal cell is above it
 
 
 def test_a_tie_of_all_cells_alarms_nobody():
@@ -44,25 +51,37 @@ def test_ece_of_what_is_right_as_often_as_it_says_is_small_and_of_the_overconfid
 
 def test_brier_is_0_when_sure_and_right_and_2_when_sure_and_wrong():
     sure = np.eye(3)[[0, 1, 2]]
-    assert metrics.brier(sure, np.array([0, 1, 2])) == 0 and metrics.brier(sure, np.array([1, 2, 0])) == 2
+    assert (
+        metrics.brier(sure, np.array([0, 1, 2])) == 0
+        and metrics.brier(sure, np.array([1, 2, 0])) == 2
+    )
 
 
 def test_risk_falls_on_the_least_confident_first():
     confidence, right = np.array([0.9, 0.8, 0.7, 0.6]), np.array([True, True, True, False])
     assert metrics.risk_coverage(confidence, right).tolist() == [0, 0, 0, 0.25]
     assert metrics.aurc(confidence, right) == pytest.approx(0.0625)
-    assert metrics.selective_accuracy(confidence, right, 0.75) == 1 and metrics.selective_accuracy(confidence, right, 1) == 0.75
+    assert (
+        metrics.selective_accuracy(confidence, right, 0.75) == 1
+        and metrics.selective_accuracy(confidence, right, 1) == 0.75
+    )
 
 
 def test_the_interval_of_a_share_is_that_of_the_binomial():
     hit = np.arange(400) < 300
     value, low, high = metrics.interval(lambda i: float(hit[i].mean()), np.zeros(400))
     half = 1.96 * np.sqrt(0.75 * 0.25 / 400)
-    assert value == 0.75 and low == pytest.approx(0.75 - half, abs=0.01) and high == pytest.approx(0.75 + half, abs=0.01)
+    assert (
+        value == 0.75
+        and low == pytest.approx(0.75 - half, abs=0.01)
+        and high == pytest.approx(0.75 + half, abs=0.01)
+    )
 
 
 def test_resampling_keeps_the_size_of_each_stratum():
     strata = np.array([0] * 5 + [1] * 3)
     sizes = []
-    metrics.interval(lambda i: sizes.append(np.bincount(strata[i]).tolist()) or 0.0, strata, resamples=20)
+    metrics.interval(
+        lambda i: sizes.append(np.bincount(strata[i]).tolist()) or 0.0, strata, resamples=20
+    )
     assert sizes == [[5, 3]] * 21

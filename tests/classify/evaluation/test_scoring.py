@@ -5,7 +5,15 @@ import pytest
 
 from classify.anomaly.score import fit_oddity
 from classify.calibration.fit import ErrorTable
-from classify.evaluation.scoring import Scale, bare, centred, discriminative, fit_nearness, ours, scale_of
+from classify.evaluation.scoring import (
+    Scale,
+    bare,
+    centred,
+    discriminative,
+    fit_nearness,
+    ours,
+    scale_of,
+)
 
 RNG = np.random.default_rng(0)
 SIGMA = np.geomspace(0.1, 2, 8)
@@ -20,9 +28,14 @@ def errors_of(y, own=0.3, others=0.5, noise=0.03):
 def test_more_weight_is_more_certainty_and_the_temperature_takes_it_back():
     y = RNG.integers(0, 3, 300)
     errors = errors_of(y, own=0.45, noise=0.1)
-    sure, unsure = (Scale(np.full(8, w), t, np.zeros(3)).probability(errors).max(axis=1).mean() for w, t in ((9, 1), (9, 9)))
+    sure, unsure = (
+        Scale(np.full(8, w), t, np.zeros(3)).probability(errors).max(axis=1).mean()
+        for w, t in ((9, 1), (9, 9))
+    )
     assert sure > unsure
-    fitted = [scale_of(ErrorTable(errors, y), np.full(8, w)).probability(errors) for w in (2.0, 200.0)]
+    fitted = [
+        scale_of(ErrorTable(errors, y), np.full(8, w)).probability(errors) for w in (2.0, 200.0)
+    ]
     assert np.abs(fitted[0] - fitted[1]).max() < 0.01
     assert np.log(fitted[0][np.arange(300), y]).mean() > np.log(1 / 3)
 
@@ -30,7 +43,9 @@ def test_more_weight_is_more_certainty_and_the_temperature_takes_it_back():
 def test_evidence_that_all_cells_of_a_laboratory_lack_is_given_back():
     y = RNG.permutation(np.repeat(np.arange(3), 100))
     home = Scale(np.full(8, 10.0), 1.0, np.zeros(3)).probability(errors_of(y))
-    shifted = errors_of(y) + np.array([0.25, 0.0, -0.05])  # another stain: class 0 explains everything worse, 2 better
+    shifted = errors_of(y) + np.array(
+        [0.25, 0.0, -0.05]
+    )  # another stain: class 0 explains everything worse, 2 better
     away = Scale(np.full(8, 10.0), 1.0, np.zeros(3)).probability(shifted)
     assert (away.argmax(axis=1) == y).mean() < 0.8
     assert (centred(away, home) == y).mean() > 0.99
@@ -57,7 +72,9 @@ def test_the_baselines_scores():
     away = RNG.normal(0, 0.3, (20, 4)) + np.array([0, 0, 0, 6.0])
     features = np.concatenate([known[:20], away])
     found = discriminative(features, features @ means.T, bare(np.ones(1), 3), nearness)
-    assert (found.predicted[:20] == y[:20]).all() and found.probability.sum(axis=1) == pytest.approx(np.ones(40))
+    assert (found.predicted[:20] == y[:20]).all() and found.probability.sum(
+        axis=1
+    ) == pytest.approx(np.ones(40))
     for name in ("softmax", "energy", "Mahalanobis"):
         assert found.odd[name][20:].min() > found.odd[name][:20].max(), name
     logits = features @ means.T

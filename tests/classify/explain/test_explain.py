@@ -1,4 +1,6 @@
-"""Why: maps that add up to what the judge says, counterfactuals, known cells, the authenticity test."""
+"""Why: maps that add up to what the judge says, counterfactuals, known cells, the authenticity
+test.
+"""
 
 import json
 from dataclasses import replace
@@ -7,7 +9,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from classify import DataError, LabCells, ModelError, Nearest, explain_cell, judge, load_model, open_engine
+from classify import (
+    DataError,
+    LabCells,
+    ModelError,
+    Nearest,
+    explain_cell,
+    judge,
+    load_model,
+    open_engine,
+)
 from classify.calibration.fit import error_table
 from classify.calibration.laboratory import recalibrate
 from classify.explain.authenticity import Shown, score_answers, write_test
@@ -34,9 +45,15 @@ def crop(model):
     """A generated neutrophil, laid out as a crop."""
     px = model.card.window_px
     sheet = read_sheet(len(model.card.counted) + 1)
-    cell = sheet.reshape(len(model.card.counted) + 1, -1, *sheet.shape[-3:])[model.card.classes.index("neutrophil"), 0]
+    cell = sheet.reshape(len(model.card.counted) + 1, -1, *sheet.shape[-3:])[
+        model.card.classes.index("neutrophil"), 0
+    ]
     pad = (model.card.crop_px - px) // 2
-    return np.pad(np.asarray(Image.fromarray(cell).resize((px, px))), ((pad, pad), (pad, pad), (0, 0)), mode="edge")
+    return np.pad(
+        np.asarray(Image.fromarray(cell).resize((px, px))),
+        ((pad, pad), (pad, pad), (0, 0)),
+        mode="edge",
+    )
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +76,9 @@ def test_the_evidence_of_the_pixels_adds_up_to_the_judges(model, engine, crop):
     one, other = ranked(engine, model, x)[:2]
     errors = error_table(engine, x, model)[0]
     log_p = np.log(posterior(errors, model)[-1]) - model.bias
-    assert shares[one] - shares[other] == pytest.approx(log_p[one] - log_p[other], rel=0.02, abs=0.02)
+    assert shares[one] - shares[other] == pytest.approx(
+        log_p[one] - log_p[other], rel=0.02, abs=0.02
+    )
 
 
 def test_a_map_points_at_the_cell(model, why):
@@ -77,13 +96,18 @@ def some_crops(n, seed=0):
     rng = np.random.default_rng(seed)
     label = np.arange(n) % 3
     level = np.array([50, 135, 230])[label]
-    return label, np.clip(level[:, None, None, None] + rng.normal(0, 20, (n, 128, 128, 3)), 0, 255).astype(np.uint8)
+    return label, np.clip(
+        level[:, None, None, None] + rng.normal(0, 20, (n, 128, 128, 3)), 0, 255
+    ).astype(np.uint8)
 
 
 @pytest.fixture
 def index(tmp_path):
     label, crops = some_crops(90)
-    cells = (Known("abc"[c], f"{c}/{i}.png", crop) for i, (c, crop) in enumerate(zip(label, crops, strict=True)))
+    cells = (
+        Known("abc"[c], f"{c}/{i}.png", crop)
+        for i, (c, crop) in enumerate(zip(label, crops, strict=True))
+    )
     build_index(BrightnessEngine(), tiny_model(), cells, tmp_path / "known.npz")
     return tmp_path / "known.npz"
 
@@ -100,7 +124,9 @@ def test_a_cells_own_picture_is_its_nearest(index):
 
 def test_an_index_of_another_network_is_refused(index, tmp_path):
     other = tiny_model()
-    other = replace(other, card=other.card.model_copy(update={"sha256": {"denoiser.onnx": "1" * 64}}))
+    other = replace(
+        other, card=other.card.model_copy(update={"sha256": {"denoiser.onnx": "1" * 64}})
+    )
     with pytest.raises(ModelError, match="another network"):
         Nearest.open(index, other)
     (tmp_path / "broken.npz").write_text("no index")
@@ -134,7 +160,9 @@ def test_another_laboratory_is_odd_until_it_is_calibrated(tmp_path):
     lab = recalibrate(model, OtherStain(), LabCells(some_crops(200, 1)[1]), tmp_path / "lab", "lab")
     new = some_crops(200, 2)[1]
     assert odd_share(model, new) > 0.3 > 0.12 > odd_share(lab, new)
-    assert "200 cells, unlabelled" in lab.card.data["calibration"] and lab.model_id != model.model_id
+    assert (
+        "200 cells, unlabelled" in lab.card.data["calibration"] and lab.model_id != model.model_id
+    )
 
 
 def test_labels_give_sets_and_a_psychometric_function(tmp_path):
@@ -146,17 +174,25 @@ def test_labels_give_sets_and_a_psychometric_function(tmp_path):
     label, new = some_crops(200, 2)
     verdicts = dict(judge(enumerate(new), BrightnessEngine(), lab))
     covered = np.mean([model.card.classes[c] in verdicts[i].may_be for i, c in enumerate(label)])
-    assert covered > 0.9 and {v.outcome for v in verdicts.values()} <= {*model.card.classes, "unidentified"}
+    assert covered > 0.9 and {v.outcome for v in verdicts.values()} <= {
+        *model.card.classes,
+        "unidentified",
+    }
 
 
 def test_too_few_cells_to_calibrate_on(tmp_path):
     with pytest.raises(DataError, match="too few"):
-        recalibrate(tiny_model(), BrightnessEngine(), LabCells(some_crops(9)[1]), tmp_path / "lab", "lab")
+        recalibrate(
+            tiny_model(), BrightnessEngine(), LabCells(some_crops(9)[1]), tmp_path / "lab", "lab"
+        )
 
 
 def test_the_test_page_is_blind_and_its_answers_score(tmp_path):
     rng = np.random.default_rng(0)
-    shown = [Shown(rng.integers(0, 255, (16, 16, 3), np.uint8), "ig", truth) for truth in ("real", "generated") * 10]
+    shown = [
+        Shown(rng.integers(0, 255, (16, 16, 3), np.uint8), "ig", truth)
+        for truth in ("real", "generated") * 10
+    ]
     page = write_test(shown, tmp_path / "test").read_text()
     key = json.loads((tmp_path / "test" / "key.json").read_text())
     assert "truth" not in page and page.count("iVBOR") == 20 and key["test"] in page
@@ -164,7 +200,12 @@ def test_the_test_page_is_blind_and_its_answers_score(tmp_path):
     told = {name: "real" for name in key["key"]}
     answers.write_text(json.dumps({"test": key["test"], "answers": told}))
     scores = score_answers(tmp_path / "test", answers)
-    assert (scores["all"].right, scores["all"].of, scores["real"].accuracy, scores["generated"].accuracy) == (10, 20, 1, 0)
+    assert (
+        scores["all"].right,
+        scores["all"].of,
+        scores["real"].accuracy,
+        scores["generated"].accuracy,
+    ) == (10, 20, 1, 0)
     low, high = scores["all"].interval
     assert low == pytest.approx(0.272, abs=1e-3) and high == pytest.approx(0.728, abs=1e-3)
     answers.write_text(json.dumps({"test": "another", "answers": told}))

@@ -21,9 +21,16 @@ def test_a_step_is_nearly_orthogonal(shape):
 
 
 def test_a_step_points_where_the_gradient_does():
-    u, _, v = torch.linalg.svd(torch.randn(6, 9, generator=torch.Generator().manual_seed(1)), full_matrices=False)
+    u, _, v = torch.linalg.svd(
+        torch.randn(6, 9, generator=torch.Generator().manual_seed(1)), full_matrices=False
+    )
     gradient = u @ torch.diag(torch.tensor([9.0, 5.0, 2.0, 1.0, 0.5, 0.3])) @ v
-    assert torch.nn.functional.cosine_similarity(orthogonal(gradient).flatten(), (u @ v).flatten(), dim=0) > 0.97
+    assert (
+        torch.nn.functional.cosine_similarity(
+            orthogonal(gradient).flatten(), (u @ v).flatten(), dim=0
+        )
+        > 0.97
+    )
 
 
 def net_and_loss():
@@ -42,7 +49,9 @@ def test_matrices_are_turned_and_the_rest_is_adamws():
     turned = (before["0.weight"] - net[0].weight).flatten(1)
     assert torch.linalg.svdvals(turned).min() > 0.3 * torch.linalg.svdvals(turned).max()
     by_adam = (before["2.weight"] - net[2].weight).abs()
-    assert torch.allclose(by_adam, torch.full_like(by_adam, SETTINGS["lr"]), rtol=1e-3)  # Adam's first step is the learning rate
+    assert torch.allclose(
+        by_adam, torch.full_like(by_adam, SETTINGS["lr"]), rtol=1e-3
+    )  # Adam's first step is the learning rate
     assert not torch.equal(before["0.bias"], net[0].bias)
 
 
@@ -65,4 +74,7 @@ def test_what_it_remembers_is_kept_and_read_again():
     resumed.zero_grad()
     loss().backward()
     resumed.step()
-    assert all(torch.equal(expected[k], v) for k, v in net.state_dict().items()) and loss().item() < first
+    assert (
+        all(torch.equal(expected[k], v) for k, v in net.state_dict().items())
+        and loss().item() < first
+    )

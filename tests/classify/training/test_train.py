@@ -1,4 +1,6 @@
-"""Training, small: the same seed and a killed run give the same curve; bad folders say so; the export is what was trained."""
+"""Training, small: the same seed and a killed run give the same curve; bad folders say so; the
+export is what was trained.
+"""
 
 import json
 import os
@@ -13,9 +15,15 @@ from PIL import Image
 from classify import DataError, load_model
 from tests.make import GLASS, white_cell
 
-torch = pytest.importorskip("torch", reason="training needs the train extra: pip install -e '.[train]'")
-pytestmark = [pytest.mark.train, pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning",
-                                                            "ignore::FutureWarning")]  # fmt: skip
+torch = pytest.importorskip(
+    "torch", reason="training needs the train extra: pip install -e '.[train]'"
+)
+pytestmark = [
+    pytest.mark.train,
+    pytest.mark.filterwarnings(
+        "ignore::DeprecationWarning", "ignore::UserWarning", "ignore::FutureWarning"
+    ),
+]
 
 from classify.engines.openvino import OpenVinoEngine  # noqa: E402
 from classify.image_folder import load_crops  # noqa: E402
@@ -53,7 +61,10 @@ def config(cells, out, **changes):
 
 
 def losses_of(out):
-    return [(row["denoising"], row["cross_entropy"]) for row in map(json.loads, (out / "log.jsonl").read_text().splitlines())]
+    return [
+        (row["denoising"], row["cross_entropy"])
+        for row in map(json.loads, (out / "log.jsonl").read_text().splitlines())
+    ]
 
 
 def test_the_same_seed_gives_the_same_losses(cells, tmp_path):
@@ -78,13 +89,20 @@ def test_a_killed_training_resumes_to_the_same_curve(cells, tmp_path, optimizer)
 
 
 def test_the_guide_teaches_the_trunk_and_is_not_part_of_the_net(cells, tmp_path):
-    plain, guided = (train(config(cells, tmp_path / name, guide_weight=w)) for name, w in (("plain", 0.0), ("guided", 5.0)))
-    assert plain.average.keys() == guided.average.keys() and not any("guide" in key for key in guided.average)
+    plain, guided = (
+        train(config(cells, tmp_path / name, guide_weight=w))
+        for name, w in (("plain", 0.0), ("guided", 5.0))
+    )
+    assert plain.average.keys() == guided.average.keys() and not any(
+        "guide" in key for key in guided.average
+    )
     assert not torch.equal(plain.average["trunk.stem.weight"], guided.average["trunk.stem.weight"])
 
 
 def test_the_noise_comes_through_the_same_for_all_classes():
-    net = Denoiser(NetworkConfig(classes=3, image_px=32, patch_px=4, channels=(16, 32), blocks=(1, 1))).eval()
+    net = Denoiser(
+        NetworkConfig(classes=3, image_px=32, patch_px=4, channels=(16, 32), blocks=(1, 1))
+    ).eval()
     torch.nn.init.zeros_(net.heads.weight)
     x = torch.randn(2, 3, 32, 32)
     denoised = net.denoise(x, torch.tensor([0.1, 2.0]))
@@ -100,7 +118,16 @@ def test_another_configuration_does_not_go_on_there(cells, tmp_path):
 
 def test_fine_tuning_begins_with_the_other_runs_weights(cells, tmp_path):
     first = train(config(cells, tmp_path / "first"))
-    second = train(config(cells, tmp_path / "second", init=tmp_path / "first", steps=1, learning_rate=1e-9, warmup_steps=0))
+    second = train(
+        config(
+            cells,
+            tmp_path / "second",
+            init=tmp_path / "first",
+            steps=1,
+            learning_rate=1e-9,
+            warmup_steps=0,
+        )
+    )
     for key, value in first.average.items():
         assert torch.allclose(value, second.average[key], atol=1e-6)
 
@@ -114,16 +141,25 @@ def test_fine_tuning_a_released_model_keeps_the_heads_of_its_classes(cells, tmp_
     shutil.copytree(cells / "large", tmp_path / "new" / "blast")
     slow = {"steps": 1, "learning_rate": 1e-9, "warmup_steps": 0, "network": {}, "seed": 3}
     second = train(config(tmp_path / "new", tmp_path / "second", init=tmp_path / "model", **slow))
-    assert second.classes == ("blast", "small", "other") and first.classes == ("large", "small", "other")
+    assert second.classes == ("blast", "small", "other") and first.classes == (
+        "large",
+        "small",
+        "other",
+    )
     a, b = (run.average["heads.weight"].unflatten(0, (3, -1)) for run in (first, second))
     assert torch.allclose(a[1:], b[1:], atol=1e-5) and not torch.allclose(a[0], b[0], atol=1e-5)
-    assert torch.allclose(first.average["trunk.stem.weight"], second.average["trunk.stem.weight"], atol=2e-3)
+    assert torch.allclose(
+        first.average["trunk.stem.weight"], second.average["trunk.stem.weight"], atol=2e-3
+    )
     assert torch.allclose(first.average["gain"], second.average["gain"], atol=1e-3)
 
 
 def test_weights_of_other_pixels_are_refused(cells, tmp_path):
     train(config(cells, tmp_path / "first", steps=1, window_px=64))
-    assert train(config(cells, tmp_path / "like", init=tmp_path / "first", steps=1)).cfg.window_px == 64
+    assert (
+        train(config(cells, tmp_path / "like", init=tmp_path / "first", steps=1)).cfg.window_px
+        == 64
+    )
     with pytest.raises(DataError, match="white = false"):
         train(config(cells, tmp_path / "second", init=tmp_path / "first", white=True))
     with pytest.raises(DataError, match="window_px = 64"):
@@ -135,14 +171,33 @@ def test_weights_of_other_pixels_are_refused(cells, tmp_path):
 def test_two_processes_train_one_net(cells, tmp_path):
     job = tmp_path / "job.py"
     job.write_text(
-        "import os, sys, torch\nfrom pathlib import Path\nfrom classify.training.data_parallel import join\n"
-        "from classify.training.train import TrainConfig, train\nranks = join(int(os.environ['RANK']), 2)\n"
-        "cfg = TrainConfig(**__import__('json').loads(sys.argv[1]))\nrun = train(cfg, ranks=ranks)\n"
+        "import os, sys, torch\nfrom pathlib import Path\nfrom classify.training.data_parallel "
+        "import join\n"
+        "from classify.training.train import TrainConfig, train\nranks = "
+        "join(int(os.environ['RANK']), 2)\n"
+        "cfg = TrainConfig(**__import__('json').loads(sys.argv[1]))\nrun = train(cfg, "
+        "ranks=ranks)\n"
         "torch.save(run.model.state_dict(), Path(sys.argv[2]) / f'{ranks.rank}.pt')\n"
     )
     settings = config(cells, tmp_path / "run", steps=3).model_dump_json()
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", job, settings, tmp_path]
-    subprocess.run(command, check=True, capture_output=True, timeout=120, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+        job,
+        settings,
+        tmp_path,
+    ]
+    subprocess.run(
+        command,
+        check=True,
+        capture_output=True,
+        timeout=120,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
     first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))
     assert all(torch.equal(first[k], second[k]) for k in first)
     assert len(losses_of(tmp_path / "run")) == 3
@@ -176,7 +231,10 @@ def test_what_is_exported_is_what_was_trained(cells, tmp_path, monkeypatch):
         monkeypatch.setattr(releasing, name, value)
     run = train(config(cells, tmp_path / "run"))
     model = releasing.release(tmp_path / "run", tmp_path / "model", "tiny")
-    assert load_model(tmp_path / "model").card.classes == ("large", "small", "other") and (tmp_path / "model" / SHEET).exists()
+    assert (
+        load_model(tmp_path / "model").card.classes == ("large", "small", "other")
+        and (tmp_path / "model" / SHEET).exists()
+    )
     rng = np.random.default_rng(0)
     images, noise = (rng.standard_normal((3, 3, 32, 32)).astype(np.float32) for _ in range(2))
     sigma = np.array([0.2, 0.7, 2.0], np.float32)

@@ -1,4 +1,6 @@
-"""What a lab may put into a training folder: each is read, counted and left out, or named in one line; and long runs repeat."""
+"""What a lab may put into a training folder: each is read, counted and left out, or named in one
+line; and long runs repeat.
+"""
 
 import json
 import os
@@ -16,8 +18,13 @@ from classify import DataError
 from classify.image_folder import load_crops, read_crop
 from stream.cli import app
 
-torch = pytest.importorskip("torch", reason="training needs the train extra: pip install -e '.[train]'")
-pytestmark = [pytest.mark.train, pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")]
+torch = pytest.importorskip(
+    "torch", reason="training needs the train extra: pip install -e '.[train]'"
+)
+pytestmark = [
+    pytest.mark.train,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning"),
+]
 
 from classify.training.train import TrainConfig, train  # noqa: E402
 
@@ -29,7 +36,9 @@ def write_cells(folder, count=4):
     for name, level in (("dark", 60), ("pale", 200)):
         (folder / name).mkdir(parents=True)
         for i in range(count):
-            Image.fromarray(rng.integers(level - 20, level + 20, (128, 128, 3)).astype(np.uint8)).save(folder / name / f"{i}.png")
+            Image.fromarray(
+                rng.integers(level - 20, level + 20, (128, 128, 3)).astype(np.uint8)
+            ).save(folder / name / f"{i}.png")
     return folder
 
 
@@ -39,10 +48,18 @@ def grey16(path):
 
 def config_file(tmp_path, cells, **changes):
     network = changes.pop("network", NETWORK)
-    keys = {"train": str(cells), "val": str(cells), "out": str(tmp_path / "run"), "steps": 2, "batch": 4} | changes
+    keys = {
+        "train": str(cells),
+        "val": str(cells),
+        "out": str(tmp_path / "run"),
+        "steps": 2,
+        "batch": 4,
+    } | changes
     text = "\n".join(f"{k} = {json.dumps(v)}" for k, v in keys.items())
     path = tmp_path / "train.toml"
-    path.write_text(text + "\n[network]\n" + "\n".join(f"{k} = {json.dumps(v)}" for k, v in network.items()))
+    path.write_text(
+        text + "\n[network]\n" + "\n".join(f"{k} = {json.dumps(v)}" for k, v in network.items())
+    )
     return path
 
 
@@ -50,7 +67,9 @@ def test_the_command_counts_what_it_leaves_out_and_names_it(tmp_path):
     cells = write_cells(tmp_path / "cells")
     grey16(cells / "dark" / "deep.png")
     (cells / "pale" / "cut.jpg").write_bytes(b"\xff\xd8\xff\xe0 cut short")
-    done = CliRunner().invoke(app, ["train", str(config_file(tmp_path, cells))], env={"COLUMNS": "200"})
+    done = CliRunner().invoke(
+        app, ["train", str(config_file(tmp_path, cells))], env={"COLUMNS": "200"}
+    )
     assert done.exit_code == 0, done.output
     assert "2 images left out" in done.output
     skipped = json.loads((tmp_path / "run" / "skipped.json").read_text())
@@ -64,7 +83,9 @@ def test_a_class_of_16_bit_greys_alone_is_an_error_that_says_why(tmp_path, kind)
     cells = write_cells(tmp_path / "cells")
     for path in (cells if kind == "of all" else cells / "dark").rglob("*.png"):
         grey16(path)
-    with pytest.raises(DataError, match="no readable image of dark.*8-bit images are wanted") as caught:
+    with pytest.raises(
+        DataError, match="no readable image of dark.*8-bit images are wanted"
+    ) as caught:
         load_crops(cells)
     assert caught.value.hint
 
@@ -86,39 +107,57 @@ def test_other_kinds_of_8_bit_images_become_rgb(tmp_path, mode):
 @pytest.mark.parametrize("damage", ["cut short", "empty", "a folder", "text"])
 def test_a_damaged_image_is_a_reason_and_no_crash(tmp_path, damage):
     path = tmp_path / "cell.png"
-    Image.fromarray(np.random.default_rng(0).integers(0, 255, (128, 128, 3)).astype(np.uint8)).save(path)
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (128, 128, 3)).astype(np.uint8)).save(
+        path
+    )
     whole = path.read_bytes()
     path.unlink()
     if damage == "a folder":
         path.mkdir()
     else:
-        path.write_bytes({"cut short": whole[: len(whole) // 2], "empty": b"", "text": b"a cell"}[damage])
+        path.write_bytes(
+            {"cut short": whole[: len(whole) // 2], "empty": b"", "text": b"a cell"}[damage]
+        )
     with pytest.raises(ValueError, match="unreadable"):
         read_crop(path, 64)
 
 
 def losses_of(run):
-    return [(row["denoising"], row["cross_entropy"]) for row in map(json.loads, (run / "log.jsonl").read_text().splitlines())]
+    return [
+        (row["denoising"], row["cross_entropy"])
+        for row in map(json.loads, (run / "log.jsonl").read_text().splitlines())
+    ]
 
 
 def test_the_same_seed_gives_the_same_first_100_losses_and_another_seed_others(tmp_path):
     cells = write_cells(tmp_path / "cells")
     for name, seed in (("a", 5), ("b", 5), ("c", 6)):
         folders = {"train": cells, "val": cells, "out": tmp_path / name}
-        train(TrainConfig(**folders, steps=100, batch=4, seed=seed, network=NETWORK, validate_every=100))
+        train(
+            TrainConfig(
+                **folders, steps=100, batch=4, seed=seed, network=NETWORK, validate_every=100
+            )
+        )
     a, b, c = (losses_of(tmp_path / name) for name in "abc")
     assert len(a) == 100 and a == b != c
 
 
 def test_a_training_killed_outright_resumes_by_the_same_command_to_the_same_curve(tmp_path):
-    """SIGKILL in the middle; the log may hold steps after the checkpoint twice, with the same losses."""
+    """SIGKILL in the middle; the log may hold steps after the checkpoint twice, with the same
+    losses.
+    """
     cells = write_cells(tmp_path / "cells")
-    command, how = [sys.executable, "-m", "stream.cli", "train"], {"env": os.environ | {"OMP_NUM_THREADS": "1"}}
+    command, how = (
+        [sys.executable, "-m", "stream.cli", "train"],
+        {"env": os.environ | {"OMP_NUM_THREADS": "1"}},
+    )
     long = {"steps": 120, "checkpoint_every": 10, "validate_every": 120, "warmup_steps": 5}
     whole = config_file(tmp_path, cells, out=str(tmp_path / "whole"), **long)
     subprocess.run([*command, whole], check=True, capture_output=True, **how)
     path, log = config_file(tmp_path, cells, **long), tmp_path / "run" / "log.jsonl"
-    first = subprocess.Popen([*command, path], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **how)
+    first = subprocess.Popen(
+        [*command, path], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **how
+    )
     while not log.exists() or log.read_text().count("\n") < 25:
         assert first.poll() is None, "it ended before it could be killed"
         time.sleep(0.02)
@@ -126,4 +165,6 @@ def test_a_training_killed_outright_resumes_by_the_same_command_to_the_same_curv
     first.wait()
     subprocess.run([*command, path], check=True, capture_output=True, **how)
     rows = {row["step"]: row["denoising"] for row in map(json.loads, log.read_text().splitlines())}
-    assert [rows[step] for step in range(1, 121)] == pytest.approx([loss for loss, _ in losses_of(tmp_path / "whole")], rel=1e-4)
+    assert [rows[step] for step in range(1, 121)] == pytest.approx(
+        [loss for loss, _ in losses_of(tmp_path / "whole")], rel=1e-4
+    )

@@ -1,4 +1,6 @@
-"""Tiles decoded without OpenSlide: the same pixels, and a tile that is damaged costs itself alone."""
+"""Tiles decoded without OpenSlide: the same pixels, and a tile that is damaged costs itself
+alone.
+"""
 
 import numpy as np
 import pytest
@@ -20,14 +22,22 @@ def path(tmp_path_factory):
     return path
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(data=st.data())
 def test_the_same_pixels_as_openslide(path, data):
     slide = open_slide(path)
     number = data.draw(st.integers(0, len(slide.levels) - 1))
     level = slide.levels[number]
-    x, y = data.draw(st.integers(0, level.width_px - 1)), data.draw(st.integers(0, level.height_px - 1))
-    size = data.draw(st.integers(1, level.width_px - x)), data.draw(st.integers(1, level.height_px - y))
+    x, y = (
+        data.draw(st.integers(0, level.width_px - 1)),
+        data.draw(st.integers(0, level.height_px - 1)),
+    )
+    size = (
+        data.draw(st.integers(1, level.width_px - x)),
+        data.draw(st.integers(1, level.height_px - y)),
+    )
     place = int(x * level.downsample), int(y * level.downsample), number, size
     assert np.array_equal(TiffReader(slide).read(*place), OpenSlideReader(slide).read(*place))
 
@@ -36,7 +46,9 @@ def test_it_is_chosen_where_it_can_read(path, tmp_path):
     slide = open_slide(path)
     assert isinstance(fastest(slide, OpenSlideReader(slide)), TiffReader)
     with tifffile.TiffWriter(tmp_path / "lzw.tiff") as file:
-        file.write(np.zeros((600, 600, 3), np.uint8), tile=(256, 256), photometric="rgb", compression="lzw")
+        file.write(
+            np.zeros((600, 600, 3), np.uint8), tile=(256, 256), photometric="rgb", compression="lzw"
+        )
     slide = open_slide(tmp_path / "lzw.tiff", mpp=0.25)
     assert isinstance(fastest(slide, OpenSlideReader(slide)), OpenSlideReader)
 
@@ -51,7 +63,9 @@ def test_a_level_that_does_not_divide_the_slide_does_not_matter(tmp_path):
 
 def test_other_pixels_are_left_to_openslide(path, monkeypatch):
     slide = open_slide(path)
-    monkeypatch.setattr(TiffReader, "read", lambda self, x, y, level, size: np.zeros((*size[::-1], 3), np.uint8))
+    monkeypatch.setattr(
+        TiffReader, "read", lambda self, x, y, level, size: np.zeros((*size[::-1], 3), np.uint8)
+    )
     assert isinstance(fastest(slide, OpenSlideReader(slide)), OpenSlideReader)
 
 

@@ -20,12 +20,19 @@ def smear():
 
 def test_it_opens_as_a_slide_and_the_truth_lies_where_the_cells_are(smear, tmp_path):
     count = write_synthetic(tmp_path / "a.tiff", smear)
-    truth = [json.loads(line) for line in (tmp_path / "a.tiff.truth.jsonl").read_text().splitlines()]
+    truth = [
+        json.loads(line) for line in (tmp_path / "a.tiff.truth.jsonl").read_text().splitlines()
+    ]
     slide = open_slide(tmp_path / "a.tiff")
-    assert (slide.width_px0, slide.height_px0, round(slide.mpp, 4)) == (1500, 1300, 0.25) and len(slide.levels) > 1
+    assert (slide.width_px0, slide.height_px0, round(slide.mpp, 4)) == (1500, 1300, 0.25) and len(
+        slide.levels
+    ) > 1
     assert len(truth) == count > 3
     pixels = read_grid(slide, (0, 0, 1500, 1300), 1, (255, 255, 255)).astype(int)
-    red = [pixels[y - 4 : y + 4, x - 4 : x + 4, 0].mean() for x, y in (cell["centre"] for cell in truth)]
+    red = [
+        pixels[y - 4 : y + 4, x - 4 : x + 4, 0].mean()
+        for x, y in (cell["centre"] for cell in truth)
+    ]
     assert max(red) < 140 < pixels[..., 0].mean()
 
 
@@ -52,7 +59,12 @@ def test_scratches_and_focus_and_stain(smear):
     def pixels(**changes):
         return np.concatenate([s for s, _ in strips(replace(smear, **changes))]).astype(float)
 
-    plain, scratched, blurred, other = pixels(), pixels(scratches=1), pixels(blurred=0.5), pixels(look=LOOKS["wright"])
+    plain, scratched, blurred, other = (
+        pixels(),
+        pixels(scratches=1),
+        pixels(blurred=0.5),
+        pixels(look=LOOKS["wright"]),
+    )
     y = np.arange(1300)
     on_line = scratched[y, replace(smear, scratches=1).scratch_x(0, y).clip(0, 1499)]
     assert np.median(on_line[:, 1]) > 230
@@ -65,5 +77,9 @@ def test_reduced_levels_are_means(smear, tmp_path):
     write_synthetic(tmp_path / "a.tiff", smear)
     with tifffile.TiffFile(tmp_path / "a.tiff") as file:
         full, small = file.pages[0].asarray().astype(float), file.pages[1].asarray().astype(float)
-    means = full[: small.shape[0] * 4, : small.shape[1] * 4].reshape(small.shape[0], 4, small.shape[1], 4, 3).mean(axis=(1, 3))
+    means = (
+        full[: small.shape[0] * 4, : small.shape[1] * 4]
+        .reshape(small.shape[0], 4, small.shape[1], 4, 3)
+        .mean(axis=(1, 3))
+    )
     assert np.abs(means - small).mean() < 4.5

@@ -19,9 +19,13 @@ def desk(given=(), this_hour=0, **rules):
 
 def test_a_bad_stain_gives_a_few_alerts_and_one_for_the_slide():
     at = desk(at_most_per_slide=3)
-    found = [alert for n in range(200) for alert in at.of_cell(make_cell(n), make_verdict(ODD), n + 1)]
+    found = [
+        alert for n in range(200) for alert in at.of_cell(make_cell(n), make_verdict(ODD), n + 1)
+    ]
     assert [type(alert) for alert in found[:4]] == [Alert, Alert, Alert, SlideAlert]
-    assert {alert.rule for alert in found[3:]} == {"many-anomaly"}  # one event: its id is of slide and rule
+    assert {alert.rule for alert in found[3:]} == {
+        "many-anomaly"
+    }  # one event: its id is of slide and rule
     assert at.odd == 200
 
 
@@ -44,10 +48,16 @@ def test_a_class_above_its_level():
     assert at.of_cell(make_cell(), unsure, 2) == []
 
 
-@pytest.mark.parametrize(("ig", "white", "speaks"), [(6, 100, True), (5, 100, False), (6, 49, False), (6, 200, False)])
+@pytest.mark.parametrize(
+    ("ig", "white", "speaks"), [(6, 100, True), (5, 100, False), (6, 49, False), (6, 200, False)]
+)
 def test_so_many_per_100_white_cells(ig, white, speaks):
     at = desk(per_100_white=(RatioRule(labels=("ig",), above=5.0),), white_at_least=50)
-    found = [a for a in at.of_slide(Counter(ig=ig, neutrophil=white - ig), white, []) if a.rule.startswith("per-100-white")]
+    found = [
+        a
+        for a in at.of_slide(Counter(ig=ig, neutrophil=white - ig), white, [])
+        if a.rule.startswith("per-100-white")
+    ]
     assert bool(found) == speaks
     assert not found or (found[0].severity, found[0].score) == ("urgent", 6.0)
 
@@ -75,12 +85,17 @@ def test_drift_speaks_when_the_line_is_crossed_and_then_no_more():
 
 def test_drift_is_two_proportions():
     """Against the formula worked by hand: 30 of 1,000 and 10 of 1,000."""
-    assert drift([Share(30, 1000), Share(10, 1000)], 1, 1) == pytest.approx(0.02 / (0.02 * 0.98 * 0.002) ** 0.5)
+    assert drift([Share(30, 1000), Share(10, 1000)], 1, 1) == pytest.approx(
+        0.02 / (0.02 * 0.98 * 0.002) ** 0.5
+    )
     assert drift(slides(10, 20), 5, 10) == 0
     assert drift(slides(10, 9), 5, 10) is None and drift(slides(0, 20), 5, 10) is None
 
 
 def test_a_rule_for_a_class_that_the_model_has_not_is_an_error():
     with pytest.raises(ConfigError, match="no class blast"):
-        check_rules(Alerts(per_100_white=(RatioRule(labels=("ig", "blast"), above=1),)), ("ig", "neutrophil"))
+        check_rules(
+            Alerts(per_100_white=(RatioRule(labels=("ig", "blast"), above=1),)),
+            ("ig", "neutrophil"),
+        )
     check_rules(Alerts(), ("ig",))

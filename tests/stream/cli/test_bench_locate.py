@@ -1,4 +1,6 @@
-"""`cytostream bench locate` on a small smear: every place gives the same cells as the first look's, and figures are figures."""
+"""`cytostream bench locate` on a small smear: every place gives the same cells as the first look's,
+and figures are figures.
+"""
 
 import json
 
@@ -12,12 +14,28 @@ from tests.make import smear
 def test_the_figures_of_a_small_smear(tmp_path):
     smear(tmp_path / "s.tiff", side_px=1200, whites=4)
     out = tmp_path / "report.json"
-    words = ["bench", "locate", str(tmp_path / "s.tiff"), "--workers", "0", "--runs", "1", "--json", str(out)]
+    words = [
+        "bench",
+        "locate",
+        str(tmp_path / "s.tiff"),
+        "--workers",
+        "0",
+        "--runs",
+        "1",
+        "--json",
+        str(out),
+    ]
     done = CliRunner().invoke(app, words)
     assert done.exit_code == 0, done.output
     report = json.loads(out.read_text())
-    ours, everywhere, plain = report["ours"], report["every place"], report["every place at full resolution"]
-    assert ours["wbc"] == everywhere["wbc"] >= 4 and report["agreement_f1"]["every place"]["wbc"] == 1
+    ours, everywhere, plain = (
+        report["ours"],
+        report["every place"],
+        report["every place at full resolution"],
+    )
+    assert (
+        ours["wbc"] == everywhere["wbc"] >= 4 and report["agreement_f1"]["every place"]["wbc"] == 1
+    )
     assert ours["tiles_failed"] == 0 and plain["tiles"] >= ours["tiles"]
     assert ours["s_per_gpx"] * 1.44e-3 - ours["seconds"] < 1e-6 < ours["worker_peak_mb"]
     assert report["times_faster"] == plain["seconds"] / ours["seconds"]

@@ -23,7 +23,9 @@ CLI = [sys.executable, "-m", "stream.cli"]
 
 
 def cytostream(*words, **options):
-    return subprocess.run([*CLI, *map(str, words)], capture_output=True, text=True, timeout=110, cwd=ROOT, **options)
+    return subprocess.run(
+        [*CLI, *map(str, words)], capture_output=True, text=True, timeout=110, cwd=ROOT, **options
+    )
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +36,18 @@ def slide_file(tmp_path_factory):
 
 
 def run_words(slide_file, folder, workers=0):
-    return ["run", slide_file, "--store", folder / "store", "--sink", f"jsonl:{folder / 'events.jsonl'}", "--workers", workers,
-            "--tile-px", 256]  # fmt: skip
+    return [
+        "run",
+        slide_file,
+        "--store",
+        folder / "store",
+        "--sink",
+        f"jsonl:{folder / 'events.jsonl'}",
+        "--workers",
+        workers,
+        "--tile-px",
+        256,
+    ]
 
 
 def lines(path):
@@ -60,14 +72,22 @@ def test_a_run_reports_and_sends(reference):
 def test_verbose_says_how_long_each_tile_took(slide_file, tmp_path):
     done = cytostream("--verbose", *run_words(slide_file, tmp_path))
     told = [line for line in done.stderr.splitlines() if " tile at (" in line]
-    assert 8 <= len(told) <= 36 and all("read" in line and "find" in line for line in told), done.stderr
+    assert 8 <= len(told) <= 36 and all("read" in line and "find" in line for line in told), (
+        done.stderr
+    )
 
 
 def labels_of(events):
-    return {e["data"]["cell_id"]: e["data"]["label"] for e in events if e["type"] == "cytostream.cell.v1"}
+    return {
+        e["data"]["cell_id"]: e["data"]["label"]
+        for e in events
+        if e["type"] == "cytostream.cell.v1"
+    }
 
 
-def test_killed_in_the_middle_and_run_again_each_event_is_there_once(slide_file, reference, tmp_path):
+def test_killed_in_the_middle_and_run_again_each_event_is_there_once(
+    slide_file, reference, tmp_path
+):
     words = [*CLI, *map(str, run_words(slide_file, tmp_path, workers=2))]
     running = subprocess.Popen(words, cwd=ROOT, stderr=subprocess.DEVNULL, start_new_session=True)
     wait_for_cells(tmp_path / "store" / "state.db", running)
@@ -104,10 +124,17 @@ def test_a_full_disk_is_one_line_and_the_same_command_goes_on(slide_file, refere
 
 def test_an_unreachable_broker_delays_and_loses_nothing(slide_file, reference, tmp_path):
     config = tmp_path / "config.toml"
-    config.write_text('[kafka]\nbootstrap = "127.0.0.1:9"\ngive_up_s = 1.0\n[reading]\ntile_px = 256\nworkers = 0\n')
+    config.write_text(
+        '[kafka]\nbootstrap = "127.0.0.1:9"\ngive_up_s = 1.0\n[reading]\ntile_px = 256\nworkers = '
+        "0\n"
+    )
     words = ["run", slide_file, "--store", tmp_path / "store", "--config", config]
     absent = cytostream(*words, "--sink", "kafka")
-    assert absent.returncode == 1 and "events wait in the store" in absent.stderr and "same command" in absent.stderr
+    assert (
+        absent.returncode == 1
+        and "events wait in the store" in absent.stderr
+        and "same command" in absent.stderr
+    )
     later = cytostream(*words, "--sink", f"jsonl:{tmp_path / 'events.jsonl'}")
     assert later.returncode == 0
     assert labels_of(lines(tmp_path / "events.jsonl")) == labels_of(reference[1])
@@ -128,8 +155,15 @@ def test_an_unreachable_broker_delays_and_loses_nothing(slide_file, reference, t
 )
 def test_errors_are_one_line_with_a_next_step(tmp_path, words, says):
     (tmp_path / "bad.toml").write_text('colour = "blue"\n')
-    failed = subprocess.run([*CLI, *words], capture_output=True, text=True, timeout=110, cwd=tmp_path)
-    assert failed.returncode == 1 and says in failed.stderr and "->" in failed.stderr and "Traceback" not in failed.stderr
+    failed = subprocess.run(
+        [*CLI, *words], capture_output=True, text=True, timeout=110, cwd=tmp_path
+    )
+    assert (
+        failed.returncode == 1
+        and says in failed.stderr
+        and "->" in failed.stderr
+        and "Traceback" not in failed.stderr
+    )
 
 
 def test_locate_and_classify(slide_file, tmp_path):
@@ -148,7 +182,11 @@ def test_classify_writes_a_line_an_image_and_counts_what_it_left_out(tmp_path):
     done = CliRunner().invoke(app, ["classify", str(tmp_path), "--json", str(tmp_path / "v.jsonl")])
     assert done.exit_code == 0, done.output
     (line,) = lines(tmp_path / "v.jsonl")
-    assert line["label"] in line["scores"] and 0 <= line["anomaly"]["score"] <= 1 and line["draws"] >= 1
+    assert (
+        line["label"] in line["scores"]
+        and 0 <= line["anomaly"]["score"] <= 1
+        and line["draws"] >= 1
+    )
     assert line["path"].endswith("a.png")
 
 

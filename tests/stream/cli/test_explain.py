@@ -1,4 +1,6 @@
-"""explain, index, calibrate, authenticity as typed: what goes wrong is one line with a next step; drift from a store."""
+"""explain, index, calibrate, authenticity as typed: what goes wrong is one line with a next step;
+drift from a store.
+"""
 
 import sys
 
@@ -36,8 +38,17 @@ def store(tmp_path):
     rng = np.random.default_rng(0)
     store = SlideStore.create(tmp_path / "s1.zarr", {"classes": list(CLASSES)})
     label = np.arange(90, dtype=np.uint8) % 3
-    anomaly = np.stack([np.zeros(90), np.zeros(90), rng.normal(4, 1, 90)], axis=1).astype(np.float32)
-    store.write(0, {"label": label, "anomaly": anomaly, "crop": rng.integers(0, 255, (90, 128, 128, 3), dtype=np.uint8)})
+    anomaly = np.stack([np.zeros(90), np.zeros(90), rng.normal(4, 1, 90)], axis=1).astype(
+        np.float32
+    )
+    store.write(
+        0,
+        {
+            "label": label,
+            "anomaly": anomaly,
+            "crop": rng.integers(0, 255, (90, 128, 128, 3), dtype=np.uint8),
+        },
+    )
     return tmp_path
 
 

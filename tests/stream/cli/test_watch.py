@@ -14,7 +14,11 @@ from stream.run.pipeline import Lab
 from stream.run.worker import work
 from tests.make import BrightnessEngine, smear, tiny_model
 
-CONFIG = Config(reading=Reading(tile_px=512), watch=Watch(look_s=0.05, still_looks=1), backlog=Backlog(retry_s=0, tries=2))
+CONFIG = Config(
+    reading=Reading(tile_px=512),
+    watch=Watch(look_s=0.05, still_looks=1),
+    backlog=Backlog(retry_s=0, tries=2),
+)
 
 
 @pytest.fixture(scope="module")
@@ -26,14 +30,27 @@ def slide(tmp_path_factory):
 
 @pytest.fixture
 def watch(tmp_path):
-    """Watches `scans` until everything in it is done; returns the events, and the order in which slides were taken."""
+    """Watches `scans` until everything in it is done; returns the events, and the order in which
+    slides were taken.
+    """
     scans = tmp_path / "scans"
     scans.mkdir()
 
     def watch():
         order, store = [], tmp_path / "store"
-        with open_station(store, CONFIG, [f"jsonl:{tmp_path / 'events.jsonl'}"]) as station, open_workers(0) as workers:
-            lab = Lab(CONFIG, tiny_model(), BrightnessEngine(), workers, station.outbox, store, Stamp("test", "m", "c", {}))
+        with (
+            open_station(store, CONFIG, [f"jsonl:{tmp_path / 'events.jsonl'}"]) as station,
+            open_workers(0) as workers,
+        ):
+            lab = Lab(
+                CONFIG,
+                tiny_model(),
+                BrightnessEngine(),
+                workers,
+                station.outbox,
+                store,
+                Stamp("test", "m", "c", {}),
+            )
             post, stop = Post(scans, lab, station, None, once=True), threading.Event()
             post.look()
             post.look()
@@ -57,7 +74,12 @@ def test_what_arrives_is_seen_run_and_done_stat_first_and_once(watch, slide):
     (watch.scans / "c_STAT.tiff").write_bytes(slide + b"2")
     (watch.scans / "twice.tiff").write_bytes(slide)
     events, order = watch()
-    assert order == [("c_STAT.tiff", "done"), ("a.tiff", "done"), ("b.tiff", "done"), ("twice.tiff", "done before")]
+    assert order == [
+        ("c_STAT.tiff", "done"),
+        ("a.tiff", "done"),
+        ("b.tiff", "done"),
+        ("twice.tiff", "done before"),
+    ]
     told = {}
     for event in events:
         if event.kind == "slides":
@@ -72,7 +94,11 @@ def test_a_broken_one_goes_to_quarantine_with_the_reason(watch, slide):
     events, order = watch()
     assert dict(order)["good.tiff"] == "done" and dict(order)["Smith.tiff"] == "failed"
     home = watch.scans / "quarantine"
-    assert {path.name for path in home.iterdir()} == {"Smith.tiff", "Smith.tiff.done", "Smith.tiff.reason.txt"}
+    assert {path.name for path in home.iterdir()} == {
+        "Smith.tiff",
+        "Smith.tiff.done",
+        "Smith.tiff.reason.txt",
+    }
     assert (home / "Smith.tiff.reason.txt").read_text().count("->") == 1
     assert "Smith" not in json.dumps([event.data for event in events])
 
@@ -84,4 +110,13 @@ def test_fields_of_view_of_one_slide_share_their_set(watch, slide):
         (folder / f"{number}.tiff").write_bytes(slide + bytes([number]))
     events, order = watch()
     assert [status for _, status in order] == ["done", "done"]
-    assert len({event.data["set_id"] for event in events if event.kind == "slides" and event.data["status"] == "done"}) == 1
+    assert (
+        len(
+            {
+                event.data["set_id"]
+                for event in events
+                if event.kind == "slides" and event.data["status"] == "done"
+            }
+        )
+        == 1
+    )

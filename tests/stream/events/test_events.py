@@ -38,9 +38,17 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 NAME = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=20)
 NUMBER = st.floats(allow_nan=False, allow_infinity=False)
 ATOM = st.none() | st.booleans() | st.integers() | NUMBER | TEXT
-VALUE = st.recursive(ATOM, lambda inner: st.lists(inner) | st.dictionaries(TEXT, inner), max_leaves=8)
+VALUE = st.recursive(
+    ATOM, lambda inner: st.lists(inner) | st.dictionaries(TEXT, inner), max_leaves=8
+)
 EVENTS = st.builds(
-    Event, NAME, st.sampled_from(sorted(KINDS)), NAME, NAME, st.datetimes(timezones=st.just(UTC)), st.dictionaries(TEXT, VALUE)
+    Event,
+    NAME,
+    st.sampled_from(sorted(KINDS)),
+    NAME,
+    NAME,
+    st.datetimes(timezones=st.just(UTC)),
+    st.dictionaries(TEXT, VALUE),
 )
 
 
@@ -72,23 +80,43 @@ def test_a_line_is_a_cloudevent():
     line = json.loads(to_line(cell_event(SLIDE, make_cell(), make_verdict(), STAMP)))
     assert {"id", "type", "source", "subject", "time", "data", "specversion"} <= set(line)
     assert (line["type"], line["subject"], line["specversion"]) == (CELL, "s1", "1.0")
-    facts = {"score": 0.5, "relative": 0.2, "absolute": -0.3, "reason": "an ordinary cell", "p_value": 0.5}
+    facts = {
+        "score": 0.5,
+        "relative": 0.2,
+        "absolute": -0.3,
+        "reason": "an ordinary cell",
+        "p_value": 0.5,
+    }
     assert line["data"]["anomaly"] == facts
 
 
 def test_a_record_is_binary_mode():
     _, headers, value = to_record(cell_event(SLIDE, make_cell(), make_verdict(), STAMP))
-    assert {"ce_id", "ce_type", "ce_source", "ce_subject", "ce_time", "ce_specversion", "content-type"} == set(dict(headers))
+    assert {
+        "ce_id",
+        "ce_type",
+        "ce_source",
+        "ce_subject",
+        "ce_time",
+        "ce_specversion",
+        "content-type",
+    } == set(dict(headers))
     assert json.loads(value)["cell_id"] == "c1"
 
 
-@pytest.mark.parametrize("line", ["", "{}", "[]", "null", '{"id": "a"', '{"id":"a","type":"other","source":"s","data":{}}'])
+@pytest.mark.parametrize(
+    "line",
+    ["", "{}", "[]", "null", '{"id": "a"', '{"id":"a","type":"other","source":"s","data":{}}'],
+)
 def test_what_is_no_event_says_so(line):
     with pytest.raises(EventError, match="not an event"):
         from_line(line)
 
 
-@pytest.mark.parametrize("headers, value", [([], b"hello"), ([("ce_id", b"\xff")], b"{}"), ([("ce_type", CELL.encode())], b"[]")])
+@pytest.mark.parametrize(
+    "headers, value",
+    [([], b"hello"), ([("ce_id", b"\xff")], b"{}"), ([("ce_type", CELL.encode())], b"[]")],
+)
 def test_a_foreign_record_says_so(headers, value):
     with pytest.raises(EventError, match="another program"):
         from_record(headers, value)
@@ -96,10 +124,21 @@ def test_a_foreign_record_says_so(headers, value):
 
 def test_a_rerun_gives_the_same_ids():
     def ids(stamp):
-        cell, verdict, failure = make_cell(), make_verdict(1.0), Failure("s1", "read", "torn tile", box_px0=(0, 0, 9, 9))
+        cell, verdict, failure = (
+            make_cell(),
+            make_verdict(1.0),
+            Failure("s1", "read", "torn tile", box_px0=(0, 0, 9, 9)),
+        )
         alert = alerts_of(cell, verdict, Alerts())[0]
-        made = [cell_event(SLIDE, cell, verdict, stamp), alert_event(SLIDE, cell, verdict, alert, stamp)]
-        made += [slide_event(SLIDE, "done", stamp), slide_event(SLIDE, "seen", stamp), failure_event(failure, stamp)]
+        made = [
+            cell_event(SLIDE, cell, verdict, stamp),
+            alert_event(SLIDE, cell, verdict, alert, stamp),
+        ]
+        made += [
+            slide_event(SLIDE, "done", stamp),
+            slide_event(SLIDE, "seen", stamp),
+            failure_event(failure, stamp),
+        ]
         return [event.id for event in made]
 
     assert ids(STAMP) == ids(STAMP)
@@ -121,12 +160,22 @@ def test_every_kind_of_event_fits_its_model():
         alert_event(SLIDE, cell, verdict, alerts_of(cell, verdict, Alerts())[0], STAMP),
         slide_event(SLIDE, "done", STAMP, Progress(cells=3), counts={"neutrophil": 3}),
         failure_event(Failure("s1", "read", "torn"), STAMP),
-        slide_alert_event("s1", SlideAlert("drift", "urgent", 9.0, 5.0, "more odd cells", 900, "scanner-1"), STAMP),
+        slide_alert_event(
+            "s1", SlideAlert("drift", "urgent", 9.0, 5.0, "more odd cells", 900, "scanner-1"), STAMP
+        ),
         review_event("s1", "reclassify", "anna", STAMP, cell_id="c1", label="ig", was="neutrophil"),
         dead_letter_event(make_events(1)[0], 2_000_000, "too large", "kafka:b"),
     ]
     assert [event.type for event in made] == list(PAYLOADS)
-    assert [event.kind for event in made] == ["cells", "alerts", "slides", "failures", "alerts", "reviews", "dead"]
+    assert [event.kind for event in made] == [
+        "cells",
+        "alerts",
+        "slides",
+        "failures",
+        "alerts",
+        "reviews",
+        "dead",
+    ]
     for event in made:
         assert event.payload().model_dump(mode="json") == from_line(to_line(event)).data
 
@@ -147,17 +196,27 @@ def test_a_score_that_is_no_number_is_refused(score):
 def test_times_are_now_or_as_said():
     at = datetime(2026, 1, 1, tzinfo=UTC)
     assert cell_event(SLIDE, make_cell(), make_verdict(), STAMP, at).time == at
-    assert datetime.now(UTC) - cell_event(SLIDE, make_cell(), make_verdict(), STAMP).time < timedelta(seconds=5)
+    assert datetime.now(UTC) - cell_event(
+        SLIDE, make_cell(), make_verdict(), STAMP
+    ).time < timedelta(seconds=5)
 
 
 def test_names_stay_here_unless_the_config_shares_them():
-    failure = Failure("", "open", f"{SLIDE.path}: not a slide", "is 'Smith John 1970.tiff' a slide?")
-    closed = [slide_event(SLIDE, "failed", STAMP, reason=f"{SLIDE.path} is torn"), failure_event(failure, STAMP, SLIDE.path)]
+    failure = Failure(
+        "", "open", f"{SLIDE.path}: not a slide", "is 'Smith John 1970.tiff' a slide?"
+    )
+    closed = [
+        slide_event(SLIDE, "failed", STAMP, reason=f"{SLIDE.path} is torn"),
+        failure_event(failure, STAMP, SLIDE.path),
+    ]
     for event in closed:
         assert "Smith" not in to_line(event)
         assert "scans" not in to_line(event)
     assert closed[1].data["what"] == "<file>: not a slide"
-    opened = [slide_event(SLIDE, "failed", share_names()), failure_event(failure, share_names(), SLIDE.path)]
+    opened = [
+        slide_event(SLIDE, "failed", share_names()),
+        failure_event(failure, share_names(), SLIDE.path),
+    ]
     assert all("Smith John 1970.tiff" in to_line(event) for event in opened)
 
 
@@ -167,7 +226,10 @@ def test_a_short_file_name_does_not_eat_words():
 
 
 def test_a_file_without_slide_id_is_a_digest_of_its_path():
-    one, two, one_again = (failure_event(Failure("", "open", "no slide"), STAMP, Path(name)) for name in ("a", "b", "a"))
+    one, two, one_again = (
+        failure_event(Failure("", "open", "no slide"), STAMP, Path(name))
+        for name in ("a", "b", "a")
+    )
     assert one.subject.startswith("file-") and one.data["slide_id"] is None
     assert one.id == one_again.id != two.id
 
@@ -177,7 +239,11 @@ def test_alerts_speak_above_the_threshold_only():
     assert alerts_of(cell, make_verdict(0.999), Alerts(anomaly_above=0.999)) == []
     (alert,) = alerts_of(cell, make_verdict(0.9995), Alerts(anomaly_above=0.999))
     event = alert_event(SLIDE, cell, make_verdict(0.9995), alert, STAMP)
-    assert (event.data["score"], event.data["threshold"], event.data["x_px0"]) == (0.9995, 0.999, 107)
+    assert (event.data["score"], event.data["threshold"], event.data["x_px0"]) == (
+        0.9995,
+        0.999,
+        107,
+    )
     thumbnail = Image.open(io.BytesIO(base64.b64decode(event.data["thumbnail_png"])))
     assert np.array_equal(np.asarray(thumbnail), cell.crop)
 
@@ -187,7 +253,9 @@ def test_the_committed_schemas_are_the_models(tmp_path):
     written = write_schemas(tmp_path)
     assert {path.name for path in written} == {path.name for path in committed.glob("*.json")}
     for path in written:
-        assert path.read_text() == (committed / path.name).read_text(), "the models changed: a new field or a new version?"
+        assert path.read_text() == (committed / path.name).read_text(), (
+            "the models changed: a new field or a new version?"
+        )
 
 
 def test_a_schema_an_event_type():

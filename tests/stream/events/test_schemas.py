@@ -1,4 +1,6 @@
-"""What a consumer may rely on: released schemas stay true, and the AsyncAPI document is enough to read the topics."""
+"""What a consumer may rely on: released schemas stay true, and the AsyncAPI document is enough to
+read the topics.
+"""
 
 import json
 from pathlib import Path
@@ -26,22 +28,31 @@ from stream.sinks.relay import move
 from tests.stream.making import STAMP, make_cell, make_events, make_slide, make_verdict
 
 RELEASED = sorted((Path(__file__).parent / "released").glob("*/*.json"))
-WORDS = {"title", "description", "examples", "$id", "additionalProperties"}  # for people; and a consumer ignores what is new
+WORDS = {
+    "title",
+    "description",
+    "examples",
+    "$id",
+    "additionalProperties",
+}  # for people; and a consumer ignores what is new
 
 
 def one_of_each():
     slide, cell, verdict = make_slide(), make_cell(), make_verdict(1.0)
     cells = make_events(3)
     return [
-        *cells, replayed(cells[0], "monday"),
+        *cells,
+        replayed(cells[0], "monday"),
         alert_event(slide, cell, verdict, alerts_of(cell, verdict, Alerts())[0], STAMP),
         slide_event(slide, "running", STAMP, Progress(tiles=4)),
         slide_event(slide, "done", STAMP, Progress(cells=3), counts={"neutrophil": 3}),
         failure_event(Failure("s1", "read", "torn", box_px0=(0, 0, 9, 9)), STAMP),
-        slide_alert_event("s1", SlideAlert("drift", "urgent", 9.0, 5.0, "more odd cells", 900, "scanner-1"), STAMP),
+        slide_alert_event(
+            "s1", SlideAlert("drift", "urgent", 9.0, 5.0, "more odd cells", 900, "scanner-1"), STAMP
+        ),
         review_event("s1", "acknowledge", "anna", STAMP, alert_id="a1"),
         dead_letter_event(cells[0], 2_000_000, "too large", "kafka:b"),
-    ]  # fmt: skip
+    ]
 
 
 def bare(schema, root):
@@ -52,11 +63,15 @@ def bare(schema, root):
         return schema
     if "$ref" in schema:
         return bare(root["$defs"][schema["$ref"].rsplit("/", 1)[1]], root)
-    return {name: bare(value, root) for name, value in schema.items() if name not in WORDS | {"$defs"}}
+    return {
+        name: bare(value, root) for name, value in schema.items() if name not in WORDS | {"$defs"}
+    }
 
 
 def differences(old, new, at=""):
-    """Where a consumer of `old` would misread `new`: a field gone, changed, or no more always there; a word that is unknown."""
+    """Where a consumer of `old` would misread `new`: a field gone, changed, or no more always
+    there; a word that is unknown.
+    """
     for name, value in old.get("properties", {}).items():
         now = new.get("properties", {}).get(name)
         if now is None:
@@ -65,7 +80,10 @@ def differences(old, new, at=""):
             yield from differences(value, now, f"{at}.{name}")
         elif value != now:
             yield f"{at}.{name} has changed"
-    yield from (f"{at}.{name} is no more required" for name in set(old.get("required", [])) - set(new.get("required", [])))
+    yield from (
+        f"{at}.{name} is no more required"
+        for name in set(old.get("required", [])) - set(new.get("required", []))
+    )
 
 
 @pytest.mark.parametrize("path", RELEASED, ids=lambda path: f"{path.parent.name}-{path.stem}")
@@ -75,9 +93,16 @@ def test_a_released_schema_is_only_added_to(path):
 
 
 def test_the_comparison_sees_a_change():
-    old = {"properties": {"a": {"type": "string"}, "b": {"properties": {"c": {"type": "integer"}}}}, "required": ["a"]}
+    old = {
+        "properties": {"a": {"type": "string"}, "b": {"properties": {"c": {"type": "integer"}}}},
+        "required": ["a"],
+    }
     new = {"properties": {"a": {"type": "integer"}, "b": {"properties": {"d": {}}}}, "required": []}
-    assert set(differences(old, new)) == {".a has changed", ".b.c is gone", ".a is no more required"}
+    assert set(differences(old, new)) == {
+        ".a has changed",
+        ".b.c is gone",
+        ".a is no more required",
+    }
 
 
 @pytest.mark.parametrize("event", one_of_each(), ids=lambda event: event.type)
@@ -87,13 +112,19 @@ def test_every_event_validates_against_its_schema(event):
 
 def test_a_wrong_event_does_not():
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate({**make_events(1)[0].data, "x_px0": "left"}, schemas()["cytostream.cell.v1"])
+        jsonschema.validate(
+            {**make_events(1)[0].data, "x_px0": "left"}, schemas()["cytostream.cell.v1"]
+        )
 
 
 def test_the_document_names_every_topic_and_message():
     document = asyncapi(Kafka(security={"security_protocol": "SASL_SSL"}))
-    assert {channel["address"] for channel in document["channels"].values()} == set(Kafka().topics.model_dump().values())
-    assert {name for channel in document["channels"].values() for name in channel["messages"]} == set(PAYLOADS)
+    assert {channel["address"] for channel in document["channels"].values()} == set(
+        Kafka().topics.model_dump().values()
+    )
+    assert {
+        name for channel in document["channels"].values() for name in channel["messages"]
+    } == set(PAYLOADS)
     assert document["servers"]["kafka"]["protocol"] == "kafka-secure"
     assert "$defs" not in json.dumps(document)
 
@@ -109,7 +140,9 @@ def resolve(document, node):
 
 
 @pytest.mark.broker
-def test_a_consumer_written_from_the_document_alone_reads_every_event(outbox, add, kafka_for, session_broker):
+def test_a_consumer_written_from_the_document_alone_reads_every_event(
+    outbox, add, kafka_for, session_broker
+):
     config, events = kafka_for(session_broker), one_of_each()
     add(events)
     sink = KafkaSink(config, outbox.store_id)
@@ -119,9 +152,16 @@ def test_a_consumer_written_from_the_document_alone_reads_every_event(outbox, ad
     document = json.loads(json.dumps(asyncapi(config)))
     read = {}
     for channel in document["channels"].values():
-        consumer = KafkaConsumer(bootstrap_servers=document["servers"]["kafka"]["host"], isolation_level="read_committed",
-                                 auto_offset_reset="earliest", enable_auto_commit=False)  # fmt: skip
-        parts = [TopicPartition(channel["address"], n) for n in range(channel["bindings"]["kafka"]["partitions"])]
+        consumer = KafkaConsumer(
+            bootstrap_servers=document["servers"]["kafka"]["host"],
+            isolation_level="read_committed",
+            auto_offset_reset="earliest",
+            enable_auto_commit=False,
+        )
+        parts = [
+            TopicPartition(channel["address"], n)
+            for n in range(channel["bindings"]["kafka"]["partitions"])
+        ]
         consumer.assign(parts)
         ends = consumer.end_offsets(parts)
         while any(consumer.position(part) < end for part, end in ends.items()):
@@ -130,7 +170,9 @@ def test_a_consumer_written_from_the_document_alone_reads_every_event(outbox, ad
                     headers = {name: value.decode() for name, value in record.headers}
                     message = resolve(document, channel["messages"][headers["ce_type"]])
                     jsonschema.validate(headers, resolve(document, message["headers"]))
-                    jsonschema.validate(json.loads(record.value), resolve(document, message["payload"]))
+                    jsonschema.validate(
+                        json.loads(record.value), resolve(document, message["payload"])
+                    )
                     assert record.key.decode() == headers["ce_subject"]
                     read[headers["ce_id"]] = headers["ce_type"]
         consumer.close()

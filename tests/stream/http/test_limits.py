@@ -53,7 +53,12 @@ def test_an_address_that_is_out_of_tries_uses_up_no_name():
     ("peer", "forwarded", "trusted", "address"),
     [
         ("203.0.113.9", "192.0.2.1", (), "203.0.113.9"),  # whoever is not trusted names nobody
-        ("10.0.0.1", "6.6.6.6, 192.0.2.1", ("10.0.0.1",), "192.0.2.1"),  # nor does what a stranger wrote before
+        (
+            "10.0.0.1",
+            "6.6.6.6, 192.0.2.1",
+            ("10.0.0.1",),
+            "192.0.2.1",
+        ),  # nor does what a stranger wrote before
         ("10.0.0.1", "192.0.2.1, 10.0.0.2", ("10.0.0.1", "10.0.0.2"), "192.0.2.1"),
         ("10.0.0.1", "", ("10.0.0.1",), ""),
         ("2001:db8::1:2:3:4", "", (), "2001:db8::/64"),
@@ -86,9 +91,13 @@ def asked(known, length):
     async def send(message):
         sent.append(message)
 
-    shield = Shield(app, Limits(Bucket(1, 9), 1_000_000), lambda _: Caller("a", known), lambda _: None)
+    shield = Shield(
+        app, Limits(Bucket(1, 9), 1_000_000), lambda _: Caller("a", known), lambda _: None
+    )
     headers = [(b"content-length", str(length).encode())]
-    asyncio.run(shield({"type": "http", "path": "/", "client": None, "headers": headers}, receive, send))
+    asyncio.run(
+        shield({"type": "http", "path": "/", "client": None, "headers": headers}, receive, send)
+    )
     return (sent[0]["status"] if sent else None), bool(seen)
 
 
@@ -103,12 +112,20 @@ def test_a_stranger_sends_little_and_is_refused_before_it_is_read():
 def served(most):
     async def app(scope, receive, send):
         if scope["type"] == "http":
-            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+            await send(
+                {
+                    "type": "http.response.start",
+                    "status": 200,
+                    "headers": [(b"content-length", b"2")],
+                }
+            )
             await send({"type": "http.response.body", "body": b"ok"})
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         protocol = guarded_protocol(most)
-        server = uvicorn.Server(uvicorn.Config(app, log_level="critical", http=protocol, lifespan="off", ws="none"))
+        server = uvicorn.Server(
+            uvicorn.Config(app, log_level="critical", http=protocol, lifespan="off", ws="none")
+        )
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         try:

@@ -36,7 +36,9 @@ def client(backlog, scans):
 
 
 def test_an_announced_slide_waits_and_can_be_asked_for(client, backlog, scans):
-    said = client.post("/slides", json={"path": str(scans / "a.svs"), "priority": "stat", "mpp": 0.25})
+    said = client.post(
+        "/slides", json={"path": str(scans / "a.svs"), "priority": "stat", "mpp": 0.25}
+    )
     assert said.status_code == 202 and said.json()["state"] == "waiting"
     assert [(job.priority, job.mpp) for job in backlog.jobs()] == [(10, 0.25)]
     backlog.finish(backlog.next(), "s1", 1.0)
@@ -45,14 +47,18 @@ def test_an_announced_slide_waits_and_can_be_asked_for(client, backlog, scans):
     assert client.get("/slides/99").status_code == 404
 
 
-@pytest.mark.parametrize("path", ["../secret.txt", "link.svs", "/etc/passwd", "", "a\0b", "x" * 5000])
+@pytest.mark.parametrize(
+    "path", ["../secret.txt", "link.svs", "/etc/passwd", "", "a\0b", "x" * 5000]
+)
 def test_outside_of_its_folders_it_serves_nothing(client, backlog, scans, path):
     for tried in (path, f"{scans}/{path}"):
         assert client.post("/slides", json={"path": tried}).status_code in (403, 404)
     assert backlog.jobs() == []
 
 
-@pytest.mark.parametrize("body", [{}, {"path": 7}, {"path": "a", "colour": "blue"}, {"path": "a", "mpp": 353}])
+@pytest.mark.parametrize(
+    "body", [{}, {"path": 7}, {"path": "a", "colour": "blue"}, {"path": "a", "mpp": 353}]
+)
 def test_what_is_no_announcement_says_so(client, body):
     assert client.post("/slides", json=body).status_code == 422
 
@@ -82,7 +88,10 @@ def unused_port():
 
 
 def test_off_the_loopback_only_with_a_token(backlog, scans, tmp_path):
-    with pytest.raises(CytostreamError, match="needs a token"), open_door("0.0.0.0:0", backlog, [scans], None):
+    with (
+        pytest.raises(CytostreamError, match="needs a token"),
+        open_door("0.0.0.0:0", backlog, [scans], None),
+    ):
         pass
     (tmp_path / "short").write_text("abc")
     with pytest.raises(CytostreamError, match="fewer than 16"):

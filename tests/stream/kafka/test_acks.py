@@ -1,4 +1,6 @@
-"""Acknowledged alerts come back over the topic of reviews; a replay goes out marked; old events go, and room is kept."""
+"""Acknowledged alerts come back over the topic of reviews; a replay goes out marked; old events go,
+and room is kept.
+"""
 
 import json
 import sqlite3
@@ -27,13 +29,19 @@ def an_alert():
 
 
 @pytest.mark.broker
-def test_an_acknowledgement_of_another_store_comes_back_over_kafka(outbox, add, kafka_for, session_broker, tmp_path):
+def test_an_acknowledgement_of_another_store_comes_back_over_kafka(
+    outbox, add, kafka_for, session_broker, tmp_path
+):
     kafka, alert = kafka_for(session_broker), an_alert()
     add([alert])
     with Outbox(tmp_path / "page" / "state.db") as page:
         with page.transaction() as tx:
-            tx.add([review_event("s1", "confirm", "anna", STAMP, cell_id="c1"),
-                    review_event("s1", "acknowledge", "anna", STAMP, alert_id=alert.id)])  # fmt: skip
+            tx.add(
+                [
+                    review_event("s1", "confirm", "anna", STAMP, cell_id="c1"),
+                    review_event("s1", "acknowledge", "anna", STAMP, alert_id=alert.id),
+                ]
+            )
         sink = KafkaSink(kafka, page.store_id)
         move(page, sink, 5)
         sink.close()
@@ -43,7 +51,9 @@ def test_an_acknowledgement_of_another_store_comes_back_over_kafka(outbox, add, 
                 if any(standing.reviewer for standing in acks.alerts()):
                     break
                 time.sleep(0.05)
-    assert [(standing.event, standing.reviewer) for standing in Acks(outbox).alerts()] == [(alert, "anna")]
+    assert [(standing.event, standing.reviewer) for standing in Acks(outbox).alerts()] == [
+        (alert, "anna")
+    ]
     assert sum(outbox.rows("SELECT next FROM read_reviews"), ()) == (2,)
 
 
@@ -53,7 +63,10 @@ def test_open_alerts_are_listed(outbox, add):
     assert said.exit_code == 0 and json.loads(said.stdout)["acknowledged_by"] is None
     acks = Acks(outbox)
     acks.keep(review_event("s1", "acknowledge", "anna", STAMP, alert_id=an_alert().id), 0, 7)
-    assert CliRunner().invoke(app, ["alerts", "--store", str(outbox.path.parent), "--json"]).stdout == ""
+    assert (
+        CliRunner().invoke(app, ["alerts", "--store", str(outbox.path.parent), "--json"]).stdout
+        == ""
+    )
 
 
 def test_a_replay_goes_out_once_more_and_marked(outbox, add, tmp_path):
@@ -86,18 +99,27 @@ def test_alerts_are_kept_for_the_review_page(outbox, add):
     with outbox.transaction() as tx:
         tx.set_status("s1", "done")
     outbox.mark_sent("a", 3)
-    assert outbox.prune(-1, ["a"]) == 2 and [parcel.event.id for parcel in outbox.events()] == [alert.id]
+    assert outbox.prune(-1, ["a"]) == 2 and [parcel.event.id for parcel in outbox.events()] == [
+        alert.id
+    ]
 
 
 def test_a_store_stops_in_order_before_the_disk_is_full(tmp_path):
     full = pytest.raises(StoreError, match="GB free.*store.free_gb")
-    with Outbox(tmp_path / "a.db", Room(free_bytes=1e18)) as outbox, full, outbox.transaction() as tx:
+    with (
+        Outbox(tmp_path / "a.db", Room(free_bytes=1e18)) as outbox,
+        full,
+        outbox.transaction() as tx,
+    ):
         tx.add(make_events(1))
     with Outbox(tmp_path / "b.db", Room(waiting_bytes=10_000)) as outbox:
         with outbox.transaction() as tx:
             tx.add(make_events(100))
         outbox._checked_s = 0
-        with pytest.raises(StoreError, match="wait for a sink.*start the broker"), outbox.transaction():
+        with (
+            pytest.raises(StoreError, match="wait for a sink.*start the broker"),
+            outbox.transaction(),
+        ):
             pass
         outbox.mark_sent("a", 100)
         outbox._checked_s = 0
@@ -108,9 +130,14 @@ def test_a_store_stops_in_order_before_the_disk_is_full(tmp_path):
 def test_a_store_of_version_0_1_0_goes_on(tmp_path):
     events = make_events(3)
     with sqlite3.connect(tmp_path / "state.db") as db:
-        db.execute("CREATE TABLE events (seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT UNIQUE, subject TEXT, line TEXT)")
+        db.execute(
+            "CREATE TABLE events (seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT UNIQUE, subject "
+            "TEXT, line TEXT)"
+        )
         rows = [(event.id, event.subject, to_line(event)) for event in events]
         db.executemany("INSERT INTO events (id, subject, line) VALUES (?, ?, ?)", rows)
     db.close()
     with Outbox(tmp_path / "state.db") as outbox:
-        assert [(parcel.seq, parcel.event) for parcel in outbox.events()] == list(enumerate(events, 1))
+        assert [(parcel.seq, parcel.event) for parcel in outbox.events()] == list(
+            enumerate(events, 1)
+        )

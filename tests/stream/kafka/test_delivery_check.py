@@ -1,4 +1,6 @@
-"""A broker that forgets: the embedded one drops open transactions on a stop, and what it acknowledged on a kill."""
+"""A broker that forgets: the embedded one drops open transactions on a stop, and what it
+acknowledged on a kill.
+"""
 
 import pytest
 
@@ -21,7 +23,9 @@ def own_broker():
 
 @pytest.mark.parametrize("step", ["put_all", "send_offsets_to_transaction"])
 @pytest.mark.parametrize("how", ["stop", "kill"])
-def test_a_broker_restarted_within_a_transaction(outbox, add, kafka_for, own_broker, monkeypatch, how, step):
+def test_a_broker_restarted_within_a_transaction(
+    outbox, add, kafka_for, own_broker, monkeypatch, how, step
+):
     kafka, events = kafka_for(own_broker, answer_s=1, read_back=True), make_events(10)
     add(events)
     sink = KafkaSink(kafka, outbox.store_id)
@@ -62,7 +66,9 @@ def test_without_a_loss_nothing_is_sent_again(outbox, add, kafka_for, session_br
 
 
 def test_a_broker_that_lost_everything_gets_everything_again(outbox, add, kafka_for, own_broker):
-    """Without reading back too: an empty broker, or one whose place is behind, is known as soon as it is asked."""
+    """Without reading back too: an empty broker, or one whose place is behind, is known as soon as
+    it is asked.
+    """
     kafka, events = kafka_for(own_broker, answer_s=1), make_events(8)
     add(events)
     first = KafkaSink(kafka, outbox.store_id)

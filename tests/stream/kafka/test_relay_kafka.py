@@ -25,7 +25,9 @@ def own_broker():
     broker.close()
 
 
-def test_a_relay_killed_at_random_points_delivers_each_event_once(outbox, add, kafka_for, session_broker):
+def test_a_relay_killed_at_random_points_delivers_each_event_once(
+    outbox, add, kafka_for, session_broker
+):
     kafka, events = kafka_for(session_broker), make_events(3000)
     add(events)
 
@@ -37,7 +39,9 @@ def test_a_relay_killed_at_random_points_delivers_each_event_once(outbox, add, k
 
 
 @pytest.mark.parametrize("after", ["put_all", "send_offsets_to_transaction", "commit_transaction"])
-def test_a_relay_that_dies_at_any_step_of_a_transaction(outbox, add, kafka_for, session_broker, monkeypatch, after):
+def test_a_relay_that_dies_at_any_step_of_a_transaction(
+    outbox, add, kafka_for, session_broker, monkeypatch, after
+):
     kafka, events = kafka_for(session_broker), make_events(30)
     add(events)
     first = KafkaSink(kafka, outbox.store_id)
@@ -90,14 +94,18 @@ def test_a_broker_that_goes_away_half_way_and_comes_back(outbox, add, kafka_for,
     assert list(read_all(kafka)) == events
 
 
-def test_a_broker_killed_in_the_middle_of_a_transaction_does_not_hang_the_sender(outbox, add, kafka_for, own_broker, monkeypatch):
+def test_a_broker_killed_in_the_middle_of_a_transaction_does_not_hang_the_sender(
+    outbox, add, kafka_for, own_broker, monkeypatch
+):
     own_broker.start()
     kafka = kafka_for(own_broker, answer_s=1)
     sink = KafkaSink(kafka, outbox.store_id)
     add(make_events(10))
     move(outbox, sink, 5)
     offsets = sink._producer.send_offsets_to_transaction
-    monkeypatch.setattr(sink._producer, "send_offsets_to_transaction", lambda *a: (offsets(*a), own_broker.kill()))
+    monkeypatch.setattr(
+        sink._producer, "send_offsets_to_transaction", lambda *a: (offsets(*a), own_broker.kill())
+    )
     threads = threading.active_count()
     with pytest.raises(Exception, match="coordinator does not answer.*is the broker up"):
         move(outbox, sink, 5)

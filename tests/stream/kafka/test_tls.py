@@ -1,4 +1,6 @@
-"""SASL and TLS settings go through to the client: a listener that ends TLS before the real broker."""
+"""SASL and TLS settings go through to the client: a listener that ends TLS before the real
+broker.
+"""
 
 import ssl
 
@@ -29,7 +31,9 @@ def listener(session_broker, authority):
     proxy.close()
 
 
-def test_events_go_over_tls_to_a_broker_whose_certificate_is_known(listener, authority, kafka_for, outbox, add, tmp_path):
+def test_events_go_over_tls_to_a_broker_whose_certificate_is_known(
+    listener, authority, kafka_for, outbox, add, tmp_path
+):
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     security = {"security_protocol": "SSL", "ssl_cafile": str(tmp_path / "ca.pem")}
     kafka, events = kafka_for(listener, security=security), make_events(40)
@@ -53,5 +57,7 @@ def test_a_cut_connection_delays_and_doubles_nothing(session_broker, kafka_for, 
             add(events[start : start + 50])
             proxy.cut()
         assert relay.drain(60) == 0
-    assert list(read_all(kafka.model_copy(update={"bootstrap": session_broker.bootstrap}))) == events
+    assert (
+        list(read_all(kafka.model_copy(update={"bootstrap": session_broker.bootstrap}))) == events
+    )
     proxy.close()

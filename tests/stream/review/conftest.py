@@ -53,7 +53,10 @@ class Lab:
         http = TestClient(self.app, base_url=AT)
         if name:
             self.accounts.set(name, role, PASSWORD)
-            assert http.post("/api/login", json={"name": name, "password": PASSWORD}).status_code == 200
+            assert (
+                http.post("/api/login", json={"name": name, "password": PASSWORD}).status_code
+                == 200
+            )
         return Client(http)
 
     def cells(self):
@@ -67,7 +70,9 @@ class Lab:
         return self.one.post(f"{self.slide}/acknowledgements", {"alert_ids": alerts, "saw": 0})
 
     def sign(self, **more):
-        return self.one.post(f"{self.slide}/signatures", {"saw": self.number(), "name": local_name(), **more})
+        return self.one.post(
+            f"{self.slide}/signatures", {"saw": self.number(), "name": local_name(), **more}
+        )
 
     def stranger(self):
         """A browser that nobody has let in."""
@@ -95,7 +100,9 @@ def open_lab(tmp_path):
             stack.callback(accounts.close)
             library = stack.enter_context(Library(store, config))
             workers = stack.enter_context(open_workers(0))
-            app = make_app(library, accounts, workers, config, Setting(mode, proxy_secret=PROXY_SECRET))
+            app = make_app(
+                library, accounts, workers, config, Setting(mode, proxy_secret=PROXY_SECRET)
+            )
             stack.callback(app.state.parts.close)
             lab = Lab(made, library, accounts, app, Client(TestClient(app, base_url=AT)))
             lab.one = lab.opened()

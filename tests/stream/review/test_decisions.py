@@ -1,4 +1,6 @@
-"""Deciding: one or many, undone, in conflict, signed, locked, amended; and the trail that remembers all of it."""
+"""Deciding: one or many, undone, in conflict, signed, locked, amended; and the trail that
+remembers all of it.
+"""
 
 import json
 import sqlite3
@@ -20,14 +22,20 @@ def counts(changes):
 
 def decide(lab, cells, label, saw=None, person=None, action="reclassify"):
     saw = lab.number() if saw is None else saw
-    return (person or lab.one).post(f"{lab.slide}/decisions", {"action": action, "cell_ids": cells, "label": label, "saw": saw})
+    return (person or lab.one).post(
+        f"{lab.slide}/decisions", {"action": action, "cell_ids": cells, "label": label, "saw": saw}
+    )
 
 
 def test_many_cells_are_renamed_in_one_act_and_undone_in_one(lab):
     before = counts(lab.one.get(f"{lab.slide}/changes").json())
     cells = lab.cells()[:5]
     done = decide(lab, cells, "blast").json()
-    assert counts(done)["blast"] == 5 and set(done["decisions"]) == set(cells) and done["standing"]["can_undo"]
+    assert (
+        counts(done)["blast"] == 5
+        and set(done["decisions"]) == set(cells)
+        and done["standing"]["can_undo"]
+    )
     undone = lab.one.post(f"{lab.slide}/undo", {"saw": done["standing"]["number"]}).json()
     assert counts(undone) == before and set(undone["decisions"].values()) == {None}
     assert not undone["standing"]["can_undo"]
@@ -48,12 +56,21 @@ def test_confirm_and_unidentified(lab):
     one, two = lab.cells()[:2]
     confirmed = decide(lab, [one], None, action="confirm").json()["decisions"][one]
     assert (confirmed["how"], confirmed["label"]) == ("confirm", lab.made.labels()[one])
-    assert decide(lab, [two], None, action="unidentified").json()["decisions"][two]["label"] == "unidentified"
+    assert (
+        decide(lab, [two], None, action="unidentified").json()["decisions"][two]["label"]
+        == "unidentified"
+    )
 
 
 @pytest.mark.parametrize(
     ("cells", "label", "status"),
-    [(["0" * 20], "blast", 404), (None, "unicorn", 400), (None, None, 400), (["../../etc"], "blast", 422), ([], "blast", 422)],
+    [
+        (["0" * 20], "blast", 404),
+        (None, "unicorn", 400),
+        (None, None, 400),
+        (["../../etc"], "blast", 422),
+        ([], "blast", 422),
+    ],
 )
 def test_what_cannot_be_decided(lab, cells, label, status):
     refused = decide(lab, lab.cells()[:1] if cells is None else cells, label)
@@ -69,7 +86,9 @@ def test_of_two_reviewers_the_slower_is_told_and_loses_nothing(open_lab):
     assert decide(lab, cells, "monocyte", saw).status_code == 200
     refused = decide(lab, cells[:1], "blast", saw, bob)
     assert refused.status_code == 409 and "alice" in refused.json()["detail"]
-    assert decide(lab, lab.cells()[4:5], "blast", saw, bob).status_code == 200  # another cell is no conflict
+    assert (
+        decide(lab, lab.cells()[4:5], "blast", saw, bob).status_code == 200
+    )  # another cell is no conflict
     news = bob.get(f"{lab.slide}/changes", params={"number": saw}).json()
     assert news["decisions"][cells[0]]["label"] == "monocyte"
     assert decide(lab, cells[:1], "blast", news["standing"]["number"], bob).status_code == 200
@@ -94,7 +113,12 @@ def test_a_signed_slide_is_locked_and_an_amendment_is_a_new_version(lab):
     first = lab.one.get(f"{lab.slide}/report.csv").text
     assert decide(lab, lab.cells()[:1], "blast").status_code == 423
     assert lab.one.post(f"{lab.slide}/undo", {"saw": lab.number()}).status_code == 423
-    assert lab.one.post(f"{lab.slide}/amendments", {"saw": lab.number(), "reason": "a blast was missed"}).status_code == 200
+    assert (
+        lab.one.post(
+            f"{lab.slide}/amendments", {"saw": lab.number(), "reason": "a blast was missed"}
+        ).status_code
+        == 200
+    )
     assert decide(lab, lab.cells()[:1], "blast").status_code == 200
     assert lab.sign().json()["standing"]["version"] == 2
     assert lab.one.get(f"{lab.slide}/report.csv?version=1").text == first
@@ -114,12 +138,20 @@ def test_cells_that_come_after_the_signature_are_outside_it(lab):
 def test_every_act_is_an_event_on_its_way_to_the_topic(lab):
     lab.see_all()
     decide(lab, lab.cells()[:2], "blast")
-    lab.one.post(f"{lab.slide}/comments", {"saw": 0, "text": "large nucleoli", "cell_id": lab.cells()[0]})
+    lab.one.post(
+        f"{lab.slide}/comments", {"saw": 0, "text": "large nucleoli", "cell_id": lab.cells()[0]}
+    )
     lab.sign()
     events = [parcel.event for parcel in lab.library.trail.events()]
-    assert [e.data["action"] for e in events] == ["acknowledge"] * 3 + ["reclassify"] * 2 + ["comment", "sign"]
+    assert [e.data["action"] for e in events] == ["acknowledge"] * 3 + ["reclassify"] * 2 + [
+        "comment",
+        "sign",
+    ]
     assert {e.kind for e in events} == {"reviews"} and len({e.id for e in events}) == len(events)
-    assert events[-1].data["counts"]["blast"] == 2 and events[3].payload().was == lab.made.labels()[lab.cells()[0]]
+    assert (
+        events[-1].data["counts"]["blast"] == 2
+        and events[3].payload().was == lab.made.labels()[lab.cells()[0]]
+    )
 
 
 def test_the_trail_only_grows_and_a_change_shows(lab):
@@ -170,7 +202,13 @@ def test_the_differential_is_what_one_counts_by_hand(lab):
         assert line["count"] == n and line["per_100"] == pytest.approx(100 * n / white)
         assert line["percent"] == (pytest.approx(100 * n / white) if line["white"] else None)
         if line["white"] and line["low"] is not None:
-            assert line["flag"] == ("low" if line["percent"] < line["low"] else "high" if line["percent"] > line["high"] else "")
+            assert line["flag"] == (
+                "low"
+                if line["percent"] < line["low"]
+                else "high"
+                if line["percent"] > line["high"]
+                else ""
+            )
 
 
 def test_intervals_are_wilsons():
@@ -187,7 +225,11 @@ def test_the_count_is_that_of_its_cells(lab):
     """The quick count against the slow one, cell by cell, while decisions come and go."""
     shelf = lab.library.shelf(lab.made.slide.slide_id)
     cells = lab.cells()
-    for label, some in (("blast", cells[:5]), ("monocyte", cells[3:9]), ("unidentified", cells[7:8])):
+    for label, some in (
+        ("blast", cells[:5]),
+        ("monocyte", cells[3:9]),
+        ("unidentified", cells[7:8]),
+    ):
         decide(lab, some, label)
         slow = {}
         for cell in shelf.refresh().found.cells:
@@ -215,6 +257,9 @@ def test_a_cell_tells_its_history(lab):
     cell = lab.cells()[0]
     decide(lab, [cell], "blast")
     said = lab.one.get(f"{lab.slide}/cells/{cell}").json()
-    assert said["decision"]["label"] == "blast" and said["history"][0]["was"] == lab.made.labels()[cell]
+    assert (
+        said["decision"]["label"] == "blast"
+        and said["history"][0]["was"] == lab.made.labels()[cell]
+    )
     assert sum(said["verdict"]["scores"].values()) == pytest.approx(1)
     assert json.dumps(said).count("Smith") == 0

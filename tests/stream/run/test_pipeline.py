@@ -1,4 +1,6 @@
-"""The main path on small smears: real slides, real segmentation, real outbox and store; a fake engine."""
+"""The main path on small smears: real slides, real segmentation, real outbox and store; a fake
+engine.
+"""
 
 import json
 from collections import Counter
@@ -36,12 +38,22 @@ def lab_in(folder, tile_px=512, **changes):
     with open_workers(0) as workers:
         config = Config(reading=Reading(tile_px=tile_px))
         stamp = Stamp("test", "model-1", f"config-{tile_px}", {})
-        lab = Lab(config, tiny_model(), BrightnessEngine(), workers, Outbox(folder / "state.db"), folder, stamp)
+        lab = Lab(
+            config,
+            tiny_model(),
+            BrightnessEngine(),
+            workers,
+            Outbox(folder / "state.db"),
+            folder,
+            stamp,
+        )
         return replace(lab, **changes)
 
 
 def cells_of(lab, slide_id):
-    return {row.cell_id: json.loads(row.body)["verdict"]["label"] for row in lab.outbox.cells(slide_id)}
+    return {
+        row.cell_id: json.loads(row.body)["verdict"]["label"] for row in lab.outbox.cells(slide_id)
+    }
 
 
 def events_of(lab):
@@ -75,8 +87,12 @@ def test_store_journal_and_events_tell_the_same(reference):
     told = {e.data["cell_id"]: e.data["label"] for e in events_of(lab) if e.kind == "cells"}
     assert told == cells
     statuses = [e.data["status"] for e in events_of(lab) if e.kind == "slides"]
-    assert list(dict.fromkeys(statuses)) == ["running", "done"] and statuses[-1] == "done"  # a slow machine tells of progress
-    assert store.facts["model_id"] == "model-1" and store.facts["config"]["reading"]["tile_px"] == 512
+    assert (
+        list(dict.fromkeys(statuses)) == ["running", "done"] and statuses[-1] == "done"
+    )  # a slow machine tells of progress
+    assert (
+        store.facts["model_id"] == "model-1" and store.facts["config"]["reading"]["tile_px"] == 512
+    )
     assert all(row.crop is None for row in lab.outbox.cells(report.slide.slide_id))
 
 
@@ -91,7 +107,11 @@ def test_a_second_run_does_nothing(slide_file, reference):
     lab, first, _ = reference
     before = len(events_of(lab))
     again = run_slide(lab, slide_file)
-    assert again.status == "done before" and again.counts == first.counts and len(events_of(lab)) == before
+    assert (
+        again.status == "done before"
+        and again.counts == first.counts
+        and len(events_of(lab)) == before
+    )
 
 
 def test_an_interrupted_run_goes_on_where_it_stopped(slide_file, reference, tmp_path):
@@ -105,9 +125,13 @@ def test_an_interrupted_run_goes_on_where_it_stopped(slide_file, reference, tmp_
     with pytest.raises(KeyboardInterrupt):
         run_slide(lab, slide_file)
     slide_id = open_slide(slide_file).slide_id
-    assert lab.outbox.status(slide_id) == "interrupted" and len(lab.outbox.tiles_done(slide_id)) == 3
+    assert (
+        lab.outbox.status(slide_id) == "interrupted" and len(lab.outbox.tiles_done(slide_id)) == 3
+    )
     report = run_slide(replace(lab, on_progress=lambda *_: None), slide_file)
-    assert cells_of(lab, slide_id) == reference[2] and report.counts == Counter(reference[2].values())
+    assert cells_of(lab, slide_id) == reference[2] and report.counts == Counter(
+        reference[2].values()
+    )
     told = [e.data["cell_id"] for e in events_of(lab) if e.kind == "cells"]
     assert sorted(told) == sorted(reference[2])
     assert len(smear_centres(lab, report)) == len(reference[2])
@@ -143,7 +167,11 @@ def test_one_bad_tile_is_a_failure_event_and_the_rest_goes_on(slide_file, refere
     lab = lab_in(tmp_path)
     report = run_slide(replace(lab, workers=OneBadTile(lab.workers)), slide_file)
     (failure,) = [e for e in events_of(lab) if e.kind == "failures"]
-    assert failure.data["stage"] == "tile" and failure.data["box_px0"] == [0, 0, 512, 512] and failure.data["hint"]
+    assert (
+        failure.data["stage"] == "tile"
+        and failure.data["box_px0"] == [0, 0, 512, 512]
+        and failure.data["hint"]
+    )
     assert report.status == "done" and report.progress.failures == 1
     rest = cells_of(lab, report.slide.slide_id)
     assert rest.items() < reference[2].items()
@@ -159,14 +187,21 @@ def test_a_slide_with_damaged_tiles_on_disk(slide_file, reference, tmp_path):
     lab = lab_in(tmp_path / "out")
     report = run_slide(lab, tmp_path / "damaged.tiff")
     failures = [e for e in events_of(lab) if e.kind == "failures"]
-    assert report.status == "done" and 1 <= report.progress.failures == len(failures) < report.progress.tiles
+    assert (
+        report.status == "done"
+        and 1 <= report.progress.failures == len(failures) < report.progress.tiles
+    )
     boxes = [e.data["box_px0"] for e in failures]
-    assert {tuple(box) for box in boxes} == {(0, 0, 256, 256)}  # the place itself, not the tiles that see it
+    assert {tuple(box) for box in boxes} == {
+        (0, 0, 256, 256)
+    }  # the place itself, not the tiles that see it
     places = smear_places(reference[0], reference[1].slide.slide_id)
     far = {cell_xy for cell_xy in places if min(cell_xy) >= 256 + 18 / 0.25}
     assert far <= smear_places(lab, report.slide.slide_id) < places
     again = run_slide(lab, tmp_path / "damaged.tiff")
-    assert again.progress == report.progress and len([e for e in events_of(lab) if e.kind == "failures"]) == len(failures)
+    assert again.progress == report.progress and len(
+        [e for e in events_of(lab) if e.kind == "failures"]
+    ) == len(failures)
 
 
 def test_an_empty_slide_is_done_and_says_that_it_is_empty(tmp_path):
@@ -197,7 +232,11 @@ def one_white(mpp):
 
 
 def smear_places(lab, slide_id):
-    return {(body["x_px0"], body["y_px0"]) for row in lab.outbox.cells(slide_id) for body in [json.loads(row.body)["cell"]]}
+    return {
+        (body["x_px0"], body["y_px0"])
+        for row in lab.outbox.cells(slide_id)
+        for body in [json.loads(row.body)["cell"]]
+    }
 
 
 def slide_events(lab):
@@ -215,23 +254,39 @@ def test_a_slide_that_is_not_fit_for_reading_says_why(tmp_path):
 
 
 def test_the_counting_area_is_part_of_the_slide(tmp_path):
-    write_synthetic(tmp_path / "s.tiff", Synthetic(3000, 1800, 0.5, one_white(0.5), thin=0.9, thick=1.1))
-    lab = replace(lab_in(tmp_path / "out"), config=Config(reading=Reading(tile_px=512, area="battlement")))
+    write_synthetic(
+        tmp_path / "s.tiff", Synthetic(3000, 1800, 0.5, one_white(0.5), thin=0.9, thick=1.1)
+    )
+    lab = replace(
+        lab_in(tmp_path / "out"), config=Config(reading=Reading(tile_px=512, area="battlement"))
+    )
     slide = open_slide(tmp_path / "s.tiff")
     seen = survey(slide)
     path = replace(seen.smear, look=battlement(look_closer(slide, seen)))
     run_slide(lab, slide.path)
     found = smear_places(lab, slide.slide_id)
-    assert len(found) > 5 and all(path.covers(*place) for place in found) and 0.1 < path.look.mean() < 0.6
+    assert (
+        len(found) > 5
+        and all(path.covers(*place) for place in found)
+        and 0.1 < path.look.mean() < 0.6
+    )
     assert [data["unfit"] for data in slide_events(lab)] == [[]] * 2
 
 
 def test_red_cells_are_measured_and_white_cells_outlined(tmp_path):
-    write_synthetic(tmp_path / "s.tiff", Synthetic(2600, 2000, 0.25, one_white(0.25), thin=0.8, thick=1.0, whites_per_mm2=150))
+    write_synthetic(
+        tmp_path / "s.tiff",
+        Synthetic(2600, 2000, 0.25, one_white(0.25), thin=0.8, thick=1.0, whites_per_mm2=150),
+    )
     lab = lab_in(tmp_path / "out")
     report = run_slide(lab, tmp_path / "s.tiff")
     told = slide_events(lab)[-1]["red_cells"]
-    assert told["fields"] >= 2 and 5.5 < told["diameter_um"] < 8.5 and 0.7 < told["roundness"] <= 1 and 0 < told["pallor"] < 0.8
+    assert (
+        told["fields"] >= 2
+        and 5.5 < told["diameter_um"] < 8.5
+        and 0.7 < told["roundness"] <= 1
+        and 0 < told["pallor"] < 0.8
+    )
     assert 4000 < told["per_mm2"] < 10000 and 2 < told["whites_per_1000"] < 60
     store = SlideStore.open(store_path(lab.folder, report.slide.slide_id))
     labels, boxes = store.read("labels/red/0"), store.read("reds/field_box_px0")
@@ -255,15 +310,28 @@ def check_geojson(lab, report):
     reds = [f for f in features if f["properties"]["classification"]["name"] == "red cell"]
     whites = [f for f in features if f["properties"]["objectType"] == "cell"]
     assert len(reds) == report_reds(lab, report) and len(whites) > 15
-    areas = np.array([shapely.geometry.shape(feature["geometry"]).area * 0.25**2 for feature in reds])
+    areas = np.array(
+        [shapely.geometry.shape(feature["geometry"]).area * 0.25**2 for feature in reds]
+    )
     measured = np.array([feature["properties"]["measurements"]["Area um^2"] for feature in reds])
-    assert (np.abs(areas / measured - 1) < 0.15).mean() > 0.9 and np.median(areas / measured) == pytest.approx(1, abs=0.05)
-    bodies = {body["cell_id"]: body for row in lab.outbox.cells(report.slide.slide_id) for body in [json.loads(row.body)["cell"]]}
+    assert (np.abs(areas / measured - 1) < 0.15).mean() > 0.9 and np.median(
+        areas / measured
+    ) == pytest.approx(1, abs=0.05)
+    bodies = {
+        body["cell_id"]: body
+        for row in lab.outbox.cells(report.slide.slide_id)
+        for body in [json.loads(row.body)["cell"]]
+    }
     for feature in whites:
-        cell, nucleus = (shapely.geometry.shape(feature[name]) for name in ("geometry", "nucleusGeometry"))
+        cell, nucleus = (
+            shapely.geometry.shape(feature[name]) for name in ("geometry", "nucleusGeometry")
+        )
         body = bodies[feature["properties"]["name"]]
         assert nucleus.area < cell.area and cell.exterior.is_ccw and nucleus.centroid.within(cell)
-        assert cell.centroid.distance(shapely.geometry.Point(body["x_px0"], body["y_px0"])) * 0.25 < 1.5
+        assert (
+            cell.centroid.distance(shapely.geometry.Point(body["x_px0"], body["y_px0"])) * 0.25
+            < 1.5
+        )
         assert cell.area * 0.25**2 == pytest.approx(body["area_um2"], rel=0.3)
 
 

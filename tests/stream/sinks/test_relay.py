@@ -79,14 +79,19 @@ def test_drain_says_what_is_left(start, add):
 
 
 def test_a_refused_event_does_not_hold_up_the_rest(start, add, outbox):
-    sink, events = FailingSink([lambda batch: EventRefusedError(batch[2].seq, "too large")]), make_events(6)
+    sink, events = (
+        FailingSink([lambda batch: EventRefusedError(batch[2].seq, "too large")]),
+        make_events(6),
+    )
     add(events)
     relay = start(sink)
     assert relay.drain(WAIT_S) == 0
     *delivered, letter = sink.delivered
     assert delivered == events[:2] + events[3:]
     assert letter.payload().event_id == events[2].id
-    assert [(row.event, row.reason) for row in outbox.refused(sink.name)] == [(events[2], "too large")]
+    assert [(row.event, row.reason) for row in outbox.refused(sink.name)] == [
+        (events[2], "too large")
+    ]
 
 
 def test_a_refused_last_event_does_not_come_back(start, add, outbox):

@@ -73,10 +73,14 @@ def test_a_slide_of_a_dead_process_is_taken_on_and_given_up_in_the_end(outbox, f
     Backlog(outbox, rules).add(map(Job, files[:1]))
     for _ in range(3):
         with Outbox(outbox.path) as dying:
-            assert Backlog(dying, rules).next()  # and its leases end with it, but the slide still runs
+            assert Backlog(
+                dying, rules
+            ).next()  # and its leases end with it, but the slide still runs
     backlog = Backlog(outbox, rules)
     assert backlog.next() is None
-    assert [(job.state, job.reason) for job in backlog.jobs()] == [("failed", "its process died 2 times")]
+    assert [(job.state, job.reason) for job in backlog.jobs()] == [
+        ("failed", "its process died 2 times")
+    ]
 
 
 def test_a_renamed_slide_keeps_its_place(backlog, files):
@@ -115,7 +119,15 @@ def slides(tmp_path_factory):
 
 def lab_of(outbox, workers):
     config = Config(reading=Reading(tile_px=512), backlog=RULES)
-    return Lab(config, tiny_model(), BrightnessEngine(), workers, outbox, outbox.path.parent, Stamp("test", "m", "c", {}))
+    return Lab(
+        config,
+        tiny_model(),
+        BrightnessEngine(),
+        workers,
+        outbox,
+        outbox.path.parent,
+        Stamp("test", "m", "c", {}),
+    )
 
 
 def test_two_workers_share_a_backlog_and_each_slide_is_done_once(outbox, slides):
@@ -133,7 +145,9 @@ def test_two_workers_share_a_backlog_and_each_slide_is_done_once(outbox, slides)
             thread.join(100)
     assert sorted(job.path.stem for job, _ in ended) == ["0", "1", "2"]
     assert {report.status for _, report in ended} == {"done"}
-    done = [p.event for p in outbox.events() if p.kind == "slides" and p.event.data["status"] == "done"]
+    done = [
+        p.event for p in outbox.events() if p.kind == "slides" and p.event.data["status"] == "done"
+    ]
     assert len(done) == len({event.subject for event in done}) == 3
 
 

@@ -44,7 +44,9 @@ def test_a_refused_event_is_put_aside(add, outbox):
     *sent, letter = outbox.unsent("a", 9)
     assert numbers(sent) == ["c1", "c3"]
     assert letter.kind == "dead" and letter.event.payload().reason == "too large"
-    assert [(row.seq, row.event.data["cell_id"], row.reason) for row in outbox.refused("a")] == [(2, "c2", "too large")]
+    assert [(row.seq, row.event.data["cell_id"], row.reason) for row in outbox.refused("a")] == [
+        (2, "c2", "too large")
+    ]
     assert outbox.refused("b") == []
 
 
@@ -54,7 +56,11 @@ def test_results_and_events_commit_together_or_not_at_all(outbox):
         tx.tile_done("s1", "0,0")
         tx.add_cells("s1", [("c1", "{}", None)])
         raise KeyError
-    assert (outbox.count_unsent("a"), outbox.tiles_done("s1"), outbox.cell_ids("s1")) == (0, set(), set())
+    assert (outbox.count_unsent("a"), outbox.tiles_done("s1"), outbox.cell_ids("s1")) == (
+        0,
+        set(),
+        set(),
+    )
 
 
 def test_what_was_committed_is_there_after_reopening(outbox, path):

@@ -1,4 +1,6 @@
-"""Another account of the machine reads nothing: not while a file is made, not while it is written, not afterwards."""
+"""Another account of the machine reads nothing: not while a file is made, not while it is
+written, not afterwards.
+"""
 
 import os
 import shutil
@@ -35,7 +37,11 @@ def usual_umask():
 
 def test_a_store_with_its_logs_is_its_owners_alone_from_the_first_byte(tmp_path, usual_umask):
     store = tmp_path / "store"
-    with closing(Outbox(store / "state.db")), closing(Trail(store)), closing(Accounts(store)) as accounts:
+    with (
+        closing(Outbox(store / "state.db")),
+        closing(Trail(store)),
+        closing(Accounts(store)) as accounts,
+    ):
         accounts.set("alice", "admin", "correct horse battery")
         assert {"access.db", "access.db-wal", "state.db-wal", "reviews.db-wal"} <= set(modes(store))
         assert {name: mode for name, mode in modes(store).items() if mode & 0o077} == {}
@@ -47,19 +53,43 @@ def test_the_logs_of_an_account_file_of_an_earlier_version_are_closed(tmp_path, 
             path.chmod(0o644)
         before.set("alice", "admin", "correct horse battery")
         with closing(Accounts(tmp_path)):
-            assert {n for n, mode in modes(tmp_path).items() if n.startswith("access.db") and mode & 0o077} == set()
+            assert {
+                n
+                for n, mode in modes(tmp_path).items()
+                if n.startswith("access.db") and mode & 0o077
+            } == set()
 
 
-@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="only root can act as another account")
+@pytest.mark.skipif(
+    os.geteuid() != 0 or not shutil.which("setpriv"), reason="only root can act as another account"
+)
 def test_another_account_cannot_read_the_hashes(tmp_path, usual_umask):
     for folder in [tmp_path, *tmp_path.parents]:
         if folder.owner() == "root" and folder.name.startswith(("pytest", "test_")):
             folder.chmod(0o755)
     with closing(Accounts(tmp_path)) as accounts:
         accounts.set("alice", "admin", "correct horse battery")
-        command = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "grep", "-a", "-c", "argon2id"]
-        found = subprocess.run([*command, *map(str, tmp_path.glob("access.db*"))], capture_output=True, text=True, check=False)
-    assert found.returncode == 2 and "Permission denied" in found.stderr and not found.stdout.strip("0:\n")
+        command = [
+            "setpriv",
+            f"--reuid={NOBODY}",
+            f"--regid={NOBODY}",
+            "--clear-groups",
+            "grep",
+            "-a",
+            "-c",
+            "argon2id",
+        ]
+        found = subprocess.run(
+            [*command, *map(str, tmp_path.glob("access.db*"))],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert (
+        found.returncode == 2
+        and "Permission denied" in found.stderr
+        and not found.stdout.strip("0:\n")
+    )
 
 
 def test_a_file_of_events_is_its_owners_alone(tmp_path, usual_umask):

@@ -6,7 +6,10 @@ from stream.store.slide_store import CHUNK_ROWS, SlideStore
 
 
 def columns(n, start=0):
-    return {"crop": np.full((n, 4, 4, 3), start % 256, np.uint8), "area_um2": np.arange(start, start + n, dtype=np.float32)}
+    return {
+        "crop": np.full((n, 4, 4, 3), start % 256, np.uint8),
+        "area_um2": np.arange(start, start + n, dtype=np.float32),
+    }
 
 
 def test_rows_come_back(tmp_path):
@@ -28,8 +31,12 @@ def test_writing_a_chunk_again_changes_nothing(tmp_path):
 
 def test_rows_go_on_in_a_chunk_begun_before(tmp_path):
     for row, count in ((0, 3), (3, CHUNK_ROWS), (CHUNK_ROWS + 3, 2)):
-        SlideStore.create(tmp_path / "s.zarr", {}).write(row, {"area_um2": np.arange(row, row + count, dtype=np.float32)})
-    np.testing.assert_array_equal(SlideStore.open(tmp_path / "s.zarr").read("area_um2"), np.arange(CHUNK_ROWS + 5))
+        SlideStore.create(tmp_path / "s.zarr", {}).write(
+            row, {"area_um2": np.arange(row, row + count, dtype=np.float32)}
+        )
+    np.testing.assert_array_equal(
+        SlideStore.open(tmp_path / "s.zarr").read("area_um2"), np.arange(CHUNK_ROWS + 5)
+    )
 
 
 def test_no_store_there(tmp_path):

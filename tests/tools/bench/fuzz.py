@@ -1,4 +1,6 @@
-"""`python -m tests.tools.bench.fuzz --files 500`: damaged slide files through all of `locate`; nothing may hang or crash."""
+"""`python -m tests.tools.bench.fuzz --files 500`: damaged slide files through all of `locate`;
+nothing may hang or crash.
+"""
 
 import argparse
 from collections import Counter
@@ -19,7 +21,9 @@ LIMIT_S = 20.0
 
 
 def damages(rng: np.random.Generator, data: bytes) -> tuple[str, bytes]:
-    """One damage: the file cut, bytes changed in its head or anywhere, a stretch zeroed, filled, doubled, moved or left out."""
+    """One damage: the file cut, bytes changed in its head or anywhere, a stretch zeroed, filled,
+    doubled, moved or left out.
+    """
     kind = rng.choice(["cut", "head", "bytes", "zeros", "noise", "doubled", "moved", "left out"])
     out, at, length = bytearray(data), int(rng.integers(len(data))), int(rng.integers(1, 5000))
     if kind == "cut":
@@ -67,7 +71,9 @@ def fault_or(error: CytostreamError, word: str) -> str:
     return "worker ended" if "ended the worker" in error.what else word
 
 
-def fuzzed(pool, whole: list[Path], folder: Path, files: int, seed: int = 0) -> Iterator[tuple[str, str, float]]:
+def fuzzed(
+    pool, whole: list[Path], folder: Path, files: int, seed: int = 0
+) -> Iterator[tuple[str, str, float]]:
     """(damage, outcome, seconds) of each file."""
     rng = np.random.default_rng(seed)
     for number in range(files):
@@ -85,15 +91,22 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=500)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--slide", type=Path, nargs="*", default=[], help="slides to damage, beside a simulated one")
+    parser.add_argument(
+        "--slide", type=Path, nargs="*", default=[], help="slides to damage, beside a simulated one"
+    )
     options = parser.parse_args()
     with TemporaryDirectory() as folder, open_workers(options.workers) as pool:
         own = Path(folder) / "whole.tiff"
         smear(own, side_px=1000, whites=4)
         made = fuzzed(pool, [own, *options.slide], Path(folder), options.files, options.seed)
-        found = list(track(made, "damaged files", total=options.files, console=Console(stderr=True)))
+        found = list(
+            track(made, "damaged files", total=options.files, console=Console(stderr=True))
+        )
     outcomes, seconds = Counter(outcome for _, outcome, _ in found), [s for *_, s in found]
-    print(f"{len(found)} files: {dict(outcomes)}; longest {max(seconds):.1f} s, in all {sum(seconds):.0f} s")
+    print(
+        f"{len(found)} files: {dict(outcomes)}; longest {max(seconds):.1f} s, in all "
+        f"{sum(seconds):.0f} s"
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
-"""`python -m tests.tools.bench.page`: the review page with many cells, in a real Chromium and under many users."""
+"""`python -m tests.tools.bench.page`: the review page with many cells, in a real Chromium and under
+many users.
+"""
 
 import argparse
 import asyncio
@@ -36,7 +38,9 @@ def arrived(page, cells):
 
 
 def browse(site, cells):
-    """Time to first cells and to all of them, frame times while scrolling, memory; then live cells, counted."""
+    """Time to first cells and to all of them, frame times while scrolling, memory; then live cells,
+    counted.
+    """
     with sync_playwright() as run:
         words = ["--no-sandbox", "--disable-gpu", "--enable-precise-memory-info"]
         browser = run.chromium.launch(executable_path=CHROMIUM, args=words)
@@ -93,9 +97,16 @@ async def load(site, users, each):
             "cell image": lambda n: http.get(f"{slide}/cells/{cells[n % len(cells)]}/image"),
             "tile": lambda n: http.get(f"{slide}/tiles/10/{n % 2}/{n // 2 % 2}"),
             "decision": lambda n: http.post(
-                f"{slide}/decisions", headers={"X-CSRF-Token": me["csrf"]},
-                json={"action": "confirm", "cell_ids": [cells[n % len(cells)]], "saw": 2**50, "row": last}),
-        }  # fmt: skip
+                f"{slide}/decisions",
+                headers={"X-CSRF-Token": me["csrf"]},
+                json={
+                    "action": "confirm",
+                    "cell_ids": [cells[n % len(cells)]],
+                    "saw": 2**50,
+                    "row": last,
+                },
+            ),
+        }
         for name, call in calls.items():
             times = []
 

@@ -1,4 +1,6 @@
-"""`python -m tests.tools.bench.readers SLIDE...`: OpenSlide and imagecodecs at the same places: seconds, equal pixels."""
+"""`python -m tests.tools.bench.readers SLIDE...`: OpenSlide and imagecodecs at the same places:
+seconds, equal pixels.
+"""
 
 import argparse
 from pathlib import Path
@@ -22,7 +24,10 @@ def places_of(slide, rng):
             continue
         size = min(PX, level.width_px), min(PX, level.height_px)
         for _ in range(PLACES):
-            x, y = (int(rng.integers(0, n - s + 1)) for n, s in zip((level.width_px, level.height_px), size, strict=True))
+            x, y = (
+                int(rng.integers(0, n - s + 1))
+                for n, s in zip((level.width_px, level.height_px), size, strict=True)
+            )
             yield int(x * level.downsample), int(y * level.downsample), number, size
 
 
@@ -44,7 +49,13 @@ def compare(path, mpp, table):
         differ += int((made[0] != made[1]).any(axis=2).sum())
     chosen = type(fastest(slide, readers[0])).__name__
     speeds = [pixels / t / 1e6 for t in took]
-    table.add_row(path.name, *(f"{s:.0f}" for s in speeds), f"{speeds[1] / speeds[0]:.1f}", f"{differ} of {pixels}", chosen)
+    table.add_row(
+        path.name,
+        *(f"{s:.0f}" for s in speeds),
+        f"{speeds[1] / speeds[0]:.1f}",
+        f"{differ} of {pixels}",
+        chosen,
+    )
 
 
 def main():
@@ -52,7 +63,9 @@ def main():
     parser.add_argument("slides", type=Path, nargs="+")
     parser.add_argument("--mpp", type=float)
     options = parser.parse_args()
-    table = Table("slide", "OpenSlide Mpx/s", "imagecodecs Mpx/s", "times", "pixels that differ", "chosen")
+    table = Table(
+        "slide", "OpenSlide Mpx/s", "imagecodecs Mpx/s", "times", "pixels that differ", "chosen"
+    )
     for path in options.slides:
         compare(path, options.mpp, table)
     Console().print(table)

@@ -1,6 +1,8 @@
-"""Cells of a slide with their labels: `python -m tests.tools.bench.sheet STORE/SLIDE.zarr --out sheet.png [--cells 100]`.
+"""Cells of a slide with their labels: `python -m tests.tools.bench.sheet STORE/SLIDE.zarr --out
+sheet.png [--cells 100]`.
 
-The cells are drawn by chance, the same each time, and stand by label; under each its label, probability and number.
+The cells are drawn by chance, the same each time, and stand by label; under each its label,
+probability and number.
 """
 
 import argparse
@@ -29,10 +31,15 @@ def main() -> None:
     parser.add_argument("--cells", type=int, default=100)
     options = parser.parse_args()
     store = SlideStore.open(options.slide)
-    names, crops, labels, sure = store.facts["classes"], *(store.read(c) for c in ("crop", "label", "probability"))
+    names, crops, labels, sure = (
+        store.facts["classes"],
+        *(store.read(c) for c in ("crop", "label", "probability")),
+    )
     chosen = np.random.default_rng(SEED).permutation(len(labels))[: options.cells]
     chosen = chosen[np.argsort(labels[chosen], kind="stable")]
-    tiles = [tile(crops[i], f"{n}: {names[labels[i]]} {sure[i].max():.2f}") for n, i in enumerate(chosen)]
+    tiles = [
+        tile(crops[i], f"{n}: {names[labels[i]]} {sure[i].max():.2f}") for n, i in enumerate(chosen)
+    ]
     tiles += [np.full_like(tiles[0], 255)] * (-len(tiles) % COLUMNS)
     rows = [np.concatenate(tiles[i : i + COLUMNS], axis=1) for i in range(0, len(tiles), COLUMNS)]
     Image.fromarray(np.concatenate(rows)).save(options.out)

@@ -1,4 +1,5 @@
-"""The stream's speed: the relay against a bare producer in one run, and from "cell decided" to "consumer has it".
+"""The stream's speed: the relay against a bare producer in one run, and from "cell decided" to
+"consumer has it".
 
     python -m tests.tools.bench.stream --events 10000 --rounds 3
 
@@ -32,37 +33,74 @@ from stream.sinks.relay import Relay, move
 from stream.sinks.sink import Parcel
 from stream.store.outbox import Outbox
 
-CLASSES = ("basophil", "eosinophil", "erythroblast", "ig", "lymphocyte", "monocyte", "neutrophil", "platelet")
+CLASSES = (
+    "basophil",
+    "eosinophil",
+    "erythroblast",
+    "ig",
+    "lymphocyte",
+    "monocyte",
+    "neutrophil",
+    "platelet",
+)
 
 
 def events(count: int) -> list[Event]:
     """Cell events as large as real ones."""
-    slide = Slide(uuid.uuid4().hex[:20], Path("none"), 40_000, 30_000, 0.25, (), "generic", "unknown", "image")
+    slide = Slide(
+        uuid.uuid4().hex[:20], Path("none"), 40_000, 30_000, 0.25, (), "generic", "unknown", "image"
+    )
     rng, crop = np.random.default_rng(0), np.zeros((128, 128, 3), np.uint8)
     stamp, made = Stamp("bench", "0123456789ab", "0123456789ab", {}), []
     for number in range(count):
         p = rng.dirichlet(np.ones(len(CLASSES)))
-        anomaly = Anomaly(float(rng.uniform()), float(rng.normal()), float(rng.normal()), "between neutrophil and ig")
+        anomaly = Anomaly(
+            float(rng.uniform()),
+            float(rng.normal()),
+            float(rng.normal()),
+            "between neutrophil and ig",
+        )
         x, y = (int(v) for v in rng.integers(0, 30_000, 2))
         box = (x - 60, y - 60, x + 60, y + 60)
-        cell = Cell(f"{number:020x}", slide.slide_id, "wbc", x, y, box, float(rng.uniform(60, 200)), crop)
-        verdict = Verdict(CLASSES[int(p.argmax())], dict(zip(CLASSES, map(float, p), strict=True)), anomaly, 8, True)
+        cell = Cell(
+            f"{number:020x}", slide.slide_id, "wbc", x, y, box, float(rng.uniform(60, 200)), crop
+        )
+        verdict = Verdict(
+            CLASSES[int(p.argmax())],
+            dict(zip(CLASSES, map(float, p), strict=True)),
+            anomaly,
+            8,
+            True,
+        )
         made.append(cell_event(slide, cell, verdict, stamp))
     return made
 
 
 def config_of(broker: Broker, **changes) -> Kafka:
     name = uuid.uuid4().hex
-    return Kafka(bootstrap=broker.bootstrap, topics=Topics(**{kind: f"{kind}-{name}" for kind in Topics.model_fields}), **changes)
+    return Kafka(
+        bootstrap=broker.bootstrap,
+        topics=Topics(**{kind: f"{kind}-{name}" for kind in Topics.model_fields}),
+        **changes,
+    )
 
 
 def bare(config: Kafka, parcels: list[Parcel]) -> tuple[float, float]:
-    """(wall, CPU) seconds of a kafka-python producer with the relay's settings, without transactions."""
-    settings = {name: value for name, value in producer_settings(config, "").items() if not name.startswith("transaction")}
+    """(wall, CPU) seconds of a kafka-python producer with the relay's settings, without
+    transactions.
+    """
+    settings = {
+        name: value
+        for name, value in producer_settings(config, "").items()
+        if not name.startswith("transaction")
+    }
     producer = KafkaProducer(**settings)
     producer.send(config.topics.cells, b"first").get(20)  # connected, and the topic is there
     start_s, cpu_s = time.perf_counter(), time.process_time()
-    futures = [producer.send(config.topics.cells, key=p.key, headers=p.headers, value=p.value) for p in parcels]
+    futures = [
+        producer.send(config.topics.cells, key=p.key, headers=p.headers, value=p.value)
+        for p in parcels
+    ]
     producer.flush()
     assert all(future.succeeded() for future in futures)
     taken = time.perf_counter() - start_s, time.process_time() - cpu_s
@@ -93,21 +131,31 @@ def ratios(broker: Broker, count: int, rounds: int, folder: Path) -> dict:
             with outbox.transaction() as tx:
                 tx.add(made[at : at + 16])
         added_s = time.perf_counter() - start_s
-        runs = [(bare(config_of(broker), parcels), relayed(config_of(broker), outbox, count)) for _ in range(rounds)]
+        runs = [
+            (bare(config_of(broker), parcels), relayed(config_of(broker), outbox, count))
+            for _ in range(rounds)
+        ]
     wall = [(b[0], r[0]) for b, r in runs]
     return {
-        "bytes an event": round(sum(len(p.value) for p in parcels) / count), "committed, events/s": round(count / added_s),
+        "bytes an event": round(sum(len(p.value) for p in parcels) / count),
+        "committed, events/s": round(count / added_s),
         "bare producer, events/s": round(count / statistics.median(b for b, _ in wall)),
         "relay, events/s": round(count / statistics.median(r for _, r in wall)),
         "ratio": round(statistics.median(b / r for b, r in wall), 2),
         "ratio of CPU time": round(statistics.median(b[1] / r[1] for b, r in runs), 2),
-    }  # fmt: skip
+    }
 
 
 def consume(config: Kafka, count: int, ready, results) -> None:
     """In a process of its own: seconds from ce_time to here, a record each."""
-    consumer = KafkaConsumer(config.topics.cells, bootstrap_servers=config.bootstrap, isolation_level="read_committed",
-                             auto_offset_reset="earliest", fetch_max_wait_ms=5, fetch_min_bytes=1)  # fmt: skip
+    consumer = KafkaConsumer(
+        config.topics.cells,
+        bootstrap_servers=config.bootstrap,
+        isolation_level="read_committed",
+        auto_offset_reset="earliest",
+        fetch_max_wait_ms=5,
+        fetch_min_bytes=1,
+    )
     waits = []
     ready.set()
     for record in consumer:
@@ -156,8 +204,12 @@ def main() -> None:
     with Broker() as broker, tempfile.TemporaryDirectory() as folder:
         found = {"relay": ratios(broker, options.events, options.rounds, Path(folder))}
         found["idle"] = latency(broker, 100, 1, 0.05, Path(folder))
-        found["under load: 16 cells at a time, 12 times a second"] = latency(broker, 3200, 16, 1 / 12, Path(folder))
-        found["more than this machine can take"] = latency(broker, options.events // 2, 17, 0.0, Path(folder))
+        found["under load: 16 cells at a time, 12 times a second"] = latency(
+            broker, 3200, 16, 1 / 12, Path(folder)
+        )
+        found["more than this machine can take"] = latency(
+            broker, options.events // 2, 17, 0.0, Path(folder)
+        )
     for title, rows in found.items():
         table = Table("what", "figure", title=title)
         for name, value in rows.items():

@@ -1,8 +1,10 @@
-"""What each choice of training is worth: `python -m tests.tools.bench.training DATA --work DIR [--minutes 8] [--only pixels]`.
+"""What each choice of training is worth: `python -m tests.tools.bench.training DATA --work DIR
+[--minutes 8] [--only pixels]`.
 
-A row is the recipe with one change, trained from scratch for the same processor minutes of one core; the same command goes on
-after a stop. Balanced accuracy on pbc/val and accuracy in other laboratories, by 8 draws, on cells that calibrated nothing:
-enough to tell choices apart, not to quote.
+A row is the recipe with one change, trained from scratch for the same processor minutes of one
+core; the same command goes on after a stop. Balanced accuracy on pbc/val and accuracy in other
+laboratories, by 8 draws, on cells that calibrated nothing: enough to tell choices apart, not to
+quote.
 """
 
 import argparse
@@ -40,8 +42,14 @@ CHOICES = {
         "64 px over 27 um": {"window_px": 96},
         "64 px over 20 um": {"window_px": 72},
         "64 px over 16 um": {"window_px": 56},
-        "96 px over 27 um, coarser patches": {"window_px": 96, "network": {"image_px": 96, "patch_px": 6}},
-        "128 px over 36 um, coarser patches": {"window_px": 128, "network": {"image_px": 128, "patch_px": 8}},
+        "96 px over 27 um, coarser patches": {
+            "window_px": 96,
+            "network": {"image_px": 96, "patch_px": 6},
+        },
+        "128 px over 36 um, coarser patches": {
+            "window_px": 128,
+            "network": {"image_px": 128, "patch_px": 8},
+        },
     },
     "colour": {
         AS_SHIPPED: {},
@@ -69,13 +77,21 @@ def measured(recipe, folder, minutes, data):
         bar = bars.add_task(folder.name, total=minutes * 60)
         done = retrain(plan, lambda row: bars.update(bar, completed=row["used"]))
     val = load_crops(data / "pbc/val", recipe.crop_px)
-    arm = denoiser_arm(done, recipe, part(val, even(val)[::THINNED]), folder / "scores", DRAWS, "cpu")
+    arm = denoiser_arm(
+        done, recipe, part(val, even(val)[::THINNED]), folder / "scores", DRAWS, "cpu"
+    )
     rest = part(val, odd(val)[::THINNED])
     made = [balanced_accuracy(rest.labels, arm.scores("val", rest.images).predicted)]
     for name in ("raabin", "deepapl/normal"):
         cells = load_crops(data / name, recipe.crop_px, val.classes)
-        cells = part(cells, np.arange(0, len(cells.labels), 1 if name == "raabin" else THINNED), val.classes)
-        made.append(float((arm.scores(name.replace("/", "-"), cells.images).predicted == cells.labels).mean()))
+        cells = part(
+            cells, np.arange(0, len(cells.labels), 1 if name == "raabin" else THINNED), val.classes
+        )
+        made.append(
+            float(
+                (arm.scores(name.replace("/", "-"), cells.images).predicted == cells.labels).mean()
+            )
+        )
     return made, done.took
 
 
@@ -87,12 +103,23 @@ def main() -> None:
     parser.add_argument("--only", choices=CHOICES)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    recipe = read_recipe(RECIPE, train=options.data / "pbc/train", val=options.data / "pbc/val", init=None)
+    recipe = read_recipe(
+        RECIPE, train=options.data / "pbc/train", val=options.data / "pbc/val", init=None
+    )
     for title in [options.only] if options.only else CHOICES:
-        table = Table(title, "images seen", "pbc/val", "raabin", "deepapl/normal", title=f"{options.minutes:g} minutes each")
+        table = Table(
+            title,
+            "images seen",
+            "pbc/val",
+            "raabin",
+            "deepapl/normal",
+            title=f"{options.minutes:g} minutes each",
+        )
         for name, change in CHOICES[title].items():
             folder = options.work / f"{name.replace(' ', '-')}-{options.minutes:g}"
-            accuracies, took = measured(changed(recipe, change), folder, options.minutes, options.data)
+            accuracies, took = measured(
+                changed(recipe, change), folder, options.minutes, options.data
+            )
             table.add_row(name, f"{took['images']:,}", *(f"{v:.3f}" for v in np.array(accuracies)))
         screen.print(table)
 

@@ -1,10 +1,12 @@
-"""`make chaos`: real processes, killed at random points, again and again; then every event is counted as a consumer sees it.
+"""`make chaos`: real processes, killed at random points, again and again; then every event is
+counted as a consumer sees it.
 
     python -m tests.tools.chaos --kills 200 --slides 400
 
-What is killed: two pipelines that share a backlog, a relay, Dask workers (kill -9), the connection to the broker (cut at a
-proxy), the disk (filled to the last byte), the broker (stopped in order; and, at the end, kill -9: the embedded one keeps records
-in memory, so what it had acknowledged since its last stop is gone, and the relay has to notice and send it again).
+What is killed: two pipelines that share a backlog, a relay, Dask workers (kill -9), the connection
+to the broker (cut at a proxy), the disk (filled to the last byte), the broker (stopped in order;
+and, at the end, kill -9: the embedded one keeps records in memory, so what it had acknowledged
+since its last stop is gone, and the relay has to notice and send it again).
 """
 
 import argparse
@@ -41,10 +43,14 @@ DISK_MB = 400
 
 @contextlib.contextmanager
 def small_disk(folder: Path):
-    """A disk of its own for the store, where this user may mount one; else the folder, which then is never full."""
+    """A disk of its own for the store, where this user may mount one; else the folder, which then
+    is never full.
+    """
     folder.mkdir()
     mounted = not subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m", "tmpfs", folder], capture_output=True, check=False
+        ["mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m", "tmpfs", folder],
+        capture_output=True,
+        check=False,
     ).returncode
     try:
         yield folder, mounted
@@ -66,11 +72,14 @@ class Chaos:
         make_slides(slides, options.slides, options.whites, side_px=900)
         self.cluster = Cluster(port, folder)
         pipe = (pipeline.main, self.store, config, slides)
-        self.crew = Crew({
-            "pipeline 1": (*pipe, "kafka", options.pass_s),
-            "pipeline 2": (*pipe, "none", options.pass_s),
-            "relay": (relay_forever, self.store, config),
-        }, folder / "crew.log")  # fmt: skip
+        self.crew = Crew(
+            {
+                "pipeline 1": (*pipe, "kafka", options.pass_s),
+                "pipeline 2": (*pipe, "none", options.pass_s),
+                "relay": (relay_forever, self.store, config),
+            },
+            folder / "crew.log",
+        )
         self.again = (self.store, config)
         self.config = Kafka(bootstrap=self.broker.bootstrap)
         self.done: Counter = Counter()
@@ -103,7 +112,9 @@ class Chaos:
     def fill_disk(self) -> bool:
         ballast = self.disk / "ballast"
         with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
-            os.posix_fallocate(file.fileno(), 0, max(1, shutil.disk_usage(self.disk).free - (1 << 20)))
+            os.posix_fallocate(
+                file.fileno(), 0, max(1, shutil.disk_usage(self.disk).free - (1 << 20))
+            )
             file.seek(0, os.SEEK_END)
             while True:
                 file.write(bytes(1 << 12))
@@ -141,16 +152,20 @@ class Chaos:
             kind = self.rng.choice(kinds)
             if self.strike(kind):
                 self.done[kind] += 1
-                print(f"{time.strftime('%X')} {self.done.total():4} {kind:15} {self.state()}", flush=True)
+                print(
+                    f"{time.strftime('%X')} {self.done.total():4} {kind:15} {self.state()}",
+                    flush=True,
+                )
 
     def state(self) -> str:
         if not (self.store / "state.db").exists():
             return "no store yet"
         try:
             with Outbox(self.store / "state.db") as outbox:
-                (events,), slides = outbox.rows("SELECT count(*) FROM records")[0], dict(
-                    outbox.rows("SELECT state, count(*) FROM backlog GROUP BY state")
-                )  # fmt: skip
+                (events,), slides = (
+                    outbox.rows("SELECT count(*) FROM records")[0],
+                    dict(outbox.rows("SELECT state, count(*) FROM backlog GROUP BY state")),
+                )
                 return f"{events} events, {slides}"
         except CytostreamError as error:
             return error.what
@@ -162,7 +177,9 @@ class Chaos:
             self.crew.watch()
             time.sleep(2)
             with Outbox(self.store / "state.db") as outbox:
-                left = outbox.rows("SELECT count(*) FROM backlog WHERE state IN ('waiting', 'running')")[0][0]
+                left = outbox.rows(
+                    "SELECT count(*) FROM backlog WHERE state IN ('waiting', 'running')"
+                )[0][0]
                 unsent = outbox.count_unsent(f"kafka:{self.proxy.bootstrap}")
             print(f"{time.strftime('%X')} {left} slides left, {unsent} events unsent", flush=True)
             if not left and not unsent:
@@ -171,7 +188,9 @@ class Chaos:
         relay_once(*self.again)  # once more: has the broker lost anything?
 
     def count(self) -> dict:
-        """Every event that the store holds against what a consumer that reads committed has; every slide against the others."""
+        """Every event that the store holds against what a consumer that reads committed has; every
+        slide against the others.
+        """
         with Outbox(self.store / "state.db") as outbox:
             expected = {parcel.id for parcel in outbox.events()}
             states = dict(outbox.rows("SELECT state, count(*) FROM backlog GROUP BY state"))
@@ -181,16 +200,24 @@ class Chaos:
         cells: dict[str, Counter] = {}
         for event in events:
             if event.kind == "cells":
-                cells.setdefault(event.subject, Counter())[event.data["x_px0"], event.data["y_px0"], event.data["label"]] += 1
+                cells.setdefault(event.subject, Counter())[
+                    event.data["x_px0"], event.data["y_px0"], event.data["label"]
+                ] += 1
         sets = Counter(tuple(sorted(found.items())) for found in cells.values())
         return {
-            "expected": len(expected), "delivered": delivered.total(), "lost": len(expected - delivered.keys()),
-            "duplicated": sum(n - 1 for n in delivered.values()), "unknown": len(delivered.keys() - expected),
-            "backlog": states, "slides": slides, "slides with events": len(cells), "different cell sets": len(sets),
+            "expected": len(expected),
+            "delivered": delivered.total(),
+            "lost": len(expected - delivered.keys()),
+            "duplicated": sum(n - 1 for n in delivered.values()),
+            "unknown": len(delivered.keys() - expected),
+            "backlog": states,
+            "slides": slides,
+            "slides with events": len(cells),
+            "different cell sets": len(sets),
             "cells a slide": sum(n for _, n in next(iter(sets), ())),
             "done events": sum(e.kind == "slides" and e.data["status"] == "done" for e in events),
             "failure events": sum(e.kind == "failures" for e in events),
-        }  # fmt: skip
+        }
 
     def close(self) -> None:
         self.crew.end()
@@ -217,11 +244,18 @@ def told(title: str, result: dict) -> Table:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make chaos", description="Kill everything, then count.")
     parser.add_argument("--kills", type=int, default=200)
-    parser.add_argument("--broker-kills", type=int, default=20, help="of those, kill -9 of the broker, at the end")
+    parser.add_argument(
+        "--broker-kills", type=int, default=20, help="of those, kill -9 of the broker, at the end"
+    )
     parser.add_argument("--slides", type=int, default=400)
     parser.add_argument("--whites", type=int, default=12, help="white cells a slide")
     parser.add_argument("--pass-s", type=float, default=0.05, help="seconds a pass of the fake net")
-    parser.add_argument("--pause-s", type=float, default=1.0, help="longest pause between progress and the next kill")
+    parser.add_argument(
+        "--pause-s",
+        type=float,
+        default=1.0,
+        help="longest pause between progress and the next kill",
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path, help="write the result here")
     options = parser.parse_args()
@@ -231,20 +265,35 @@ def main() -> int:
     with small_disk(folder / "disk") as (disk, mounted):
         chaos = Chaos(folder, disk, options)
         try:
-            kinds = [*["pipeline"] * 4, *["relay"] * 3, *["connection"] * 2, "worker", "broker stopped", *["disk"] * mounted]
+            kinds = [
+                *["pipeline"] * 4,
+                *["relay"] * 3,
+                *["connection"] * 2,
+                "worker",
+                "broker stopped",
+                *["disk"] * mounted,
+            ]
             chaos.await_progress(600.0)
             chaos.run(kinds, options.kills - options.broker_kills, options.pause_s)
             chaos.run(["broker killed"], options.broker_kills, options.pause_s)
             chaos.finish(1800)
             crew = {"starts": dict(chaos.crew.starts), "ends": dict(chaos.crew.ends)}
-            results = {"kills": dict(chaos.done), "total": chaos.done.total(), **crew, **chaos.count()}
+            results = {
+                "kills": dict(chaos.done),
+                "total": chaos.done.total(),
+                **crew,
+                **chaos.count(),
+            }
         finally:
             chaos.close()
     results["minutes"] = round((time.monotonic() - start_s) / 60, 1)
     screen.print(told("What a consumer that reads committed has seen", results))
     if options.json:
         options.json.write_text(json.dumps(results, indent=1))
-    ok = not (results["lost"] or results["duplicated"] or results["unknown"]) and results["different cell sets"] == 1
+    ok = (
+        not (results["lost"] or results["duplicated"] or results["unknown"])
+        and results["different cell sets"] == 1
+    )
     if ok:
         shutil.rmtree(folder, ignore_errors=True)
     else:

@@ -20,14 +20,17 @@ ROOT = Path(__file__).parents[3]
 class Crew:
     """The processes under fire; a dead one is started again.
 
-    They come from a server that has imported everything already, so that a kill hits the work and not the imports.
+    They come from a server that has imported everything already, so that a kill hits the work and
+    not the imports.
     """
 
     def __init__(self, commands: dict[str, tuple], log: Path):
         self.commands, self.log, self.running = commands, log, {}
         self.starts, self.ends = Counter(), Counter()
         self.context = multiprocessing.get_context("forkserver")
-        self.context.set_forkserver_preload(["tests.tools.chaos.pipeline", "stream.cli.run", "stream.kafka.sink"])
+        self.context.set_forkserver_preload(
+            ["tests.tools.chaos.pipeline", "stream.cli.run", "stream.kafka.sink"]
+        )
 
     def watch(self) -> None:
         for name, (function, *words) in self.commands.items():
@@ -35,7 +38,9 @@ class Crew:
             if process is None or not process.is_alive():
                 if process is not None:
                     self.ends[f"{name} {process.exitcode}"] += 1
-                self.running[name] = self.context.Process(target=logged, args=(self.log, function, *words))
+                self.running[name] = self.context.Process(
+                    target=logged, args=(self.log, function, *words)
+                )
                 self.running[name].start()
                 self.starts[name] += 1
 
@@ -85,16 +90,34 @@ class Cluster:
         self.address, self.log = f"tcp://127.0.0.1:{port}", (folder / "dask.log").open("w")
         dask = [sys.executable, "-m", "dask"]
         self.parts = [
-            self.start([*dask, "scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard"]),
-            self.start([*dask, "worker", self.address, "--nthreads", "1", "--nworkers", "2", "--no-dashboard",
-                        "--local-directory", str(folder)]),
-        ]  # fmt: skip
+            self.start(
+                [*dask, "scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard"]
+            ),
+            self.start(
+                [
+                    *dask,
+                    "worker",
+                    self.address,
+                    "--nthreads",
+                    "1",
+                    "--nworkers",
+                    "2",
+                    "--no-dashboard",
+                    "--local-directory",
+                    str(folder),
+                ]
+            ),
+        ]
 
     def start(self, words: list[str]) -> subprocess.Popen:
         return subprocess.Popen(words, cwd=ROOT, stdout=self.log, stderr=self.log)
 
     def workers(self) -> list[psutil.Process]:
-        return [p for p in psutil.Process(self.parts[1].pid).children(recursive=True) if "spawn_main" in " ".join(p.cmdline())]
+        return [
+            p
+            for p in psutil.Process(self.parts[1].pid).children(recursive=True)
+            if "spawn_main" in " ".join(p.cmdline())
+        ]
 
     def end(self) -> None:
         for part in reversed(self.parts):

@@ -1,6 +1,7 @@
-"""The broker is away for minutes while the pipeline runs: what is lost, how fast it catches up, how much disk it takes.
+"""The broker is away for minutes while the pipeline runs: what is lost, how fast it catches up, how
+much disk it takes.
 
-    python -m tests.tools.chaos.outage --minutes 10
+python -m tests.tools.chaos.outage --minutes 10
 """
 
 import argparse
@@ -31,7 +32,10 @@ def main() -> int:
         folder, store = Path(name), Path(name) / "store"
         make_slides(folder / "slides", options.slides, options.whites, options.side_px)
         config = write_config(folder, broker.bootstrap, workers=0)
-        crew = Crew({"pipeline": (pipeline.main, store, config, folder / "slides", "kafka", 0.0)}, folder / "crew.log")
+        crew = Crew(
+            {"pipeline": (pipeline.main, store, config, folder / "slides", "kafka", 0.0)},
+            folder / "crew.log",
+        )
         sink = f"kafka:{broker.bootstrap}"
         crew.watch()
         while not sent(store, sink):
@@ -56,12 +60,17 @@ def main() -> int:
             expected = {parcel.id for parcel in outbox.events()}
         delivered = Counter(event.id for event in read_all(Kafka(bootstrap=broker.bootstrap)))
     result = {
-        "minutes away": options.minutes, "events of those minutes": after["events"] - before["events"],
+        "minutes away": options.minutes,
+        "events of those minutes": after["events"] - before["events"],
         "waiting at the end": waiting,
-        "state file grew by MB": round((after["bytes"] - before["bytes"]) / 1e6, 1), "caught up in s": round(caught_up_s, 1),
-        "catch-up, events/s": round(waiting / caught_up_s), "expected": len(expected), "delivered": delivered.total(),
-        "lost": len(expected - delivered.keys()), "duplicated": sum(n - 1 for n in delivered.values()),
-    }  # fmt: skip
+        "state file grew by MB": round((after["bytes"] - before["bytes"]) / 1e6, 1),
+        "caught up in s": round(caught_up_s, 1),
+        "catch-up, events/s": round(waiting / caught_up_s),
+        "expected": len(expected),
+        "delivered": delivered.total(),
+        "lost": len(expected - delivered.keys()),
+        "duplicated": sum(n - 1 for n in delivered.values()),
+    }
     print(json.dumps(result, indent=1))
     if options.json:
         options.json.write_text(json.dumps(result, indent=1))

@@ -1,4 +1,6 @@
-"""The pipeline as a process to kill: the product's own backlog, journal, outbox and relays; only the net is the tests' fake."""
+"""The pipeline as a process to kill: the product's own backlog, journal, outbox and relays;
+only the net is the tests' fake.
+"""
 
 import sys
 import time
@@ -28,7 +30,9 @@ class SlowEngine(BrightnessEngine):
 
 
 def main(store: Path, config: Path, folder: Path, sink: str, pass_s: float) -> int:
-    """Works off a folder of slides; 1 where it stopped with an error of one line, or events are left."""
+    """Works off a folder of slides; 1 where it stopped with an error of one line, or events
+    are left.
+    """
     try:
         return bool(run(load_config(config), store, folder, sink, pass_s))
     except KeyboardInterrupt:
@@ -39,11 +43,16 @@ def main(store: Path, config: Path, folder: Path, sink: str, pass_s: float) -> i
 
 
 def run(settings: Config, store: Path, folder: Path, sink: str, pass_s: float) -> int:
-    with Ending(settings.backlog.drain_s) as ending, open_station(store, settings, [sink]) as station:
+    with (
+        Ending(settings.backlog.drain_s) as ending,
+        open_station(store, settings, [sink]) as station,
+    ):
         station.backlog.add(Job(path) for path in sorted(folder.glob("*.tiff")))
         with open_pool(settings.reading) as pool:
             stamp = Stamp("chaos", "tiny", "tiny", {})
-            lab = Lab(settings, tiny_model(), SlowEngine(pass_s), pool, station.outbox, store, stamp)
+            lab = Lab(
+                settings, tiny_model(), SlowEngine(pass_s), pool, station.outbox, store, stamp
+            )
             work(lab, station.backlog, ending.stop)
         return drain(station.relays, settings.kafka.give_up_s)
 

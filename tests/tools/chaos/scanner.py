@@ -1,4 +1,5 @@
-"""A scanner that writes slides slowly into a folder that is watched: one broken, one twice, one renamed while it is written.
+"""A scanner that writes slides slowly into a folder that is watched: one broken, one twice, one
+renamed while it is written.
 
     python -m tests.tools.chaos.scanner --slides 20
 
@@ -26,7 +27,9 @@ BROKEN, TWICE, RENAMED, STAT = 3, 5, 7, 9
 
 
 class Scanner:
-    """Writes slides one after the other, each in `chunks` pieces; remembers when the last byte of each was written."""
+    """Writes slides one after the other, each in `chunks` pieces; remembers when the last byte of
+    each was written.
+    """
 
     def __init__(self, slides: list[Path], folder: Path, chunks: int, pause_s: float):
         self.slides, self.folder, self.chunks, self.pause_s = slides, folder, chunks, pause_s
@@ -68,16 +71,31 @@ def main() -> int:
         scanner = Scanner(made, scans, options.chunks, options.pause_s)
         settings = load_config(write_config(folder, "127.0.0.1:9", workers=0))
         events = folder / "events.jsonl"
-        with open_station(folder / "store", settings, [f"jsonl:{events}"]) as station, open_workers(0) as workers:
+        with (
+            open_station(folder / "store", settings, [f"jsonl:{events}"]) as station,
+            open_workers(0) as workers,
+        ):
             stamp = Stamp("scanner", "tiny", "tiny", {})
-            lab = Lab(settings, tiny_model(), BrightnessEngine(), workers, station.outbox, folder / "store", stamp)
+            lab = Lab(
+                settings,
+                tiny_model(),
+                BrightnessEngine(),
+                workers,
+                station.outbox,
+                folder / "store",
+                stamp,
+            )
             post, stop = Post(scans, lab, station, None, once=False), threading.Event()
             writing = threading.Thread(target=scanner.scan)
             writing.start()
 
             def end() -> None:
                 writing.join()
-                while post.watcher.growing() or station.backlog.is_open() or not post.arrived.keys() >= expected(scanner):
+                while (
+                    post.watcher.growing()
+                    or station.backlog.is_open()
+                    or not post.arrived.keys() >= expected(scanner)
+                ):
                     time.sleep(0.2)
                 stop.set()
 
@@ -109,16 +127,29 @@ def told(scanner: Scanner, station, scans: Path) -> dict:
     for job in station.backlog.jobs():
         name = job.path.name
         reasons = list((scans / "quarantine").glob(f"{name}.reason.txt"))
-        files[name] = {"state": job.state, "events": status.get(job.slide_id, []), "quarantine": bool(reasons)}
+        files[name] = {
+            "state": job.state,
+            "events": status.get(job.slide_id, []),
+            "quarantine": bool(reasons),
+        }
         if reasons:
             files[name]["reason"] = reasons[0].read_text().splitlines()[0].replace(str(scans), "")
-        elif job.slide_id in first and "-again" not in name and (wait := first[job.slide_id] - scanner.last_byte[name]) > 0:
+        elif (
+            job.slide_id in first
+            and "-again" not in name
+            and (wait := first[job.slide_id] - scanner.last_byte[name]) > 0
+        ):
             waits.append(wait)
             files[name]["last byte to first label, s"] = round(wait, 2)
     waits.sort()
     median = round(waits[len(waits) // 2], 2) if waits else None
     slides = {open_slide(path).slide_id for path in scans.glob("*.tiff")}
-    return {"files": files, "slides": len(slides), "median s": median, "largest s": round(max(waits, default=0), 2)}
+    return {
+        "files": files,
+        "slides": len(slides),
+        "median s": median,
+        "largest s": round(max(waits, default=0), 2),
+    }
 
 
 if __name__ == "__main__":

@@ -17,13 +17,21 @@ def make_slides(folder: Path, count: int, whites: int, side_px: int) -> list[Pat
     return paths
 
 
-def write_config(folder: Path, bootstrap: str, workers: int = 2, scheduler: str | None = None) -> Path:
-    reading = f'scheduler = "{scheduler}"\ninsecure_scheduler = true\n' if scheduler else f"workers = {workers}\n"
+def write_config(
+    folder: Path, bootstrap: str, workers: int = 2, scheduler: str | None = None
+) -> Path:
+    reading = (
+        f'scheduler = "{scheduler}"\ninsecure_scheduler = true\n'
+        if scheduler
+        else f"workers = {workers}\n"
+    )
     path = folder / "chaos.toml"
     path.write_text(
-        f'[kafka]\nbootstrap = "{bootstrap}"\nanswer_s = 3.0\ngive_up_s = 60.0\nlinger_ms = 5\nread_back = true\n'
+        f'[kafka]\nbootstrap = "{bootstrap}"\nanswer_s = 3.0\ngive_up_s = 60.0\nlinger_ms = '
+        "5\nread_back = true\n"
         f"[reading]\ntile_px = 512\n{reading}"
-        "[backlog]\nretry_s = 0.5\ntries = 1000\ndeaths = 100000\nlease_s = 10.0\nprogress_s = 1.0\ndrain_s = 5.0\n"
+        "[backlog]\nretry_s = 0.5\ntries = 1000\ndeaths = 100000\nlease_s = 10.0\nprogress_s = "
+        "1.0\ndrain_s = 5.0\n"
         "[store]\nfree_gb = 0.004\n[watch]\nlook_s = 0.5\n"
     )
     return path

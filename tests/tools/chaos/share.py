@@ -1,6 +1,7 @@
-"""Hundreds of slides by two processes that share a store, each killed (-9) several times: is every slide done, and once?
+"""Hundreds of slides by two processes that share a store, each killed (-9) several times: is every
+slide done, and once?
 
-    python -m tests.tools.chaos.share --slides 300 --kills 12
+python -m tests.tools.chaos.share --slides 300 --kills 12
 """
 
 import argparse
@@ -30,7 +31,14 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         folder, store = Path(name), Path(name) / "store"
         make_slides(folder / "slides", options.slides, options.whites, options.side_px)
-        pipe = (pipeline.main, store, write_config(folder, "127.0.0.1:9", workers=0), folder / "slides", "none", 0.02)
+        pipe = (
+            pipeline.main,
+            store,
+            write_config(folder, "127.0.0.1:9", workers=0),
+            folder / "slides",
+            "none",
+            0.02,
+        )
         crew = Crew({"first": pipe, "second": pipe}, folder / "crew.log")
         marks = sorted(rng.sample(range(1, options.slides - 5), options.kills))
         while (done := count(store)) < options.slides:
@@ -42,11 +50,17 @@ def main() -> int:
                 marks.pop(0)
             time.sleep(0.1)
         crew.end()
-        result = told(store) | {"kills": dict(kills), "minutes": round((time.monotonic() - start_s) / 60, 1)}
+        result = told(store) | {
+            "kills": dict(kills),
+            "minutes": round((time.monotonic() - start_s) / 60, 1),
+        }
     print(json.dumps(result, indent=1))
     if options.json:
         options.json.write_text(json.dumps(result, indent=1))
-    return not (result["done"] == result["done once"] == result["slides"] == options.slides and result["cell sets"] == 1)
+    return not (
+        result["done"] == result["done once"] == result["slides"] == options.slides
+        and result["cell sets"] == 1
+    )
 
 
 def count(store: Path) -> int:
@@ -71,9 +85,13 @@ def told(store: Path) -> dict:
         states = dict(outbox.rows("SELECT state, count(*) FROM backlog GROUP BY state"))
     sets = {tuple(sorted(found.items())) for found in cells.values()}
     return {
-        "slides": len(cells), "done": len(done), "done once": sum(n == 1 for n in done.values()), "cell sets": len(sets),
-        "cells twice": sum(n - 1 for found in cells.values() for n in found.values()), "backlog": states,
-    }  # fmt: skip
+        "slides": len(cells),
+        "done": len(done),
+        "done once": sum(n == 1 for n in done.values()),
+        "cell sets": len(sets),
+        "cells twice": sum(n - 1 for found in cells.values() for n in found.values()),
+        "backlog": states,
+    }
 
 
 if __name__ == "__main__":

@@ -17,7 +17,12 @@ from stream.cli import app as command
 def signed(lab):
     """A signed slide with two cells renamed and one comment."""
     lab.see_all()
-    body = {"action": "reclassify", "cell_ids": lab.cells()[:2], "label": "blast", "saw": lab.number()}
+    body = {
+        "action": "reclassify",
+        "cell_ids": lab.cells()[:2],
+        "label": "blast",
+        "saw": lab.number(),
+    }
     assert lab.one.post(f"{lab.slide}/decisions", body).status_code == 200
     lab.one.post(f"{lab.slide}/comments", {"text": "Łukasz Ångström: déjà vu", "saw": 0})
     assert lab.sign(comment="Blasts, Привет").status_code == 200
@@ -35,13 +40,21 @@ def test_fhir_is_final_when_signed_and_validates(signed):
 
     bundle = Bundle.model_validate_json(form(signed, "fhir.json"))
     report, *observations = [entry.resource for entry in bundle.entry]
-    assert report.status == "final" and report.code.coding[0].code == "24318-8" and len(observations) > 5
+    assert (
+        report.status == "final"
+        and report.code.coding[0].code == "24318-8"
+        and len(observations) > 5
+    )
     assert {o.status for o in observations} == {"final"}
     known = {entry.fullUrl for entry in bundle.entry}
     assert {r.reference for r in report.result} <= known
     blasts = next(o for o in observations if o.code.text == "Blast")
     assert blasts.code.coding[0].code == "26446-5" and blasts.valueQuantity.unit == "%"
-    share = next(line for line in signed.one.get(f"{signed.slide}/changes").json()["differential"] if line["name"] == "blast")
+    share = next(
+        line
+        for line in signed.one.get(f"{signed.slide}/changes").json()["differential"]
+        if line["name"] == "blast"
+    )
     assert float(blasts.valueQuantity.value) == pytest.approx(share["percent"], abs=0.06)
 
 
@@ -58,14 +71,22 @@ def test_fhir_is_preliminary_before_and_amended_after(lab):
 def test_geojson_has_the_same_cells_and_areas(signed):
     shapely = pytest.importorskip("shapely", reason="the test extra is not installed")
     made = json.loads(form(signed, "geojson"))
-    shapes = {f["properties"]["name"]: shapely.geometry.shape(f["geometry"]) for f in made["features"]}
+    shapes = {
+        f["properties"]["name"]: shapely.geometry.shape(f["geometry"]) for f in made["features"]
+    }
     rows = signed.made.outbox.cells(signed.made.slide.slide_id)
     bodies = {row.cell_id: json.loads(row.body)["cell"]["box_px0"] for row in rows}
     assert shapes.keys() == bodies.keys()
     for name, (x0, y0, x1, y1) in bodies.items():
-        assert shapes[name].is_valid and shapes[name].area == (x1 - x0) * (y1 - y0) and shapes[name].exterior.is_ccw
+        assert (
+            shapes[name].is_valid
+            and shapes[name].area == (x1 - x0) * (y1 - y0)
+            and shapes[name].exterior.is_ccw
+        )
     names = [f["properties"]["classification"]["name"] for f in made["features"]]
-    assert names.count("blast") == 2 and all(len(f["properties"]["classification"]["color"]) == 3 for f in made["features"])
+    assert names.count("blast") == 2 and all(
+        len(f["properties"]["classification"]["color"]) == 3 for f in made["features"]
+    )
 
 
 def test_tables_agree(signed):
@@ -83,7 +104,9 @@ def test_tables_agree(signed):
     assert np.allclose(adata.X.sum(axis=1), 1, atol=1e-5) and (csv["label"] == "blast").sum() == 2
     assert np.allclose(adata.obsm["spatial"][:, 0], csv["x_px0"] * 0.25)
     assert json.loads(parquet.schema.metadata[b"cytostream"])["status"] == "final"
-    assert adata.var_names.tolist() == [c.removeprefix("p_") for c in csv.columns if c.startswith("p_")]
+    assert adata.var_names.tolist() == [
+        c.removeprefix("p_") for c in csv.columns if c.startswith("p_")
+    ]
 
 
 def test_a_spreadsheet_runs_nothing(lab):
@@ -108,7 +131,9 @@ def test_reviewed_cells_are_an_image_folder_for_training(signed, tmp_path):
 def test_crops_come_back_as_they_were_given(lab):
     """From the zarr store and from the journal: the same pixels that the classifier saw."""
     late = lab.made.add(3, store=False)
-    kept = {row.cell_id: row.crop for row in lab.made.outbox.cells(lab.made.slide.slide_id) if row.crop}
+    kept = {
+        row.cell_id: row.crop for row in lab.made.outbox.cells(lab.made.slide.slide_id) if row.crop
+    }
     assert set(late) <= set(kept)
     store = lab.made.writer.store
     ids = [bytes(v).hex() for v in store.read("cell_id")]
@@ -116,7 +141,11 @@ def test_crops_come_back_as_they_were_given(lab):
         png = lab.one.get(f"{lab.slide}/cells/{cell}/image?form=png")
         pixels = np.asarray(Image.open(io.BytesIO(png.content)))
         waits = kept.get(cell)
-        expected = np.frombuffer(waits, np.uint8).reshape(128, 128, 3) if waits else store.read("crop")[ids.index(cell)]
+        expected = (
+            np.frombuffer(waits, np.uint8).reshape(128, 128, 3)
+            if waits
+            else store.read("crop")[ids.index(cell)]
+        )
         assert (pixels == expected).all()
         jpeg = Image.open(io.BytesIO(lab.one.get(f"{lab.slide}/cells/{cell}/image").content))
         assert np.abs(np.asarray(jpeg, int) - expected).mean() < 4
@@ -129,7 +158,9 @@ def test_pdf_is_a_document_with_every_script_of_europe(signed):
 
 def test_the_shell_writes_the_same(signed, tmp_path):
     words = ["export-results", "--store", str(signed.made.store), "--out", str(tmp_path / "out")]
-    done = CliRunner().invoke(command, [*words, "--form", "csv", "--form", "crops", "--form", "geojson"])
+    done = CliRunner().invoke(
+        command, [*words, "--form", "csv", "--form", "crops", "--form", "geojson"]
+    )
     assert done.exit_code == 0, done.output
     slide_id = signed.made.slide.slide_id
     assert (tmp_path / "out" / f"{slide_id}-v1.csv").read_bytes() == form(signed, "csv")
@@ -137,12 +168,19 @@ def test_the_shell_writes_the_same(signed, tmp_path):
     assert CliRunner().invoke(command, ["audit", "--store", str(signed.made.store)]).exit_code == 0
 
 
-WRONG = [(["--form", "docx"], "no form"), (["--slide", "ffff"], "no slide"), (["--version", "9"], "no version 9")]
+WRONG = [
+    (["--form", "docx"], "no form"),
+    (["--slide", "ffff"], "no slide"),
+    (["--version", "9"], "no version 9"),
+]
 
 
 @pytest.mark.parametrize(("words", "says"), WRONG)
 def test_the_shell_says_what_is_wrong(lab, tmp_path, words, says):
     from ingest import CytostreamError
 
-    done = CliRunner().invoke(command, ["export-results", "--store", str(lab.made.store), "--out", str(tmp_path / "o"), *words])
+    done = CliRunner().invoke(
+        command,
+        ["export-results", "--store", str(lab.made.store), "--out", str(tmp_path / "o"), *words],
+    )
     assert isinstance(done.exception, CytostreamError) and says in str(done.exception)

@@ -1,4 +1,6 @@
-"""Names that a store, a card or a proxy may hold: none becomes a path outside, none a formula of a spreadsheet."""
+"""Names that a store, a card or a proxy may hold: none becomes a path outside, none a formula
+of a spreadsheet.
+"""
 
 import csv
 import io
@@ -16,7 +18,18 @@ from stream.review.audit_trail import Entry
 from stream.review.report.tables import csv_table
 from tests.stores import STAMP
 
-OUTSIDE = ["../../PWN/x", "/tmp/x", "a/b", "..", "", "=cmd|' /C calc'!A0", "a" * 65, "a\nb", "<b>", "é"]
+OUTSIDE = [
+    "../../PWN/x",
+    "/tmp/x",
+    "a/b",
+    "..",
+    "",
+    "=cmd|' /C calc'!A0",
+    "a" * 65,
+    "a\nb",
+    "<b>",
+    "é",
+]
 
 
 @pytest.mark.parametrize("name", OUTSIDE)
@@ -44,7 +57,13 @@ def test_a_journal_that_holds_one_is_not_read(lab):
 
 
 def test_a_forged_decision_does_not_lead_out_of_the_archive(lab):
-    about = {"cell_id": lab.cells()[0], "label": "../../PWN/x", "was": "neutrophil", "act": "a", "version": 1}
+    about = {
+        "cell_id": lab.cells()[0],
+        "label": "../../PWN/x",
+        "was": "neutrophil",
+        "act": "a",
+        "version": 1,
+    }
     lab.library.trail.write(lab.made.slide.slide_id, "eve", [Entry("reclassify", about)], STAMP)
     answer = lab.one.get(f"{lab.slide}/report.zip")
     assert answer.status_code == 404 and "no class name" in answer.json()["detail"]
@@ -56,20 +75,36 @@ def test_an_export_writes_below_its_folder_only(tmp_path, name):
     with pytest.raises(CytostreamError, match="is not below"):
         save(out, name, b"x")
     assert not list(tmp_path.rglob("*.png"))
-    assert save(out, "neutrophil/x.png", b"x") == 1 and (out / "neutrophil" / "x.png").read_bytes() == b"x"
+    assert (
+        save(out, "neutrophil/x.png", b"x") == 1
+        and (out / "neutrophil" / "x.png").read_bytes() == b"x"
+    )
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@x", "\t=1", "\r=1", "\n=1", " =1", "\uff1d1", "=cmd|' /C calc'!A0"])
+@pytest.mark.parametrize(
+    "text",
+    ["=1+1", "+1", "-1", "@x", "\t=1", "\r=1", "\n=1", " =1", "\uff1d1", "=cmd|' /C calc'!A0"],
+)
 def test_no_text_of_a_table_is_a_formula(text):
-    header, row = csv.reader(io.StringIO(csv_table(["a", text], [(1.5, text)]).decode(), newline=""))
+    header, row = csv.reader(
+        io.StringIO(csv_table(["a", text], [(1.5, text)]).decode(), newline="")
+    )
     assert header == ["a", f"'{text}"] and row == ["1.5", f"'{text}"]
 
 
 def test_the_table_beside_the_images_is_guarded_too(lab):
     import zipfile
 
-    about = {"cell_id": lab.cells()[0], "label": "blast", "was": "neutrophil", "act": "a", "version": 1}
-    lab.library.trail.write(lab.made.slide.slide_id, "=HYPERLINK(1)", [Entry("reclassify", about)], STAMP)
+    about = {
+        "cell_id": lab.cells()[0],
+        "label": "blast",
+        "was": "neutrophil",
+        "act": "a",
+        "version": 1,
+    }
+    lab.library.trail.write(
+        lab.made.slide.slide_id, "=HYPERLINK(1)", [Entry("reclassify", about)], STAMP
+    )
     with zipfile.ZipFile(io.BytesIO(lab.one.get(f"{lab.slide}/report.zip").content)) as archive:
         table = archive.read(f"{lab.made.slide.slide_id}.csv").decode()
     assert "'=HYPERLINK(1)" in table and ",=HYPERLINK" not in table

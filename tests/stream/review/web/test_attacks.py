@@ -22,9 +22,24 @@ from stream.review.web.live_updates import ALL
 from tests.stream.review.conftest import AT, PASSWORD, PROXY_SECRET
 
 FOREIGN = [
-    "evil.example", "127.0.0.1.evil.com", "localhost.", "", "a@127.0.0.1", "127.0.0.1:80:80", "127.0.0.1/", "[::1", "192.0.2.1",
-]  # fmt: skip
-FORWARDED = ["Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Via"]
+    "evil.example",
+    "127.0.0.1.evil.com",
+    "localhost.",
+    "",
+    "a@127.0.0.1",
+    "127.0.0.1:80:80",
+    "127.0.0.1/",
+    "[::1",
+    "192.0.2.1",
+]
+FORWARDED = [
+    "Forwarded",
+    "X-Forwarded-For",
+    "X-Forwarded-Host",
+    "X-Forwarded-Proto",
+    "X-Real-IP",
+    "Via",
+]
 
 BODIES = [
     b'{"password": "hunter2 hunter2"}',
@@ -45,10 +60,23 @@ def accounts(tmp_path):
 
 def test_another_account_of_the_machine_is_nobody_in_local_mode(lab):
     stranger = lab.stranger()
-    for path in ("/api/me", "/api/slides", lab.slide, f"{lab.slide}/report.csv", "/api/live", "/api/audit", "/api/openapi.json"):
+    for path in (
+        "/api/me",
+        "/api/slides",
+        lab.slide,
+        f"{lab.slide}/report.csv",
+        "/api/live",
+        "/api/audit",
+        "/api/openapi.json",
+    ):
         assert stranger.get(path).status_code == 401, path
     assert stranger.get("/").status_code == 401 and "printed" in stranger.get("/").text
-    for secret in ("", "x", lab.app.state.doors.local_secret[:-1], "\udcff".encode("utf-8", "replace").decode()):
+    for secret in (
+        "",
+        "x",
+        lab.app.state.doors.local_secret[:-1],
+        "\udcff".encode("utf-8", "replace").decode(),
+    ):
         refused = stranger.get("/open", params={"secret": secret})
         assert refused.status_code == 403 and "set-cookie" not in refused.headers
     stranger.cookies.set("cytostream_session", "planted")
@@ -65,7 +93,9 @@ def test_the_printed_address_opens_the_page_once_exchanged(lab):
 
 
 def test_a_proxy_before_a_local_page_is_refused(lab):
-    for name, path in product(FORWARDED, ("/", "/api/me", "/" + path_of(lab.app.state.doors), "/static/app.css")):
+    for name, path in product(
+        FORWARDED, ("/", "/api/me", "/" + path_of(lab.app.state.doors), "/static/app.css")
+    ):
         assert lab.one.get(path, headers={name: "203.0.113.9"}).status_code == 403, (name, path)
 
 
@@ -89,7 +119,10 @@ def test_the_last_admin_and_the_last_account_stay(accounts):
     with pytest.raises(AccountError, match="last account"):
         accounts.remove("ada")
     accounts.set("rob", "reviewer", PASSWORD)
-    for attempt in (lambda: accounts.remove("ada"), lambda: accounts.set("ada", "viewer", PASSWORD)):
+    for attempt in (
+        lambda: accounts.remove("ada"),
+        lambda: accounts.set("ada", "viewer", PASSWORD),
+    ):
         with pytest.raises(AccountError, match="last admin"):
             attempt()
     accounts.set("eve", "admin", PASSWORD)
@@ -131,7 +164,10 @@ def test_a_proxy_needs_a_secret_and_a_name(accounts, tmp_path):
         with pytest.raises(CytostreamError, match="proxy_header is set without"):
             mode_of(page_of(tmp_path), Config(review=Review(**review)), accounts)
     config = Config(review=Review(**named, hosts=("a",), proxy_secret_file=str(secret)))
-    assert mode_of(page_of(tmp_path), config, accounts) == "proxy" and read_proxy_secret(config) == "s" * 40
+    assert (
+        mode_of(page_of(tmp_path), config, accounts) == "proxy"
+        and read_proxy_secret(config) == "s" * 40
+    )
     secret.chmod(0o604)
     with pytest.raises(CytostreamError, match="everybody"):
         read_proxy_secret(config)
@@ -142,26 +178,50 @@ def test_a_proxy_needs_a_secret_and_a_name(accounts, tmp_path):
 
 
 def test_whoever_calls_without_the_secret_is_nobody(open_lab):
-    lab = open_lab("proxy", proxy_header="X-Remote-User", proxy_addresses=("testclient",), hosts=("127.0.0.1",))
-    wrong = [("alice", None), ("alice", ""), ("alice", "c" * 39), ("alice", "é"), (None, PROXY_SECRET)]
+    lab = open_lab(
+        "proxy", proxy_header="X-Remote-User", proxy_addresses=("testclient",), hosts=("127.0.0.1",)
+    )
+    wrong = [
+        ("alice", None),
+        ("alice", ""),
+        ("alice", "c" * 39),
+        ("alice", "é"),
+        (None, PROXY_SECRET),
+    ]
     wrong += [(name, PROXY_SECRET) for name in ("=cmd|x", "a" * 65, "alice\tb", "", "-alice")]
     for name, secret in wrong:
         shown = {"X-Remote-User": name, "X-Proxy-Secret": secret}
-        raw = {header.encode(): value.encode("latin-1") for header, value in shown.items() if value is not None}
+        raw = {
+            header.encode(): value.encode("latin-1")
+            for header, value in shown.items()
+            if value is not None
+        }
         assert lab.stranger().get("/api/me", headers=raw).status_code == 401, (name, secret)
 
 
 def test_a_proxy_gives_one_name_and_serves_its_hosts_only(open_lab):
-    lab = open_lab("proxy", proxy_header="X-Remote-User", proxy_addresses=("testclient",), hosts=("127.0.0.1",))
+    lab = open_lab(
+        "proxy", proxy_header="X-Remote-User", proxy_addresses=("testclient",), hosts=("127.0.0.1",)
+    )
     right = [("X-Remote-User", "alice"), ("X-Proxy-Secret", PROXY_SECRET)]
     assert lab.stranger().get("/api/me", headers=right).json()["name"] == "alice"
-    assert lab.stranger().get("/api/me", headers=[*right, ("X-Remote-User", "bob")]).status_code == 401
-    assert lab.stranger().get("/api/me", headers=[*right, ("Host", "evil.example:18767")]).status_code == 400
+    assert (
+        lab.stranger().get("/api/me", headers=[*right, ("X-Remote-User", "bob")]).status_code == 401
+    )
+    assert (
+        lab.stranger().get("/api/me", headers=[*right, ("Host", "evil.example:18767")]).status_code
+        == 400
+    )
 
 
 @pytest.mark.parametrize("mode", ["local", "proxy"])
 def test_a_signature_is_confirmed_in_every_mode(open_lab, mode):
-    lab = open_lab(mode, proxy_header="X-Remote-User", proxy_addresses=("testclient",), proxy_roles={"alice": "admin"})
+    lab = open_lab(
+        mode,
+        proxy_header="X-Remote-User",
+        proxy_addresses=("testclient",),
+        proxy_roles={"alice": "admin"},
+    )
     if mode == "proxy":
         lab.one.http.headers.update({"X-Remote-User": "alice", "X-Proxy-Secret": PROXY_SECRET})
     lab.see_all()
@@ -196,20 +256,28 @@ def test_a_live_stream_ends_with_the_session(open_lab, end):
         stream = messages(lab, vera, "vera")
         first = await anext(stream)
         assert lab.app.state.parts.hub.listening("vera") == 1
-        {"remove": lambda: lab.accounts.remove("vera"), "role": lambda: lab.accounts.set("vera", "reviewer", PASSWORD),
-         "logout": lambda: vera.post("/api/logout")}[end]()  # fmt: skip
+        {
+            "remove": lambda: lab.accounts.remove("vera"),
+            "role": lambda: lab.accounts.set("vera", "reviewer", PASSWORD),
+            "logout": lambda: vera.post("/api/logout"),
+        }[end]()
         lab.app.state.parts.hub._tell("a change with a slide's name")
         return [first, *[message async for message in stream]]
 
     got = asyncio.run(asyncio.wait_for(follow(), 20))
-    assert got == [f"retry: 1000\ndata: {ALL}\n\n"] and lab.app.state.parts.hub.listening("vera") == 0
+    assert (
+        got == [f"retry: 1000\ndata: {ALL}\n\n"] and lab.app.state.parts.hub.listening("vera") == 0
+    )
 
 
 def test_streams_of_one_person_are_counted(open_lab):
     lab = open_lab("local", streams=2)
     hub = lab.app.state.parts.hub
     hub._listeners = dict(zip(map(str, range(2)), repeat(local_name()), strict=False))
-    assert lab.one.get("/api/live").status_code == 429 and lab.stranger().get("/api/live").status_code == 401
+    assert (
+        lab.one.get("/api/live").status_code == 429
+        and lab.stranger().get("/api/live").status_code == 401
+    )
 
 
 def log_in(http, name, password=PASSWORD):
@@ -223,7 +291,9 @@ def test_strangers_lock_nobody_out(open_lab):
     eve = TestClient(lab.app, base_url=AT, client=("203.0.113.9", 1))
     assert [log_in(eve, "ada", f"wrong {n}") for n in range(5)] == [401, 401, 401, 429, 429]
     at_home = TestClient(lab.app, base_url=AT)
-    assert [log_in(at_home, name) for name in ("ada", "rob", "ada", "rob", "ada", "ada")] == [200] * 6
+    assert [log_in(at_home, name) for name in ("ada", "rob", "ada", "rob", "ada", "ada")] == [
+        200
+    ] * 6
     assert log_in(eve, "rob") == 200  # the same address, another name
 
 
@@ -231,7 +301,11 @@ def test_a_signature_has_tries_of_its_own(open_lab):
     lab = open_lab("accounts", logins_per_minute=2)
     lab.one = lab.person("rob")
     lab.see_all()
-    assert [log_in(TestClient(lab.app, base_url=AT), "rob", "wrong") for _ in range(3)] == [401, 401, 429]
+    assert [log_in(TestClient(lab.app, base_url=AT), "rob", "wrong") for _ in range(3)] == [
+        401,
+        401,
+        429,
+    ]
     assert [lab.sign(password="wrong").status_code for _ in range(3)] == [403, 403, 429]
     again = lab.opened()
     again.http.cookies.set("cytostream_session", lab.accounts.begin(lab.accounts.people()[0], 1))
@@ -278,8 +352,15 @@ def test_thirty_logins_at_once_take_the_memory_of_two(accounts, monkeypatch):
 def test_an_unknown_name_costs_what_a_known_one_does(accounts):
     accounts.set("ada", "admin", PASSWORD)
     ((made,),) = accounts._state.rows("SELECT hash FROM accounts")
-    assert extract_parameters(account_rules._NOBODY) == extract_parameters(made) == extract_parameters(PasswordHasher().hash("x"))
-    assert accounts.check("nobody", PASSWORD) is None and accounts.check("ada", PASSWORD).role == "admin"
+    assert (
+        extract_parameters(account_rules._NOBODY)
+        == extract_parameters(made)
+        == extract_parameters(PasswordHasher().hash("x"))
+    )
+    assert (
+        accounts.check("nobody", PASSWORD) is None
+        and accounts.check("ada", PASSWORD).role == "admin"
+    )
 
 
 def test_behind_tls_the_cookie_goes_nowhere_else(open_lab):
@@ -289,23 +370,35 @@ def test_behind_tls_the_cookie_goes_nowhere_else(open_lab):
     entered = http.post("/api/login", json={"name": "ada", "password": PASSWORD})
     cookie = entered.headers["set-cookie"]
     assert cookie.startswith("__Host-cytostream_session=")
-    assert "; Secure" in cookie and "Path=/;" in cookie and "HttpOnly" in cookie and "Domain" not in cookie
+    assert (
+        "; Secure" in cookie
+        and "Path=/;" in cookie
+        and "HttpOnly" in cookie
+        and "Domain" not in cookie
+    )
     assert "max-age" in entered.headers["strict-transport-security"]
     stamp = {"X-CSRF-Token": http.get("/api/me").json()["csrf"]}
-    assert http.post("/api/logout", headers=stamp).status_code == 204 and http.get("/api/me").status_code == 401
+    assert (
+        http.post("/api/logout", headers=stamp).status_code == 204
+        and http.get("/api/me").status_code == 401
+    )
 
 
 def test_an_origin_that_is_none_is_another_site(open_lab):
     stranger = open_lab("accounts").stranger()
     for origin in ("http://[", "http://[::1", "null", "https://evil.example"):
-        answer = stranger.post("/api/login", json={"name": "ada", "password": PASSWORD}, headers={"Origin": origin})
+        answer = stranger.post(
+            "/api/login", json={"name": "ada", "password": PASSWORD}, headers={"Origin": origin}
+        )
         assert answer.status_code == 403, origin
 
 
 def test_a_refusal_repeats_nothing_of_what_was_sent(open_lab):
     stranger = open_lab("accounts").stranger()
     for body in BODIES:
-        answer = stranger.post("/api/login", content=body, headers={"Content-Type": "application/json"})
+        answer = stranger.post(
+            "/api/login", content=body, headers={"Content-Type": "application/json"}
+        )
         assert answer.status_code == 422 and "hunter2" not in answer.text, body
 
 

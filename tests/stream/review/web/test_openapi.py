@@ -1,4 +1,6 @@
-"""The OpenAPI document keeps its word: schemathesis asks every operation, with what fits it and what does not."""
+"""The OpenAPI document keeps its word: schemathesis asks every operation, with what fits it
+and what does not.
+"""
 
 import re
 
@@ -12,15 +14,22 @@ ID = re.compile(r"[0-9a-f]{8,64}")
 
 @pytest.fixture
 def asked(open_lab, tmp_path):
-    """A lab without a model, so that an explanation is a 404 and no engine is loaded, and its document."""
+    """A lab without a model, so that an explanation is a 404 and no engine is loaded, and its
+    document.
+    """
     lab = open_lab(requests_per_s=1e6, logins_per_minute=10**6)
     lab.app.state.parts.reasons._folder = tmp_path
-    shown = {"Host": "127.0.0.1", "Cookie": f"cytostream_session={lab.one.http.cookies['cytostream_session']}"}
+    shown = {
+        "Host": "127.0.0.1",
+        "Cookie": f"cytostream_session={lab.one.http.cookies['cytostream_session']}",
+    }
     return lab, schemathesis.openapi.from_asgi("/api/openapi.json", lab.app, headers=shown)
 
 
 def ask(lab, case):
-    """Sends a case as our page would, about a slide that is there where it asks about one that might be."""
+    """Sends a case as our page would, about a slide that is there where it asks about one
+    that might be.
+    """
     if ID.fullmatch(str((case.path_parameters or {}).get("slide_id", ""))):
         case.path_parameters["slide_id"] = lab.made.slide.slide_id
     lab.one = lab.opened()  # the last case may have logged out
@@ -40,8 +49,14 @@ def test_every_operation_keeps_its_word(asked):
             if mode is schemathesis.GenerationMode.NEGATIVE and not operation.body:
                 continue  # nothing of it could be wrong in a way of its own
 
-            @settings(max_examples=EXAMPLES, deadline=None, database=None, derandomize=True, phases=[Phase.generate],
-                      suppress_health_check=list(HealthCheck))  # fmt: skip
+            @settings(
+                max_examples=EXAMPLES,
+                deadline=None,
+                database=None,
+                derandomize=True,
+                phases=[Phase.generate],
+                suppress_health_check=list(HealthCheck),
+            )
             @given(operation.as_strategy(generation_mode=mode))
             def run(case):
                 nonlocal count
