@@ -262,6 +262,9 @@ class Review(Section):
     hosts: tuple[str, ...] = Field(
         (), description="names under which the page is served; behind a proxy at least one"
     )
+    audit_folder: str = Field(
+        "", description="outside the store: keys and heads of audit trails; empty: ~/.local/state"
+    )
     secure_cookies: bool = Field(
         False, description="for a proxy in front that speaks TLS: cookies over it alone, HSTS"
     )

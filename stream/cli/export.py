@@ -2,6 +2,7 @@
 trail checked.
 """
 
+from collections.abc import Iterable
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +11,8 @@ import typer
 from rich.console import Console
 
 from ingest import CytostreamError
-from stream.config import load_config
+from stream.config import Config, load_config
+from stream.events.event import Event, Stamp
 from stream.store.private_files import write_private_file
 
 from .run import ConfigOption
@@ -127,15 +129,50 @@ def writing(out: Path):
         ) from error
 
 
-def audit(store: StoreOption = STORE) -> None:
-    """Check the audit trail of a store: every review, each linked to the one before it. Exit
-    status 1 where it is broken.
+def audit(
+    store: StoreOption = STORE,
+    config: ConfigOption = None,
+    kafka: Annotated[
+        bool, typer.Option("--kafka", help="Compare with what was sent to the topic of reviews.")
+    ] = False,
+    expect: Annotated[str, typer.Option(help="A head that was written down, as 30:DIGEST.")] = "",
+    new_key: Annotated[
+        bool, typer.Option("--new-key", help="Seal with another key from now on.")
+    ] = False,
+) -> None:
+    """Check the audit trail of a store: its chain and seals, the heads kept outside, and the
+    verdicts that were signed for.
+
+    Exit status 1 where something was altered.
+
+    Example: cytostream audit --store results --kafka
     """
-    from stream.review.audit_trail import FILE, Trail
+    from stream.review.audit_check import check_store
+    from stream.review.audit_trail import FILE
+    from stream.review.custody import custody_folder
+    from stream.review.slides import Library
+    from stream.review.web.auth import local_name
 
     if not (store / FILE).is_file():
         raise CytostreamError(
             f"{store}: nothing was reviewed here", "is it the store that `cytostream serve` uses?"
         )
-    with Trail(store) as trail:
-        screen.print(f"{trail.verify()} entries, each as it was written")
+    settings = load_config(config)
+    with Library(store, settings, custody_folder(settings.review.audit_folder)) as library:
+        if new_key:
+            library.trail.renew_key(local_name(), Stamp(settings.source))
+        found = check_store(library, sent(settings) if kafka else (), expect)
+    screen.print(
+        f"{found.entries} entries, each as it was written; {found.sealed} sealed, "
+        f"{found.signatures} signatures hold; compared with {found.heads} heads and "
+        f"{found.events} sent events",
+        highlight=False,
+    )
+    screen.print(f"head {found.head}", highlight=False)
+
+
+def sent(settings: Config) -> Iterable[Event]:
+    """What is on the topic of reviews."""
+    from stream.kafka.consumer import read_all
+
+    return read_all(settings.kafka, ["reviews"])

@@ -17,6 +17,7 @@ from rich.markup import escape
 from classify import SHIPPED
 from ingest import CytostreamError, open_workers
 from stream.config import Config, load_config
+from stream.events.event import Stamp
 from stream.store.private_files import make_private_folder
 
 from .run import ConfigOption
@@ -163,6 +164,7 @@ def opened(page: Page, settings: Config) -> Iterator[object]:
         accounts.
     """
     from stream.intake.http import door_router
+    from stream.review.custody import custody_folder
     from stream.review.slides import Library
     from stream.review.web.accounts import Accounts
     from stream.review.web.app import Setting, make_app
@@ -174,7 +176,9 @@ def opened(page: Page, settings: Config) -> Iterator[object]:
         stack.callback(accounts.close)
         mode = mode_of(page, settings, accounts)
         proxy_secret = read_proxy_secret(settings) if mode == "proxy" else ""
-        library = stack.enter_context(Library(page.store, settings))
+        library = stack.enter_context(
+            Library(page.store, settings, custody_folder(settings.review.audit_folder))
+        )
         for spec in page.sinks:
             relay_to(spec, settings, library.trail, stack)
         with screen.status("starting the process that reads slides"):
@@ -306,6 +310,7 @@ def add_account(
     name: str,
     role: Annotated[str, typer.Option(help="viewer, reviewer or admin.")] = "reviewer",
     store: StoreOption = STORE,
+    config: ConfigOption = None,
 ) -> None:
     """Make an account, or give it another role and password. Asks for the password. A removed name
     is not given again.
@@ -314,7 +319,8 @@ def add_account(
     """
     password = typer.prompt("password", hide_input=True, confirmation_prompt=True)
     with accounts_of(store) as accounts:
-        accounts.set(name, role, password)
+        change = accounts.set(name, role, password)
+    note_change(store, config, f"account_{change}", name)
 
 
 @accounts_app.command("list")
@@ -326,10 +332,22 @@ def list_accounts(store: StoreOption = STORE) -> None:
 
 
 @accounts_app.command("remove")
-def remove_account(name: str, store: StoreOption = STORE) -> None:
-    """Take an account away; what it signed stays."""
+def remove_account(name: str, store: StoreOption = STORE, config: ConfigOption = None) -> None:
+    """Take an account away; what it signed stays, and nobody gets its name."""
     with accounts_of(store) as accounts:
         accounts.remove(name)
+    note_change(store, config, "account_removed", name)
+
+
+def note_change(store: Path, config: Path | None, action: str, name: str) -> None:
+    """Writes a change of an account into the audit trail of the store."""
+    from stream.review.audit_trail import Trail
+    from stream.review.custody import custody_folder
+    from stream.review.web.auth import local_name
+
+    settings = load_config(config)
+    with Trail(store, custody_folder(settings.review.audit_folder)) as trail:
+        trail.note(action, name, local_name(), Stamp(settings.source))
 
 
 @contextmanager

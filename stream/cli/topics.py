@@ -12,6 +12,7 @@ from ingest import CytostreamError
 from stream.config import ConfigError, load_config
 from stream.events.codec import to_line
 from stream.events.event import (
+    ACCESS,
     ALERT,
     CELL,
     DEAD,
@@ -96,6 +97,10 @@ def say_review(data: dict) -> str:
     )
 
 
+def say_access(data: dict) -> str:
+    return f"[cyan]access[/]  {data['account']}: {data['action']}, by {data['by']}"
+
+
 SAID = {
     CELL: say_cell,
     ALERT: say_alert,
@@ -103,6 +108,7 @@ SAID = {
     FAILURE: say_failure,
     SLIDE_ALERT: lambda data: f"[bold red]ALERT[/]   {data['severity']:<12} {data['reason']}",
     REVIEW: say_review,
+    ACCESS: say_access,
     DEAD: lambda data: f"[yellow]refused[/] {data['event_type']}: {data['reason']}",
 }
 

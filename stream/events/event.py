@@ -8,7 +8,7 @@ name a patient: they stay here unless `Stamp.share_names` is set, in texts too.
 import base64
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +22,8 @@ from stream.alerts.cell_rules import Alert, SlideAlert
 
 from .payloads import (
     PAYLOADS,
+    AccessAction,
+    AccessData,
     Action,
     AlertData,
     AnomalyData,
@@ -36,7 +38,7 @@ from .payloads import (
     Status,
 )
 
-CELL, ALERT, SLIDE, FAILURE, SLIDE_ALERT, REVIEW, DEAD = PAYLOADS
+CELL, ALERT, SLIDE, FAILURE, SLIDE_ALERT, REVIEW, DEAD, ACCESS = PAYLOADS
 KINDS = {
     CELL: "cells",
     ALERT: "alerts",
@@ -45,6 +47,7 @@ KINDS = {
     SLIDE_ALERT: "alerts",
     REVIEW: "reviews",
     DEAD: "dead",
+    ACCESS: "reviews",
 }
 TOPICS = tuple(dict.fromkeys(KINDS.values()))
 
@@ -161,6 +164,27 @@ def review_event(
         stamp,
         slide_id,
         (action, reviewer, at.isoformat(), *sorted(about.items())),
+        data,
+        at,
+    )
+
+
+def access_event(
+    action: AccessAction, stamp: Stamp, chain: Mapping[str, str | int], **about: str
+) -> Event:
+    """The event of a login or a change of an account, timed now; `chain` is its place in the audit
+    trail.
+
+    Raises:
+        EventError: an unknown action or field.
+    """
+    data = _data(AccessData, action=action, **about, **chain)
+    at = datetime.now(UTC)
+    return _event(
+        ACCESS,
+        stamp,
+        f"store-{chain['store']}",
+        (action, chain["number"], at.isoformat()),
         data,
         at,
     )

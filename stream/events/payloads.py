@@ -16,6 +16,15 @@ Severity = Literal["notice", "warning", "urgent"]
 Action = Literal[
     "reclassify", "confirm", "unidentified", "comment", "acknowledge", "sign", "amend", "undo"
 ]
+AccessAction = Literal[
+    "login",
+    "login_failed",
+    "logout",
+    "account_added",
+    "account_changed",
+    "account_removed",
+    "key_made",
+]
 Box = tuple[int, int, int, int]
 
 
@@ -198,6 +207,27 @@ class ReviewData(Payload):
     previous: str | None = Field(
         None, description="SHA-256 of the entry before this one in the audit trail"
     )
+    store: str | None = Field(None, description="the audit trail that the number is a place in")
+    saw: int | None = Field(
+        None, description="the last entry that the page of this person had shown, as the page says"
+    )
+    verdicts: str | None = Field(
+        None, description="SHA-256 of the machine's verdicts on the cells that were signed for"
+    )
+
+
+class AccessData(Payload):
+    """Who logged in, failed to, or changed an account: an entry of the audit trail beside the
+    reviews.
+    """
+
+    action: AccessAction
+    account: str = Field(description="the account that it is about, as it was typed")
+    by: str = Field(description="who did it: an account, or that of the machine for a command")
+    address: str = Field("", description="where the request came from")
+    number: int = Field(description="place in the store's audit trail")
+    previous: str = Field(description="SHA-256 of the entry before this one in the audit trail")
+    store: str = Field(description="the audit trail that the number is a place in")
 
 
 class DeadLetterData(Payload):
@@ -220,6 +250,7 @@ PAYLOADS: dict[str, type[Payload]] = {
     "cytostream.slidealert.v1": SlideAlertData,
     "cytostream.review.v1": ReviewData,
     "cytostream.deadletter.v1": DeadLetterData,
+    "cytostream.access.v1": AccessData,
 }
 
 

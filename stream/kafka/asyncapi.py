@@ -15,7 +15,7 @@ ABOUT = {
     "alerts": "Cells, and slides, that a person should look at.",
     "slides": "Status and progress of slides, and their differential count at the end.",
     "failures": "What could not be read or scored, and what to do next.",
-    "reviews": "What a person decided about a cell, an alert or a slide.",
+    "reviews": "The audit trail: decisions on cells, alerts and slides, logins, accounts.",
     "dead": "Which events the broker refused, and why.",
 }
 HEADERS = {

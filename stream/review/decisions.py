@@ -57,7 +57,7 @@ class Desk:
             was = {c.cell_id: shelf.standing.label(c.cell_id, c.label) for c in cells}
             to = {"reclassify": label, "unidentified": "unidentified"}
             about = [{"cell_id": c, "was": w, "label": to.get(action, w)} for c, w in was.items()]
-            return self._write(shelf, by, action, about)
+            return self._write(shelf, by, action, [{**one, "saw": saw} for one in about])
 
     def acknowledge(
         self, slide_id: str, by: str, alert_ids: Sequence[str], comment: str | None
@@ -115,7 +115,15 @@ class Desk:
         with self._open(slide_id) as shelf:
             self._check_ready(shelf, saw)
             counts = dict(shelf.counts(shelf.standing))
-            about = {"counts": counts, "upto_row": shelf.found.last_row, "comment": comment or None}
+            row = shelf.found.last_row
+            verdicts = self._library.verdict_digest(slide_id, row)
+            about = {
+                "counts": counts,
+                "upto_row": row,
+                "comment": comment or None,
+                "saw": saw,
+                "verdicts": verdicts,
+            }
             return self._write(shelf, by, "sign", [about])
 
     def amend(self, slide_id: str, by: str, reason: str) -> SlideShelf:
@@ -145,6 +153,7 @@ class Desk:
             yield shelf
 
     def _check_ready(self, shelf: SlideShelf, saw: int) -> None:
+        _check_saw(shelf, saw)
         if shelf.status() not in FINISHED:
             raise DeskError("early", f"the slide is {shelf.status()}", "sign when it is done")
         if not shelf.found.cells:
@@ -185,7 +194,18 @@ def _cell(shelf: SlideShelf, cell_id: str) -> Found:
     return shelf.found.by_id[cell_id]
 
 
+def _check_saw(shelf: SlideShelf, saw: int) -> None:
+    """A page cannot have shown what is not written yet."""
+    if saw > shelf.standing.number:
+        raise DeskError(
+            "wrong",
+            f"the page says that it has shown entry {saw} of {shelf.standing.number}",
+            "load the page again",
+        )
+
+
 def _check_seen(shelf: SlideShelf, cell_ids: Sequence[str], saw: int) -> None:
+    _check_saw(shelf, saw)
     changed = [c for c in cell_ids if shelf.standing.last_change([c]) > saw]
     if changed:
         by = shelf.standing.decisions[changed[0]].by

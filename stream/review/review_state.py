@@ -64,6 +64,7 @@ class Signature:
     upto_row: int
     counts: dict[str, int]
     comment: str | None
+    verdicts: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,15 +161,8 @@ def _comment(standing: Standing, review: Review, data: ReviewData) -> None:
 
 
 def _sign(standing: Standing, review: Review, data: ReviewData) -> None:
-    signed = Signature(
-        data.version,
-        data.reviewer,
-        review.at,
-        review.number,
-        data.upto_row,
-        data.counts,
-        data.comment,
-    )
+    about = data.upto_row, data.counts, data.comment, data.verdicts
+    signed = Signature(data.version, data.reviewer, review.at, review.number, *about)
     standing.signatures.append(signed)
     standing.locked, standing.amending = True, ""
 

@@ -2,6 +2,7 @@
 in review.
 """
 
+import hashlib
 import json
 import threading
 from collections import Counter, OrderedDict
@@ -155,11 +156,12 @@ class SlideShelf:
 class Library:
     """The slides of a store folder. The last few that were looked at stay in memory."""
 
-    def __init__(self, store: Path, config: Config):
+    def __init__(self, store: Path, config: Config, custody: Path | None = None):
+        """Opens a store; `custody` is the folder outside it with the keys of its audit trail."""
         self.store, self.config = store, config
         self.outbox = Outbox(store / "state.db")
         self.state = State(store / "state.db")
-        self.trail = Trail(store)
+        self.trail = Trail(store, custody)
         self._shelves: OrderedDict[str, SlideShelf] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -177,6 +179,19 @@ class Library:
 
     def tiles_done(self, slide_id: str) -> int:
         return self.state.rows("SELECT count(*) FROM tiles WHERE slide_id = ?", slide_id)[0][0]
+
+    def verdict_digest(self, slide_id: str, upto_row: int) -> str:
+        """SHA-256 of all that the machine says of a slide's cells, up to and with a row of the
+        journal.
+        """
+        digest, after = hashlib.sha256(), 0
+        sql = """SELECT row, cell_id, body FROM cells
+            WHERE slide_id = ? AND row > ? AND row <= ? ORDER BY row LIMIT 1024"""
+        while page := self.state.rows(sql, slide_id, after, upto_row):
+            for row in page:
+                digest.update(json.dumps(row).encode())
+            after = page[-1][0]
+        return digest.hexdigest()
 
     def files_refused(self) -> Iterator[dict]:
         """Failures of files that are no slide."""

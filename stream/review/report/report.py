@@ -69,7 +69,7 @@ def report_of(library: Library, shelf: SlideShelf, name: str, version: int | Non
     """The report of a version; of the one that stands now without one.
 
     Raises:
-        ReportError: there is no such version.
+        ReportError: there is no such version, or what it was signed for was altered.
     """
     signed = {s.version for s in shelf.standing.signatures}
     if version is not None and version not in signed | {shelf.standing.version}:
@@ -78,6 +78,8 @@ def report_of(library: Library, shelf: SlideShelf, name: str, version: int | Non
             f"there are {sorted(signed | {shelf.standing.version})}",
         )
     standing = shelf.standing_at(version)
+    signature = standing.signatures[-1] if standing.locked else None
+    check_verdicts(library, shelf.slide_id, signature)
     cells, facts = list(shelf.cells(standing)), shelf.facts()
     lines = differential(shelf.scheme, shelf.counts(standing))
     return Report(
@@ -85,7 +87,7 @@ def report_of(library: Library, shelf: SlideShelf, name: str, version: int | Non
         name,
         library.config.review.laboratory,
         standing.version,
-        standing.signatures[-1] if standing.locked else None,
+        signature,
         datetime.fromisoformat(facts["at"]) if "at" in facts else None,
         shelf.scheme,
         lines,
@@ -98,6 +100,19 @@ def report_of(library: Library, shelf: SlideShelf, name: str, version: int | Non
         shelf.found.classes,
         lambda: shelf.scores(cells),
     )
+
+
+def check_verdicts(library: Library, slide_id: str, signature: Signature | None) -> None:
+    """A signed report shows the verdicts that were signed for.
+
+    Raises:
+        ReportError: they were altered since.
+    """
+    if signature is None or signature.verdicts is None:
+        return
+    if library.verdict_digest(slide_id, signature.upto_row) != signature.verdicts:
+        what = f"verdicts were altered after {signature.by} signed version {signature.version}"
+        raise ReportError(what, "see `cytostream audit`, and restore the store from its backup")
 
 
 def notable_cells(shelf: SlideShelf, standing: Standing, cells: list[Found]) -> list[Notable]:

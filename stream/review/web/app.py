@@ -123,6 +123,7 @@ def make_parts(
         Tries(review.logins_per_minute),
         Bucket(review.logins_per_minute / 60, review.logins_per_minute),
         ExportQueue(),
+        stamp,
     )
 
 

@@ -11,6 +11,8 @@ from typing import Annotated
 from fastapi import Depends, HTTPException, Path, Request
 
 from stream.config import Config
+from stream.events.event import Stamp
+from stream.events.payloads import AccessAction
 from stream.http.limits import Bucket, Tries
 from stream.review.decisions import Desk
 from stream.review.images.crops import Crops
@@ -89,6 +91,11 @@ class Parts:
     logins: Tries
     signatures: Bucket
     exports: ExportQueue
+    stamp: Stamp
+
+    def note(self, action: AccessAction, account: str, by: str, address: str) -> None:
+        """Writes a login or its like into the audit trail."""
+        self.library.trail.note(action, account, by, self.stamp, address)
 
     def close(self) -> None:
         """Lets go of what the parts opened themselves."""

@@ -19,6 +19,9 @@ from stream.store.database import State
 KEEP_ALIVE_S = 15.0
 WAITING = 64  # messages a page may be behind; a slower one is told to look at everything
 log = logging.getLogger(__name__)
+_REVIEWED = (
+    "SELECT slide_id, max(number) FROM trail WHERE number > ? AND slide_id != '' GROUP BY slide_id"
+)
 ALL = json.dumps({"all": True})
 
 
@@ -52,10 +55,7 @@ class Watch:
         cells = self._library.state.rows(
             "SELECT slide_id, max(row) FROM cells WHERE row > ? GROUP BY slide_id", self._row
         )
-        reviews = self._reviews.rows(
-            "SELECT slide_id, max(number) FROM trail WHERE number > ? GROUP BY slide_id",
-            self._number,
-        )
+        reviews = self._reviews.rows(_REVIEWED, self._number)
         self._row = max([self._row, *(row for _, row in cells)])
         self._number = max([self._number, *(number for _, number in reviews)])
         before, self._statuses = self._statuses, self._now()

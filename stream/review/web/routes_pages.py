@@ -11,7 +11,7 @@ from fastapi.templating import Jinja2Templates
 
 from stream.review.report.report import report_of
 
-from .auth import DoorError
+from .auth import DoorError, local_name
 from .dependencies import Having, Shelf, SlideId, Viewing
 from .routes_export import Version
 
@@ -71,10 +71,13 @@ def report(
 
 
 @router.get("/open")
-def open_page(parts: Having, secret: Annotated[str, Query(max_length=128)]) -> Response:
+def open_page(
+    request: Request, parts: Having, secret: Annotated[str, Query(max_length=128)]
+) -> Response:
     """The printed address: its secret becomes a session."""
     response = RedirectResponse("/", 303)
     parts.doors.open_local(secret, response)
+    parts.note("login", local_name(), local_name(), parts.doors.address(request.scope))
     return response
 
 

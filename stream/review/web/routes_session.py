@@ -1,5 +1,6 @@
 """Coming in and going out, and what only an admin may see."""
 
+from itertools import islice
 from typing import Annotated
 
 from fastapi import APIRouter, HTTPException, Query, Request, Response
@@ -44,8 +45,10 @@ def login(wish: Login, request: Request, response: Response, parts: Having) -> W
         parts.logins.give_back(address, wish.name)
         raise
     if person is None:
+        parts.note("login_failed", wish.name, "", address)
         raise HTTPException(401, "name or password is wrong")
     parts.logins.give_back(address, wish.name)
+    parts.note("login", person.name, person.name, address)
     doors.give_cookie(response, doors.accounts.begin(person, doors.config.session_hours))
     return Welcome(name=person.name, role=person.role)
 
@@ -54,6 +57,7 @@ def login(wish: Login, request: Request, response: Response, parts: Having) -> W
 def logout(request: Request, person: Viewing, parts: Having) -> Response:
     """Ends the session."""
     parts.doors.accounts.end(request.cookies.get(parts.doors.cookie, ""))
+    parts.note("logout", person.name, person.name, parts.doors.address(request.scope))
     response = Response(status_code=204)
     parts.doors.take_cookie(response)
     return response
@@ -64,12 +68,10 @@ def audit(
     person: Administering, parts: Having, after: Annotated[int, Query(ge=0, le=2**53)] = 0
 ) -> list[dict]:
     """The next thousand entries of the whole audit trail."""
-    reviews = (
-        r for _, r in zip(range(1000), parts.library.trail.reviews(after=after), strict=False)
-    )
+    entries = islice(parts.library.trail.entries(after), 1000)
     return [
-        {"at": r.at.isoformat(), **r.data.model_dump(mode="json", exclude_none=True)}
-        for r in reviews
+        {"at": e.time.isoformat(), **e.payload().model_dump(mode="json", exclude_none=True)}
+        for _, e in entries
     ]
 
 

@@ -21,6 +21,7 @@ from stream.events.event import (
     KINDS,
     Event,
     EventError,
+    access_event,
     alert_event,
     cell_event,
     dead_letter_event,
@@ -165,6 +166,13 @@ def test_every_kind_of_event_fits_its_model():
         ),
         review_event("s1", "reclassify", "anna", STAMP, cell_id="c1", label="ig", was="neutrophil"),
         dead_letter_event(make_events(1)[0], 2_000_000, "too large", "kafka:b"),
+        access_event(
+            "login",
+            STAMP,
+            {"number": 1, "previous": "0" * 64, "store": "s"},
+            account="anna",
+            by="anna",
+        ),
     ]
     assert [event.type for event in made] == list(PAYLOADS)
     assert [event.kind for event in made] == [
@@ -175,6 +183,7 @@ def test_every_kind_of_event_fits_its_model():
         "alerts",
         "reviews",
         "dead",
+        "reviews",
     ]
     for event in made:
         assert event.payload().model_dump(mode="json") == from_line(to_line(event)).data

@@ -13,6 +13,7 @@ from ingest import Failure
 from stream.alerts.cell_rules import SlideAlert, alerts_of
 from stream.config import Alerts, Kafka
 from stream.events.event import (
+    access_event,
     alert_event,
     dead_letter_event,
     failure_event,
@@ -52,6 +53,13 @@ def one_of_each():
         ),
         review_event("s1", "acknowledge", "anna", STAMP, alert_id="a1"),
         dead_letter_event(cells[0], 2_000_000, "too large", "kafka:b"),
+        access_event(
+            "login",
+            STAMP,
+            {"number": 1, "previous": "0" * 64, "store": "s"},
+            account="anna",
+            by="anna",
+        ),
     ]
 
 

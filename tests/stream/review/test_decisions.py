@@ -143,21 +143,20 @@ def test_every_act_is_an_event_on_its_way_to_the_topic(lab):
     )
     lab.sign()
     events = [parcel.event for parcel in lab.library.trail.events()]
-    assert [e.data["action"] for e in events] == ["acknowledge"] * 3 + ["reclassify"] * 2 + [
-        "comment",
-        "sign",
-    ]
+    assert [e.data["action"] for e in events] == ["login"] + ["acknowledge"] * 3 + [
+        "reclassify"
+    ] * 2 + ["comment", "sign"]
     assert {e.kind for e in events} == {"reviews"} and len({e.id for e in events}) == len(events)
     assert (
         events[-1].data["counts"]["blast"] == 2
-        and events[3].payload().was == lab.made.labels()[lab.cells()[0]]
+        and events[4].payload().was == lab.made.labels()[lab.cells()[0]]
     )
 
 
 def test_the_trail_only_grows_and_a_change_shows(lab):
     decide(lab, lab.cells()[:3], "blast")
     path = lab.made.store / FILE
-    assert lab.library.trail.verify() == 3
+    assert lab.library.trail.verify() == 1 + 3  # the login, and a cell each
     with sqlite3.connect(path) as db:
         for sql in ("UPDATE trail SET line = '{}'", "DELETE FROM trail"):
             with pytest.raises(sqlite3.IntegrityError, match="only grows"):
@@ -168,6 +167,17 @@ def test_the_trail_only_grows_and_a_change_shows(lab):
     db.close()
     with pytest.raises(StoreError, match="broken at entry 2"):
         lab.library.trail.verify()
+
+
+def test_what_a_page_says_it_has_shown_is_bounded_and_kept(lab):
+    cells = lab.cells()[:1]
+    for saw in (2**53, lab.number() + 1):
+        assert decide(lab, cells, "blast", saw=saw).status_code == 400
+    assert decide(lab, cells, "blast").status_code == 200
+    lab.see_all()
+    assert lab.sign(saw=lab.number() + 1).status_code == 400 and lab.sign().status_code == 200
+    said = {r.data.action: r.data.saw for r in lab.library.trail.reviews()}
+    assert said["reclassify"] == 0 and said["sign"] == lab.number() - 1
 
 
 def test_a_restarted_server_knows_everything(lab):

@@ -1,0 +1,143 @@
+"""Whether an audit trail is as it was written: chain and seals, heads kept outside, the topic, what
+was signed for.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ingest import StoreError
+from stream.events.codec import to_line
+from stream.events.event import ACCESS, REVIEW, Event
+
+from .audit_trail import Trail, digest_of
+from .slides import Library
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """What was compared: entries, how many of them are sealed, heads kept outside, events of the
+    topic, signatures.
+    """
+
+    entries: int
+    sealed: int
+    heads: int
+    events: int
+    signatures: int
+    head: str
+
+
+def check_store(library: Library, events: Iterable[Event] = (), expected: str = "") -> Audit:
+    """Everything that can be compared; `events` are those of the topic, `expected` is a head
+    written down, as 30:DIGEST.
+
+    Raises:
+        StoreError: something was altered, cut or put in.
+    """
+    trail = library.trail
+    check_identity(trail)
+    entries = trail.verify()
+    return Audit(
+        entries=entries,
+        sealed=trail.sealed(),
+        heads=check_heads(trail, expected),
+        events=check_topic(trail, events),
+        signatures=check_signatures(library),
+        head=f"{entries}:{trail.digest(entries) or ''}",
+    )
+
+
+def check_identity(trail: Trail) -> None:
+    """The trail is the one whose key was made for this path.
+
+    Raises:
+        StoreError: another one was there before, or the key of this one is missing.
+    """
+    if not trail.custody:
+        return
+    if other := trail.custody.another_trail():
+        hint = "restore the store from its backup; where you began anew, put that file away"
+        raise StoreError(f"{trail.path}: another audit trail was here before, of {other}", hint)
+    if trail.sealed() and not trail.custody.keys():
+        raise StoreError(
+            f"{trail.path}: its key is not in {trail.custody.folder}",
+            "name the folder with review.audit_folder",
+        )
+
+
+def check_heads(trail: Trail, expected: str = "") -> int:
+    """Compares with the heads that the trail had; returns how many.
+
+    Raises:
+        StoreError: it was cut, or written anew.
+    """
+    heads = [(head.number, head.digest) for head in trail.custody.heads()] if trail.custody else []
+    if expected:
+        number, _, digest = expected.partition(":")
+        heads.append((int(number) if number.isdecimal() else -1, digest))
+    for number, digest in heads:
+        found = trail.digest(number)
+        if found is None:
+            raise StoreError(
+                f"{trail.path}: the audit trail was cut: it had an entry {number}", _restore()
+            )
+        if found != digest:
+            raise StoreError(
+                f"{trail.path}: the audit trail was written anew: entry {number} is another",
+                _restore(),
+            )
+    return len(heads)
+
+
+def check_topic(trail: Trail, events: Iterable[Event]) -> int:
+    """Compares with the entries of this trail that are on the topic; returns how many.
+
+    Raises:
+        StoreError: an entry is not the one that was sent.
+    """
+    store_id, compared = trail.store_id, 0
+    for event in events:
+        if (
+            event.type not in (REVIEW, ACCESS)
+            or event.replay_of
+            or event.data.get("store") != store_id
+        ):
+            continue
+        number = event.data["number"]
+        found = trail.digest(number)
+        if found is None:
+            raise StoreError(
+                f"{trail.path}: the audit trail was cut: entry {number} was sent", _restore()
+            )
+        if found != digest_of(to_line(event)):
+            raise StoreError(
+                f"{trail.path}: entry {number} is not the one that was sent", _restore()
+            )
+        compared += 1
+    return compared
+
+
+def check_signatures(library: Library) -> int:
+    """Compares the machine's verdicts with those that were signed for; returns how many signatures
+    hold.
+
+    Raises:
+        StoreError: a verdict was altered under a signed report.
+    """
+    signed = [
+        (number, event)
+        for number, event in library.trail.entries()
+        if event.data["action"] == "sign"
+    ]
+    for number, event in signed:
+        verdicts = event.data.get("verdicts")
+        if verdicts and verdicts != library.verdict_digest(event.subject, event.data["upto_row"]):
+            what = (
+                f"verdicts of slide {event.subject} were altered after entry {number} signed them"
+            )
+            raise StoreError(f"{library.store}: {what}", _restore())
+    return len(signed)
+
+
+def _restore() -> str:
+    return "restore the store from its backup"
