@@ -24,6 +24,8 @@ class LabelledCrops:
     classes: tuple[str, ...]
     paths: tuple[Path, ...]
     skipped: dict[Path, str] = field(default_factory=dict)
+    laboratories: np.ndarray | None = None
+    attributes: np.ndarray | None = None
 
 
 def image_paths(folder: Path) -> list[Path]:
@@ -85,7 +87,7 @@ def load_crops(folder: Path, px: int = 128, classes: tuple[str, ...] = ()) -> La
 
 
 def balanced_batches(
-    labels: np.ndarray, classes: int, batch: int, seed: int, steps: range
+    labels: np.ndarray, classes: int, batch: int, seed: int, steps: range, around: int | None = None
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """(image numbers, class numbers) of each step, every class equally often; class `classes - 1`
     without images is `other`.
@@ -94,11 +96,15 @@ def balanced_batches(
     seen.
     """
     members = [np.flatnonzero(labels == c) for c in range(classes)]
+    around = classes - 1 if around is None else around
     everything = np.arange(len(labels))
     for step in steps:
         rng = np.random.default_rng((seed, step))
         y = rng.permutation(np.arange(batch) + rng.integers(classes)) % classes
-        pools = [members[c] if len(members[c]) else everything for c in y]
+        pools = [
+            members[c] if len(members[c]) and (c < around or rng.random() < 0.5) else everything
+            for c in y
+        ]
         yield np.array([rng.choice(p) for p in pools]), y
 
 

@@ -13,7 +13,7 @@ from .elimination import chance_of, survivors_of
 from .engines.engine import Engine
 from .model_card import Model
 from .pixels import to_input, turned
-from .verdict import Verdict
+from .verdict import Anomaly, Verdict
 
 Key = TypeVar("Key")
 
@@ -61,15 +61,33 @@ class Rule:
         anomaly = assess(self.model, errors, probability[-1])
         if anomaly.score > card.screen and draws < min(last, card.screen_draws):
             return None
-        scores = {c: round(float(p), 6) for c, p in zip(card.classes, probability[-1], strict=True)}
-        label = card.classes[int(np.argmax(np.where(left, probability[-1], -1)))]
+        return self.stated(probability[-1], left, anomaly, draws)
+
+    def stated(
+        self, probability: np.ndarray, left: np.ndarray, anomaly: Anomaly, draws: int
+    ) -> Verdict:
+        """The verdict of a cell that needs no further draw, of probabilities (K,) and the classes
+        (K,) that are left.
+
+        The parent is the likeliest by the sum over its classes, the label the likeliest class of it
+        that is left: three classes
+        of one parent are not to lose against one of another.
+        """
+        card = self.model.card
+        parent_of = np.array([card.parents.index(card.parent_of(name)) for name in card.classes])
+        inside = parent_of[:, None] == np.arange(len(card.parents))
+        best = int(np.argmax((probability * left) @ inside))
+        possible = may_be(self.model, probability)
         return Verdict(
-            label,
-            scores,
-            anomaly,
-            draws,
-            bool(left.sum() == 1),
-            may_be(self.model, probability[-1]),
+            label=card.classes[int(np.argmax(np.where(left & inside[:, best], probability, -1)))],
+            scores=named(card.classes, probability),
+            anomaly=anomaly,
+            draws=draws,
+            decided=bool(left.sum() == 1),
+            may_be=possible,
+            parents=named(card.parents, probability @ inside),
+            parent=card.parents[best],
+            parents_possible=tuple(dict.fromkeys(map(card.parent_of, possible))),
         )
 
     def left(self, probability: np.ndarray) -> np.ndarray:
@@ -77,6 +95,10 @@ class Rule:
         settling = self.model.settling
         chance = probability if settling is None else chance_of(probability, settling)
         return survivors_of(chance[-1:] if self.exhaustive else chance, self.model.card.elimination)
+
+
+def named(names: tuple[str, ...], probability: np.ndarray) -> dict[str, float]:
+    return {name: round(float(p), 6) for name, p in zip(names, probability, strict=True)}
 
 
 def may_be(model: Model, probability: np.ndarray) -> tuple[str, ...]:

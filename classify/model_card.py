@@ -20,6 +20,23 @@ CLASS_NAME = r"[A-Za-z0-9][A-Za-z0-9_ -]{0,63}"
 ClassName = Annotated[str, StringConstraints(pattern=f"^{CLASS_NAME}$")]
 
 
+class ClassEntry(BaseModel):
+    """One class of a taxonomy: the class of a classical differential that it belongs to, and how
+    people and systems name it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    parent: ClassName
+    code: str = Field("", max_length=8, description="short code for tables")
+    title: str = Field("", description="plain name")
+    loinc: str = Field("", description="LOINC code of its share of the white cells")
+    snomed: str = Field("", description="SNOMED CT code of the kind of cell")
+    normal: bool = Field(
+        True, description="cells of it are normal: what is unlike all normal cells is an anomaly"
+    )
+
+
 class Card(BaseModel):
     """What the model is, in words and numbers that a person can check."""
 
@@ -27,6 +44,9 @@ class Card(BaseModel):
 
     name: str
     classes: tuple[ClassName, ...] = Field(min_length=2)
+    taxonomy: dict[str, ClassEntry] = Field(
+        {}, description="of each class; empty: every class is its own parent"
+    )
     crop_um: float = Field(
         gt=0, description="side of the square around the cell that the model is given"
     )
@@ -65,6 +85,12 @@ class Card(BaseModel):
     precisions: tuple[str, ...] = Field(
         ("f32",), description="arithmetic that keeps the decisions, fastest first"
     )
+    feature_count: int = Field(
+        0, ge=0, description="how many features the graph gives; 0: as the network's last channels"
+    )
+    attributes: dict[str, tuple[str, ...]] = Field(
+        {}, description="morphology attributes and their values, in order"
+    )
     training: dict
     data: dict[str, str]
     figures: dict[str, dict] = {}
@@ -75,6 +101,17 @@ class Card(BaseModel):
         """Classes of a differential count; `other` is not a cell to count."""
         return tuple(c for c in self.classes if c != "other")
 
+    def parent_of(self, name: str) -> str:
+        """The class of a classical differential that a class belongs to; itself where the taxonomy
+        has none.
+        """
+        return self.taxonomy[name].parent if name in self.taxonomy else name
+
+    @property
+    def parents(self) -> tuple[str, ...]:
+        """Every class's parent once, in the order of the classes."""
+        return tuple(dict.fromkeys(self.parent_of(name) for name in self.classes))
+
     @property
     def window_um(self) -> float:
         """Side of what the model looks at."""
@@ -83,7 +120,7 @@ class Card(BaseModel):
     @property
     def features(self) -> int:
         """How many numbers the trunk pools a noisy image into."""
-        return self.training["network"]["channels"][-1]
+        return self.feature_count or self.training["network"]["channels"][-1]
 
     @property
     def disc_fraction(self) -> float:
@@ -95,15 +132,22 @@ class Card(BaseModel):
 class Model:
     """A checked model. D draws, K classes, px = card.image_px, n in 1..D draws used.
 
-    `noise` (D, 3, px, px) float32; `turn` (D,), how the cell lies in each draw (`pixels.turned`), 0
-    where the tables have none; `weight` (D,) of each draw, where `gain` (2,) is the log a(sigma) of
-    training; `temperature` (D,), for logits after n draws; `settling` (D,), what sharpens
-    probabilities into chances of being the label by all draws (`elimination.chance_of`); `bias`
-    (K,), added to the logits: none but what a laboratory's own labelled cells set; `mean`, `spread`
-    (D, K): errors that normal cells of a class have under it; `centre`, `covariance`, `parts`,
-    `part_tails`, `normal` and `tail` as `oddity.Oddity` has them. Of calibration cells as the judge
-    ends them: `ill` (K, q), how ill their own class suits them (`conformal.label_scores`); `usual`
-    (K, q) sorted, the absolute anomaly of those called a class.
+    `noise` (D, 3, px, px) float32; `turn` (D,), how the cell lies in each draw
+    (`pixels.turned`), 0 where the tables have none;
+    `weight` (D,) of each draw, where `gain` (2,) is the log a(sigma) of training; `temperature`
+    (D,), for logits after n draws;
+    `settling` (D,), what sharpens probabilities into chances of being the label by all draws
+    (`elimination.chance_of`);
+    `bias` (K,), added to the logits: none but what a laboratory's own labelled cells set;
+    `mean`, `spread` (D, K): errors that normal cells of a class have under it; `centre`,
+    `covariance`, `parts`, `part_tails`,
+    `normal` and `tail` as `oddity.Oddity` has them. Of calibration cells as the judge ends
+    them: `ill` (K, q), how ill their own
+    class suits them (`conformal.label_scores`); `usual` (K, q) sorted, the absolute anomaly of
+    those called a class.
+    `guide` (F + 1, K) and `attributes` (F + 1, V) map features to logits of the classes and of
+    the card's attribute values;
+    their last rows are added.
     """
 
     card: Card
@@ -126,6 +170,8 @@ class Model:
     usual: np.ndarray | None = None
     turn: np.ndarray | None = None
     gain: np.ndarray | None = None
+    guide: np.ndarray | None = None
+    attributes: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         turn = np.zeros(len(self.sigma)) if self.turn is None else self.turn

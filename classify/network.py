@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .encoder import SKIP_CHANNELS, Encoder
+
 SIGMA_DATA = 0.5
 
 
@@ -24,6 +26,14 @@ class NetworkConfig:
     channels: tuple[int, ...] = (48, 96, 160)
     blocks: tuple[int, ...] = (1, 2, 2)
     disc_fraction: float = 0.84
+    encoder: str = ""
+    attributes: tuple[int, ...] = ()
+    guide_share: float = 0.0
+
+    @property
+    def features(self) -> int:
+        """How many numbers a noisy image is pooled into."""
+        return SKIP_CHANNELS[-1] if self.encoder else self.channels[-1]
 
 
 def groups_of(channels: int) -> int:
@@ -124,6 +134,42 @@ class Trunk(nn.Module):
         return F.silu(self.norm(h)), pooled
 
 
+class EncoderTrunk(nn.Module):
+    """A pretrained encoder and a small decoder in place of the U-Net; `channels` are the decoder's,
+    stride 4 first.
+    """
+
+    def __init__(self, cfg: NetworkConfig):
+        super().__init__()
+        n_emb = 4 * cfg.channels[0]
+        self.embed = NoiseEmbedding(n_emb)
+        self.encoder = Encoder(n_emb)
+        self.narrow = nn.ModuleList(
+            [nn.Conv2d(c_in, c, 1) for c_in, c in zip(SKIP_CHANNELS, cfg.channels, strict=True)]
+        )
+        self.up = nn.ModuleList(
+            [Block(a + b, a, n_emb) for a, b in zip(cfg.channels, cfg.channels[1:], strict=False)]
+        )
+        self.norm = nn.GroupNorm(groups_of(cfg.channels[0]), cfg.channels[0])
+
+    def forward(self, x: Tensor, emb: Tensor) -> tuple[Tensor, Tensor]:
+        """Features (b, channels[0], px/4, px/4) and the encoder's last, pooled (b, 320); `emb` as
+        `Trunk`.
+        """
+        with torch.autocast(
+            x.device.type, enabled=False
+        ):  # depthwise convolutions are slower in bf16 on CPUs
+            found = self.encoder(x.float(), emb.float())
+        pooled = found[-1].mean(dim=(2, 3))
+        skips = [narrow(h) for narrow, h in zip(self.narrow, found, strict=True)]
+        h = skips.pop()
+        for block in reversed(self.up):
+            skip = skips.pop()
+            h = F.interpolate(h, size=skip.shape[2:], mode="nearest")
+            h = block(torch.cat([skip, h], dim=1), emb)
+        return F.silu(self.norm(h)), pooled
+
+
 def disc(px: int, fraction: float) -> Tensor:
     """Soft disc of `fraction` of the image's half width, mean 1: background tells the lab, not the
     cell.
@@ -146,13 +192,15 @@ class Denoiser(nn.Module):
     def __init__(self, cfg: NetworkConfig):
         super().__init__()
         self.cfg = cfg
-        self.trunk = Trunk(cfg)
+        self.trunk = EncoderTrunk(cfg) if cfg.encoder else Trunk(cfg)
         patch = 3 * cfg.patch_px**2
         self.heads = nn.Conv2d(cfg.channels[0], cfg.classes * patch, 1)
         self.loudness = nn.Linear(4 * cfg.channels[0], patch)
         self.through = nn.Conv2d(patch, patch, 1)
         nn.init.normal_(self.heads.weight, std=1e-3)
         nn.init.zeros_(self.heads.bias)
+        self.guide = nn.Linear(cfg.features, cfg.classes)
+        self.attributes = nn.Linear(cfg.features, sum(cfg.attributes)) if cfg.attributes else None
         self.gain = nn.Parameter(torch.tensor([3.0, 0.0]))  # log a(sigma), log-linear in sigma
         mask = F.pixel_unshuffle(disc(cfg.image_px, cfg.disc_fraction)[None], cfg.patch_px).repeat(
             3, 1, 1
@@ -161,11 +209,31 @@ class Denoiser(nn.Module):
 
     def forward(self, image: Tensor, noise: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """What is served, in one pass: errors (b, K), denoised images (b, K, 3, px, px), pooled
-        features (b, channels[-1]).
+        features (b, F).
+
+        With a `guide_share` c the errors hold what the guide says too: e + c / a(sigma) *
+        -log q, so that -a(sigma) times
+        them is the sum of both log-likelihoods.
         """
         x = image + sigma[:, None, None, None] * noise
         patches, pooled = self.patches(x, sigma)
-        return self.errors_of(patches, image, x, sigma), self.denoised_of(patches, x, sigma), pooled
+        errors = self.guided(self.errors_of(patches, image, x, sigma), pooled, sigma)
+        return errors, self.denoised_of(patches, x, sigma), pooled
+
+    def guided(self, errors: Tensor, pooled: Tensor, sigma: Tensor) -> Tensor:
+        """Errors (b, K) with the guide's share."""
+        return (
+            errors + self.cfg.guide_share * self.surprise(pooled, sigma)
+            if self.cfg.guide_share
+            else errors
+        )
+
+    def surprise(self, pooled: Tensor, sigma: Tensor) -> Tensor:
+        """Negative log-probabilities (b, K) of the guide, on the scale of errors."""
+        return (
+            -F.log_softmax(self.guide(pooled.float()), dim=1)
+            * (-self.log_gain(sigma)).exp()[:, None]
+        )
 
     def patches(self, x: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
         """F of noisy images x (b, 3, px, px), and the coarsest features, pooled (b,
@@ -208,10 +276,10 @@ class Denoiser(nn.Module):
         return self.denoised_of(self.patches(x, sigma)[0], x, sigma)
 
     def errors(self, image: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
-        """Weighted squared error (b, K) of the clean image under every class; about 1 for an
-        untrained net.
+        """Weighted squared error (b, K) of the clean image under every class, with the guide's
+        share.
         """
-        return self.errors_and_features(image, noise, sigma)[0]
+        return self.guided(*self.errors_and_features(image, noise, sigma), sigma)
 
     def errors_and_features(
         self, image: Tensor, noise: Tensor, sigma: Tensor

@@ -1,6 +1,6 @@
 """What the judge says of a cell. Pixels end here."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 UNIDENTIFIED = "unidentified"
 
@@ -30,8 +30,13 @@ class Verdict:
     """Label, class probabilities (sum 1), anomaly, draws used; `decided` is False where the draws
     ran out.
 
-    `may_be` are the classes that the cell may be of, so that the right one is among them as often
-    as the card's `coverage` says: several where it is not clear which, none where no class suits.
+    `may_be` are the classes that the cell may be of, so that the right one is among them as
+    often as the card's `coverage`
+    says: several where it is not clear which, none where no class suits. `parents` are the
+    probabilities of the classes of a
+    classical differential (sum 1) and `parent` the likeliest of them, which the label belongs
+    to; `parents_possible`
+    are those of `may_be`.
     """
 
     label: str
@@ -40,8 +45,13 @@ class Verdict:
     draws: int
     decided: bool
     may_be: tuple[str, ...] = ()
+    parents: dict[str, float] = field(default_factory=dict)
+    parent: str = ""
+    parents_possible: tuple[str, ...] = ()
 
     @property
     def outcome(self) -> str:
-        """The label, or `unidentified` where it is not the one class that the cell may be of."""
-        return self.label if self.may_be == (self.label,) else UNIDENTIFIED
+        """The label, or `unidentified` where the cell may be of no class or of another parent than
+        the label's.
+        """
+        return self.label if self.parents_possible == (self.parent,) else UNIDENTIFIED

@@ -35,6 +35,8 @@ NAMES = (
     "usual",
     "turn",
     "gain",
+    "guide",
+    "attributes",
 )
 LEAST = 20  # right and wrong labels of a class, before it has a psychometric function of its own
 DIGITS = 4

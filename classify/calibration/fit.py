@@ -47,13 +47,14 @@ def error_table(engine: Engine, images: np.ndarray, draws: Draws | Model) -> np.
 
 
 def fit(
-    table: ErrorTable, weight: np.ndarray, sigma: np.ndarray, counted: int
+    table: ErrorTable, weight: np.ndarray, sigma: np.ndarray, normal: np.ndarray
 ) -> dict[str, np.ndarray]:
     """The calibration of a model with draws of these weights and noise levels (D,), as `Model`
     names it.
 
-    Temperature (D,), bias (K,), mean and spread (D, K), and what the errors of normal cells, of the
-    first `counted` classes, are like (`oddity`).
+    Temperature (D,), bias (K,), mean and spread (D, K), and what the errors of cells of the
+    `normal` classes (K,)
+    are like (`anomaly.score`).
 
     Notes:
         What is no cell to count is left out of the oddity: red cells and borders are so plain that
@@ -70,7 +71,7 @@ def fit(
         "mean": mean,
         "spread": spread,
     }
-    return scale | tables_of(fit_oddity(table.errors[table.y < counted], sigma))
+    return scale | tables_of(fit_oddity(table.errors[normal[table.y]], sigma))
 
 
 def own_errors(table: ErrorTable) -> tuple[np.ndarray, np.ndarray]:

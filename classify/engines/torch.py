@@ -10,6 +10,7 @@ import torch
 from onnx import GraphProto, numpy_helper
 from torch import Tensor, nn
 
+from classify.encoder import before
 from classify.errors import EngineError
 from classify.model_card import Model
 from classify.network import Denoiser, NetworkConfig
@@ -71,7 +72,11 @@ def released(model: Model) -> Denoiser:
     own = {name: tensors[name] for name in net.state_dict() if name in tensors} | norms_of(
         net, graph, tensors
     )
-    own["gain"] = net.gain.data  # the weight of errors is in the tables, not in the graph
+    own |= folded_norms_of(net, graph, tensors)
+    own["gain"] = (
+        net.gain.data if model.gain is None else torch.from_numpy(model.gain)
+    )  # it is in the tables, not in the graph
+    own |= maps_of(net, model)
     try:
         net.load_state_dict(own)
     except RuntimeError as error:
@@ -79,6 +84,21 @@ def released(model: Model) -> Denoiser:
             f"{model.graph}: not this network's graph: {error}", "use --engine openvino"
         ) from error
     return net
+
+
+def maps_of(net: Denoiser, model: Model) -> dict[str, Tensor]:
+    """Linear maps of the features, from the tables; where those have none, as the network begins
+    with them.
+    """
+    own = {}
+    for name, table in (("guide", model.guide), ("attributes", model.attributes)):
+        layer = getattr(net, name)
+        if table is not None:
+            own[f"{name}.weight"] = torch.from_numpy(table[:-1].T.copy())
+            own[f"{name}.bias"] = torch.from_numpy(table[-1].copy())
+        elif layer is not None:
+            own |= {f"{name}.{key}": value for key, value in layer.state_dict().items()}
+    return own
 
 
 def config_of(model: Model) -> NetworkConfig:
@@ -108,6 +128,31 @@ def norms_of(net: Denoiser, graph: GraphProto, tensors: dict[str, Tensor]) -> di
         gain = after[reshape.output[0]]
         shift = after[gain.output[0]]
         own |= {f"{name}.weight": flat(tensors, gain), f"{name}.bias": flat(tensors, shift)}
+    return own
+
+
+def folded_norms_of(
+    net: Denoiser, graph: GraphProto, tensors: dict[str, Tensor]
+) -> dict[str, Tensor]:
+    """What is left of batch norms that the export has folded into the convolutions before them:
+    their shift, and no gain.
+    """
+    shift_of = {
+        node.input[1]: tensors[node.input[2]]
+        for node in graph.node
+        if node.op_type == "Conv" and len(node.input) > 2
+    }
+    own = {}
+    for name, norm in net.named_modules():
+        if isinstance(norm, nn.BatchNorm2d):
+            shift = shift_of[f"{before(name)}.weight"]
+            own |= {
+                f"{name}.weight": torch.ones_like(shift),
+                f"{name}.bias": shift,
+                f"{name}.running_mean": torch.zeros_like(shift),
+                f"{name}.running_var": torch.ones_like(shift) - norm.eps,
+                f"{name}.num_batches_tracked": norm.num_batches_tracked,
+            }
     return own
 
 

@@ -33,6 +33,8 @@ class Jitter:
     noise: float = 0.02
     jpeg_share: float = 0.0
     mild_share: float = 0.25
+    laboratories: float = 0.0
+    sharpen_share: float = 0.0
 
 
 # Columns: optical densities (red, green, blue) of a white cell's nucleus and of a red cell on PBC's
@@ -92,15 +94,21 @@ def view(
     return a @ x @ a.T
 
 
-def recolour(x: Tensor, jitter: Jitter, rng: torch.Generator) -> Tensor:
+def recolour(
+    x: Tensor, jitter: Jitter, rng: torch.Generator, mix_first: Tensor | None = None
+) -> Tensor:
     """Other stains and other cameras: jitter in optical density, per image, wide enough to cross
     labs.
+
+    `mix_first` (b, 3, 3) is laid on the densities before anything else: another laboratory's
+    colours.
     """
     b = len(x)
     normal = lambda *shape: torch.randn(b, *shape, generator=rng)  # noqa: E731
     strong = (torch.rand(b, generator=rng) >= jitter.mild_share).float()
     s = (strong * (0.3 + 0.7 * torch.rand(b, generator=rng)) + (1 - strong) * 0.15)[:, None, None]
     density = -((x.flatten(2) + 1) / 2).clamp(1 / 255, 1).log()
+    density = density if mix_first is None else mix_first @ density
     stains = torch.linalg.solve(DYES, density)
     dyes = DYES * (jitter.stain * s * normal(1, 3) + jitter.hue * s * normal(3, 3)).exp()
     mix = torch.eye(3) + jitter.colour * s * normal(3, 3)
@@ -152,11 +160,17 @@ def augment(
     image_px: int,
     jitter: Jitter,
     rng: torch.Generator,
+    mix_first: Tensor | None = None,
 ) -> Tensor:
-    """All of training's augmentation; shapes as `view`."""
-    x = recolour(view(images, other, window_px, image_px, jitter, rng), jitter, rng)
+    """All of training's augmentation; shapes as `view`, `mix_first` as `recolour`."""
+    x = recolour(view(images, other, window_px, image_px, jitter, rng), jitter, rng, mix_first)
     chosen = torch.rand(len(x), generator=rng) < 0.3
     x = blur(x, chosen * jitter.blur_px * torch.rand(len(x), generator=rng))
+    if jitter.sharpen_share:
+        amount = (torch.rand(len(x), 1, 1, 1, generator=rng) < jitter.sharpen_share) * torch.rand(
+            len(x), 1, 1, 1, generator=rng
+        )
+        x = x + amount * (x - blur(x, torch.ones(len(x))))
     grain = jitter.noise * torch.rand(len(x), 1, 1, 1, generator=rng)
     x = (x + 2 * grain * torch.randn(x.shape, generator=rng)).clamp(-1, 1)
     return (

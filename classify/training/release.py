@@ -19,7 +19,7 @@ from classify.elimination import settle
 from classify.engines.openvino import OpenVinoEngine
 from classify.errors import ModelError
 from classify.explain.generate import generate
-from classify.image_folder import OTHER, balanced_batches
+from classify.image_folder import OTHER, LabelledCrops, balanced_batches
 from classify.judge import posterior
 from classify.model_card import (
     CARD,
@@ -32,13 +32,17 @@ from classify.model_card import (
     save_tables,
     write_card,
 )
+from classify.network import Denoiser
 from classify.pixels import to_input
 
 from .augment import Jitter, augment, view
 from .export_onnx import export_graph
+from .sources import read_attributes, read_sources
 from .train import TrainConfig, Training, read_crops
 
 CANDIDATES, DRAWS = 48, 16
+OF_DRAWS, MAPS = ("sigma", "noise", "turn", "weight"), ("gain", "guide", "attributes")
+NOT_IN_CARD = {"train", "val", "out", "init", "sources", "attributes", "taxonomy", "data"}
 ORDER_CELLS = 450
 SHEET_COLUMNS = 10
 ERROR_LEVEL = 0.005
@@ -77,46 +81,72 @@ def load_run(folder: Path) -> tuple[TrainConfig, tuple[str, ...], Training]:
 
 
 def calibration_cells(cfg: TrainConfig, classes: tuple[str, ...], image_px: int) -> Cells:
-    """Every second validation cell, so that the others can be measured on, and as many of `other`
-    as of a class.
+    """Every second validation cell, so that the others can be measured on, what sources hold out,
+    and views beside cells.
     """
-    data = read_crops(cfg.val, cfg, tuple(c for c in classes if c != OTHER))
-    images, y = to_input(data.images[::2], cfg.window_px, image_px), data.labels[::2]
+    data = held_out_crops(cfg, classes)
+    images = to_input(data.images, cfg.window_px, image_px)
     if OTHER not in classes:
-        return Cells(images, y)
-    crops = torch.from_numpy(data.images[:: max(1, 2 * len(classes) - 1)])
-    still, rng = Jitter(rotate=False, scale=0, shift_px=0), torch.Generator().manual_seed(11)
+        return Cells(images, data.labels)
+    crops = torch.from_numpy(data.images[:: max(1, len(classes) - 1)])
+    still = Jitter(rotate=False, scale=0, shift_px=0)
+    rng = torch.Generator().manual_seed(11)
     around = view(
         crops, torch.ones(len(crops), dtype=torch.bool), cfg.window_px, image_px, still, rng
     ).numpy()
-    return Cells(
-        np.concatenate([images, around]),
-        np.concatenate([y, np.full(len(around), classes.index(OTHER))]),
+    y = np.concatenate([data.labels, np.full(len(around), classes.index(OTHER))])
+    return Cells(np.concatenate([images, around]), y)
+
+
+def held_out_crops(cfg: TrainConfig, classes: tuple[str, ...]) -> LabelledCrops:
+    """The crops of `calibration_cells` whose class, and not only whose parent, is known."""
+    if not cfg.sources:
+        data = read_crops(cfg.val, cfg, tuple(c for c in classes if c != OTHER))
+        return picked(data, np.arange(0, len(data.labels), 2))
+    home = cfg.sources[0].model_copy(update={"folder": cfg.val, "held_out": 2})
+    data = read_sources((home, *cfg.sources[1:]), cfg.crop_px, cfg.white, cfg.labels, held_out=True)
+    return picked(data, np.flatnonzero(data.labels < len(classes)))
+
+
+def picked(data: LabelledCrops, chosen: np.ndarray) -> LabelledCrops:
+    return LabelledCrops(
+        data.images[chosen], data.labels[chosen], data.classes, tuple(data.paths[i] for i in chosen)
     )
 
 
 def ordering_cells(cfg: TrainConfig, classes: tuple[str, ...], image_px: int) -> Cells:
     """Training cells in the colours of many labs, as many of each class: draws that tell there tell
-    elsewhere, and the validation cells stay untouched for the calibration."""
-    data = read_crops(cfg.train, cfg, tuple(c for c in classes if c != OTHER))
-    chosen, y = next(balanced_batches(data.labels, len(classes), ORDER_CELLS, cfg.seed, range(1)))
-    other, rng = torch.from_numpy(y == len(data.classes)), torch.Generator().manual_seed(13)
+    elsewhere, and the
+    validation cells stay untouched for the calibration."""
+    if cfg.sources:
+        data = read_sources(cfg.sources, cfg.crop_px, cfg.white, cfg.labels)
+        data = picked(data, np.flatnonzero(data.labels < len(classes)))
+    else:
+        data = read_crops(cfg.train, cfg, tuple(c for c in classes if c != OTHER))
+    around = classes.index(OTHER) if OTHER in classes else len(classes)
+    chosen, y = next(
+        balanced_batches(data.labels, len(classes), ORDER_CELLS, cfg.seed, range(1), around)
+    )
+    off = torch.from_numpy((y == around) & (data.labels[chosen] != around))
+    rng = torch.Generator().manual_seed(13)
     x = augment(
-        torch.from_numpy(data.images[chosen]), other, cfg.window_px, image_px, cfg.jitter, rng
+        torch.from_numpy(data.images[chosen]), off, cfg.window_px, image_px, cfg.jitter, rng
     )
     return Cells(x.numpy(), y)
 
 
-def release(run_folder: Path, out: Path, name: str, data: dict[str, str] = PBC) -> Model:
+def release(run_folder: Path, out: Path, name: str, guide_share: float = 0.0) -> Model:
     """Write a model folder from a training run; what was there before stays until the new one is
     whole.
+
+    `guide_share` is the weight that the guide's verdict has beside the denoising errors.
 
     Raises:
         ModelError: not a training run.
     """
     part = out.with_name(out.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
-    build(run_folder, part, name, data)
+    build(run_folder, part, name, guide_share)
     out.mkdir(parents=True, exist_ok=True)
     for file in (GRAPH, TABLES, SHEET, CARD):
         (part / file).replace(out / file)
@@ -124,22 +154,27 @@ def release(run_folder: Path, out: Path, name: str, data: dict[str, str] = PBC) 
     return load_model(out)
 
 
-def build(run_folder: Path, out: Path, name: str, data: dict[str, str]) -> None:
+def build(run_folder: Path, out: Path, name: str, guide_share: float) -> None:
     start = time.perf_counter()
     cfg, classes, run = load_run(run_folder)
+    run.network = replace(run.network, guide_share=guide_share)
     export_graph(run.averaged(), out)
     cells = calibration_cells(cfg, classes, run.network.image_px)
-    draft = write_draft(out, run, classes, cfg, name, data)
+    draft = write_draft(out, run, classes, cfg, name)
     draws = choose_draws(out, ordering_cells(cfg, classes, run.network.image_px))
     engine = OpenVinoEngine(draws, "f32")
     table = ErrorTable(error_table(engine, cells.images, draws), cells.y)
-    fitted = fit(table, draws.weight, draws.sigma, len(draft.counted))
+    fitted = fit(table, draws.weight, draws.sigma, normal_classes(draft))
     low = error_table(OpenVinoEngine(draws, "bf16"), cells.images, draws)
     scale = Fitted(draws.weight, fitted["temperature"], fitted["bias"])
     probabilities = [posterior(errors, scale) for errors in (table.errors, low)]
     allowed = precisions(*probabilities)
     settling, tau = settle(probabilities[: len(allowed)], ERROR_LEVEL)
-    kept = {name: getattr(draws, name) for name in ("sigma", "noise", "turn", "weight", "gain")}
+    kept = {
+        name: getattr(draws, name)
+        for name in (*OF_DRAWS, *MAPS)
+        if getattr(draws, name) is not None
+    }
     save_tables(out, {**kept, "settling": settling, **fitted})
     facts = draft.model_dump(exclude={"sha256"}) | {
         "sigmas": tuple(round(float(s), 4) for s in draws.sigma),
@@ -169,19 +204,26 @@ def sheet(model: Model, engine: OpenVinoEngine) -> np.ndarray:
     return rows.reshape(rows.shape[0] * rows.shape[1], -1, 3)
 
 
+def normal_classes(card: Card) -> np.ndarray:
+    """Which classes (K,) normal cells are of: those that count and that healthy or reactive blood
+    has.
+    """
+    return np.array(
+        [
+            name in card.counted and (name not in card.taxonomy or card.taxonomy[name].normal)
+            for name in card.classes
+        ]
+    )
+
+
 def write_draft(
-    out: Path,
-    run: Training,
-    classes: tuple[str, ...],
-    cfg: TrainConfig,
-    name: str,
-    data: dict[str, str],
+    out: Path, run: Training, classes: tuple[str, ...], cfg: TrainConfig, name: str
 ) -> Card:
     """A card with all the draws there are, to choose among."""
     draws = candidates(CANDIDATES, run.network.image_px, cfg.seed)
     sigma, net = draws.sigma, run.averaged()
     with torch.no_grad():
-        weight, gain = net.log_gain(torch.from_numpy(sigma)).exp().numpy(), net.gain.numpy()
+        weight = net.log_gain(torch.from_numpy(sigma)).exp().numpy()
     k = len(classes)
     table = np.ones((len(sigma), k))
     blank = {
@@ -195,14 +237,17 @@ def write_draft(
         "noise": draws.noise,
         "turn": draws.turn,
         "weight": weight,
-        "gain": gain,
+        **maps_of(net),
     }
     save_tables(out, {**listed, **blank, "normal": np.zeros((len(sigma), 1))})
+    training = json.loads(cfg.model_dump_json(exclude=NOT_IN_CARD))
+    training["network"]["guide_share"] = run.network.guide_share
     return write_card(
         out,
         {
             "name": name,
             "classes": classes,
+            "taxonomy": cfg.taxonomy,
             "crop_um": cfg.crop_um,
             "crop_px": cfg.crop_px,
             "window_px": cfg.window_px,
@@ -211,13 +256,25 @@ def write_draft(
             "sigmas": tuple(map(float, sigma)),
             "error_level": ERROR_LEVEL,
             "elimination": 0.001,
-            "training": {
-                "steps": run.step,
-                **json.loads(cfg.model_dump_json(exclude={"train", "val", "out", "init"})),
-            },
-            "data": data,
+            "feature_count": run.network.features,
+            "attributes": read_attributes(cfg.attributes).values if cfg.attributes else {},
+            "training": {"steps": run.step, **training},
+            "data": cfg.data or PBC,
         },
     )
+
+
+def maps_of(net: Denoiser) -> dict[str, np.ndarray]:
+    """What the tables keep of the network beside its graph: the weight of errors, and linear maps
+    of the features.
+    """
+    layers = {"guide": net.guide, "attributes": net.attributes}
+    found = {
+        name: np.concatenate([layer.weight.detach().numpy().T, layer.bias.detach().numpy()[None]])
+        for name, layer in layers.items()
+        if layer is not None
+    }
+    return {"gain": net.gain.detach().numpy(), **found}
 
 
 def choose_draws(out: Path, cells: Cells) -> Model:

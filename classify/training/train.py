@@ -13,19 +13,22 @@ from typing import Literal
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from classify.encoder import imagenet_weights
 from classify.errors import DataError
 from classify.image_folder import OTHER, LabelledCrops, balanced_batches, load_crops
-from classify.network import Denoiser, NetworkConfig
+from classify.model_card import ClassEntry
+from classify.network import Denoiser, EncoderTrunk, NetworkConfig
 from classify.pixels import on_white
 
 from .augment import Jitter, augment, view
 from .data_parallel import Ranks
 from .initial_weights import Initial, begin_with, read_initial
 from .muon import muon
+from .sources import Source, colour_maps, read_attributes, read_sources, targets_of
 
 
 class TrainConfig(BaseModel):
@@ -33,8 +36,30 @@ class TrainConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    train: Path
+    train: Path | None = None
     val: Path
+    sources: tuple[Source, ...] = Field(
+        (), description="folders of several laboratories, in place of `train`"
+    )
+    taxonomy: dict[str, ClassEntry] = Field(
+        {}, description="the classes; empty: the folders of `train` are the classes"
+    )
+    data: dict[str, str] = Field(
+        {}, description="what the card says of the data: name, licence, source"
+    )
+    groups: dict[str, tuple[str, ...]] = Field(
+        {}, description="label = the classes it may stand for, where no parent is"
+    )
+    alike: tuple[str, ...] = Field(
+        (), description="labels whose cells tell the colours of laboratories apart"
+    )
+    attributes: Path | None = Field(
+        None, description="table of morphology attributes by image name"
+    )
+    attribute_weight: float = Field(0.2, ge=0)
+    encoder_rate: float = Field(
+        1.0, gt=0, description="learning rate of a pretrained encoder, as a share"
+    )
     out: Path = Path("runs/first")
     steps: int = Field(4500, gt=0)
     batch: int = Field(64, gt=0)
@@ -74,6 +99,26 @@ class TrainConfig(BaseModel):
     checkpoint_every: int = 150
     validate_every: int = 450
 
+    @field_validator("taxonomy", mode="before")
+    @classmethod
+    def _from_parents(cls, value: dict[str, object]) -> dict[str, object]:
+        """A class may be given as the name of its parent alone."""
+        return {
+            name: {"parent": entry} if isinstance(entry, str) else entry
+            for name, entry in value.items()
+        }
+
+    @property
+    def parents(self) -> dict[str, str]:
+        """Each class's parent."""
+        return {name: entry.parent for name, entry in self.taxonomy.items()}
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The classes, and after them the parents and groups that sources name."""
+        said = {label for source in self.sources for label in source.labels.values()}
+        return (*self.taxonomy, *sorted(said - set(self.taxonomy)))
+
 
 def class_names(data: LabelledCrops, cfg: TrainConfig) -> tuple[str, ...]:
     return data.classes + ((OTHER,) if cfg.other else ())
@@ -90,6 +135,14 @@ def draw_sigma(n: int, cfg: TrainConfig, rng: torch.Generator) -> Tensor:
 
 def optimizer_of(trained: nn.Module, trunk: nn.Module, cfg: TrainConfig) -> torch.optim.Optimizer:
     settings = {"lr": 0.0, "betas": (0.9, 0.99), "weight_decay": cfg.weight_decay}
+    if isinstance(trunk, EncoderTrunk):
+        encoder = list(trunk.encoder.parameters())
+        ids = {id(p) for p in encoder}
+        rest = [p for p in trained.parameters() if id(p) not in ids]
+        return torch.optim.AdamW(
+            [{"params": encoder, "share": cfg.encoder_rate}, {"params": rest, "share": 1.0}],
+            **settings,
+        )
     if cfg.optimizer == "muon":
         return muon(trained, [trunk.down, trunk.middle, trunk.up], **settings)
     return torch.optim.AdamW(trained.parameters(), **settings)
@@ -118,55 +171,89 @@ class Training:
         torch.manual_seed(cfg.seed)
         self.cfg, self.classes, self.device, self.ranks, self.step = cfg, classes, device, ranks, 0
         self.network = NetworkConfig(classes=len(classes), **cfg.network)
-        self.model = self.new_model().to(device, memory_format=torch.channels_last)
+        self.targets = torch.eye(len(classes), dtype=torch.bool)
+        self.maps: Tensor | None = None
+        self.model = self.new_model()
+        if self.network.encoder:
+            self.model.trunk.encoder.load_state_dict(imagenet_weights(), strict=False)
+        self.model = self.model.to(device, memory_format=torch.channels_last)
         self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
-        self.guide = nn.Linear(self.network.channels[-1], len(classes)).to(device)
-        self.trained = nn.ModuleList([self.model, self.guide])
-        self.optimizer = optimizer_of(self.trained, self.model.trunk, cfg)
+        self.optimizer = optimizer_of(self.model, self.model.trunk, cfg)
 
     def new_model(self) -> nn.Module:
         return Denoiser(self.network)
 
     def losses(
-        self, x: Tensor, y: Tensor, sigma: Tensor, noise: Tensor
+        self,
+        x: Tensor,
+        allowed: Tensor,
+        sigma: Tensor,
+        noise: Tensor,
+        attributes: Tensor | None = None,
     ) -> dict[str, tuple[float, Tensor]]:
         """Weight and loss: denoising under the true class; cross-entropy of the logits -a(sigma)
         e(c), and of the guide's.
 
         The guide's goes straight to the trunk, which need not wait for the heads to part.
+        Of a cell of which only the parent is
+        known several classes are `allowed` (b, K): the logits' own shares among them weigh
+        the errors.
         """
         with torch.autocast(x.device.type, torch.bfloat16):
             errors, features = self.model.errors_and_features(x, noise, sigma)
-            guided = self.guide(features)
+        features = features.float()
         logits = -self.model.log_gain(sigma).exp()[:, None] * errors
-        return {
-            "denoising": (1.0, errors.gather(1, y[:, None]).mean()),
-            "cross_entropy": (self.cfg.class_weight, F.cross_entropy(logits, y)),
-            "guide": (self.cfg.guide_weight, F.cross_entropy(guided.float(), y)),
+        guided = self.model.guide(features)
+        share = logits.detach().masked_fill(~allowed, -torch.inf).softmax(dim=1)
+        found = {
+            "denoising": (1.0, (share * errors).sum(dim=1).mean()),
+            "cross_entropy": (self.cfg.class_weight, partial_cross_entropy(logits, allowed)),
+            "guide": (self.cfg.guide_weight, partial_cross_entropy(guided, allowed)),
         }
+        if attributes is not None and (attributes >= 0).any():
+            said = self.model.attributes(features).split(list(self.network.attributes), dim=1)
+            each = [
+                F.cross_entropy(s, a, ignore_index=-1)
+                for s, a in zip(said, attributes.T, strict=True)
+                if (a >= 0).any()
+            ]
+            found["attributes"] = (self.cfg.attribute_weight * len(each), torch.stack(each).mean())
+        return found
 
-    def advance(self, images: Tensor, y: Tensor, other: Tensor) -> dict[str, float]:
-        """One optimizer step on this process's 8-bit crops (b, px, px, 3) with class numbers y
+    def advance(
+        self,
+        images: Tensor,
+        y: Tensor,
+        other: Tensor,
+        laboratories: Tensor | None = None,
+        attributes: Tensor | None = None,
+    ) -> dict[str, float]:
+        """One optimizer step on this process's 8-bit crops (b, px, px, 3) with label numbers y
         (b,).
         """
         cfg = self.cfg
         rng = torch.Generator().manual_seed(
             (cfg.seed * 1_000_003 + self.step) * self.ranks.world + self.ranks.rank
         )
-        x = augment(images, other, cfg.window_px, self.network.image_px, cfg.jitter, rng).to(
+        mix = (
+            None
+            if laboratories is None or self.maps is None
+            else self.other_colours(laboratories, rng)
+        )
+        x = augment(images, other, cfg.window_px, self.network.image_px, cfg.jitter, rng, mix).to(
             self.device
         )
         sigma, noise = (
             draw_sigma(len(x), cfg, rng).to(self.device),
             torch.randn(x.shape, generator=rng).to(self.device),
         )
-        losses = self.losses(x, y.to(self.device), sigma, noise)
+        losses = self.losses(x, self.targets[y].to(self.device), sigma, noise, attributes)
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.step, cfg)
+            group["lr"] = group.get("share", 1.0) * learning_rate(self.step, cfg)
         self.optimizer.zero_grad(set_to_none=True)
         sum(weight * loss for weight, loss in losses.values()).backward()
-        self.ranks.average(self.trained)
-        norm = torch.nn.utils.clip_grad_norm_(self.trained.parameters(), cfg.clip)
+        self.ranks.average(self.model)
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), cfg.clip)
         self.optimizer.step()
         self.update_average()
         self.step += 1
@@ -175,6 +262,17 @@ class Training:
             **{name: loss.item() for name, (_, loss) in losses.items()},
             "grad_norm": norm.item(),
         }
+
+    def other_colours(self, laboratories: Tensor, rng: torch.Generator) -> Tensor:
+        """Matrices (b, 3, 3) that carry a share of the images, part or all of the way, to another
+        laboratory's colours.
+        """
+        n = len(laboratories)
+        target = torch.randint(0, len(self.maps), (n,), generator=rng)
+        way = torch.rand(n, 1, 1, generator=rng) * 1.15
+        chosen = (torch.rand(n, 1, 1, generator=rng) < self.cfg.jitter.laboratories).float()
+        same = torch.eye(3)
+        return same + chosen * way * (self.maps[laboratories, target] - same)
 
     @torch.no_grad()
     def update_average(self) -> None:
@@ -192,7 +290,6 @@ class Training:
     def save(self, path: Path) -> None:
         state = {
             "model": self.model.state_dict(),
-            "guide": self.guide.state_dict(),
             "average": self.average,
             "optimizer": self.optimizer.state_dict(),
             "step": self.step,
@@ -209,9 +306,14 @@ class Training:
     def load(self, path: Path) -> None:
         state = torch.load(path, map_location=self.device, weights_only=True)
         self.model.load_state_dict(state["model"])
-        self.guide.load_state_dict(state["guide"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.average, self.step = state["average"], state["step"]
+
+
+def partial_cross_entropy(logits: Tensor, allowed: Tensor) -> Tensor:
+    """Mean negative log-probability of any of the allowed classes (b, K)."""
+    reachable = logits.masked_fill(~allowed, -torch.inf)
+    return (logits.logsumexp(dim=1) - reachable.logsumexp(dim=1)).mean()
 
 
 @torch.no_grad()
@@ -241,7 +343,7 @@ def validation_set(
         [spread(np.flatnonzero(data.labels == c), per_class) for c in range(len(data.classes))]
     )
     y = data.labels[chosen]
-    if cfg.other:
+    if cfg.other and not cfg.sources:
         again = chosen[:per_class]
         chosen, y = (
             np.concatenate([chosen, again]),
@@ -280,10 +382,18 @@ def train(
     cfg.out.mkdir(parents=True, exist_ok=True)
     initial = read_initial(cfg.init) if cfg.init else None
     cfg = like(cfg, initial) if initial else cfg
-    data = read_crops(cfg.train, cfg)
-    val = read_crops(cfg.val, cfg, data.classes)
-    classes = class_names(data, cfg)
+    data, val, classes, values = read_data(cfg)
+    cfg = (
+        cfg
+        if values is None
+        else cfg.model_copy(update={"network": cfg.network | {"attributes": values}})
+    )
     run = Training(cfg, classes, device, ranks)
+    if cfg.sources:
+        run.targets = torch.from_numpy(targets_of(data.classes, cfg.parents, cfg.groups))
+        run.maps = (
+            torch.from_numpy(colour_maps(data, cfg.window_px, cfg.alike)) if cfg.alike else None
+        )
     if ranks.rank == 0:
         keep_config(cfg, classes)
         keep_skipped(cfg.out, data.skipped | val.skipped)
@@ -309,16 +419,43 @@ def rows(
 ) -> Iterator[dict]:
     """Every step to the last and what it showed; the first process also validates."""
     cfg, ranks = run.cfg, run.ranks
-    for chosen, y in balanced_batches(
-        data.labels, len(run.classes), cfg.batch, cfg.seed, range(run.step, cfg.steps)
-    ):
+    labels = len(data.classes) if cfg.sources else len(run.classes)
+    around = data.classes.index(OTHER) if OTHER in data.classes else len(data.classes)
+    steps = range(run.step, cfg.steps)
+    for chosen, y in balanced_batches(data.labels, labels, cfg.batch, cfg.seed, steps, around):
         start = time.perf_counter()
         mine, y = ranks.part(chosen), torch.from_numpy(ranks.part(y))
-        row = run.advance(torch.from_numpy(data.images[mine]), y, y == len(data.classes))
+        off = (y == around) & torch.from_numpy(data.labels[mine] != around)
+        laboratories = (
+            None if data.laboratories is None else torch.from_numpy(data.laboratories[mine])
+        )
+        attributes = None if data.attributes is None else torch.from_numpy(data.attributes[mine])
+        row = run.advance(torch.from_numpy(data.images[mine]), y, off, laboratories, attributes)
         row["images_per_s"] = len(chosen) / (time.perf_counter() - start)
         if ranks.rank == 0 and (run.step % cfg.validate_every == 0 or run.step == cfg.steps):
             row["val_balanced_accuracy"] = validate(run.averaged(), *validation)
         yield row
+
+
+def read_data(
+    cfg: TrainConfig,
+) -> tuple[LabelledCrops, LabelledCrops, tuple[str, ...], tuple[int, ...] | None]:
+    """Crops to train on and to validate on, the classes, and how many values each attribute has."""
+    if not cfg.sources:
+        data = read_crops(cfg.train, cfg)
+        return data, read_crops(cfg.val, cfg, data.classes), class_names(data, cfg), None
+    classes, labels = tuple(cfg.taxonomy), cfg.labels
+    table = read_attributes(cfg.attributes) if cfg.attributes else None
+    data = read_sources(cfg.sources, cfg.crop_px, cfg.white, labels, table)
+    home = cfg.sources[0].model_copy(update={"folder": cfg.val})
+    val = read_sources(
+        (home.model_copy(update={"held_out": 1}), *cfg.sources[1:]),
+        cfg.crop_px,
+        cfg.white,
+        labels,
+        held_out=True,
+    )
+    return data, val, classes, tuple(map(len, table.values.values())) if table else None
 
 
 def like(cfg: TrainConfig, initial: Initial) -> TrainConfig:

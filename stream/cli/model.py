@@ -66,18 +66,23 @@ def classify(
     with json_lines(json_out) as write:
         for path, verdict in judge(bar, runner, loaded, exhaustive):
             write(line_of(path, verdict))
-            right.setdefault(path.parent.name, []).append(path.parent.name == verdict.label)
+            right.setdefault(path.parent.name, []).append(
+                path.parent.name in (verdict.label, verdict.parent)
+            )
             draws += verdict.draws
-    summarise(images, right, loaded.card.classes, draws)
+    summarise(images, right, (*loaded.card.classes, *loaded.card.parents), draws)
 
 
 def line_of(path: Path, verdict: object) -> dict:
     return {
         "path": str(path),
         "label": verdict.label,
+        "parent": verdict.parent,
         "scores": verdict.scores,
+        "parents": verdict.parents,
         "draws": verdict.draws,
         "decided": verdict.decided,
+        "may_be": verdict.may_be,
         "anomaly": {
             name: getattr(verdict.anomaly, name)
             for name in ("score", "relative", "absolute", "reason")

@@ -109,6 +109,8 @@ def cell_event(
         label=verdict.label,
         scores=verdict.scores,
         draws=verdict.draws,
+        parent=verdict.parent or None,
+        parents=verdict.parents or None,
         decided=verdict.decided,
         may_be=verdict.may_be,
         outcome=verdict.outcome,

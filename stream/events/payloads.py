@@ -62,7 +62,13 @@ class CellData(Place):
     """One classified cell."""
 
     label: str
+    parent: str | None = Field(
+        None, description="class of a classical differential that the label belongs to"
+    )
     scores: dict[str, float] = Field(description="class probabilities, sum 1")
+    parents: dict[str, float] | None = Field(
+        None, description="probabilities of the parents, sum 1"
+    )
     anomaly: AnomalyData
     draws: int = Field(description="noise draws used")
     decided: bool = Field(description="false where the draws ran out before one class stood out")
