@@ -68,7 +68,7 @@ def released(model: Model) -> Denoiser:
     graph = load(model.graph).graph
     unfold_weights(graph)
     tensors = {t.name: torch.from_numpy(numpy_helper.to_array(t).copy()) for t in graph.initializer}
-    net = Denoiser(config_of(model))
+    net = Denoiser(config_of(model)).eval()
     own = {name: tensors[name] for name in net.state_dict() if name in tensors} | norms_of(
         net, graph, tensors
     )
