@@ -4,7 +4,15 @@ from .failure import Failure
 from .folder_watch import Arrived, Found, Habits, Watcher, slides_in
 from .readers.reader import READ_MPP, openslide_version, step_px0
 from .slide import Level, Slide, open_slide
-from .smear_map import Ground, SmearMap, battlement, look_closer, sample_fields, thumbnail
+from .smear_map import (
+    Ground,
+    SmearMap,
+    battlement,
+    look_closer,
+    sample_fields,
+    thumbnail,
+    whole_field,
+)
 from .survey import Smear, Survey, stain_samples, survey
 from .tiles import Tile, TileSpec, plan_tiles, read_tile
 from .workers import Scheduler, Workers, open_workers
@@ -46,4 +54,5 @@ __all__ = [
     "thumbnail",
     "view_levels",
     "view_tile",
+    "whole_field",
 ]

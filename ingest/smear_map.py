@@ -151,9 +151,11 @@ def battlement(found: SmearMap) -> np.ndarray:
 
 
 def sample_fields(slide: Slide, found: SmearMap, most: int = 20) -> list[TileSpec]:
-    """Fields of a 100x objective spread evenly over the monolayer, as tiles; none where there is no
-    monolayer.
+    """Fields of a 100x objective spread evenly over the monolayer, as tiles; none where there
+    is no monolayer. A slide that is hardly larger than a field is one.
     """
+    if max(slide.width_px0, slide.height_px0) * slide.mpp <= 2 * FIELD_UM:
+        return [whole_field(slide)]
     step, side = step_px0(slide), max(1, round(FIELD_UM / found.block_um))
     block_px0 = round(found.block_um / slide.mpp)
     if min(found.ground.shape) < side:
@@ -177,6 +179,19 @@ def sample_fields(slide: Slide, found: SmearMap, most: int = 20) -> list[TileSpe
         TileSpec(int(x) // step * step, int(y) // step * step, px0, px0, margin, step)
         for y, x in chosen
     ]
+
+
+def whole_field(slide: Slide) -> TileSpec:
+    """All of a photographed field, as one tile."""
+    step = step_px0(slide)
+    return TileSpec(
+        0,
+        0,
+        slide.width_px0,
+        slide.height_px0,
+        math.ceil(MARGIN_UM / slide.mpp / step) * step,
+        step,
+    )
 
 
 def thumbnail(slide: Slide, longest_px: int = 1400) -> np.ndarray:

@@ -61,7 +61,9 @@ def _blobs(grid: Grid, stain: Stain, kinds: tuple[str, ...]) -> list[Blob]:
     found, taken = find_whites(white, grid, stain)
     if "platelet" in kinds:
         found += find_platelets(white, stained, taken, grid, stain)
-    return found + (find_reds(stained, taken, grid, stain) if "rbc" in kinds else [])
+    return found + (
+        find_reds(stain.red(grid.sums, grid.share), taken, grid, stain) if "rbc" in kinds else []
+    )
 
 
 def _least_first(centred: tuple[Blob, int, int]) -> tuple[int, int]:

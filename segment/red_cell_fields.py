@@ -77,7 +77,8 @@ def measure_field(tile: Tile, stain: Stain) -> RedField:
     white, stained = stain.white(grid.sums, grid.share), stain.stained(grid.sums, grid.share)
     whites, taken = find_whites(white, grid, stain)
     platelets = find_platelets(white, stained, taken, grid, stain)
-    owner, count = red_owners(stained, taken, grid, stain)
+    red = stain.red(grid.sums, grid.share)
+    owner, count = red_owners(red, taken, grid, stain)
     own = [
         (i, blob)
         for i, blob in numbered(owner, count, grid)
@@ -87,7 +88,7 @@ def measure_field(tile: Tile, stain: Stain) -> RedField:
     return RedField(
         (x0, y0, x1, y1),
         (x1 - x0) * (y1 - y0) * (grid.mpp / grid.step_px0 / 1000) ** 2,
-        tuple(red_cell(i, blob, owner, stained, grid) for i, blob in own),
+        tuple(red_cell(i, blob, owner, red, grid) for i, blob in own),
         *(sum(tile.spec.owns(*b.centre_px0(grid)) for b in blobs) for blobs in (whites, platelets)),
         labels_of(owner, [i for i, _ in own], grid, tile.spec.box_px0),
         grid.mpp,

@@ -5,21 +5,31 @@ roundness of their rims.
 import numpy as np
 from scipy import ndimage as ndi
 from scipy.spatial import cKDTree
+from skimage.measure import label
 
 from .grid import Grid
+from .morphology import grown, shrunk
 from .peaks import SCALE, Peaks, find_peaks, group, lowest_between, pairs_within, smooth
 from .radial_symmetry import centre_votes
 from .region import Blob
 from .stain import Stain
 
 LEVEL_UM = 12.0  # the stain is judged against its surroundings
+GLASS_UM = 6.0  # glass lies no further than this from the edge of a cell
+EDGE = 35  # per cent of the way from glass to stain, where a cell ends
 PALLOR_UM = 5.0  # a gap no longer than this inside the stain is a pallor, not glass
+RING_UM = 7.5  # nor longer than this where the rim of a cell lies around it
+RING = 60 * SCALE  # so much of a rim
 RADII_UM = (2.6, 4.6)
 DEPTH_UM = 5.0  # distances to the edge are told apart up to here
 DEPTH_SHARE = 64  # weight of a full depth in the score of a middle, out of 255
 PEAK_RADIUS_UM = 1.8
 SAME_CELL_UM = 4.5
 VALLEY = 0.9
+LONG_CELL_UM = 8.0  # from middle to middle of the parts of one long cell
+NECK = 0.88  # one cell is nearly as wide where two parts meet; touching cells leave a neck
+LONG_UM2 = 70.0  # a long cell is no larger; two that touch are
+ELLIPSE = 0.98  # how much of an ellipse such parts are together
 EXPECTED = 100  # votes at the middle of a clean round cell
 LEAST = 24 * SCALE
 CELL_REACH_UM = 6.5
@@ -38,33 +48,117 @@ def red_owners(
     values: np.ndarray, taken: np.ndarray, grid: Grid, stain: Stain
 ) -> tuple[np.ndarray, int]:
     """Which red cell each pixel (h, w) falls to, -1 for none, and how many numbers there are."""
-    body = red_matter(values, grid, stain) & ~taken
+    rims = _rims_around(values, grid, stain)
+    body = red_matter(values, rims, grid, stain) & ~taken
     depth = np.minimum(ndi.distance_transform_edt(body) * grid.mpp, DEPTH_UM)
-    score = _middles(values, depth, grid, stain)
+    score = _middles(rims, depth, grid)
     peaks = find_peaks(score, grid.x, grid.y, grid.px(PEAK_RADIUS_UM), LEAST)
+    if not len(peaks):
+        return np.full(values.shape, -1), 0
     pairs = pairs_within(peaks, SAME_CELL_UM / grid.mpp)
     pairs = pairs[lowest_between(score, peaks, pairs) > VALLEY * peaks.score[pairs].min(1)]
     root = group(peaks, pairs, SAME_CELL_UM / grid.mpp)
-    return _owner(body, depth, peaks, root, grid), len(peaks)
+    owner = _whole(_owner(body, depth, peaks, root, grid), peaks)
+    return _whole(_joined(owner, depth, peaks, root, grid), peaks), len(peaks)
 
 
-def red_matter(values: np.ndarray, grid: Grid, stain: Stain) -> np.ndarray:
-    """All that is stained (h, w) bool, the pallor of red cells filled, specks removed."""
-    stained = values > stain.stained_mod
-    body = values > np.maximum(stain.stained_mod, _midway(values, stained, grid.px(LEVEL_UM)))
-    gaps, _ = ndi.label(~body)
-    longest = PALLOR_UM / grid.mpp
-    short = [max(s.stop - s.start for s in two) <= longest for two in ndi.find_objects(gaps)]
-    return ndi.binary_opening(body | np.array([False, *short])[gaps], iterations=grid.px(0.9))
-
-
-def _midway(values: np.ndarray, stained: np.ndarray, radius: int) -> np.ndarray:
-    """Between the mean of the stain and of the glass within `radius` px, nearer to the glass, so
-    that pale rings close.
+def _joined(
+    owner: np.ndarray, depth: np.ndarray, peaks: Peaks, root: np.ndarray, grid: Grid
+) -> np.ndarray:
+    """The owners (h, w), the parts of a long cell joined: what has no neck between them and is
+    an ellipse together.
     """
+    moments = _moments(owner, len(peaks))
+    pairs = pairs_within(peaks, LONG_CELL_UM / grid.mpp)
+    pairs = pairs[(moments[pairs, 0] > 0).all(axis=1)]
+    both = moments[pairs].sum(axis=1)
+    level = (depth * SCALE).astype(np.int32)
+    width = level[peaks.y[pairs], peaks.x[pairs]].min(axis=1)
+    one = (both[:, 0] * grid.mpp**2 <= LONG_UM2) & (_ellipticity(both) >= ELLIPSE)
+    one &= lowest_between(level, peaks, pairs) >= NECK * width
+    part = group(peaks, pairs[one], LONG_CELL_UM / grid.mpp)
+    part = np.where(part < 0, np.arange(len(peaks)), part)
+    return np.where(owner >= 0, part[owner], -1)
+
+
+def _moments(owner: np.ndarray, count: int) -> np.ndarray:
+    """Of each number's pixels (count, 6) int64: how many, sums of columns, rows, their squares
+    and their product.
+    """
+    rows, cols = np.nonzero(owner >= 0)
+    who = owner[rows, cols]
+    sums = (np.ones_like(rows), cols, rows, cols * cols, rows * rows, rows * cols)
+    return np.stack([np.bincount(who, values, count).astype(np.int64) for values in sums], axis=1)
+
+
+def _ellipticity(moments: np.ndarray) -> np.ndarray:
+    """Area over that of the ellipse with the same second moments (k,): 1 for any ellipse, 0.9
+    for two discs that touch.
+    """
+    n, x, y, xx, yy, xy = moments.T
+    square = n * n / 12  # a pixel is a square
+    spread = (n * xx - x * x + square) * (n * yy - y * y + square) - (n * xy - x * y).astype(
+        float
+    ) ** 2
+    return n.astype(float) ** 3 / (4 * np.pi * np.sqrt(spread))
+
+
+def _whole(owner: np.ndarray, peaks: Peaks) -> np.ndarray:
+    """The owners (h, w) without what does not hang together with its peak."""
+    parts = label(owner, background=-1, connectivity=1)
+    held = np.zeros(parts.max() + 1, bool)
+    mine = owner[peaks.y, peaks.x] == np.arange(len(peaks))
+    held[parts[peaks.y[mine], peaks.x[mine]]] = True
+    held[0] = False
+    return np.where(held[parts], owner, -1)
+
+
+def red_matter(values: np.ndarray, rims: np.ndarray, grid: Grid, stain: Stain) -> np.ndarray:
+    """All that is stained (h, w) bool, the pallor of red cells filled, specks removed."""
+    values = values - _glass(values, grid, stain)
+    body = values > _edge(values, values > stain.red_mod, grid.px(LEVEL_UM), stain)
+    closed = shrunk(grown(body, 1), 1)
+    body |= closed & grown(_pallor(closed, rims, grid), 1)
+    return ndi.binary_opening(body | _pallor(body, rims, grid), iterations=grid.px(0.9))
+
+
+def _pallor(body: np.ndarray, rims: np.ndarray, grid: Grid) -> np.ndarray:
+    """The gaps (h, w) bool in a body that are the pallor of a cell."""
+    gaps, _ = ndi.label(~body)
+    return np.array([False, *(_is_pallor(box, rims, grid) for box in ndi.find_objects(gaps))])[gaps]
+
+
+def _is_pallor(box: tuple[slice, slice], rims: np.ndarray, grid: Grid) -> bool:
+    """Whether a gap in the stain within a box is the pallor of a cell, or the pale ring of a
+    target cell, and not glass: small, or with the rim of a cell around its middle.
+    """
+    longest = max(s.stop - s.start for s in box) * grid.mpp
+    if longest <= PALLOR_UM or longest > RING_UM:
+        return longest <= PALLOR_UM
+    middle = tuple(
+        slice((s.start + s.stop) // 2 - grid.px(0.8), (s.start + s.stop) // 2 + grid.px(0.8) + 1)
+        for s in box
+    )
+    return bool(rims[middle].max(initial=0) >= RING)
+
+
+def _glass(values: np.ndarray, grid: Grid, stain: Stain) -> np.ndarray:
+    """The stain (h, w) of the glass nearby, up to what bounds red cells: not nought where the
+    light falls off.
+    """
+    least = ndi.minimum_filter(values, 2 * grid.px(GLASS_UM) + 1, mode="nearest")
     return (
-        7 * _mean_where(values, stained, radius) + 13 * _mean_where(values, ~stained, radius)
-    ) // 20
+        smooth(np.clip(least, 0, min(255, stain.red_mod)), grid.px(GLASS_UM / 2), times=1) // SCALE
+    )
+
+
+def _edge(values: np.ndarray, stained: np.ndarray, radius: int, stain: Stain) -> np.ndarray:
+    """Between the mean of the stain and of the glass within `radius` px, nearer to the glass,
+    so that pale rings close.
+    """
+    glass = _mean_where(values, ~stained, radius)
+    rise = np.maximum(_mean_where(values, stained, radius) - glass, 0)
+    return glass + np.maximum(rise * EDGE // 100, stain.red_mod // 2)
 
 
 def _mean_where(values: np.ndarray, where: np.ndarray, radius: int) -> np.ndarray:
@@ -73,15 +167,19 @@ def _mean_where(values: np.ndarray, where: np.ndarray, radius: int) -> np.ndarra
     return total * SCALE // np.maximum(share, 1)
 
 
-def _middles(values: np.ndarray, depth: np.ndarray, grid: Grid, stain: Stain) -> np.ndarray:
-    """How much a place (h, w) int32 looks like the middle of a red cell: rims all around it, and
-    far from the edge.
-    """
+def _rims_around(values: np.ndarray, grid: Grid, stain: Stain) -> np.ndarray:
+    """How much of the rim of a red cell lies around a place (h, w) int32, up to 255 * SCALE."""
     radii = range(grid.px(RADII_UM[0]), grid.px(RADII_UM[1]) + 1)
-    votes = centre_votes(values, max(8, stain.stained_mod * 8 // 4), radii)
-    share = smooth(np.minimum(votes * 255 // EXPECTED, 255), grid.px(0.5), times=2)
+    votes = centre_votes(values, max(8, stain.red_mod * 8 // 4), radii)
+    return smooth(np.minimum(votes * 255 // EXPECTED, 255), grid.px(0.5), times=2)
+
+
+def _middles(rims: np.ndarray, depth: np.ndarray, grid: Grid) -> np.ndarray:
+    """How much a place (h, w) int32 looks like the middle of a red cell: rims all around it,
+    and far from the edge.
+    """
     depth = smooth((depth * (DEPTH_SHARE / DEPTH_UM)).astype(np.int32), grid.px(0.5), times=2)
-    return np.where(depth > 0, share * (255 - DEPTH_SHARE) // 255 + depth, 0)
+    return np.where(depth > 0, rims * (255 - DEPTH_SHARE) // 255 + depth, 0)
 
 
 def _owner(
@@ -90,8 +188,6 @@ def _owner(
     """The root (h, w) that each pixel of the body falls to, -1 for none: of the nearest peaks the
     one whose disc it lies deepest in (distance^2 - radius^2 least); the stronger wins a tie."""
     owner = np.full(body.shape, -1)
-    if not len(peaks):
-        return owner
     rows, cols = np.nonzero(body)
     near = _nearest(peaks, rows, cols)
     square = (peaks.y[near] - rows[:, None]) ** 2 + (peaks.x[near] - cols[:, None]) ** 2

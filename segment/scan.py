@@ -42,13 +42,27 @@ class TileCells:
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """All that finding cells in a tile needs, fixed by the slide alone; travels to every worker."""
+    """All that finding cells in a tile needs, fixed by the slide alone; travels to every
+    worker.
+
+    White cells and platelets are looked for where `smear` holds, red cells, which stain too
+    little for it, where `reds` does.
+    """
 
     slide: Slide
     smear: Smear
     stain: Stain
     kinds: tuple[str, ...]
     work_mpp: float = WORK_MPP
+    reds: Smear | None = None
+
+    @property
+    def looked_at(self) -> Smear:
+        """Where tiles are wanted."""
+        return self._smear_of("rbc") if "rbc" in self.kinds else self.smear
+
+    def _smear_of(self, kind: str) -> Smear:
+        return self.reds if kind == "rbc" and self.reds else self.smear
 
     def cells_in(self, spec: TileSpec) -> TileCells:
         """The cells that a tile owns.
@@ -60,7 +74,7 @@ class Scan:
         tile = read_tile(self.slide, spec, self.smear.background_rgb)
         read = perf_counter()
         found = find_cells(tile, self.stain, self.slide.slide_id, self.kinds, self.work_mpp)
-        here = [cell for cell in found if self.smear.covers(cell.x_px0, cell.y_px0)]
+        here = [cell for cell in found if self._smear_of(cell.kind).covers(cell.x_px0, cell.y_px0)]
         whole = [
             cell
             for cell in here
@@ -121,16 +135,15 @@ def begin_reading(
     """
     seen = survey(slide)
     scan, found = scan_of(slide, seen, kinds), look_closer(slide, seen)
-    return Outlook(
-        replace(scan, smear=counted(seen.smear, found, area)), found, sample_fields(slide, found)
-    )
+    smear, reds = (counted(where, found, area) for where in (seen.smear, everywhere(seen.smear)))
+    return Outlook(replace(scan, smear=smear, reds=reds), found, sample_fields(slide, found))
 
 
 def scan_of(slide: Slide, seen: Survey, kinds: tuple[str, ...]) -> Scan:
     stain = fit_stain(
         stain_samples(slide, seen), seen.smear.background_rgb, slide.mpp * step_px0(slide)
     )
-    return Scan(slide, seen.smear, stain, kinds)
+    return Scan(slide, seen.smear, stain, kinds, reds=everywhere(seen.smear))
 
 
 def plain_scan(slide: Slide, kinds: tuple[str, ...], work_mpp: float) -> Scan:
@@ -139,9 +152,11 @@ def plain_scan(slide: Slide, kinds: tuple[str, ...], work_mpp: float) -> Scan:
     seen = survey(slide)
     samples = stain_samples(slide, seen)
     stain = fit_stain(samples, seen.smear.background_rgb, slide.mpp * step_px0(slide), work_mpp)
-    return Scan(
-        slide, replace(seen.smear, look=np.ones_like(seen.smear.look)), stain, kinds, work_mpp
-    )
+    return Scan(slide, everywhere(seen.smear), stain, kinds, work_mpp)
+
+
+def everywhere(smear: Smear) -> Smear:
+    return replace(smear, look=np.ones_like(smear.look))
 
 
 def counted(smear: Smear, found: SmearMap, area: str) -> Smear:

@@ -12,7 +12,13 @@ from skimage.filters import threshold_otsu
 from .grid import WORK_MPP, bin_pixels, bin_px
 
 ALL_STAIN = (0.25, 0.5, 0.25)
+RED_STAIN = (
+    0.1,
+    0.8,
+    0.1,
+)  # haemoglobin and eosin absorb green: pale red cells stand out twice as clear there
 LEAST_MOD = 30  # paler than this above the glass is noise, not stain
+LEAST_RED_MOD = 12  # the same of the red-cell stain
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +31,8 @@ class Stain:
     their nuclei, `level_mod` is a typical nucleus. `stained` = (R + 2 G + B) / 4: `stained_mod`
     bounds all that is not glass. `platelet` = `white` - `stained` / 3 keeps the pale blue of
     platelets and turns the rims of red cells below 0: `platelet_mod` is the least peak of a
-    platelet. All in thousandths of optical density above `background_rgb`.
+    platelet. `red` is mostly G, where red cells absorb most: `red_mod` bounds them from the glass.
+    All in thousandths of optical density above `background_rgb`.
     """
 
     background_rgb: tuple[int, int, int]
@@ -35,6 +42,7 @@ class Stain:
     level_mod: int
     platelet_mod: int
     stained_mod: int
+    red_mod: int
 
     def white(self, sums: np.ndarray, share: int) -> np.ndarray:
         """White-cell stain (h, w) int16 in mOD, of sums (h, w, 3) over `share` pixels; a 3 x 3 mean
@@ -47,6 +55,12 @@ class Stain:
         against noise.
         """
         return _stained(sums, share, self.background_rgb)
+
+    def red(self, sums: np.ndarray, share: int) -> np.ndarray:
+        """Red-cell stain (h, w) int16 in mOD, of sums (h, w, 3) over `share` pixels; a 3 x 3
+        mean against noise.
+        """
+        return _red(sums, share, self.background_rgb)
 
 
 def fit_stain(
@@ -64,7 +78,10 @@ def fit_stain(
     factor = bin_px(mpp, work_mpp)
     sums = [bin_pixels(s, factor) for s in samples if min(s.shape[:2]) >= factor]
     every = [_stained(s, factor * factor, background_rgb) for s in sums]
-    stained_mod = _stained_threshold(every)
+    stained_mod = _stained_threshold(every, LEAST_MOD)
+    red_mod = _stained_threshold(
+        [_red(s, factor * factor, background_rgb) for s in sums], LEAST_RED_MOD
+    )
     solid = [_solid(e, stained_mod) for e in every]
     red_ratio = _red_ratio(sums, solid, factor * factor, background_rgb)
     white = [_white(s, factor * factor, background_rgb, red_ratio) for s in sums]
@@ -75,15 +92,8 @@ def fit_stain(
         [platelet(w, e) for w, e in zip(white, every, strict=True)], red, level
     )
     white_mod = max(0.15 * level, 2.5 * spread)
-    return Stain(
-        tuple(background_rgb),
-        red_ratio,
-        int(white_mod),
-        int(0.6 * level),
-        int(level),
-        platelet_mod,
-        stained_mod,
-    )
+    whites = int(white_mod), int(0.6 * level), int(level)
+    return Stain(tuple(background_rgb), red_ratio, *whites, platelet_mod, stained_mod, red_mod)
 
 
 def platelet(white: np.ndarray, stained: np.ndarray) -> np.ndarray:
@@ -105,6 +115,10 @@ def _stained(sums: np.ndarray, share: int, background_rgb: tuple[int, int, int])
     return ndi.uniform_filter(_mix(sums, share, background_rgb, ALL_STAIN), 3, mode="nearest")
 
 
+def _red(sums: np.ndarray, share: int, background_rgb: tuple[int, int, int]) -> np.ndarray:
+    return ndi.uniform_filter(_mix(sums, share, background_rgb, RED_STAIN), 3, mode="nearest")
+
+
 def _white(
     sums: np.ndarray, share: int, background_rgb: tuple[int, int, int], red_ratio: float
 ) -> np.ndarray:
@@ -119,14 +133,14 @@ def _table(share: int, background: int, weight: float) -> np.ndarray:
     return np.rint(weight * 1000 * np.maximum(od, 0)).astype(np.int16)
 
 
-def _stained_threshold(every: list[np.ndarray]) -> int:
+def _stained_threshold(every: list[np.ndarray], least: int) -> int:
     """Between glass and cells (Otsu, of the logarithm, so that it stays near the glass when some
     cells are very dark).
     """
     values = np.concatenate([e.ravel() for e in every] or [np.zeros(1, np.int16)])
     if values.max() < LEAST_MOD:
         return LEAST_MOD
-    return max(LEAST_MOD, int(np.exp(threshold_otsu(np.log(values + 10.0))) - 10))
+    return max(least, int(np.exp(threshold_otsu(np.log(values + 10.0))) - 10))
 
 
 def _solid(every: np.ndarray, stained_mod: int) -> np.ndarray:

@@ -114,7 +114,7 @@ def row_of(
 ) -> Row:
     limits, start = Reading(), perf_counter()
     scan = pool.call(begin, slide, limits.survey_limit_s)
-    specs = list(plan_tiles(slide, scan.smear, tile_px, mpp))
+    specs = list(plan_tiles(slide, scan.looked_at, tile_px, mpp))
     arrived = (
         r for r in pool.each(partial(timed, scan), specs, limits.read_limit_s * 10) if r is not None
     )

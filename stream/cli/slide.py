@@ -14,16 +14,18 @@ from classify import SHIPPED, load_model, on_white
 from ingest import (
     CytostreamError,
     Ground,
+    Slide,
     battlement,
     look_closer,
     open_slide,
     open_workers,
     plan_tiles,
+    step_px0,
     survey,
     thumbnail,
 )
 from ingest.synthetic.smear import LOOKS, Layer, Synthetic, write_synthetic
-from segment import AREAS, begin_scan
+from segment import AREAS, Cell, begin_scan
 from stream.config import Reading
 
 from .demo import read_sheet
@@ -65,7 +67,7 @@ def locate(
         scan = pool.call(
             partial(begin_scan, kinds=tuple(found), area=area), facts, reading.survey_limit_s
         )
-        specs = list(plan_tiles(facts, scan.smear, tile_px))
+        specs = list(plan_tiles(facts, scan.looked_at, tile_px))
         results = (
             r for r in pool.each(scan.cells_in, specs, reading.read_limit_s) if r is not None
         )
@@ -77,17 +79,23 @@ def locate(
                 screen.print(f"{box} cannot be decoded")
             for cell in outcome.cells:
                 found[cell.kind] += 1
-                write(line_of(cell))
+                write(line_of(cell, facts))
     screen.print("  ".join(f"{kind} {n}" for kind, n in found.items()))
 
 
-def line_of(cell: object) -> dict:
+def line_of(cell: Cell, slide: Slide) -> dict:
+    """A cell as a line; `whole` is false where the edge of the slide cuts it."""
+    x0, y0, x1, y1 = cell.box_px0
+    edge = step_px0(slide)  # what is nearer to the edge than a pixel as read lies at it
     return {
         "kind": cell.kind,
         "box": list(map(int, cell.box_px0)),
         "centre": [int(cell.x_px0), int(cell.y_px0)],
         "area_um2": round(float(cell.area_um2), 2),
         "cell_id": cell.cell_id,
+        "whole": min(x0, y0) >= edge
+        and x1 <= slide.width_px0 - edge
+        and y1 <= slide.height_px0 - edge,
     }
 
 
