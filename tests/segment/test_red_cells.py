@@ -63,5 +63,5 @@ def test_the_pale_ring_of_a_target_cell_belongs_to_it():
 
 def test_light_that_falls_off_is_no_cell():
     image = among_others(glass(SIDE, SIDE)).astype(float)
-    image *= np.linspace(1, 0.9, SIDE)[:, None, None]
+    image *= np.linspace(1, 0.95, SIDE)[:, None, None]
     assert below_the_others(found_in(image.astype(np.uint8))) == []
