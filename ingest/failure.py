@@ -7,7 +7,8 @@ from dataclasses import dataclass
 class Failure:
     """What could not be read or scored, at which stage, and what to do next.
 
-    `box_px0` is (x0, y0, x1, y1) in level-0 px, where the failure has a place.
+    `box_px0` is (x0, y0, x1, y1) in level-0 px, where the failure has a place. `what` and `hint`
+    may name the file and so a patient; `code` says for others what kind of failure it is.
     """
 
     slide_id: str
@@ -15,3 +16,4 @@ class Failure:
     what: str
     hint: str = ""
     box_px0: tuple[int, int, int, int] | None = None
+    code: str = ""

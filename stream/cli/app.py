@@ -25,7 +25,7 @@ from .model import card, classify, export, generate, train
 from .run import relay, replay, run
 from .serve import accounts_app, serve
 from .slide import locate, map_slide, simulate
-from .topics import alerts, config, schemas, tail
+from .topics import alerts, config, failures, schemas, tail
 from .watch import watch
 
 app = typer.Typer(
@@ -40,6 +40,7 @@ app.command()(relay)
 app.command()(replay)
 app.command()(tail)
 app.command()(alerts)
+app.command()(failures)
 app.command()(serve)
 app.add_typer(accounts_app, name="accounts")
 app.command("export-results")(export_results)

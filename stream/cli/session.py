@@ -114,7 +114,7 @@ def open_lab(
         pool = starting.enter_context(open_pool(config.reading))
         closing = starting.pop_all()
     with closing, Board(screen, station.backlog, only, quiet) as board:
-        stamp = stamp_of(config, model.model_id)
+        stamp = stamp_of(config, model.model_id, station.outbox.secret)
         yield Lab(config, model, engine, pool, station.outbox, station.store, stamp, board.show)
 
 
@@ -130,7 +130,7 @@ def open_pool(reading: Reading) -> AbstractContextManager[Workers]:
     return open_workers(reading.workers, scheduler or None, reading.workers_most, reading.dashboard)
 
 
-def stamp_of(config: Config, model_id: str) -> Stamp:
+def stamp_of(config: Config, model_id: str, secret: str = "") -> Stamp:
     """The provenance that every event and result carries; its config hash is of what changes
     results.
     """
@@ -147,6 +147,7 @@ def stamp_of(config: Config, model_id: str) -> Stamp:
         digest,
         {name: version(name) for name in PACKAGES},
         config.share_names,
+        secret=secret,
     )
 
 

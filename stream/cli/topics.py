@@ -28,6 +28,7 @@ from stream.kafka.acks import Acks
 from stream.kafka.asyncapi import write_asyncapi
 from stream.store.outbox import Outbox
 
+from .console import print_error
 from .run import RESULTS, ConfigOption, StoreOption
 
 screen = Console(stderr=True)
@@ -163,6 +164,20 @@ def alerts(
             else:
                 by = f" [green]seen by {standing.reviewer}[/]" if standing.reviewer else ""
                 screen.print(f"{sentence(standing.event)}{by}", highlight=False)
+
+
+def failures(store: StoreOption = RESULTS) -> None:
+    """List what could not be read, with the names of files: they stay on this machine.
+
+    Example: cytostream failures --store results
+    """
+    if not (store / "state.db").exists():
+        raise CytostreamError(
+            f"{store}: no results here", "run `cytostream run SLIDE --store DIR` first"
+        )
+    with Outbox(store / "state.db") as outbox:
+        for one in outbox.failures():
+            print_error(f"{one.path}: {one.what}", one.hint, one.code or "failure")
 
 
 def config(

@@ -7,7 +7,7 @@ name a patient: they stay here unless `Stamp.share_names` is set, in texts too.
 
 import base64
 import hashlib
-import re
+import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -20,6 +20,7 @@ from ingest import CytostreamError, Failure, Slide
 from segment import Cell
 from stream.alerts.cell_rules import Alert, SlideAlert
 
+from .failure_codes import UNKNOWN, FixedText, text_of
 from .payloads import (
     PAYLOADS,
     AccessAction,
@@ -93,6 +94,7 @@ class Stamp:
     versions: dict[str, str] = field(default_factory=dict)
     share_names: bool = False
     set_id: str | None = None
+    secret: str = field(default="", repr=False)
 
 
 def cell_event(
@@ -220,7 +222,7 @@ def slide_event(
     stamp: Stamp,
     progress: Progress | None = None,
     counts: dict[str, int] | None = None,
-    reason: str = "",
+    failure: Failure | None = None,
     unfit: Sequence[str] | None = None,
     red_cells: dict[str, float] | None = None,
 ) -> Event:
@@ -240,7 +242,7 @@ def slide_event(
         reader=slide.reader,
         progress=progress,
         counts=counts,
-        reason=_redacted(reason, slide.path, stamp) or None,
+        reason=_said(failure, stamp).what if failure else None,
         unfit=unfit,
         red_cells=red_cells,
         name=slide.path.name if stamp.share_names else None,
@@ -248,30 +250,46 @@ def slide_event(
         model_hash=stamp.model_hash,
         config_hash=stamp.config_hash,
         versions=stamp.versions,
-        set_id=stamp.set_id,
+        set_id=private_digest(stamp, stamp.set_id) if stamp.set_id else None,
     )
     about = (status, stamp.model_hash, stamp.config_hash, progress.model_dump_json())
     return _event(SLIDE, stamp, slide.slide_id, about, data)
 
 
 def failure_event(failure: Failure, stamp: Stamp, path: Path | None = None) -> Event:
-    """The event of a failure, timed now; `path` is the file's, to keep its name out of the text.
+    """The event of a failure, timed now: its code and a fixed sentence, no text of a reader.
 
-    A failure with no slide id (the file is no slide) takes a digest of the path as its subject.
+    A failure with no slide id (the file is no slide) takes a digest of the path as its subject,
+    which nobody can compute from a guess of the name.
     """
-    digest = None if failure.slide_id else _digest(path.absolute() if path else failure.what)
+    about_file = str(path.absolute()) if path else failure.what
+    digest = None if failure.slide_id else private_digest(stamp, about_file)
+    said = _said(failure, stamp)
     data = _data(
         FailureData,
         slide_id=failure.slide_id or None,
         file_digest=digest,
         stage=failure.stage,
         box_px0=failure.box_px0,
-        what=_redacted(failure.what, path, stamp),
-        hint=_redacted(failure.hint, path, stamp),
+        what=said.what,
+        hint=said.hint,
         path=str(path) if path and stamp.share_names else None,
+        code=failure.code or UNKNOWN,
     )
-    about = (failure.stage, failure.box_px0 or data["what"], stamp.model_hash)
-    return _event(FAILURE, stamp, failure.slide_id or f"file-{digest}", about, data)
+    place = failure.box_px0 or private_digest(stamp, failure.what)
+    subject = failure.slide_id or f"file-{digest}"
+    return _event(FAILURE, stamp, subject, (failure.stage, place, stamp.model_hash), data)
+
+
+def private_digest(stamp: Stamp, text: str) -> str:
+    """A digest that only who has the store's secret can compute (HMAC)."""
+    return hmac.new(stamp.secret.encode(), text.encode(errors="replace"), "blake2b").hexdigest()[
+        :32
+    ]
+
+
+def _said(failure: Failure, stamp: Stamp) -> FixedText:
+    return FixedText(failure.what, failure.hint) if stamp.share_names else text_of(failure.code)
 
 
 def _place(slide: Slide, cell: Cell, stamp: Stamp) -> dict:
@@ -291,17 +309,6 @@ def _place(slide: Slide, cell: Cell, stamp: Stamp) -> dict:
 def _anomaly(verdict: Verdict) -> dict:
     anomaly = verdict.anomaly
     return {name: getattr(anomaly, name) for name in AnomalyData.model_fields}
-
-
-def _redacted(text: str, path: Path | None, stamp: Stamp) -> str:
-    if path is None or stamp.share_names:
-        return text
-    forms = (path.absolute(), path.resolve(), path)
-    words = {
-        w for p in forms for w in (str(p), str(p.parent), p.name, p.stem) if w not in ("", ".", "/")
-    }
-    secrets = "|".join(map(re.escape, sorted(words, key=len, reverse=True)))
-    return re.sub(rf"(?<!\w)({secrets})(?!\w)", "<file>", text)
 
 
 def _data(model: type[Payload], **values) -> dict:

@@ -144,9 +144,7 @@ class SlideData(Payload):
     )
     name: str | None = Field(None, description="file name, only where the config shares names")
     path: str | None = Field(None, description="only where the config shares names")
-    set_id: str | None = Field(
-        None, description="fields of view of one slide share it: a digest of their folder"
-    )
+    set_id: str | None = Field(None, description="fields of view of one slide share it")
     model_hash: str
     config_hash: str
     versions: dict[str, str]
@@ -159,13 +157,14 @@ class FailureData(Payload):
 
     slide_id: str | None
     file_digest: str | None = Field(
-        None, description="digest of the path, for a file that is no slide"
+        None, description="of a file that is no slide: HMAC of the path with the store's secret"
     )
     stage: str
     what: str
     hint: str
     box_px0: Box | None = None
     path: str | None = Field(None, description="only where the config shares names")
+    code: str = Field("unknown", description="which failure it is; `what` and `hint` belong to it")
 
 
 class SlideAlertData(Payload):

@@ -17,6 +17,7 @@ from classify import SHIPPED, read_card
 from ingest import Slide
 from stream.config import Config
 from stream.events.event import ALERT, FAILURE, SLIDE_ALERT
+from stream.events.failure_codes import text_of
 from stream.store.database import State
 from stream.store.outbox import Outbox
 from stream.store.slide_facts import slide_of
@@ -83,9 +84,7 @@ class SlideShelf:
     def _hear(self, seq: int, event_id: str, kind: str, data: dict) -> None:
         self.told.seq = seq
         if kind == FAILURE:
-            self.told.failures.append(
-                {name: data[name] for name in ("stage", "what", "hint", "box_px0")}
-            )
+            self.told.failures.append(failure_says(data))
             return
         values = {
             name: data.get(name)
@@ -194,13 +193,14 @@ class Library:
         return digest.hexdigest()
 
     def files_refused(self) -> Iterator[dict]:
-        """Failures of files that are no slide."""
-        sql = (
-            "SELECT id, value FROM records WHERE subject >= 'file-' AND subject < 'file.' AND "
-            "type = ? ORDER BY seq"
-        )
-        for event_id, value in self.state.rows(sql, FAILURE):
-            yield {"id": event_id, **json.loads(value)}
+        """Failures of files that are no slide; with their names where the page shows names."""
+        sql = """SELECT id, value, path FROM records LEFT JOIN failures ON id = event_id
+            WHERE subject >= 'file-' AND subject < 'file.' AND type = ? ORDER BY seq"""
+        for event_id, value, path in self.state.rows(sql, FAILURE):
+            said = failure_says(json.loads(value))
+            if path and self.config.review.show_names:
+                said["what"] = f"{Path(path).name}: {said['what']}"
+            yield {"id": event_id, **said}
 
     def close(self) -> None:
         for part in (self.outbox, self.state, self.trail):
@@ -211,3 +211,17 @@ class Library:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def failure_says(data: dict) -> dict:
+    """What the page says of a failure event: the fixed sentence of its code, also of an old one."""
+    said = text_of(data.get("code"))
+    about = {name: data[name] for name in ("stage", "box_px0")}
+    return {**about, "what": said.what, "hint": said.hint}
+
+
+def reason_says(facts: dict) -> str | None:
+    """Why a slide failed or is not fit for reading, as far as the page says it."""
+    if unfit := facts.get("unfit"):
+        return "; ".join(unfit)
+    return text_of(facts.get("code")).what if facts.get("reason") else None

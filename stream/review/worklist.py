@@ -10,12 +10,13 @@ from pydantic import BaseModel, ConfigDict
 
 from classify import SHIPPED, read_card
 from stream.events.event import SLIDE_ALERT
+from stream.events.failure_codes import text_of
 from stream.events.payloads import Progress
 
 from .cell_classes import scheme_of
 from .differential import differential
 from .review_state import Standing
-from .slides import FINISHED, Library
+from .slides import FINISHED, Library, reason_says
 
 RUNNING = ("running", "seen")
 _WAITING = """
@@ -98,7 +99,7 @@ class Board:
                 name=f"file {n}" if hide else Path(path).name,
                 state=state,
                 tries=tries,
-                reason=None if hide else reason,
+                reason=text_of(None).what if reason else None,
             )
             for n, path, state, tries, reason in rows
         ]
@@ -162,7 +163,7 @@ class Board:
             version=standing.version,
             signed_by=signed and signed.by,
             signed_at=signed and signed.at.isoformat(),
-            reason=facts.get("reason"),
+            reason=reason_says(facts),
             number=standing.number,
         )
 

@@ -39,7 +39,7 @@ from stream.events.event import (
     slide_alert_event,
     slide_event,
 )
-from stream.events.payloads import Progress
+from stream.events.payloads import Box, Progress
 from stream.store.outbox import Outbox
 from stream.store.results import ResultWriter, body_of, store_path
 from stream.store.slide_facts import facts_of
@@ -83,9 +83,7 @@ def run_slide(lab: Lab, path: Path, mpp: float | None = None) -> Report:
     try:
         slide = open_slide(path, mpp)
     except CytostreamError as error:
-        return refuse(
-            lab, Failure("", "open", error.what, error.hint), path, again=is_passing(error)
-        )
+        return refuse(lab, failure_of(error, "", "open"), path, again=is_passing(error))
     lease = lease_of(slide)
     if not lab.outbox.leases.take(lease):
         raise SlideBusyError(f"{path}: another process is at it", "wait for it")
@@ -106,7 +104,7 @@ def run_leased(lab: Lab, slide: Slide, path: Path) -> Report:
     except CytostreamError as error:
         return refuse(
             lab,
-            Failure(slide.slide_id, "survey", error.what, error.hint),
+            failure_of(error, slide.slide_id, "survey"),
             path,
             slide,
             is_passing(error),
@@ -127,17 +125,28 @@ def is_passing(error: CytostreamError) -> bool:
     return not isinstance(error, SlideError) or getattr(error.__cause__, "errno", None) is not None
 
 
+def failure_of(
+    error: CytostreamError, slide_id: str, stage: str, box_px0: Box | None = None
+) -> Failure:
+    """The failure of an error; its code says whether it is the file's fault."""
+    kind = "unavailable" if is_passing(error) else "unreadable"
+    return Failure(slide_id, stage, error.what, error.hint, box_px0, f"{stage}.{kind}")
+
+
 def refuse(
     lab: Lab, failure: Failure, path: Path, slide: Slide | None = None, again: bool = False
 ) -> Report:
     """Tell of a slide that cannot be read."""
     with lab.outbox.transaction() as tx:
-        tx.add([failure_event(failure, lab.stamp, path)])
+        told = failure_event(failure, lab.stamp, path)
+        tx.add([told])
+        tx.keep_failure(told.id, str(path), failure)
         if slide:
-            tx.add([slide_event(slide, "failed", lab.stamp, reason=failure.what)])
+            tx.add([slide_event(slide, "failed", lab.stamp, failure=failure)])
             about = {
                 "slide": facts_of(slide),
                 "reason": failure.what,
+                "code": failure.code,
                 "at": datetime.now(UTC).isoformat(),
             }
             tx.set_status(slide.slide_id, "failed", **about, **work_of(lab, slide))
@@ -244,6 +253,7 @@ class SlideRun:
                     "survey",
                     "nothing stained on the slide",
                     "is it empty, or not a smear?",
+                    code="survey.empty",
                 )
             )
         self.say(DONE)
@@ -270,9 +280,7 @@ class SlideRun:
             spec, outcome = arrived
             if isinstance(outcome, CytostreamError):
                 self.again |= is_passing(outcome)
-                self.fail(
-                    Failure(self.slide.slide_id, "tile", outcome.what, outcome.hint, spec.box_px0)
-                )
+                self.fail(failure_of(outcome, self.slide.slide_id, "tile", spec.box_px0))
                 continue
             self.tell_unread(spec, outcome)
             log.info(
@@ -346,14 +354,23 @@ class SlideRun:
             self.unread.add(box)
             self.fail(
                 Failure(
-                    self.slide.slide_id, "tile", "cannot be decoded", "scan the slide again", box
+                    self.slide.slide_id,
+                    "tile",
+                    "cannot be decoded",
+                    "scan the slide again",
+                    box,
+                    "tile.unreadable",
                 )
             )
 
     def fail(self, failure: Failure) -> None:
         """Tell of a failure. Its tile is not done: the same command tries it again."""
         self.tally.failures += 1
-        self.close([], [failure_event(failure, self.lab.stamp, self.slide.path)])
+        told = failure_event(failure, self.lab.stamp, self.slide.path)
+        with self.lab.outbox.transaction() as tx:
+            tx.hold(lease_of(self.slide))
+            tx.keep_failure(told.id, str(self.slide.path), failure)
+        self.close([], [told])
 
     def say(self, status: str) -> None:
         """Tell of the slide's status, and keep it; at the end, the slide's own alerts too."""

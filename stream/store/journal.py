@@ -7,6 +7,8 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from ingest import Failure
+
 from .database import State
 
 TABLES = """
@@ -16,6 +18,9 @@ CREATE TABLE IF NOT EXISTS cells (
     row INTEGER PRIMARY KEY AUTOINCREMENT, slide_id TEXT NOT NULL, cell_id TEXT NOT NULL,
     body TEXT NOT NULL, crop BLOB,
     UNIQUE (slide_id, cell_id));
+CREATE TABLE IF NOT EXISTS failures (
+    event_id TEXT PRIMARY KEY, slide_id TEXT NOT NULL, code TEXT NOT NULL, path TEXT NOT NULL,
+    what TEXT NOT NULL, hint TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS slides (slide_id TEXT PRIMARY KEY, status TEXT NOT NULL,
     facts TEXT NOT NULL) WITHOUT ROWID;
 """
@@ -32,6 +37,17 @@ class CellRow:
     cell_id: str
     body: str
     crop: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class KeptFailure:
+    """What a reader or the operating system said of a file; it names the file, and stays here."""
+
+    code: str
+    slide_id: str
+    path: str
+    what: str
+    hint: str
 
 
 class JournalReader:
@@ -98,6 +114,11 @@ class JournalReader:
             ORDER BY json_extract(facts, '$.at') DESC LIMIT ?"""
         return self._state.rows(sql, scanner, but, slides)
 
+    def failures(self) -> list[KeptFailure]:
+        """What could not be read, in the words of whoever said so."""
+        sql = "SELECT code, slide_id, path, what, hint FROM failures ORDER BY path, code, what"
+        return [KeptFailure(*row) for row in self._state.rows(sql)]
+
     def slide_ids(self) -> list[str]:
         return [
             slide_id
@@ -124,6 +145,12 @@ class JournalWriter:
         """Forgets the crops up to and with a row, once they are in the result store."""
         sql = "UPDATE cells SET crop = NULL WHERE slide_id = ? AND row <= ? AND crop IS NOT NULL"
         self._db.execute(sql, (slide_id, upto_row))
+
+    def keep_failure(self, event_id: str, path: str, failure: Failure) -> None:
+        """Keeps the words of a failure; its event holds a code and a fixed sentence."""
+        about = (failure.slide_id, failure.code, path, failure.what, failure.hint)
+        sql = "INSERT OR REPLACE INTO failures VALUES (?, ?, ?, ?, ?, ?)"
+        self._db.execute(sql, (event_id, *about))
 
     def set_status(self, slide_id: str, status: str, **facts: object) -> None:
         """Sets the status, and the facts (JSON values) beside it."""

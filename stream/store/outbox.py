@@ -6,6 +6,7 @@ events and loses none.
 """
 
 import json
+import secrets
 import shutil
 import sqlite3
 import uuid
@@ -29,6 +30,7 @@ from .leases import LeaseLostError, Leases
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS store (id TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS secret (value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS records (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, subject TEXT NOT NULL,
     type TEXT NOT NULL, added REAL NOT NULL, headers TEXT NOT NULL, value BLOB NOT NULL);
@@ -117,12 +119,21 @@ class Outbox(JournalReader):
                 "INSERT INTO store SELECT ? WHERE NOT EXISTS (SELECT 1 FROM store)",
                 (uuid.uuid4().hex,),
             )
+            db.execute(
+                "INSERT INTO secret SELECT ? WHERE NOT EXISTS (SELECT 1 FROM secret)",
+                (secrets.token_hex(32),),
+            )
             _move_lines(db)
 
     @property
     def store_id(self) -> str:
         """Random, made with the file: tells this outbox from every other one."""
         return self._state.rows("SELECT id FROM store")[0][0]
+
+    @property
+    def secret(self) -> str:
+        """Random, never sent: digests of names that leave the store are made with it."""
+        return self._state.rows("SELECT value FROM secret")[0][0]
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:

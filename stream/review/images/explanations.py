@@ -3,6 +3,7 @@ request, one at a time.
 """
 
 import base64
+import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from ingest import CytostreamError
 
 from .crops import encode
 
+log = logging.getLogger(__name__)
 KEPT = 256
 NEIGHBOURS = 3
 
@@ -72,10 +74,14 @@ class Reasons:
             raise ReasonError(
                 "the explanation takes too long", "ask again in a while, or raise review.reasons_s"
             ) from error
+        except ReasonError:
+            self._forget(key)
+            raise
         except (CytostreamError, ImportError, OSError, ValueError) as error:
             self._forget(key)
-            hint = getattr(error, "hint", "")
-            raise ReasonError(f"no explanation: {getattr(error, 'what', error)}", hint) from error
+            log.warning("no explanation: %s", error)  # the text may name files of this machine
+            hint = "the log of the server says why"
+            raise ReasonError("no explanation can be given here", hint) from error
 
     def _forget(self, key: tuple) -> None:
         with self._lock:

@@ -1,5 +1,6 @@
 """What a page reads: the worklist, a slide and its cells, one cell, pictures, what is new."""
 
+import logging
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, HTTPException, Path, Query, Request, Response
@@ -9,7 +10,7 @@ from pydantic import BaseModel
 from ingest import VIEW_PX, CytostreamError
 from stream.review.detections import Found
 from stream.review.images.slide_tiles import exists
-from stream.review.slides import SlideShelf
+from stream.review.slides import SlideShelf, reason_says
 from stream.review.worklist import Row, Waiting
 
 from . import responses as says
@@ -21,6 +22,7 @@ PAGE = 4000
 HISTORY = {"action", "reviewer", "label", "was", "comment", "version", "number"}
 # a cell's picture never changes: its id is a function of the slide's content
 LATER = "private, max-age=31536000, immutable"
+log = logging.getLogger(__name__)
 router = APIRouter(prefix="/api", responses=REFUSALS)
 JPEG = {200: {"content": {"image/jpeg": {}}, "description": "a picture"}}
 
@@ -83,9 +85,8 @@ def is_still(parts: Parts, request: Request, person: Person) -> bool:
 def slide(shelf: Shelf, parts: Having) -> says.SlideSays:
     """What does not change while the slide is looked at."""
     facts = shelf.facts()
-    provenance = {
-        k: v for k, v in facts.items() if k in ("model_id", "config_id", "mpp", "at", "reason")
-    }
+    provenance = {k: v for k, v in facts.items() if k in ("model_id", "config_id", "mpp", "at")}
+    provenance["reason"] = reason_says(facts)
     provenance["scanner"] = facts.get("slide", {}).get("scanner")
     return says.SlideSays(
         slide_id=shelf.slide_id,
@@ -240,7 +241,8 @@ def tile(
     try:
         picture = parts.viewer.tile(slide, level, column, row)
     except CytostreamError as error:
-        raise HTTPException(404, error.what) from error
+        log.warning("%s: tile %d/%d/%d: %s", slide.slide_id, level, column, row, error)
+        raise HTTPException(404, "this place of the slide cannot be shown") from error
     return Response(
         picture, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=86400"}
     )
