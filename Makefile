@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 READY = $(VENV)/.ready-$(subst $(comma),-,$(EXTRAS))
 comma := ,
 
-.PHONY: demo page test check bench chaos browser clean
+.PHONY: demo page test check bench chaos fuzz browser clean
 
 demo: $(READY)
 	$(BIN)/cytostream demo
@@ -26,6 +26,9 @@ bench: $(READY)
 
 chaos: $(READY)
 	$(BIN)/python -m tests.tools.chaos $(CHAOS)
+
+fuzz: $(READY)
+	$(BIN)/python -m tests.tools.fuzz $(FUZZ)
 
 browser:  # what tests/browser needs beside the test extra; without it they skip
 	command -v chromium > /dev/null || (apt-get update -qq && apt-get install -y -qq chromium)

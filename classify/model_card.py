@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from .errors import ModelError
 
@@ -199,7 +199,7 @@ def read_card(folder: Path) -> Card:
     """
     try:
         return Card(**json.loads((folder / CARD).read_text()))
-    except (OSError, json.JSONDecodeError, ValidationError) as error:
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise ModelError(
             f"{folder}: no model card that can be read: {error}",
             "export one with `cytostream export`",

@@ -51,7 +51,7 @@ class Broker:
             "--data-dir",
             self._data.name,
         ]
-        self._process = subprocess.Popen(
+        self._process = subprocess.Popen(  # noqa: S603  the broker of the extra, words of our own
             command,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

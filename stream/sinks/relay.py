@@ -118,8 +118,8 @@ class Relay:
         pause_s = 0.0
         try:
             while not self._stopping.wait(
-                pause_s * random.uniform(0.7, 1.0)
-            ):  # not all stores at once
+                pause_s * random.uniform(0.7, 1.0)  # noqa: S311  so that not all stores ask at once
+            ):
                 self._more.clear()  # before the look, so that a commit after it is not missed
                 pause_s = self._next_pause(pause_s)
         except SinkFencedError as error:

@@ -152,7 +152,7 @@ def test_a_store_that_had_accounts_does_not_open_by_itself(accounts, tmp_path):
         mode_of(page_of(tmp_path), Config(), accounts)
     assert mode_of(page_of(tmp_path, open_again=True), Config(), accounts) == "local"
     with pytest.raises(CytostreamError, match="other machines"):
-        mode_of(page_of(tmp_path, "0.0.0.0", open_again=True), Config(), accounts)  # noqa: S104
+        mode_of(page_of(tmp_path, "0.0.0.0", open_again=True), Config(), accounts)  # noqa: S104  refused
 
 
 def test_a_proxy_needs_a_secret_and_a_name(accounts, tmp_path):

@@ -1,0 +1,138 @@
+"""Every route, asked by everybody in every mode: who may do what (`pytest -s` prints the table)."""
+
+import re
+
+import pytest
+from fastapi import APIRouter, Depends
+from starlette.routing import Mount
+from starlette.testclient import TestClient
+
+from stream.review.web.accounts import ROLES
+from stream.review.web.auth import need
+from tests.stream.review.conftest import AT, PASSWORD, PROXY_SECRET
+
+# the least role of each route; ANYONE is let in without a session
+ANYONE = "anyone"
+MAY = {
+    "GET /": "viewer",
+    "GET /slides/{slide_id}": "viewer",
+    "GET /slides/{slide_id}/report": "viewer",
+    "GET /login": ANYONE,
+    "GET /open": "who has the secret",
+    "GET /favicon.ico": ANYONE,
+    "GET /static": ANYONE,
+    "GET /vendor/leaflet": ANYONE,
+    "GET /api/openapi.json": "viewer",
+    "GET /api/me": "viewer",
+    "GET /api/slides": "viewer",
+    "GET /api/live": "viewer",
+    "GET /api/slides/{slide_id}": "viewer",
+    "GET /api/slides/{slide_id}/changes": "viewer",
+    "GET /api/slides/{slide_id}/cells/{cell_id}": "viewer",
+    "GET /api/slides/{slide_id}/cells/{cell_id}/image": "viewer",
+    "GET /api/slides/{slide_id}/cells/{cell_id}/reasons": "viewer",
+    "GET /api/slides/{slide_id}/cells/{cell_id}/nearest": "viewer",
+    "GET /api/slides/{slide_id}/tiles/{level}/{column}/{row}": "viewer",
+    "GET /api/slides/{slide_id}/beside/{name}": "viewer",
+    "GET /api/slides/{slide_id}/trail": "viewer",
+    "GET /api/slides/{slide_id}/report.{ending}": "viewer",
+    "POST /api/slides/{slide_id}/decisions": "reviewer",
+    "POST /api/slides/{slide_id}/acknowledgements": "reviewer",
+    "POST /api/slides/{slide_id}/comments": "reviewer",
+    "POST /api/slides/{slide_id}/undo": "reviewer",
+    "POST /api/slides/{slide_id}/signatures": "reviewer",
+    "POST /api/slides/{slide_id}/amendments": "reviewer",
+    "POST /api/login": ANYONE,
+    "POST /api/logout": "viewer",
+    "GET /api/audit": "admin",
+    "GET /api/accounts": "admin",
+    "POST /api/door/slides": "reviewer",
+}
+PEOPLE = {"local": ("nobody", "admin"), "accounts": ("nobody", *ROLES), "proxy": ("nobody", *ROLES)}
+
+
+def routes_of(router, prefix=""):
+    """Method and path of every route, those of included routers and mounted folders too."""
+    for route in router.routes:
+        if isinstance(route, Mount):
+            yield f"GET {prefix}{route.path}"
+        elif hasattr(route, "original_router"):
+            yield from routes_of(route.original_router, prefix + route.include_context.prefix)
+        else:
+            yield from (f"{method} {prefix}{route.path}" for method in route.methods - {"HEAD"})
+
+
+def asking(lab, mode, person):
+    http = TestClient(lab.app, base_url=AT, follow_redirects=False)
+    if person == "nobody":
+        return http
+    if mode == "local":
+        http.get(f"/open?secret={lab.app.state.doors.local_secret}")
+    elif mode == "proxy":
+        http.headers.update({"X-Remote-User": person, "X-Proxy-Secret": PROXY_SECRET})
+    else:
+        assert http.post("/api/login", json={"name": person, "password": PASSWORD}).is_success
+    http.headers["X-CSRF-Token"] = http.get("/api/me").json()["csrf"]
+    return http
+
+
+def is_let_in(lab, http, route, cell):
+    method, path = route.split(" ")
+    names = {"slide_id": lab.made.slide.slide_id, "cell_id": cell, "ending": "csv", "name": "label"}
+    names |= {"level": "10", "column": "0", "row": "0"}
+    path = re.sub(r"{(\w+)}", lambda name: names[name[1]], path)
+    files = {
+        "/open": "/open?secret=x",
+        "/static": "/static/app.css",
+        "/vendor/leaflet": "/vendor/leaflet/leaflet.js",
+    }
+    answer = http.request(method, files.get(path, path), json={} if method == "POST" else None)
+    assert answer.status_code < 500, (route, answer.text)
+    return answer.status_code not in (401, 403) and answer.headers.get("location") != "/login"
+
+
+@pytest.mark.parametrize("mode", PEOPLE)
+def test_who_may_do_what(open_lab, monkeypatch, tmp_path, mode):
+    lab = open_lab(
+        mode,
+        proxy_header="X-Remote-User",
+        proxy_addresses=("testclient",),
+        proxy_roles={role: role for role in ROLES},
+    )
+    parts = lab.app.state.parts
+    parts.reasons._folder = tmp_path  # no model, so no engine is loaded
+
+    async def at_once(*_):
+        yield "data: {}\n\n"
+
+    monkeypatch.setattr(parts.hub, "listen", at_once)
+    if mode == "accounts":
+        for role in ROLES:
+            lab.accounts.set(role, role, PASSWORD)
+    (cell,) = list(lab.made.labels())[:1]
+    found = sorted(set(routes_of(lab.app)))
+    assert set(found) <= set(MAY), "a new route: say who may use it"
+    people = PEOPLE[mode]
+    sessions = {person: asking(lab, mode, person) for person in people}
+    print(f"\n{mode}: {' '.join(people)}")
+    for route in sorted(found, key=lambda route: route == "POST /api/logout"):  # it ends sessions
+        let_in = [is_let_in(lab, sessions[person], route, cell) for person in people]
+        print(f"{route:<60} {' '.join('yes' if one else '-' for one in let_in)}")
+        least = MAY[route]
+        ranks = [ROLES.index(person) if person in ROLES else -1 for person in people]
+        wanted = [least == ANYONE or (least in ROLES and r >= ROLES.index(least)) for r in ranks]
+        assert let_in == wanted, (mode, route)
+
+
+def test_the_routes_that_queue_slides_need_a_reviewer(open_lab):
+    door = APIRouter()
+
+    @door.post("/slides")
+    def post() -> None:
+        raise AssertionError("nobody asked who it is")
+
+    lab = open_lab("accounts")
+    lab.app.include_router(door, prefix="/api/door", dependencies=[Depends(need("reviewer"))])
+    lab.accounts.set("root", "admin", PASSWORD)
+    assert lab.stranger().post("/api/door/slides", json={}).status_code == 401
+    assert lab.person("eve", "viewer").post("/api/door/slides").status_code == 403
