@@ -246,6 +246,11 @@ class Review(Section):
     tile_s: float = Field(
         20.0, gt=0, description="a place of the slide that takes longer to read is given up"
     )
+    folder: str = Field(
+        "",
+        pattern=r"^(/[\w.~-]+)*$",
+        description="of the public address, as /smears, where a proxy leaves it in the path",
+    )
     proxy_header: str = Field(
         "", description="a header with the account, set by the proxy in front; empty trusts none"
     )

@@ -190,6 +190,22 @@ class Shield:
         return dressed
 
 
+class UnderFolder:
+    """ASGI middleware: takes the folder of the public address off the path, for a proxy that
+    leaves it there.
+    """
+
+    def __init__(self, app: ASGIApp, folder: str):
+        self._app = app
+        self._folder = folder
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope.get("path", "")
+        if path.startswith(f"{self._folder}/"):
+            scope = {**scope, "path": path.removeprefix(self._folder)}
+        await self._app(scope, receive, send)
+
+
 def address_of(scope: Scope, trusted: tuple[str, ...] = ()) -> str:
     """The address that a request comes from; behind trusted proxies, the last one that they name
     (`X-Forwarded-For`).

@@ -100,8 +100,15 @@ class SlideShelf:
         return read_card(SHIPPED).classes
 
     @property
+    def classes(self) -> tuple[str, ...]:
+        """The model's classes, as the first cell names them; those of the shipped model for a
+        slide without a cell.
+        """
+        return self.found.classes or self._fallback
+
+    @property
     def scheme(self) -> Scheme:
-        return scheme_of(self.found.classes or self._fallback, self._library.config.review)
+        return scheme_of(self.classes, self._library.config.review)
 
     def status(self) -> str:
         return self._library.outbox.status(self.slide_id) or "seen"
@@ -141,9 +148,8 @@ class SlideShelf:
             "SELECT row, body FROM cells WHERE slide_id = ? ORDER BY row", self.slide_id
         )
         by_row = {row: json.loads(body)["verdict"]["scores"] for row, body in bodies}
-        return np.array(
-            [[by_row[c.row][k] for k in self.found.classes] for c in cells], np.float32
-        ).reshape(len(cells), -1)
+        shares = [[by_row[c.row][k] for k in self.classes] for c in cells]
+        return np.array(shares, np.float32).reshape(len(cells), len(self.classes))
 
     def body(self, row: int) -> dict:
         """All that the journal has of a cell."""

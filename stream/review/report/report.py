@@ -97,7 +97,7 @@ def report_of(library: Library, shelf: SlideShelf, name: str, version: int | Non
         notable_cells(shelf, standing, cells),
         [c for c in standing.comments if c.cell_id is None],
         facts,
-        shelf.found.classes,
+        shelf.classes,
         lambda: shelf.scores(cells),
     )
 

@@ -21,7 +21,7 @@ from classify import SHIPPED
 from ingest import CytostreamError, Workers
 from stream.config import Config
 from stream.events.event import Stamp
-from stream.http.limits import Bucket, Limits, Shield, Tries
+from stream.http.limits import Bucket, Limits, Shield, Tries, UnderFolder
 from stream.review.decisions import Desk, DeskError
 from stream.review.images.crops import Crops
 from stream.review.images.explanations import ReasonError, Reasons
@@ -93,6 +93,8 @@ def make_app(
     review = config.review
     bucket = Bucket(review.requests_per_s, review.requests_per_s * BURST_S)
     limits = Limits(bucket, review.body_bytes, strict_transport=parts.doors.secure)
+    if review.folder:
+        app.add_middleware(UnderFolder, folder=review.folder)
     app.add_middleware(
         Shield, limits=limits, caller=parts.doors.caller, refused=parts.doors.refused
     )
@@ -144,7 +146,7 @@ def answer_errors(app: FastAPI) -> None:
 
     @app.exception_handler(DoorError)
     def at_the_door(request: Request, error: DoorError) -> JSONResponse:
-        return JSONResponse({"detail": error.detail, "hint": ""}, error.status)
+        return JSONResponse({"detail": error.detail, "hint": error.hint}, error.status)
 
     @app.exception_handler(DeskError)
     def at_the_desk(request: Request, error: DeskError) -> JSONResponse:

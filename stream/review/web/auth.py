@@ -6,7 +6,7 @@ import getpass
 import hmac
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Literal
@@ -24,6 +24,10 @@ from .accounts import Accounts, Person
 Mode = Literal["local", "accounts", "proxy"]
 COOKIE = "cytostream_session"
 HEADER = "X-CSRF-Token"
+PROXY_HINT = (
+    "behind a proxy, let it pass on Host (nginx: proxy_set_header Host $http_host), "
+    "or name both hosts in review.hosts"
+)
 SAFE = {"GET", "HEAD", "OPTIONS"}
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 FORWARDED = ("forwarded", "via", "x-real-ip")
@@ -40,10 +44,12 @@ header_scheme = APIKeyHeader(
 
 
 class DoorError(Exception):
-    """A request that is turned away: HTTP status, and a sentence for the person."""
+    """A request that is turned away: HTTP status, a sentence for the person, and what to do."""
 
-    def __init__(self, status: int, detail: str):
-        self.status, self.detail = status, detail
+    def __init__(self, status: int, detail: str, hint: str = ""):
+        self.status = status
+        self.detail = detail
+        self.hint = hint
         super().__init__(detail)
 
 
@@ -130,7 +136,11 @@ class Doors:
         allowed = LOCAL_HOSTS if local else self.config.hosts
         host = _HOST.fullmatch(headers.get("host", "").lower())
         if host is None or (allowed and host[1] not in allowed):
-            return 400, "this page is not served under that name"
+            return (
+                400,
+                "this page is not served under that name: add it to review.hosts, "
+                "or let the proxy pass on Host",
+            )
         if local and any(name in FORWARDED or name.startswith("x-forwarded-") for name in headers):
             return (
                 403,
@@ -148,7 +158,7 @@ class Doors:
     def address(self, scope: Scope) -> str:
         return address_of(scope, self.config.trusted_proxies)
 
-    def open_local(self, secret: str, response: Response) -> None:
+    def open_local(self, secret: str, request: Request, response: Response) -> None:
         """Exchanges the secret of the printed address for a session.
 
         Raises:
@@ -158,7 +168,7 @@ class Doors:
             secret.encode(), self.local_secret.encode()
         ):
             raise DoorError(403, "this address is not the one that `cytostream serve` has printed")
-        self.give_cookie(response, self.accounts.begin_local(self.config.session_hours))
+        self.give_cookie(request, response, self.accounts.begin_local(self.config.session_hours))
 
     def check_change(self, request: Request) -> None:
         """A change must come from our own page.
@@ -166,13 +176,17 @@ class Doors:
         Raises:
             DoorError: 403, it does not.
         """
-        check_origin(request)
+        check_origin(request, self.config.hosts)
         token, sent = request.cookies.get(self.cookie, ""), request.headers.get(HEADER, "")
         if not token or not hmac.compare_digest(self.accounts.stamp(token).encode(), sent.encode()):
             raise DoorError(403, "the page is out of date: load it again")
 
-    def give_cookie(self, response: Response, token: str) -> None:
+    def give_cookie(self, request: Request, response: Response, token: str) -> None:
+        """The session, sent back over TLS only where the person has come by TLS, to this server
+        or to a proxy before it.
+        """
         age = int(self.config.session_hours * 3600)
+        secure = self.secure or came_by_tls(request)
         response.set_cookie(
             self.cookie,
             token,
@@ -180,7 +194,7 @@ class Doors:
             path="/",
             httponly=True,
             samesite="strict",
-            secure=self.secure,
+            secure=secure,
         )
 
     def take_cookie(self, response: Response) -> None:
@@ -195,19 +209,35 @@ class Doors:
         token = request.cookies.get(self.cookie, "")
         if not token and self.mode == "proxy":
             token = secrets.token_urlsafe(32)
-            self.give_cookie(response, token)
+            self.give_cookie(request, response, token)
         return token
 
 
-def check_origin(request: Request) -> None:
-    """Browsers say which site sends a change.
+def check_origin(request: Request, hosts: Collection[str] = ()) -> None:
+    """Browsers say which site sends a change; over TLS they say it themselves, whatever name a
+    proxy gives this server.
 
     Raises:
         DoorError: 403, another one.
     """
     origin = request.headers.get("origin")
-    if origin and site_of(origin) != request.headers.get("host"):
-        raise DoorError(403, "another site sent this")
+    if not origin or request.headers.get("sec-fetch-site") == "same-origin":
+        return
+    site = site_of(origin)
+    host = _HOST.fullmatch(site.lower()) if site else None
+    if site != request.headers.get("host") and not (host and host[1] in hosts):
+        raise DoorError(403, "another site sent this", PROXY_HINT)
+
+
+def came_by_tls(request: Request) -> bool:
+    """As the server, a proxy or the browser says; a false word only costs the one who says it
+    the session.
+    """
+    origin = request.headers.get("origin", "")
+    return "https" in (
+        request.url.scheme,
+        request.headers.get("x-forwarded-proto"),
+    ) or origin.startswith("https:")
 
 
 def site_of(origin: str) -> str | None:

@@ -17,7 +17,18 @@ from .routes_export import Version
 
 HERE = Path(__file__).parent
 router = APIRouter(include_in_schema=False)
-templates = Jinja2Templates(HERE / "templates")
+
+
+def base_of(request: Request) -> str:
+    """The way from a page to the root of the site. Links are relative, so that a proxy may
+    serve the site under any path.
+    """
+    return "./" + "../" * (request.url.path.count("/") - 1)
+
+
+templates = Jinja2Templates(
+    HERE / "templates", context_processors=[lambda request: {"base": base_of(request)}]
+)
 
 
 def leaflet_folder() -> Path | None:
@@ -34,7 +45,7 @@ def page(request: Request, parts: Having, name: str, **values: object) -> Respon
         person = parts.doors.person(request)
     except DoorError as error:
         if mode == "accounts":
-            return RedirectResponse("/login", 303)
+            return RedirectResponse(f"{base_of(request)}login", 303)
         return templates.TemplateResponse(
             request, "closed.html", {"why": error.detail}, error.status
         )
@@ -75,8 +86,8 @@ def open_page(
     request: Request, parts: Having, secret: Annotated[str, Query(max_length=128)]
 ) -> Response:
     """The printed address: its secret becomes a session."""
-    response = RedirectResponse("/", 303)
-    parts.doors.open_local(secret, response)
+    response = RedirectResponse(base_of(request), 303)
+    parts.doors.open_local(secret, request, response)
     parts.note("login", local_name(), local_name(), parts.doors.address(request.scope))
     return response
 
@@ -90,13 +101,13 @@ def openapi(request: Request, person: Viewing) -> JSONResponse:
 @router.get("/login")
 def login(request: Request, parts: Having) -> Response:
     if parts.doors.mode != "accounts":
-        return RedirectResponse("/", 303)
+        return RedirectResponse(base_of(request), 303)
     return templates.TemplateResponse(request, "login.html", {"person": None, "mode": "accounts"})
 
 
 @router.get("/favicon.ico")
 def icon() -> Response:
-    return RedirectResponse("/static/icon.svg", 303)
+    return RedirectResponse("./static/icon.svg", 303)
 
 
 def _inline(jpeg: bytes) -> str:

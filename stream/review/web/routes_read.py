@@ -92,7 +92,7 @@ def slide(shelf: Shelf, parts: Having) -> says.SlideSays:
         slide_id=shelf.slide_id,
         name=parts.board.name(shelf.slide_id, facts),
         classes=says.classes_say(shelf),
-        model_classes=list(shelf.found.classes),
+        model_classes=list(shelf.classes),
         view=view_of(shelf, parts),
         provenance=provenance,
         reasons=parts.reasons.offered,

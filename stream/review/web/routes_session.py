@@ -30,8 +30,8 @@ def login(wish: Login, request: Request, response: Response, parts: Having) -> W
     """Begins a session. A name has a few failed tries a minute from an address; a right
     password uses up none.
     """
-    check_origin(request)
     doors = parts.doors
+    check_origin(request, doors.config.hosts)
     if doors.mode != "accounts":
         raise HTTPException(400, "there is no login here")
     address = doors.address(request.scope)
@@ -49,7 +49,7 @@ def login(wish: Login, request: Request, response: Response, parts: Having) -> W
         raise HTTPException(401, "name or password is wrong")
     parts.logins.give_back(address, wish.name)
     parts.note("login", person.name, person.name, address)
-    doors.give_cookie(response, doors.accounts.begin(person, doors.config.session_hours))
+    doors.give_cookie(request, response, doors.accounts.begin(person, doors.config.session_hours))
     return Welcome(name=person.name, role=person.role)
 
 

@@ -1,5 +1,5 @@
 // One cell in full: what it is called and why, and on request maps, counterfactuals and known neighbours.
-import { $, call, clock, h, number } from "./page.js";
+import { $, siteUrl, call, clock, h, number } from "./page.js";
 
 export class Detail {
   constructor(box, slide, cells, on) {
@@ -14,14 +14,14 @@ export class Detail {
     if (!cell) return this.box.replaceChildren(h("p", { class: "dim" }, "Choose a cell to see what it is called and why."));
     await new Promise((done) => { this.timer = setTimeout(done, 60); }); // who walks through the gallery asks for the last one only
     if (asked !== this.asked) return undefined;
-    const says = await call("GET", `/api/slides/${this.slide.slide_id}/cells/${cell.id}`);
+    const says = await call("GET", `api/slides/${this.slide.slide_id}/cells/${cell.id}`);
     if (asked === this.asked) this.fill(cell, says);
     return undefined;
   }
 
   fill(cell, says) {
     const { verdict, decision } = says;
-    const base = `/api/slides/${this.slide.slide_id}/cells/${cell.id}`;
+    const base = `api/slides/${this.slide.slide_id}/cells/${cell.id}`;
     const label = decision ? decision.label : verdict.label;
     const title = (name) => this.titles.get(name) ?? name;
     const um = (px) => ((px * says.provenance.mpp) / 1000).toFixed(3);
@@ -35,7 +35,7 @@ export class Detail {
     ];
     this.box.replaceChildren(
       h("div", { class: "face" },
-        h("img", { src: `${base}/image?form=png`, alt: `the cell, 36 um wide: ${title(label)}`, width: 150, height: 150 }),
+        h("img", { src: siteUrl(`${base}/image?form=png`), alt: `the cell, 36 um wide: ${title(label)}`, width: 150, height: 150 }),
         h("div", {}, h("h2", {}, title(label)), this.probabilities(verdict.scores))),
       this.on.mayDecide() ? h("div", { class: "acts" },
         h("button", { type: "button", onclick: () => this.on.act(cell, "confirm") }, "Confirm ", h("kbd", {}, "C")),

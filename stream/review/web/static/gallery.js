@@ -1,5 +1,5 @@
 // The gallery: every cell in its class. Only what is in sight is in the document, so that it stays quick with any number of cells.
-import { $, h } from "./page.js";
+import { $, siteUrl, h } from "./page.js";
 
 const HEAD = 30;
 const GAP = 6;
@@ -9,6 +9,7 @@ const AHEAD = 400; // px beyond the visible part that are made ready
 export class Gallery {
   constructor(box, cells, slideId, on) {
     Object.assign(this, { box, cells, slideId, on, size: 92, active: null, anchor: null, layout: [], shown: new Map(), heads: new Map() });
+    if (matchMedia("(max-height: 340px)").matches) this.size = 60;
     this.selected = new Set();
     this.inner = h("div", { class: "inner", role: "presentation" });
     box.append(this.inner);
@@ -113,7 +114,7 @@ export class Gallery {
     let node = this.shown.get(cell.id);
     if (!node) {
       node = h("div", { class: "thumb", role: "option", id: `cell-${cell.id}`, "data-id": cell.id, draggable: true },
-        h("img", { src: `/api/slides/${this.slideId}/cells/${cell.id}/image`, alt: "", decoding: "async", draggable: "false" }), h("span", { class: "tag" }));
+        h("img", { src: siteUrl(`api/slides/${this.slideId}/cells/${cell.id}/image`), alt: "", decoding: "async", draggable: "false" }), h("span", { class: "tag" }));
       this.shown.set(cell.id, node);
     }
     if (before.nextSibling !== node) before.after(node);
@@ -182,6 +183,7 @@ export class Gallery {
   bring(cell) {
     const at = this.spot(cell);
     if (!at) return;
+    this.box.scrollIntoView({ block: "nearest" }); // in a low window the page itself scrolls
     const { scrollTop, clientHeight } = this.box;
     if (at.top < scrollTop + HEAD) this.box.scrollTop = at.top - HEAD - PAD;
     else if (at.top + this.size > scrollTop + clientHeight) this.box.scrollTop = at.top + this.size + PAD - clientHeight;

@@ -1,17 +1,17 @@
-import { $, call } from "./page.js";
+import { $, siteUrl, call, Refusal } from "./page.js";
 
 $("form").addEventListener("submit", async (event) => {
   event.preventDefault();
   const wrong = $("#wrong");
   wrong.textContent = "";
   try {
-    const answer = await fetch("/api/login", {
+    const answer = await fetch(siteUrl("api/login"), {
       method: "POST", headers: { "Content-Type": "application/json" },
       body: JSON.stringify({ name: $("#name").value, password: $("#password").value }),
     });
-    if (!answer.ok) throw new Error((await answer.json()).detail);
-    await call("GET", "/api/me");
-    location.assign("/");
+    if (!answer.ok) throw new Refusal(answer.status, await answer.json());
+    await call("GET", "api/me");
+    location.assign(siteUrl("./"));
   } catch (error) {
     wrong.textContent = typeof error.message === "string" ? error.message : "name or password is wrong";
     $("#password").select();

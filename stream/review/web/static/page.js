@@ -1,9 +1,15 @@
 // What every page shares: elements without markup from data, calls to the API, messages, the theme.
+import { openStream } from "./stream.js";
+
+const BASE = new URL("..", import.meta.url); // also where a proxy serves the page under a path
 const TRIES = 4;
 const LONGEST_WAIT_S = 5;
 const root = document.documentElement;
 const kept = localStorage.getItem("theme");
 if (kept) root.dataset.theme = kept;
+
+/** The address of a path of this site, as "api/slides". */
+export const siteUrl = (path) => new URL(path, BASE).href;
 
 /** An element; text children are text, never markup. */
 export function h(tag, props = {}, ...children) {
@@ -32,7 +38,7 @@ export class Refusal extends Error {
 
 let stamp;
 export async function me() {
-  const person = await call("GET", "/api/me");
+  const person = await call("GET", "api/me");
   stamp = { [person.header]: person.csrf };
   return person;
 }
@@ -40,8 +46,8 @@ export async function me() {
 export async function call(method, path, body) {
   if (method !== "GET" && !stamp) await me();
   const headers = { ...(method === "GET" ? {} : stamp), ...(body ? { "Content-Type": "application/json" } : {}) };
-  const answer = await fetched(path, { method, headers, body: body && JSON.stringify(body) });
-  if (answer.status === 401 && location.pathname !== "/login") location.assign("/login");
+  const answer = await fetched(siteUrl(path), { method, headers, body: body && JSON.stringify(body) });
+  if (answer.status === 401 && location.href !== siteUrl("login")) location.assign(siteUrl("login"));
   if (!answer.ok) throw new Refusal(answer.status, await answer.json().catch(() => ({})));
   return answer.status === 204 ? null : answer.json();
 }
@@ -83,20 +89,27 @@ export async function trying(act) {
   }
 }
 
-/** Changes as they happen; `again` is called whenever the line was cut and is back. */
-export function listen(onRows, again) {
-  const line = new EventSource("/api/live");
+/** The stream of this page: through the worker that all tabs share, or of its own where the browser has none. Returns how to close it. */
+function connect(hear) {
+  if (!globalThis.SharedWorker) return openStream(hear);
+  const { port } = new SharedWorker(siteUrl("static/stream_worker.js"), { type: "module", name: stamp ? Object.values(stamp)[0] : "" });
+  port.addEventListener("message", (event) => hear(event.data));
+  port.start();
+  return () => { port.postMessage("closed"); port.close(); };
+}
+
+/** Changes as they happen; `again` is called when the connection is there, also after it was interrupted. */
+export async function listen(onRows, again) {
+  if (!stamp) await me().catch(() => null); // a session has a stream of its own
   const cut = $("#cut");
-  line.addEventListener("message", (event) => {
-    const told = JSON.parse(event.data);
-    if (cut) cut.hidden = true;
-    if (told.all) again();
-    else onRows(told.slides);
-  });
-  line.addEventListener("error", () => {
-    if (cut) cut.hidden = false;
-  });
-  addEventListener("pagehide", () => line.close());
+  const hear = (told) => {
+    cut.hidden = !told.cut;
+    if (told.all || told.refused) again(); // refused: perhaps the session has ended, and then this leads to the login
+    else if (told.slides) onRows(told.slides);
+  };
+  let close = connect(hear);
+  addEventListener("pagehide", () => close());
+  addEventListener("pageshow", (event) => { if (event.persisted) close = connect(hear); }); // back from the browser's cache
 }
 
 export function clock(iso) {
@@ -119,4 +132,4 @@ if (toggle) {
   });
 }
 const leave = $("#logout");
-if (leave) leave.addEventListener("click", () => trying(async () => { await call("POST", "/api/logout"); location.assign("/login"); }));
+if (leave) leave.addEventListener("click", () => trying(async () => { await call("POST", "api/logout"); location.assign(siteUrl("login")); }));

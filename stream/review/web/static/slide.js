@@ -7,7 +7,7 @@ import { Gallery } from "./gallery.js";
 import { $, call, clock, h, listen, me, say, trying } from "./page.js";
 
 const { slideId, viewer: viewerWord } = document.body.dataset;
-const base = `/api/slides/${slideId}`;
+const base = `api/slides/${slideId}`;
 const FINISHED = ["done", "failures"];
 const WORDS = { failures: "done, with failures", seen: "waiting" };
 let person, slide, cells, gallery, count, alerts, viewer, detail, last;

@@ -1,5 +1,7 @@
 // The slide with its cells over it. Leaflet turns and zooms the picture; the boxes are drawn on one canvas.
 /* global L */
+import { siteUrl } from "./page.js";
+
 const NAMED_FROM_PX = 46; // a box this wide on the screen has its label written beside it
 
 export class Viewer {
@@ -11,7 +13,7 @@ export class Viewer {
     this.corner = corner;
     const bounds = L.latLngBounds(corner(0, view.height_px0), corner(view.width_px0, 0));
     const layer = L.tileLayer("", { tileSize: view.tile_px, maxNativeZoom: this.scale, maxZoom: this.scale + 2, bounds, noWrap: true, keepBuffer: 1 });
-    layer.getTileUrl = ({ x, y, z }) => `/api/slides/${slideId}/tiles/${z}/${x}/${y}`;
+    layer.getTileUrl = ({ x, y, z }) => siteUrl(`api/slides/${slideId}/tiles/${z}/${x}/${y}`);
     layer.on("tileload", ({ tile }) => natural(tile, view.tile_px));
     layer.addTo(this.map);
     this.map.setMaxBounds(bounds.pad(0.5));

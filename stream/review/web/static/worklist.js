@@ -1,5 +1,5 @@
 // The worklist: one row a slide, kept up to date by the server's messages.
-import { $, call, clock, h, listen, say } from "./page.js";
+import { $, siteUrl, call, clock, h, listen, say } from "./page.js";
 
 const WORDS = { failures: "done, with failures", seen: "waiting" };
 const FILTERS = {
@@ -38,7 +38,7 @@ function review(row) {
 }
 
 function line(row) {
-  const path = `/slides/${row.slide_id}`;
+  const path = siteUrl(`slides/${row.slide_id}`);
   return h("tr", { onclick: (event) => event.target.closest("a") || location.assign(path) },
     h("td", {}, h("a", { href: path }, row.name), h("div", { class: "words" }, clock(row.at))),
     h("td", {}, h("span", { class: `chip ${row.status}` }, WORDS[row.status] ?? row.status), row.reason ? h("div", { class: "words" }, row.reason) : null),
@@ -74,7 +74,7 @@ function draw() {
 }
 
 async function load() {
-  const list = await call("GET", "/api/slides");
+  const list = await call("GET", "api/slides");
   rows.clear();
   for (const row of list.slides) rows.set(row.slide_id, row);
   refused = list.refused_files;

@@ -86,7 +86,7 @@ def test_another_account_of_the_machine_is_nobody_in_local_mode(lab):
 def test_the_printed_address_opens_the_page_once_exchanged(lab):
     stranger, doors = lab.stranger(), lab.app.state.doors
     opened = stranger.get("/" + path_of(doors))
-    assert opened.status_code == 303 and opened.headers["location"] == "/"
+    assert opened.status_code == 303 and opened.headers["location"] == "./"
     assert doors.local_secret not in opened.headers["set-cookie"]
     assert stranger.get("/api/me").json()["role"] == "admin"
     assert doors.local_secret not in stranger.get("/").text

@@ -33,7 +33,7 @@ def test_a_stranger_gets_nothing(open_lab):
     for path, body in CHANGES.items():
         assert stranger.post(f"{lab.slide}/{path}", json=body).status_code == 401
     assert (
-        stranger.get("/").headers["location"] == "/login"
+        stranger.get("/").headers["location"] == "./login"
         and stranger.get("/login").status_code == 200
     )
     assert stranger.get(f"/api/slides/{'0' * 20}").status_code == 401  # not 404: nothing is learnt

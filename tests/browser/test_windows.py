@@ -1,0 +1,105 @@
+"""Many tabs, and windows of every size: high zoom, a phone on its side, a proxy that serves the
+page under a path.
+"""
+
+import pytest
+
+from tests.browser.conftest import ready
+
+playwright = pytest.importorskip("playwright.sync_api", reason="the test extra is not installed")
+expect = playwright.expect
+SEEN = """() => {
+    const box = document.querySelector('#gallery').getBoundingClientRect();
+    const whole = (r) => r.height > 40 && r.top >= Math.max(0, box.top + 30)
+        && r.bottom <= Math.min(innerHeight, box.bottom);
+    const thumbs = [...document.querySelectorAll('.thumb')];
+    return thumbs.filter((t) => whole(t.getBoundingClientRect())).length;
+}"""
+
+
+def test_eight_tabs_share_one_stream(open_site, open_page):
+    site, first = open_site(), open_page()
+    site.made.add(6)
+    tabs = [ready(first, site)]
+    for _ in range(7):
+        tabs.append(ready(first.context.new_page(), site))
+    assert len(site.app.state.parts.hub._listeners) == 1
+    assert first.evaluate("fetch('/api/me').then((answer) => answer.status)") == 200
+    site.made.add(4)  # every tab hears of it
+    for tab in tabs:
+        expect(tab.locator("#white")).to_contain_text("of 10")
+    for tab in tabs[1:]:
+        tab.close()
+    site.made.add(2)
+    expect(first.locator("#white")).to_contain_text("of 12")
+
+
+def test_without_shared_workers_a_page_has_a_stream_of_its_own(open_site, open_page):
+    site, page = open_site(), open_page()
+    page.add_init_script("delete globalThis.SharedWorker")
+    site.made.add(6)
+    ready(page, site)
+    site.made.add(4)
+    expect(page.locator("#white")).to_contain_text("of 10")
+
+
+def test_a_page_from_the_browsers_cache_listens_again(open_site, open_page):
+    site, page = open_site(), open_page()
+    site.made.add(6)
+    ready(page, site)
+    page.evaluate("dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true }))")
+    site.made.add(4)
+    page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))")
+    expect(page.locator("#white")).to_contain_text("of 10")
+
+
+@pytest.mark.parametrize("size", [(1093, 614), (683, 384), (341, 192), (844, 390)])
+def test_cells_are_reached_in_every_window(open_site, open_page, size):
+    site, page = open_site(), open_page()
+    site.made.add(30, odd=2)
+    site.made.done()
+    page.set_viewport_size(dict(zip(("width", "height"), size, strict=True)))
+    ready(page, site)
+    page.locator(".thumb").first.click()
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate(SEEN) >= 1
+    page.keyboard.press("c")
+    page.click("#confirm")
+    expect(page.locator(".thumb .mark:not(.alert):not(.sent)")).to_have_count(2)
+    assert page.evaluate("document.scrollingElement.scrollWidth <= innerWidth")
+    page.keyboard.press("g")
+    page.click("#see-all")
+    page.click("#sign")
+    page.click("#sign-box button.primary")
+    expect(page.locator("#signed")).to_contain_text("v1 signed")
+    assert not page.complaints
+
+
+def test_under_a_path_behind_a_proxy(open_site, open_page):
+    site, page = open_site("accounts"), open_page()
+    site.made.add(6)
+    site.made.done()
+    site.accounts.set("ada", "reviewer", "correct horse battery")
+    folder = f"{site.url}/smears/"
+
+    def strip(route):  # as `location /smears/ { proxy_pass http://127.0.0.1:8765/; }`
+        route.fulfill(
+            response=route.fetch(
+                url=route.request.url.replace(folder, f"{site.url}/"), max_redirects=0
+            )
+        )
+
+    page.route(f"{folder}**", strip)
+    page.goto(f"{folder}login")  # a redirect that is answered here would not be followed
+    page.fill("#name", "ada")
+    page.fill("#password", "correct horse battery")
+    page.click("button.primary")
+    page.click("#rows a")
+    page.wait_for_selector("body[data-ready=yes]")
+    page.locator(".thumb").first.click()
+    page.wait_for_selector(".leaflet-tile-loaded")
+    page.keyboard.press("c")
+    expect(page.locator(".thumb .mark:not(.sent)")).to_have_count(1)
+    page.click("text=Report")
+    expect(page.locator("h1")).to_contain_text("Differential count")
+    assert page.url.startswith(folder)
