@@ -1,37 +1,32 @@
-from .anomaly.conformal import by_chance
-from .anomaly.drift import FAR
-from .anomaly.drift import drift as calibration_drift
-from .calibration.laboratory import LabCells
-from .engines.engine import NAMES as ENGINES
-from .engines.engine import Engine, open_engine
-from .engines.tensorrt import compile_ahead
+from .anomaly import FAR_DRIFT, by_chance, calibration_drift
+from .calibration import LabCells
+from .engines import NAMES as ENGINES
+from .engines import Engine, compile_ahead, open_engine
 from .errors import DataError, EngineError, ModelError
-from .explain.maps import Explanation
-from .explain.maps import explain as explain_cell
-from .explain.nearest import Nearest
+from .explain import Explanation, Nearest, explain_cell
 from .image_folder import CropFolder
 from .judge import judge
 from .model_card import CLASS_NAME, SHIPPED, Card, ClassName, Model, load_model, read_card
-from .pixels import on_white
+from .pixels import on_white, to_input, to_uint8
 from .verdict import Anomaly, Verdict
 
 __all__ = [
-    "CLASS_NAME",
-    "ENGINES",
-    "FAR",
-    "SHIPPED",
     "Anomaly",
+    "CLASS_NAME",
     "Card",
     "ClassName",
     "CropFolder",
     "DataError",
+    "ENGINES",
     "Engine",
     "EngineError",
     "Explanation",
+    "FAR_DRIFT",
     "LabCells",
     "Model",
     "ModelError",
     "Nearest",
+    "SHIPPED",
     "Verdict",
     "by_chance",
     "calibration_drift",
@@ -42,4 +37,6 @@ __all__ = [
     "on_white",
     "open_engine",
     "read_card",
+    "to_input",
+    "to_uint8",
 ]

@@ -7,10 +7,9 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from .anomaly.conformal import prediction_sets
-from .anomaly.verdict import assess
+from .anomaly import assess, prediction_sets
 from .elimination import chance_of, survivors_of
-from .engines.engine import Engine
+from .engines import Engine
 from .model_card import Model
 from .pixels import to_input, turned
 from .verdict import Anomaly, Verdict

@@ -1,8 +1,8 @@
 from .deep_zoom import VIEW_PX, beside, view_levels, view_tile
 from .errors import CytostreamError, SlideError, StoreError
 from .failure import Failure
-from .folder_watch import Arrived, Found, Habits, Watcher, slides_in
-from .readers.reader import READ_MPP, openslide_version, step_px0
+from .folder_watch import Arrived, Found, Habits, Watcher, fits, markers, slides_in
+from .readers import READ_MPP, openslide_version, step_px0
 from .slide import Level, Slide, open_slide
 from .smear_map import (
     Ground,
@@ -13,13 +13,11 @@ from .smear_map import (
     thumbnail,
     whole_field,
 )
-from .survey import Smear, Survey, stain_samples, survey
+from .survey import Smear, Survey, stain_samples, survey_slide
 from .tiles import Tile, TileSpec, plan_tiles, read_tile
 from .workers import Scheduler, Workers, open_workers
 
 __all__ = [
-    "READ_MPP",
-    "VIEW_PX",
     "Arrived",
     "CytostreamError",
     "Failure",
@@ -27,6 +25,7 @@ __all__ = [
     "Ground",
     "Habits",
     "Level",
+    "READ_MPP",
     "Scheduler",
     "Slide",
     "SlideError",
@@ -36,11 +35,14 @@ __all__ = [
     "Survey",
     "Tile",
     "TileSpec",
+    "VIEW_PX",
     "Watcher",
     "Workers",
     "battlement",
     "beside",
+    "fits",
     "look_closer",
+    "markers",
     "open_slide",
     "open_workers",
     "openslide_version",
@@ -50,7 +52,7 @@ __all__ = [
     "slides_in",
     "stain_samples",
     "step_px0",
-    "survey",
+    "survey_slide",
     "thumbnail",
     "view_levels",
     "view_tile",

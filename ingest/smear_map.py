@@ -9,7 +9,7 @@ from enum import IntEnum
 import numpy as np
 from scipy import ndimage as ndi
 
-from .readers.reader import step_px0, whole_step_px0
+from .readers import step_px0, whole_step_px0
 from .slide import Slide
 from .survey import Survey, parts, sample_window
 from .tiles import MARGIN_UM, TileSpec

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .errors import SlideError
-from .readers.reader import read_grid, step_px0, whole_step_px0
+from .readers import read_grid, step_px0, whole_step_px0
 from .slide import Slide
 
 BLOCK_UM = 32.0
@@ -79,7 +79,7 @@ def parts(slide: Slide, step: int, block: int) -> Iterator[tuple[int, np.ndarray
                 yield y, np.full(((y1 - y) // step, (x1 - x) // step, 3), UNREAD, np.uint8)
 
 
-def survey(slide: Slide) -> Survey:
+def survey_slide(slide: Slide) -> Survey:
     """Look at the whole slide once at about 1.7 um/px.
 
     Raises:

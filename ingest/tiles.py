@@ -10,7 +10,7 @@ from itertools import product
 import numpy as np
 
 from .errors import SlideError
-from .readers.reader import READ_MPP, read_grid, step_px0
+from .readers import READ_MPP, read_grid, step_px0
 from .slide import Slide
 from .survey import Smear
 

@@ -17,7 +17,7 @@ from ingest import (
     sample_fields,
     stain_samples,
     step_px0,
-    survey,
+    survey_slide,
 )
 
 from .cells import Cell, find_cells
@@ -122,7 +122,7 @@ def begin_scan(
     """
     if area != "all":
         return begin_reading(slide, kinds, area).scan
-    return scan_of(slide, survey(slide), kinds)
+    return scan_of(slide, survey_slide(slide), kinds)
 
 
 def begin_reading(
@@ -133,7 +133,7 @@ def begin_reading(
     Raises:
         SlideError: not a bright-field slide, or it cannot be read.
     """
-    seen = survey(slide)
+    seen = survey_slide(slide)
     scan, found = scan_of(slide, seen, kinds), look_closer(slide, seen)
     smear, reds = (counted(where, found, area) for where in (seen.smear, everywhere(seen.smear)))
     return Outlook(replace(scan, smear=smear, reds=reds), found, sample_fields(slide, found))
@@ -149,7 +149,7 @@ def scan_of(slide: Slide, seen: Survey, kinds: tuple[str, ...]) -> Scan:
 def plain_scan(slide: Slide, kinds: tuple[str, ...], work_mpp: float) -> Scan:
     """The slow reference: every place of the slide. With its own mpp as `work_mpp` on the lattice
     of its own pixels: plan the tiles at that mpp then."""
-    seen = survey(slide)
+    seen = survey_slide(slide)
     samples = stain_samples(slide, seen)
     stain = fit_stain(samples, seen.smear.background_rgb, slide.mpp * step_px0(slide), work_mpp)
     return Scan(slide, everywhere(seen.smear), stain, kinds, work_mpp)

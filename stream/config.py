@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from classify import ClassName
 from ingest import CytostreamError
 
-from .events.payloads import Severity
+from .events import Severity
 
 
 class ConfigError(CytostreamError):

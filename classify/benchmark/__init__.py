@@ -1,0 +1,5 @@
+from . import judge_timing, scaling
+from .judge_timing import ABROAD, HOME, ODD, read_cells
+from .paper_procedure import Procedure
+
+__all__ = ["ABROAD", "HOME", "ODD", "Procedure", "judge_timing", "read_cells", "scaling"]

@@ -9,9 +9,9 @@ from time import perf_counter
 
 import numpy as np
 
-from classify.engines.engine import Engine
+from classify.engines import Engine
 from classify.errors import DataError
-from classify.evaluation.metrics import auc, balanced_accuracy
+from classify.evaluation import auc, balanced_accuracy
 from classify.image_folder import image_paths, read_crop
 from classify.judge import judge
 from classify.model_card import Model

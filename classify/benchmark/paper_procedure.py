@@ -15,8 +15,8 @@ import torch
 from scipy.stats import ttest_rel
 from torch import Tensor
 
-from classify.anomaly.score import relative
-from classify.calibration.draws import SIGMA_RANGE, weight_of
+from classify.anomaly import relative
+from classify.calibration import SIGMA_RANGE, weight_of
 from classify.engines.torch import released
 from classify.model_card import Model
 from classify.network import Denoiser

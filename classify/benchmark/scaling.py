@@ -10,18 +10,16 @@ from time import perf_counter
 import numpy as np
 import torch
 
-from classify.anomaly.score import relative
-from classify.calibration.draws import log_loss, random_draws, weight_of
-from classify.calibration.fit import error_table
+from classify.anomaly import relative
+from classify.calibration import error_table, log_loss, random_draws, weight_of
 from classify.elimination import chance_of, settled_at
-from classify.engines.engine import Engine
-from classify.engines.openvino import OpenVinoEngine
+from classify.engines import Engine, open_engine
 from classify.engines.torch import config_of
-from classify.evaluation.metrics import auc, balanced_accuracy
+from classify.evaluation import auc, balanced_accuracy
 from classify.judge import posterior
 from classify.model_card import Model
 from classify.network import Denoiser
-from classify.training.export_onnx import export_graph
+from classify.training import export_graph
 
 from .judge_timing import HOME, ODD, Cells
 from .paper_procedure import Procedure
@@ -117,7 +115,9 @@ def pass_cost(model: Model, classes: int, precision: str | None) -> float:
     """Pairs a second of a net of the model's shape with random weights and so many classes."""
     net = Denoiser(replace(config_of(model), classes=classes)).eval().requires_grad_(False)
     with TemporaryDirectory() as folder, torch.no_grad():
-        engine = OpenVinoEngine(replace(model, graph=export_graph(net, Path(folder))), precision)
+        engine = open_engine(
+            replace(model, graph=export_graph(net, Path(folder))), "openvino", precision
+        )
         given = [
             np.repeat(x[:1], engine.batch, axis=0) for x in (model.noise, model.noise, model.sigma)
         ]

@@ -1,0 +1,34 @@
+from .certainty import finish
+from .draws import (
+    SIGMA_RANGE,
+    best_temperature,
+    candidates,
+    log_loss,
+    order,
+    random_draws,
+    weigh,
+    weight_of,
+)
+from .fit import ErrorTable, Fitted, error_table, fit
+from .laboratory import LabCells, recalibrate
+from .psychometric import Psychometric, fit_psychometric
+
+__all__ = [
+    "ErrorTable",
+    "Fitted",
+    "LabCells",
+    "Psychometric",
+    "SIGMA_RANGE",
+    "best_temperature",
+    "candidates",
+    "error_table",
+    "finish",
+    "fit",
+    "fit_psychometric",
+    "log_loss",
+    "order",
+    "random_draws",
+    "recalibrate",
+    "weigh",
+    "weight_of",
+]

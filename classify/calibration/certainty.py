@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from classify.anomaly.conformal import label_scores, padded
+from classify.anomaly import label_scores, padded
 from classify.judge import Rule, posterior
 from classify.model_card import Model, load_model, save_tables, write_card
 from classify.verdict import Verdict

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from classify.anomaly.score import fit_oddity, tables_of
-from classify.engines.engine import Engine
+from classify.anomaly import fit_oddity, tables_of
+from classify.engines import Engine
 from classify.model_card import Model
 from classify.pixels import turned
 

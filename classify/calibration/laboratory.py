@@ -11,8 +11,8 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import log_softmax
 
-from classify.anomaly.score import fit_oddity, oddity_of, tables_of
-from classify.engines.engine import Engine
+from classify.anomaly import fit_oddity, oddity_of, tables_of
+from classify.engines import Engine
 from classify.errors import DataError
 from classify.judge import posterior
 from classify.model_card import GRAPH, Model, load_model, save_tables, write_card

@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from classify.calibration.psychometric import Psychometric, fit_psychometric
+from classify.calibration import Psychometric, fit_psychometric
 from classify.image_folder import LabelledCrops
 
 from . import metrics, plots

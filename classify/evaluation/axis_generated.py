@@ -4,7 +4,7 @@ they like real ones.
 
 import numpy as np
 
-from classify.explain.generate import generate
+from classify.explain import generate_cells
 from classify.image_folder import LabelledCrops
 from classify.pixels import to_input, to_uint8
 
@@ -28,7 +28,7 @@ def generated_cells(work: Workshop) -> Findings:
     folder = work.folder / "scores" / work.model.model_id
     made = remembered(
         folder / f"generated-{count}.npy",
-        lambda: np.stack(list(generate(work.model, work.engine, wanted))),
+        lambda: np.stack(list(generate_cells(work.model, work.engine, wanted))),
     )
     of_class = np.array(card.classes)[wanted]
     real = alike(work.val, card.counted, count)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from classify.network import NetworkConfig, Trunk
-from classify.training.train import Training
+from classify.training import Training
 
 C_NOISE = 0.0  # the trunk's noise input, constant
 

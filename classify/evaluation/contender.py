@@ -11,16 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from classify.anomaly.score import Oddity, fit_oddity, oddity_of
-from classify.calibration.draws import candidates
-from classify.calibration.fit import ErrorTable, error_table
-from classify.engines.engine import Engine
+from classify.anomaly import Oddity, fit_oddity, oddity_of
+from classify.calibration import ErrorTable, candidates, error_table
+from classify.engines import Engine
 from classify.image_folder import OTHER, LabelledCrops
 from classify.model_card import Model
 from classify.network import Denoiser
 from classify.pixels import on_white, to_input
-from classify.training.augment import Jitter, view
-from classify.training.train import TrainConfig
+from classify.training import Jitter, TrainConfig, view
 
 from .baseline import Classifier
 from .retrain import Retrained

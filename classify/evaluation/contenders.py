@@ -13,14 +13,13 @@ import numpy as np
 import torch
 from pydantic import ValidationError
 
-from classify.engines.engine import Engine
+from classify.engines import Engine
 from classify.errors import DataError
 from classify.image_folder import LabelledCrops, load_crops
 from classify.model_card import Model
 from classify.network import Denoiser
 from classify.pixels import on_white
-from classify.training.initial_weights import of_model
-from classify.training.train import TrainConfig, Training
+from classify.training import TrainConfig, Training, of_model
 
 from .contender import Arm, baseline_arm, denoiser_arm, shipped_arm
 from .retrain import BASELINE, OURS, Plan, Retrained, few, part, retrain, without

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from classify.engines.engine import open_engine
+from classify.engines import open_engine
 from classify.errors import DataError
 from classify.model_card import load_model
 
@@ -45,7 +45,7 @@ def chosen_axes(suite: Suite, only: Iterable[str]) -> list[str]:
     return [name for name in able if name in only] if only else able
 
 
-def evaluate(
+def evaluate_model(
     model_folder: Path,
     suite: Suite,
     report: Path,

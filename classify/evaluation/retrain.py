@@ -14,7 +14,7 @@ import torch
 
 from classify.errors import DataError
 from classify.image_folder import LabelledCrops, balanced_batches
-from classify.training.train import TrainConfig, Training, class_names
+from classify.training import TrainConfig, Training, class_names
 
 from .baseline import BaselineTraining, parameters
 

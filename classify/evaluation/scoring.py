@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import logsumexp, softmax
 
-from classify.anomaly.score import Oddity, scores
-from classify.calibration.draws import best_temperature
-from classify.calibration.fit import ErrorTable
+from classify.anomaly import Oddity, scores
+from classify.calibration import ErrorTable, best_temperature
 
 FLOOR = 1e-300
 

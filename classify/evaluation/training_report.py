@@ -9,14 +9,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from classify.calibration.draws import candidates
-from classify.calibration.fit import error_table
-from classify.explain.generate import polish, sample
+from classify.calibration import candidates, error_table
+from classify.explain import polish, sample
 from classify.image_folder import OTHER, LabelledCrops, load_crops
 from classify.pixels import on_white, to_uint8
-from classify.training.augment import augment
-from classify.training.release import load_run
-from classify.training.train import TrainConfig, Training, spread
+from classify.training import TrainConfig, Training, augment_crops, load_run, spread
 
 from . import plots
 from .baseline import parameters
@@ -122,7 +119,9 @@ def trained_on(done: Finished) -> dict[str, np.ndarray]:
         crops = torch.from_numpy(images[np.resize(spread(own, SAMPLES), SAMPLES)])
         other = torch.full((SAMPLES,), name == OTHER)
         shown[name] = to_uint8(
-            augment(crops, other, done.cfg.window_px, done.image_px, done.cfg.jitter, rng).numpy()
+            augment_crops(
+                crops, other, done.cfg.window_px, done.image_px, done.cfg.jitter, rng
+            ).numpy()
         )
     return shown
 

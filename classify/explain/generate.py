@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from classify.engines.engine import Engine
+from classify.engines import Engine
 from classify.model_card import Model
 from classify.pixels import to_uint8
 
@@ -58,7 +58,7 @@ def polish(
     return total / POLISH_DRAWS
 
 
-def generate(
+def generate_cells(
     model: Model,
     engine: Engine,
     classes: Sequence[int] | np.ndarray,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage as ndi
 
-from classify.engines.engine import Engine
+from classify.engines import Engine
 from classify.errors import DataError
 from classify.judge import posterior
 from classify.model_card import Model
@@ -37,7 +37,7 @@ class Explanation:
     seen: np.ndarray
 
 
-def explain(
+def explain_cell(
     engine: Engine, model: Model, crop: np.ndarray, classes: Sequence[str] = ()
 ) -> Explanation:
     """Maps and counterfactuals of a crop (h, w, 3) uint8, for the named classes or where they

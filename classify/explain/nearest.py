@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from classify.engines.engine import Engine
+from classify.engines import Engine
 from classify.errors import DataError, ModelError
 from classify.model_card import GRAPH, Card, Model
 from classify.pixels import central, to_input

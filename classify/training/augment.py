@@ -153,7 +153,7 @@ def blur(x: Tensor, sigma_px: Tensor) -> Tensor:
     return F.conv2d(y, k[:, None, None, :], groups=len(k)).reshape(x.shape)
 
 
-def augment(
+def augment_crops(
     images: Tensor,
     other: Tensor,
     window_px: int,

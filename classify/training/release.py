@@ -12,13 +12,20 @@ import numpy as np
 import torch
 from PIL import Image
 
-from classify.calibration.certainty import finish
-from classify.calibration.draws import candidates, order, weigh
-from classify.calibration.fit import ErrorTable, Fitted, error_table, fit
+from classify.calibration import (
+    ErrorTable,
+    Fitted,
+    candidates,
+    error_table,
+    finish,
+    fit,
+    order,
+    weigh,
+)
 from classify.elimination import settle
-from classify.engines.openvino import OpenVinoEngine
+from classify.engines import Engine, open_engine
 from classify.errors import ModelError
-from classify.explain.generate import generate
+from classify.explain import generate_cells
 from classify.image_folder import OTHER, LabelledCrops, balanced_batches
 from classify.judge import posterior
 from classify.model_card import (
@@ -35,7 +42,7 @@ from classify.model_card import (
 from classify.network import Denoiser
 from classify.pixels import to_input
 
-from .augment import Jitter, augment, view
+from .augment import Jitter, augment_crops, view
 from .export_onnx import export_graph
 from .sources import read_attributes, read_sources
 from .train import TrainConfig, Training, read_crops
@@ -129,13 +136,13 @@ def ordering_cells(cfg: TrainConfig, classes: tuple[str, ...], image_px: int) ->
     )
     off = torch.from_numpy((y == around) & (data.labels[chosen] != around))
     rng = torch.Generator().manual_seed(13)
-    x = augment(
+    x = augment_crops(
         torch.from_numpy(data.images[chosen]), off, cfg.window_px, image_px, cfg.jitter, rng
     )
     return Cells(x.numpy(), y)
 
 
-def release(run_folder: Path, out: Path, name: str, guide_share: float = 0.0) -> Model:
+def release_model(run_folder: Path, out: Path, name: str, guide_share: float = 0.0) -> Model:
     """Write a model folder from a training run; what was there before stays until the new one is
     whole.
 
@@ -162,10 +169,10 @@ def build(run_folder: Path, out: Path, name: str, guide_share: float) -> None:
     cells = calibration_cells(cfg, classes, run.network.image_px)
     draft = write_draft(out, run, classes, cfg, name)
     draws = choose_draws(out, ordering_cells(cfg, classes, run.network.image_px))
-    engine = OpenVinoEngine(draws, "f32")
+    engine = open_engine(draws, "openvino", "f32")
     table = ErrorTable(error_table(engine, cells.images, draws), cells.y)
     fitted = fit(table, draws.weight, draws.sigma, normal_classes(draft))
-    low = error_table(OpenVinoEngine(draws, "bf16"), cells.images, draws)
+    low = error_table(open_engine(draws, "openvino", "bf16"), cells.images, draws)
     scale = Fitted(draws.weight, fitted["temperature"], fitted["bias"])
     probabilities = [posterior(errors, scale) for errors in (table.errors, low)]
     allowed = precisions(*probabilities)
@@ -190,7 +197,7 @@ def build(run_folder: Path, out: Path, name: str, guide_share: float) -> None:
     Image.fromarray(sheet(load_model(out), engine)).save(out / SHEET)
 
 
-def sheet(model: Model, engine: OpenVinoEngine) -> np.ndarray:
+def sheet(model: Model, engine: Engine) -> np.ndarray:
     """Generated cells (rows * px, columns * px, 3): a row a counted class, and a last one of
     mixtures of two classes.
     """
@@ -199,7 +206,9 @@ def sheet(model: Model, engine: OpenVinoEngine) -> np.ndarray:
     one = np.eye(k)[np.repeat(np.arange(counted), SHEET_COLUMNS)]
     pairs = np.stack([rng.choice(counted, 2, replace=False) for _ in range(SHEET_COLUMNS)])
     mixed = np.eye(k)[pairs].mean(axis=1)
-    cells = np.stack(list(generate(model, engine, np.concatenate([one, mixed]).astype(np.float32))))
+    cells = np.stack(
+        list(generate_cells(model, engine, np.concatenate([one, mixed]).astype(np.float32)))
+    )
     rows = cells.reshape(-1, SHEET_COLUMNS, *cells.shape[1:]).transpose(0, 2, 1, 3, 4)
     return rows.reshape(rows.shape[0] * rows.shape[1], -1, 3)
 
@@ -280,7 +289,7 @@ def maps_of(net: Denoiser) -> dict[str, np.ndarray]:
 def choose_draws(out: Path, cells: Cells) -> Model:
     """The model with its draws cut to the best ordered few, weighted for standing together."""
     full = load_model(out)
-    errors = error_table(OpenVinoEngine(full, None), cells.images, full)
+    errors = error_table(open_engine(full, "openvino"), cells.images, full)
     chosen = order(errors, full.weight, cells.y, DRAWS)
     of_draws = ("sigma", "noise", "turn", "temperature", "mean", "spread", "normal")
     weight = weigh(errors[:, chosen], full.weight[chosen], cells.y)

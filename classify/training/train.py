@@ -24,7 +24,7 @@ from classify.model_card import ClassEntry
 from classify.network import Denoiser, EncoderTrunk, NetworkConfig
 from classify.pixels import on_white
 
-from .augment import Jitter, augment, view
+from .augment import Jitter, augment_crops, view
 from .data_parallel import Ranks
 from .initial_weights import Initial, begin_with, read_initial
 from .muon import muon
@@ -240,9 +240,9 @@ class Training:
             if laboratories is None or self.maps is None
             else self.other_colours(laboratories, rng)
         )
-        x = augment(images, other, cfg.window_px, self.network.image_px, cfg.jitter, rng, mix).to(
-            self.device
-        )
+        x = augment_crops(
+            images, other, cfg.window_px, self.network.image_px, cfg.jitter, rng, mix
+        ).to(self.device)
         sigma, noise = (
             draw_sigma(len(x), cfg, rng).to(self.device),
             torch.randn(x.shape, generator=rng).to(self.device),
@@ -364,7 +364,7 @@ def spread(numbers: np.ndarray, count: int) -> np.ndarray:
     return numbers[np.linspace(0, len(numbers) - 1, min(count, len(numbers))).astype(int)]
 
 
-def train(
+def train_model(
     cfg: TrainConfig,
     on_step: Callable[[dict], None] = lambda row: None,
     device: str = "cpu",

@@ -1,0 +1,14 @@
+from .smear import LOOKS, Layer, Synthetic, write_synthetic
+from .sprites import Sprite, glass, place, red_cell, write_pyramid
+
+__all__ = [
+    "LOOKS",
+    "Layer",
+    "Sprite",
+    "Synthetic",
+    "glass",
+    "place",
+    "red_cell",
+    "write_pyramid",
+    "write_synthetic",
+]

@@ -12,7 +12,7 @@ import numpy as np
 import tifffile
 from scipy import ndimage as ndi
 
-from ingest.readers.reader import box_mean
+from ingest.readers import box_mean
 
 from .sprites import red_cell
 

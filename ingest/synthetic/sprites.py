@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import tifffile
 
-from ingest.readers.reader import box_mean
+from ingest.readers import box_mean
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,6 @@
 """Which cells a person should look at."""
 
 import io
-from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
@@ -9,38 +8,9 @@ from PIL import Image
 from classify import Verdict
 from segment import Cell
 from stream.config import Alerts
-from stream.events.payloads import Severity
+from stream.events import Alert
 
 OTHER = "other"
-
-
-@dataclass(frozen=True, slots=True)
-class Alert:
-    """The rule that spoke, its score against its threshold, the sentence for a person, and a PNG of
-    the cell.
-    """
-
-    rule: str
-    severity: Severity
-    score: float
-    threshold: float
-    reason: str
-    thumbnail_png: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class SlideAlert:
-    """A rule that spoke about a slide as a whole: its score against its threshold, over `cells`
-    cells.
-    """
-
-    rule: str
-    severity: Severity
-    score: float
-    threshold: float
-    reason: str
-    cells: int
-    scanner: str
 
 
 def alerts_of(cell: Cell, verdict: Verdict, rules: Alerts) -> list[Alert]:

@@ -10,11 +10,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from classify import FAR, Model, Verdict, by_chance, calibration_drift
+from classify import FAR_DRIFT, Model, Verdict, by_chance, calibration_drift
 from segment import Cell
 from stream.config import Alerts, ConfigError
+from stream.events import Alert, SlideAlert
 
-from .cell_rules import Alert, SlideAlert, alerts_of
+from .cell_rules import alerts_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +137,13 @@ class Desk:
         )
         return [
             SlideAlert(
-                "calibration", "warning", moved.distance, FAR, reason, moved.cells, self.scanner
+                "calibration",
+                "warning",
+                moved.distance,
+                FAR_DRIFT,
+                reason,
+                moved.cells,
+                self.scanner,
             )
         ]
 
@@ -165,7 +172,10 @@ class Desk:
         """Speaks when the line is crossed, and not again while the share stays there."""
         n, rules = self.rules.drift_slides, self.rules
         shares = [Share(self.odd, cells), *before]
-        now, past = drift(shares, n, rules.drift_before), drift(shares[1:], n, rules.drift_before)
+        now, past = (
+            share_drift(shares, n, rules.drift_before),
+            share_drift(shares[1:], n, rules.drift_before),
+        )
         if (
             now is not None
             and abs(now) > rules.drift_z
@@ -186,7 +196,7 @@ class Desk:
             )
 
 
-def drift(shares: Sequence[Share], last: int, before: int) -> float | None:
+def share_drift(shares: Sequence[Share], last: int, before: int) -> float | None:
     """How far the share of odd cells on the `last` slides is from that on those `before` them, in
     standard errors.
 

@@ -10,23 +10,23 @@ from typing import Annotated
 import typer
 
 from ingest import CytostreamError
-from stream.store.private_files import OTHERS
+from stream.store import OTHERS
 
-from . import bench
-from .bench_locate import locate as bench_locate
-from .compile import compile_engine
+from .commands import bench
+from .commands.bench_locate import locate as bench_locate
+from .commands.compile import compile_engine
+from .commands.demo import demo
+from .commands.doctor import doctor
+from .commands.evaluate import evaluate
+from .commands.explain import authenticity, calibrate, explain, index
+from .commands.export import audit, export_results
+from .commands.model import card, classify, export, generate, train
+from .commands.run import relay, replay, run
+from .commands.serve import accounts_app, serve
+from .commands.slide import locate, map_slide, simulate
+from .commands.topics import alerts, config, failures, schemas, tail
+from .commands.watch import watch
 from .console import print_error
-from .demo import demo
-from .doctor import doctor
-from .evaluate import evaluate
-from .explain import authenticity, calibrate, explain, index
-from .export import audit, export_results
-from .model import card, classify, export, generate, train
-from .run import relay, replay, run
-from .serve import accounts_app, serve
-from .slide import locate, map_slide, simulate
-from .topics import alerts, config, failures, schemas, tail
-from .watch import watch
 
 app = typer.Typer(
     no_args_is_help=True,

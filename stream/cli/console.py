@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from stream.run.pipeline import Report
+from stream.run import Report
 
 
 def print_error(what: str, hint: str = "", word: str = "error") -> None:

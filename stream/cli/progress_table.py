@@ -15,8 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ingest import Slide
-from stream.events.payloads import Progress
-from stream.store.backlog import RUNNING, WAITING, Backlog, Job
+from stream.events import Progress
+from stream.store import RUNNING, WAITING, Backlog, Job
 
 _LOOK_S = 1.0
 

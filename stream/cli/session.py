@@ -15,15 +15,12 @@ from rich.console import Console
 from classify import SHIPPED, ModelError, load_model, open_engine
 from ingest import CytostreamError, Scheduler, Workers, open_workers
 from segment import CROP_PX, CROP_UM
-from stream.alerts.evaluator import check_rules
+from stream.alerts import check_rules
 from stream.config import Config, ConfigError, Reading
-from stream.events.event import Stamp
-from stream.run.pipeline import Lab
-from stream.sinks.relay import Relay
-from stream.sinks.sink import Sink
-from stream.store.backlog import Backlog
-from stream.store.outbox import Outbox, Room
-from stream.store.private_files import make_private_folder
+from stream.events import Stamp
+from stream.run import Lab
+from stream.sinks import Relay, Sink
+from stream.store import Backlog, Outbox, Room, make_private_folder
 
 from .console import say
 from .progress_table import Board
@@ -86,11 +83,11 @@ def open_sink(spec: str, config: Config, outbox: Outbox) -> Sink:
         ConfigError: it is none.
     """
     if spec == "kafka":
-        from stream.kafka.sink import KafkaSink
+        from stream.kafka import KafkaSink
 
         return KafkaSink(config.kafka, outbox.store_id)
     if spec.startswith("jsonl:") and spec != "jsonl:":
-        from stream.sinks.jsonl import JsonlSink
+        from stream.sinks import JsonlSink
 
         return JsonlSink(Path(spec.removeprefix("jsonl:")))
     raise ConfigError(f"no sink {spec!r}", "kafka, jsonl:PATH, or none")

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from classify import Verdict
 from ingest import CytostreamError, Failure, Slide
 from segment import Cell
-from stream.alerts.cell_rules import Alert, SlideAlert
+from stream.events.alert import Alert, SlideAlert
 
 from .failure_codes import UNKNOWN, FixedText, text_of
 from .payloads import (

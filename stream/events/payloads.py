@@ -261,12 +261,14 @@ PAYLOADS: dict[str, type[Payload]] = {
 
 class _Open(GenerateJsonSchema):
     """A consumer must ignore a field that it does not know, so that one can be added; only our own
-    door forbids it.
+    models forbid it. Descriptions are one line, however the docstring is wrapped.
     """
 
     def model_schema(self, schema: dict) -> dict:
         made = super().model_schema(schema)
         made.pop("additionalProperties", None)
+        if "description" in made:
+            made["description"] = " ".join(made["description"].split())
         return made
 
 

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException
 from pydantic import BaseModel, ConfigDict, Field
 
 from ingest import CytostreamError
-from stream.store.backlog import STAT, Backlog, Job
+from stream.store import STAT, Backlog, Job
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 

@@ -15,9 +15,9 @@ from kafka import TopicPartition
 
 from ingest import CytostreamError
 from stream.config import Kafka
-from stream.events.event import ALERT, SLIDE_ALERT, Event
-from stream.sinks.sink import SinkError
-from stream.store.outbox import Outbox
+from stream.events import ALERT, SLIDE_ALERT, Event
+from stream.sinks import SinkError
+from stream.store import Outbox
 
 from .consumer import open_consumer, records_of
 
@@ -66,7 +66,7 @@ class Acks:
         sql = f"""SELECT seq, reviewer FROM records LEFT JOIN acks ON records.id = acks.alert_id
             WHERE type IN ('{ALERT}', '{SLIDE_ALERT}') ORDER BY seq"""
         found = (
-            (self.outbox.parcel(seq).event, reviewer) for seq, reviewer in self.outbox.rows(sql)
+            (self.outbox.record(seq).event, reviewer) for seq, reviewer in self.outbox.rows(sql)
         )
         return [Standing(event, reviewer) for event, reviewer in found if not event.replay_of]
 

@@ -7,8 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from stream.config import Kafka
-from stream.events.event import KINDS
-from stream.events.payloads import schemas
+from stream.events import KINDS, schemas
 
 ABOUT = {
     "cells": "One event a classified cell, in the order in which a slide's cells were decided.",

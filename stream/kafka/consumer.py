@@ -10,9 +10,8 @@ from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaError
 
 from stream.config import Kafka
-from stream.events.codec import from_record
-from stream.events.event import TOPICS, Event, EventError
-from stream.sinks.sink import SinkError
+from stream.events import TOPICS, Event, EventError, from_record
+from stream.sinks import SinkError
 
 from .client import client_settings, end_offsets, hint, one_line, reach
 
@@ -102,7 +101,7 @@ def records_of(consumer: KafkaConsumer) -> Iterator[tuple[ConsumerRecord, Event]
                 log.warning("%s:%s:%s %s", record.topic, record.partition, record.offset, error)
 
 
-def topics(config: Kafka) -> set[str]:
+def topic_names(config: Kafka) -> set[str]:
     """The broker's topics.
 
     Raises:

@@ -24,7 +24,8 @@ from kafka.producer.future import RecordMetadata
 from kafka.structs import OffsetAndMetadata
 
 from stream.config import Kafka
-from stream.sinks.sink import EventRefusedError, Parcel, SinkError, SinkFencedError
+from stream.sinks import EventRefusedError, SinkError, SinkFencedError
+from stream.store import OutboxRecord
 
 from .client import client_settings, end_offsets, hint, make_topics, one_line, reach
 from .delivery_check import ReadBack
@@ -64,7 +65,7 @@ class KafkaSink:
             self._producer = self._producer or self._connect()
         return self._mark.offset if self._mark.metadata or self._fresh else None
 
-    def send(self, batch: Sequence[Parcel]) -> None:
+    def send(self, batch: Sequence[OutboxRecord]) -> None:
         with self._errors():
             self._producer = self._producer or self._connect()
             if new := self._not_yet_sent(batch):
@@ -137,54 +138,54 @@ class KafkaSink:
                 f"{self._mark.offset}"
             )
 
-    def _not_yet_sent(self, batch: Sequence[Parcel]) -> list[Parcel]:
+    def _not_yet_sent(self, batch: Sequence[OutboxRecord]) -> list[OutboxRecord]:
         if self._read_back:
-            return [parcel for parcel in batch if parcel.id not in self._there]
+            return [record for record in batch if record.id not in self._there]
         if any(
-            parcel.seq == self._mark.offset and parcel.id != self._mark.metadata for parcel in batch
+            record.seq == self._mark.offset and record.id != self._mark.metadata for record in batch
         ):
             do = "a copied store must not send: run the slides into a new store"
             raise SinkFencedError("another copy of this store has sent other events", do)
-        return [parcel for parcel in batch if parcel.seq > self._mark.offset]
+        return [record for record in batch if record.seq > self._mark.offset]
 
-    def _send(self, parcels: list[Parcel]) -> None:
+    def _send(self, records: list[OutboxRecord]) -> None:
         """One transaction; where something in it is refused, halves, down to the one event."""
         try:
-            self._transact(parcels)
+            self._transact(records)
         except _REFUSALS as error:
             self._producer.abort_transaction()
-            if len(parcels) == 1:
+            if len(records) == 1:
                 raise EventRefusedError(
-                    parcels[0].seq, f"{type(error).__name__}: {error}"
+                    records[0].seq, f"{type(error).__name__}: {error}"
                 ) from error
-            half = len(parcels) // 2
-            self._send(parcels[:half])
-            self._send(parcels[half:])
+            half = len(records) // 2
+            self._send(records[:half])
+            self._send(records[half:])
 
-    def _transact(self, parcels: list[Parcel]) -> None:
-        mark = OffsetAndMetadata(parcels[-1].seq, parcels[-1].id, -1)
+    def _transact(self, records: list[OutboxRecord]) -> None:
+        mark = OffsetAndMetadata(records[-1].seq, records[-1].id, -1)
         self._producer.begin_transaction()
-        places = self._producer.put_all(self._record(parcel) for parcel in parcels)
+        places = self._producer.put_all(self._record(record) for record in records)
         self._check_memory()
         self._producer.send_offsets_to_transaction({self._mark_at: mark}, self._group)
         self._producer.commit_transaction()
         if self._read_back:
-            self._look_back(places, parcels)
+            self._look_back(places, records)
         self._mark = mark
 
-    def _look_back(self, places: list[RecordMetadata], parcels: list[Parcel]) -> None:
+    def _look_back(self, places: list[RecordMetadata], records: list[OutboxRecord]) -> None:
         """Raises KafkaError where a consumer does not see what was committed."""
         starts: dict[TopicPartition, int] = {}
         for place in places:
             part = TopicPartition(place.topic, place.partition)
             starts[part] = min(place.offset, starts.get(part, place.offset))
-        if not self._read_back.has(starts, (parcel.id for parcel in parcels)):
+        if not self._read_back.has(starts, (record.id for record in records)):
             raise KafkaError("the broker has dropped a transaction that it had committed")
-        self._there |= {parcel.id for parcel in parcels}
+        self._there |= {record.id for record in records}
 
-    def _record(self, parcel: Parcel) -> dict:
-        topic = getattr(self._config.topics, parcel.kind)
-        return {"topic": topic, "key": parcel.key, "headers": parcel.headers, "value": parcel.value}
+    def _record(self, record: OutboxRecord) -> dict:
+        topic = getattr(self._config.topics, record.kind)
+        return {"topic": topic, "key": record.key, "headers": record.headers, "value": record.value}
 
     @contextmanager
     def _errors(self) -> Iterator[None]:

@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ingest import StoreError
-from stream.events.codec import to_line
-from stream.events.event import ACCESS, REVIEW, Event
+from stream.events import ACCESS, REVIEW, Event, to_line
 
 from .audit_trail import Trail, digest_of
 from .slides import Library

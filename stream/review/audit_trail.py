@@ -15,16 +15,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ingest import StoreError
-from stream.events.codec import from_line, to_line
-from stream.events.event import REVIEW, Event, Stamp, access_event, review_event
-from stream.events.payloads import AccessAction, ReviewData
-from stream.store.database import State
-from stream.store.outbox import Outbox, Transaction
+from stream.events import (
+    REVIEW,
+    AccessAction,
+    Event,
+    ReviewData,
+    Stamp,
+    access_event,
+    from_line,
+    review_event,
+    to_line,
+)
+from stream.store import Outbox, State, Transaction
 
 from .custody import Custody, SealingKey, key_for
 from .review_state import Review
 
-FILE = "reviews.db"
+REVIEWS_FILE = "reviews.db"
 START = "0" * 64
 _TABLES = """
 CREATE TABLE IF NOT EXISTS trail (
@@ -56,8 +63,8 @@ class Trail(Outbox):
     """
 
     def __init__(self, store: Path, custody: Path | None = None):
-        State(store / FILE, _TABLES).close()
-        super().__init__(store / FILE)
+        State(store / REVIEWS_FILE, _TABLES).close()
+        super().__init__(store / REVIEWS_FILE)
         self.custody = Custody(custody, self.store_id, store) if custody else None
         self._writing = threading.Lock()
 

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ingest import StoreError
-from stream.store.private_files import PRIVATE_FILE, make_private_folder
+from stream.store import PRIVATE_FILE, make_private_folder
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from ingest import CytostreamError
-from stream.events.event import Stamp
+from stream.events import Stamp
 
 from .audit_trail import Entry
 from .detections import Found

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from classify import CLASS_NAME
 from ingest import StoreError
-from stream.store.database import State
+from stream.store import State
 
 _CLASS = re.compile(CLASS_NAME)
 _ID = re.compile(r"[0-9a-f]{8,64}")

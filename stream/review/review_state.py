@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from stream.events.payloads import ReviewData
+from stream.events import ReviewData
 
 from .cell_classes import UNIDENTIFIED
 

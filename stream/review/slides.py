@@ -16,11 +16,8 @@ import numpy as np
 from classify import SHIPPED, read_card
 from ingest import Slide
 from stream.config import Config
-from stream.events.event import ALERT, FAILURE, SLIDE_ALERT
-from stream.events.failure_codes import text_of
-from stream.store.database import State
-from stream.store.outbox import Outbox
-from stream.store.slide_facts import slide_of
+from stream.events import ALERT, FAILURE, SLIDE_ALERT, text_of
+from stream.store import Outbox, State, slide_of
 
 from .audit_trail import Trail
 from .cell_classes import Scheme, scheme_of

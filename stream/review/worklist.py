@@ -9,9 +9,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from classify import SHIPPED, read_card
-from stream.events.event import SLIDE_ALERT
-from stream.events.failure_codes import text_of
-from stream.events.payloads import Progress
+from stream.events import SLIDE_ALERT, Progress, text_of
 
 from .cell_classes import scheme_of
 from .differential import differential

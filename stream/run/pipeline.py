@@ -27,11 +27,13 @@ from ingest import (
     plan_tiles,
 )
 from segment import Cell, Outlook, TileCells, begin_reading
-from stream.alerts.cell_rules import Alert
-from stream.alerts.evaluator import Desk, Share
+from stream.alerts import Desk, Share
 from stream.config import Config
-from stream.events.event import (
+from stream.events import (
+    Alert,
+    Box,
     Event,
+    Progress,
     Stamp,
     alert_event,
     cell_event,
@@ -39,11 +41,7 @@ from stream.events.event import (
     slide_alert_event,
     slide_event,
 )
-from stream.events.payloads import Box, Progress
-from stream.store.outbox import Outbox
-from stream.store.results import ResultWriter, body_of, store_path
-from stream.store.slide_facts import facts_of
-from stream.store.slide_store import SlideStore
+from stream.store import Outbox, ResultWriter, SlideStore, body_of, facts_of, store_path
 
 from .progress import Report, Tally
 from .red_cells import measure_reds, rounded

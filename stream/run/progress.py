@@ -4,8 +4,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from ingest import Failure, Slide, TileSpec
-from stream.alerts.cell_rules import OTHER
-from stream.events.payloads import Progress
+from stream.alerts import OTHER
+from stream.events import Progress
 
 
 @dataclass(slots=True)

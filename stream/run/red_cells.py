@@ -9,7 +9,7 @@ import numpy as np
 
 from ingest import CytostreamError, Workers
 from segment import Outlook, RedField, RedSmear, summary_of
-from stream.store.slide_store import SlideStore
+from stream.store import SlideStore
 
 LABELS = "labels/red/0"
 BOXES = "reds/field_box_px0"

@@ -9,11 +9,8 @@ from dataclasses import replace
 from time import monotonic
 
 from ingest import CytostreamError, Failure
-from stream.events.payloads import Progress
-from stream.store.backlog import FAILED, Backlog, Job
-from stream.store.leases import LeaseLostError
-from stream.store.outbox import Outbox
-from stream.store.slide_facts import slide_of
+from stream.events import Progress
+from stream.store import FAILED, Backlog, Job, LeaseLostError, Outbox, slide_of
 
 from .pipeline import Lab, Report, SlideBusyError, run_slide
 

@@ -7,11 +7,10 @@ from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
 
-from stream.events.codec import from_line, to_line
-from stream.events.event import EventError
-from stream.store.private_files import PRIVATE_FILE, make_private_file, make_private_folder
+from stream.events import EventError, from_line, to_line
+from stream.store import PRIVATE_FILE, OutboxRecord, make_private_file, make_private_folder
 
-from .sink import Parcel, SinkError, SinkFencedError
+from .sink import SinkError, SinkFencedError
 
 _BEGIN = b'{"id": "'
 
@@ -43,9 +42,9 @@ class JsonlSink:
     def place(self) -> None:
         """A file does not lose what is on the disk."""
 
-    def send(self, batch: Sequence[Parcel]) -> None:
+    def send(self, batch: Sequence[OutboxRecord]) -> None:
         self._open()
-        new = {parcel.id: parcel.event for parcel in batch if parcel.id not in self._ids}
+        new = {record.id: record.event for record in batch if record.id not in self._ids}
         if new:
             self._append("".join(f"{to_line(event)}\n" for event in new.values()).encode())
             self._ids.update(new)

@@ -6,7 +6,7 @@ import threading
 from contextlib import suppress
 
 from ingest import CytostreamError, StoreError
-from stream.store.outbox import Outbox
+from stream.store import Outbox
 
 from .sink import EventRefusedError, Sink, SinkError, SinkFencedError
 
@@ -25,16 +25,16 @@ def move(outbox: Outbox, sink: Sink, batch: int) -> int:
         SinkError: the sink takes nothing now.
         StoreError: the outbox cannot be read or written.
     """
-    parcels = outbox.unsent(sink.name, batch)
-    if not parcels:
+    records = outbox.unsent(sink.name, batch)
+    if not records:
         return 0
     try:
-        sink.send(parcels)
+        sink.send(records)
     except EventRefusedError as refused:
         outbox.put_aside(sink.name, refused.seq, refused.reason)
         return 1
-    outbox.mark_sent(sink.name, parcels[-1].seq)
-    return len(parcels)
+    outbox.mark_sent(sink.name, records[-1].seq)
+    return len(records)
 
 
 def step_back(outbox: Outbox, sink: Sink) -> int:

@@ -1,12 +1,11 @@
 """The seam to whatever takes events: a Sink, what it is handed, and how it refuses."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from ingest import CytostreamError
-from stream.events.codec import from_record, to_record
-from stream.events.event import KINDS, Event
+from stream.events import Event
+from stream.store import OutboxRecord
 
 
 class SinkError(CytostreamError):
@@ -26,32 +25,6 @@ class EventRefusedError(CytostreamError):
 
     def __reduce__(self):
         return type(self), (self.seq, self.reason)
-
-
-@dataclass(frozen=True, slots=True)
-class Parcel:
-    """An event as a Kafka record, encoded once, and its place in the outbox; `seq` grows
-    strictly.
-    """
-
-    seq: int
-    id: str
-    type: str
-    key: bytes
-    headers: list[tuple[str, bytes]]
-    value: bytes
-
-    @classmethod
-    def of(cls, seq: int, event: Event) -> "Parcel":
-        return cls(seq, event.id, event.type, *to_record(event))
-
-    @property
-    def kind(self) -> str:
-        return KINDS[self.type]
-
-    @property
-    def event(self) -> Event:
-        return from_record(self.headers, self.value)
 
 
 class Sink(Protocol):
@@ -74,7 +47,7 @@ class Sink(Protocol):
             SinkError: not now.
         """
 
-    def send(self, batch: Sequence[Parcel]) -> None:
+    def send(self, batch: Sequence[OutboxRecord]) -> None:
         """Delivers a batch, in ascending `seq`.
 
         Raises:
@@ -99,14 +72,14 @@ class MemorySink:
     def place(self) -> None:
         """A list loses nothing."""
 
-    def send(self, batch: Sequence[Parcel]) -> None:
+    def send(self, batch: Sequence[OutboxRecord]) -> None:
         if self.broken:
             raise self.broken
-        for parcel in batch:
-            if (size := len(parcel.value)) > self._max_bytes:
-                raise EventRefusedError(parcel.seq, f"{size} bytes, at most {self._max_bytes}")
+        for record in batch:
+            if (size := len(record.value)) > self._max_bytes:
+                raise EventRefusedError(record.seq, f"{size} bytes, at most {self._max_bytes}")
         there = {event.id for event in self.delivered}
-        self.delivered += [parcel.event for parcel in batch if parcel.id not in there]
+        self.delivered += [record.event for record in batch if record.id not in there]
 
     def close(self) -> None:
         """Nothing to give back."""

@@ -1,0 +1,47 @@
+from .backlog import FAILED, RUNNING, STAT, WAITING, Backlog, Job
+from .database import State
+from .leases import LeaseLostError
+from .outbox import Outbox, Room, Transaction
+from .outbox_record import OutboxRecord
+from .private_files import (
+    OTHERS,
+    PRIVATE_FILE,
+    close_to_others,
+    make_private_file,
+    make_private_folder,
+    open_to_others,
+    write_private_file,
+)
+from .results import LABEL_COLUMN, ResultWriter, body_of, store_path
+from .slide_facts import facts_of, slide_of
+from .slide_store import CHUNK_ROWS, SlideStore
+
+__all__ = [
+    "Backlog",
+    "CHUNK_ROWS",
+    "FAILED",
+    "Job",
+    "LABEL_COLUMN",
+    "LeaseLostError",
+    "OTHERS",
+    "Outbox",
+    "OutboxRecord",
+    "PRIVATE_FILE",
+    "RUNNING",
+    "ResultWriter",
+    "Room",
+    "STAT",
+    "SlideStore",
+    "State",
+    "Transaction",
+    "WAITING",
+    "body_of",
+    "close_to_others",
+    "facts_of",
+    "make_private_file",
+    "make_private_folder",
+    "open_to_others",
+    "slide_of",
+    "store_path",
+    "write_private_file",
+]

@@ -18,9 +18,8 @@ from pathlib import Path
 from time import monotonic, time
 
 from ingest import StoreError
-from stream.events.codec import from_line, to_record
-from stream.events.event import ALERT, CELL, DEAD, Event, dead_letter_event
-from stream.sinks.sink import Parcel
+from stream.events import ALERT, CELL, DEAD, Event, dead_letter_event, from_line, to_record
+from stream.store.outbox_record import OutboxRecord
 
 from .database import State
 from .journal import TABLES as JOURNAL_TABLES
@@ -167,12 +166,12 @@ class Outbox(JournalReader):
         """Calls `wake` after every commit, in the writer's thread."""
         self._listeners.append(wake)
 
-    def events(self, slide_id: str | None = None, after_seq: int = 0) -> Iterator[Parcel]:
+    def events(self, slide_id: str | None = None, after_seq: int = 0) -> Iterator[OutboxRecord]:
         """All events, or those of a slide, sent or not, in order; a page at a time."""
         where = "seq > ?" if slide_id is None else "seq > ? AND subject = ?"
         sql = f"SELECT {_COLUMNS} FROM records WHERE {where} ORDER BY seq LIMIT 256"
         while page := self._state.rows(sql, after_seq, *([] if slide_id is None else [slide_id])):
-            yield from (_parcel(*row) for row in page)
+            yield from (_record(*row) for row in page)
             after_seq = page[-1][0]
 
     def alerts_given(self, slide_id: str) -> Counter[str]:
@@ -188,13 +187,13 @@ class Outbox(JournalReader):
         sql = f"SELECT count(*) FROM records WHERE type = '{ALERT}' AND added > ?"
         return self._state.rows(sql, time() - seconds)[0][0]
 
-    def parcel(self, seq: int) -> Parcel:
-        return _parcel(*self._state.rows(f"SELECT {_COLUMNS} FROM records WHERE seq = ?", seq)[0])
+    def record(self, seq: int) -> OutboxRecord:
+        return _record(*self._state.rows(f"SELECT {_COLUMNS} FROM records WHERE seq = ?", seq)[0])
 
-    def unsent(self, sink: str, limit: int) -> list[Parcel]:
+    def unsent(self, sink: str, limit: int) -> list[OutboxRecord]:
         """The next events that a sink has not taken."""
         rows = self._relays.rows(f"SELECT {_COLUMNS} {_UNSENT} ORDER BY seq LIMIT ?2", sink, limit)
-        return [_parcel(*row) for row in rows]
+        return [_record(*row) for row in rows]
 
     def count_unsent(self, sink: str) -> int:
         return self._relays.rows(f"SELECT count(*) {_UNSENT}", sink)[0][0]
@@ -220,7 +219,7 @@ class Outbox(JournalReader):
             row = db.execute(f"SELECT {_COLUMNS} FROM records WHERE seq = ?", (seq,)).fetchone()
             if row and row[2] != DEAD:
                 Transaction(db).add(
-                    [dead_letter_event(_parcel(*row).event, len(row[-1]), reason, sink)]
+                    [dead_letter_event(_record(*row).event, len(row[-1]), reason, sink)]
                 )
 
     def refused(self, sink: str | None = None) -> list[Refused]:
@@ -230,7 +229,7 @@ class Outbox(JournalReader):
             "OR sink = ?1 ORDER BY seq"
         )
         return [
-            Refused(row[0], _parcel(*row).event, reason)
+            Refused(row[0], _record(*row).event, reason)
             for reason, *row in self._relays.rows(sql, sink)
         ]
 
@@ -294,9 +293,11 @@ def _row(event: Event) -> tuple:
     return event.id, event.subject, event.type, time(), text, value
 
 
-def _parcel(seq: int, event_id: str, kind: str, subject: str, headers: str, value: bytes) -> Parcel:
+def _record(
+    seq: int, event_id: str, kind: str, subject: str, headers: str, value: bytes
+) -> OutboxRecord:
     pairs = [(name, header.encode()) for name, header in json.loads(headers)]
-    return Parcel(seq, event_id, kind, subject.encode(), pairs, value)
+    return OutboxRecord(seq, event_id, kind, subject.encode(), pairs, value)
 
 
 def _move_lines(db: sqlite3.Connection) -> None:

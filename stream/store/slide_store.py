@@ -9,7 +9,7 @@ import numpy as np
 import zarr
 from zarr.errors import GroupNotFoundError
 
-from ingest.errors import StoreError
+from ingest import StoreError
 
 from .ome_labels import mark_labels
 

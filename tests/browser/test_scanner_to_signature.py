@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import pytest
 from PIL import Image
 
-from stream.cli.demo import read_sheet
+from stream.cli.commands.demo import read_sheet
 from stream.config import Kafka
 from stream.kafka.consumer import read_all
 from stream.kafka.embedded_broker import Broker

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 import pytest
 
 from stream.events.event import CELL, Event
-from stream.sinks.sink import EventRefusedError, Parcel
+from stream.sinks.sink import EventRefusedError
+from stream.store.outbox_record import OutboxRecord
 
 
 def make_event(number: int, slide: str = "s1", text: str = "x") -> Event:
@@ -21,8 +22,8 @@ def make_event(number: int, slide: str = "s1", text: str = "x") -> Event:
     )
 
 
-def parcels(first: int, last: int) -> list[Parcel]:
-    return [Parcel.of(number, make_event(number)) for number in range(first, last + 1)]
+def records(first: int, last: int) -> list[OutboxRecord]:
+    return [OutboxRecord.of(number, make_event(number)) for number in range(first, last + 1)]
 
 
 class SinkContract:
@@ -32,8 +33,8 @@ class SinkContract:
 
     def test_delivers_in_order(self, open_sink, received):
         sink = open_sink()
-        sink.send(parcels(1, 3))
-        sink.send(parcels(4, 5))
+        sink.send(records(1, 3))
+        sink.send(records(4, 5))
         assert received() == [make_event(number) for number in range(1, 6)]
 
     def test_an_empty_batch_is_nothing(self, open_sink, received):
@@ -42,17 +43,17 @@ class SinkContract:
 
     def test_the_same_batch_again_is_delivered_once(self, open_sink, received):
         sink = open_sink()
-        sink.send(parcels(1, 3))
-        sink.send(parcels(1, 3))
+        sink.send(records(1, 3))
+        sink.send(records(1, 3))
         assert [event.id for event in received()] == ["s1-e1", "s1-e2", "s1-e3"]
 
     def test_a_new_sink_delivers_only_what_the_old_one_had_not(self, open_sink, received):
         old = open_sink()
-        old.send(parcels(1, 3))
+        old.send(records(1, 3))
         old.close()
         new = open_sink()
-        new.send(parcels(1, 2))
-        new.send(parcels(3, 5))
+        new.send(records(1, 2))
+        new.send(records(3, 5))
         assert [event.data["number"] for event in received()] == [1, 2, 3, 4, 5]
 
     def test_the_name_is_the_targets(self, open_sink):
@@ -71,9 +72,9 @@ class RefusalContract:
 
     def test_a_refused_event_is_named_and_the_rest_goes(self, open_sink, received):
         sink = open_sink()
-        big = Parcel.of(2, make_event(2, text="y" * 2_000_000))
+        big = OutboxRecord.of(2, make_event(2, text="y" * 2_000_000))
         with pytest.raises(EventRefusedError) as refused:
-            sink.send([*parcels(1, 1), big, *parcels(3, 4)])
+            sink.send([*records(1, 1), big, *records(3, 4)])
         assert refused.value.seq == 2
-        sink.send([*parcels(1, 1), *parcels(3, 4)])
+        sink.send([*records(1, 1), *records(3, 4)])
         assert [event.data["number"] for event in received()] == [1, 3, 4]

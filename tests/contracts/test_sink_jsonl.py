@@ -6,7 +6,7 @@ import pytest
 from stream.events.codec import from_line, to_line
 from stream.sinks.jsonl import JsonlSink
 from stream.sinks.sink import SinkError, SinkFencedError
-from tests.contracts.sink_contract import SinkContract, make_event, parcels
+from tests.contracts.sink_contract import SinkContract, make_event, records
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ class TestJsonlSink(SinkContract):
 def test_a_torn_line_is_cut_and_sent_again(open_sink, received, path, kept):
     path.parent.mkdir()
     path.write_text(to_line(make_event(1)) + "\n" + to_line(make_event(2))[:kept])
-    open_sink().send(parcels(1, 3))
+    open_sink().send(records(1, 3))
     assert [event.data["number"] for event in received()] == [1, 2, 3]
 
 
@@ -54,14 +54,14 @@ def test_a_file_that_holds_something_else_stays_as_it_is(open_sink, path, text):
 
 
 def test_one_run_at_a_time_holds_the_file(open_sink):
-    open_sink().send(parcels(1, 1))
+    open_sink().send(records(1, 1))
     with pytest.raises(SinkFencedError, match="another run"):
-        open_sink().send(parcels(2, 2))
+        open_sink().send(records(2, 2))
 
 
 def test_a_full_disk_leaves_whole_batches_only(open_sink, received, monkeypatch):
     sink = open_sink()
-    sink.send(parcels(1, 2))
+    sink.send(records(1, 2))
 
     def full(_):
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -69,9 +69,9 @@ def test_a_full_disk_leaves_whole_batches_only(open_sink, received, monkeypatch)
     with monkeypatch.context() as patched:
         patched.setattr(os, "fsync", full)
         with pytest.raises(SinkError, match="No space left on device.*free some space"):
-            sink.send(parcels(3, 4))
+            sink.send(records(3, 4))
         assert len(received()) == 2
-    sink.send(parcels(3, 4))
+    sink.send(records(3, 4))
     assert len(received()) == 4
 
 

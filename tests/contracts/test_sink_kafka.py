@@ -5,8 +5,9 @@ import pytest
 from stream.config import Kafka, Topics
 from stream.kafka.consumer import read_all
 from stream.kafka.sink import KafkaSink
-from stream.sinks.sink import Parcel, SinkError, SinkFencedError
-from tests.contracts.sink_contract import RefusalContract, SinkContract, make_event, parcels
+from stream.sinks.sink import SinkError, SinkFencedError
+from stream.store.outbox_record import OutboxRecord
+from tests.contracts.sink_contract import RefusalContract, SinkContract, make_event, records
 
 pytestmark = pytest.mark.broker
 
@@ -43,38 +44,40 @@ class TestKafkaSink(SinkContract, RefusalContract):
 def test_two_stores_send_side_by_side(open_sink, received):
     first, second = open_sink("a"), open_sink("b")
     for sink, slide in ((first, "s1"), (second, "s2")):
-        sink.send([Parcel.of(1, make_event(1, slide))])
+        sink.send([OutboxRecord.of(1, make_event(1, slide))])
     assert {event.id for event in received()} == {"s1-e1", "s2-e1"}
 
 
 def test_a_second_relay_of_the_store_fences_the_first(open_sink, received):
     old, new = open_sink(), open_sink()
-    old.send(parcels(1, 2))
-    new.send(parcels(3, 3))
+    old.send(records(1, 2))
+    new.send(records(3, 3))
     with pytest.raises(SinkFencedError, match="another run"):
-        old.send(parcels(4, 4))
-    new.send(parcels(4, 4))
+        old.send(records(4, 4))
+    new.send(records(4, 4))
     assert [event.data["number"] for event in received()] == [1, 2, 3, 4]
 
 
 def test_what_a_dead_relay_had_begun_is_not_seen(open_sink, received, monkeypatch):
     old = open_sink()
-    old.send(parcels(1, 1))
+    old.send(records(1, 1))
     monkeypatch.setattr(old._producer, "commit_transaction", lambda: None)
-    old.send(parcels(2, 3))
-    open_sink().send(parcels(2, 4))
+    old.send(records(2, 3))
+    open_sink().send(records(2, 4))
     assert [event.data["number"] for event in received()] == [1, 2, 3, 4]
 
 
 def test_a_copied_store_does_not_send(open_sink, received):
-    open_sink().send(parcels(1, 3))
+    open_sink().send(records(1, 3))
     with pytest.raises(SinkFencedError, match="copy"):
-        open_sink().send([Parcel.of(3, make_event(33)), Parcel.of(4, make_event(44))])
+        open_sink().send([OutboxRecord.of(3, make_event(33)), OutboxRecord.of(4, make_event(44))])
     assert len(received()) == 3
 
 
 def test_many_slides_keep_their_order(open_sink, received):
-    batch = [Parcel.of(number, make_event(number, f"s{number % 3}")) for number in range(1, 400)]
+    batch = [
+        OutboxRecord.of(number, make_event(number, f"s{number % 3}")) for number in range(1, 400)
+    ]
     open_sink().send(batch)
     events = received()
     for slide in ("s0", "s1", "s2"):
@@ -85,11 +88,11 @@ def test_many_slides_keep_their_order(open_sink, received):
 def test_an_absent_broker_is_one_line_with_what_to_do():
     sink = KafkaSink(Kafka(bootstrap="127.0.0.1:1", answer_s=0.5), "s")
     with pytest.raises(SinkError, match="127.0.0.1:1.*is the broker up") as failed:
-        sink.send(parcels(1, 1))
+        sink.send(records(1, 1))
     assert "\n" not in str(failed.value)
 
 
 def test_a_wrong_setting_is_one_line(broker):
     sink = KafkaSink(Kafka(bootstrap=broker.bootstrap, security={"no_such_key": "x"}), "s")
     with pytest.raises(SinkError, match=r"no_such_key.*check \[kafka\]"):
-        sink.send(parcels(1, 1))
+        sink.send(records(1, 1))

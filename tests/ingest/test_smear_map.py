@@ -10,7 +10,7 @@ from ingest import (
     look_closer,
     open_slide,
     sample_fields,
-    survey,
+    survey_slide,
     thumbnail,
 )
 from ingest.smear_map import edge_width_px
@@ -34,7 +34,7 @@ def smear():
 def mapped(path, smear):
     write_synthetic(path, smear)
     slide = open_slide(path)
-    return slide, look_closer(slide, survey(slide))
+    return slide, look_closer(slide, survey_slide(slide))
 
 
 def test_a_smear_from_bare_glass_to_thick(smear, tmp_path):
@@ -64,7 +64,7 @@ def test_what_is_out_of_focus_is_found_where_it_is(smear, tmp_path):
 def test_an_empty_slide_and_a_thin_one_say_so(smear, tmp_path):
     write_pyramid(tmp_path / "white.tiff", np.full((900, 900, 3), 250, np.uint8), 0.25)
     slide = open_slide(tmp_path / "white.tiff")
-    assert look_closer(slide, survey(slide)).problems() == ["nothing lies on the glass"]
+    assert look_closer(slide, survey_slide(slide)).problems() == ["nothing lies on the glass"]
     _, thin = mapped(tmp_path / "thin.tiff", replace(smear, thin=0.05, thick=0.2))
     assert any("too thin" in problem for problem in thin.problems())
 

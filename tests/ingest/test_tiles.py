@@ -15,7 +15,7 @@ from ingest import (
     plan_tiles,
     read_tile,
     step_px0,
-    survey,
+    survey_slide,
 )
 from ingest.readers.reader import box_mean, reader_of
 from ingest.synthetic.sprites import write_pyramid
@@ -65,8 +65,8 @@ def slide(tmp_path_factory):
 
 def test_every_tile_shows_the_same_pixels_of_a_place(slide):
     assert step_px0(slide) == 2
-    wide = next(plan_tiles(slide, survey(slide).smear, 1024))
-    small = [s for s in plan_tiles(slide, survey(slide).smear, 256) if s.owns(600, 600)][0]
+    wide = next(plan_tiles(slide, survey_slide(slide).smear, 1024))
+    small = [s for s in plan_tiles(slide, survey_slide(slide).smear, 256) if s.owns(600, 600)][0]
     a, b = read_tile(slide, wide), read_tile(slide, small)
     x, y = b.spec.x_px0, b.spec.y_px0
     cut = lambda t: t.pixels[(y - t.y_px0) // 2 :, (x - t.x_px0) // 2 :][:150, :150]  # noqa: E731
@@ -77,7 +77,7 @@ def test_reading_equals_the_slow_mean_of_level_0(slide):
     """The fast path takes a coarser level where one fits; JPEG makes it differ a little from the
     mean of level 0.
     """
-    spec = next(plan_tiles(slide, survey(slide).smear, 256))
+    spec = next(plan_tiles(slide, survey_slide(slide).smear, 256))
     tile = read_tile(slide, spec)
     m = spec.margin_px0
     level0 = reader_of(slide).read(0, 0, 0, (spec.width_px0, spec.height_px0))
@@ -86,7 +86,7 @@ def test_reading_equals_the_slow_mean_of_level_0(slide):
 
 
 def test_outside_the_slide_is_background(slide):
-    spec = next(plan_tiles(slide, survey(slide).smear, 256))
+    spec = next(plan_tiles(slide, survey_slide(slide).smear, 256))
     assert (read_tile(slide, spec, (1, 2, 3)).pixels[0, 0] == (1, 2, 3)).all()
 
 
@@ -95,7 +95,7 @@ def test_a_slide_that_is_gone_is_a_slide_error(slide):
 
     gone = replace(slide, path=slide.path.with_name("gone.tiff"))
     with pytest.raises(SlideError, match="gone.tiff"):
-        read_tile(gone, next(plan_tiles(slide, survey(slide).smear, 256)))
+        read_tile(gone, next(plan_tiles(slide, survey_slide(slide).smear, 256)))
 
 
 def test_what_can_be_decoded_of_a_damaged_tile_is_read(tmp_path):

@@ -12,10 +12,7 @@ from PIL import Image
 
 from ingest import StoreError
 from stream.review.detections import Found
-from stream.review.report.report import Report
-from stream.store.database import State
-from stream.store.results import store_path
-from stream.store.slide_store import CHUNK_ROWS, SlideStore
+from stream.store import CHUNK_ROWS, SlideStore, State, store_path
 
 from .outlines import Shapes
 
@@ -53,9 +50,9 @@ class Crops:
             )
         return chunk[cell.place % CHUNK_ROWS]
 
-    def shapes(self, report: Report) -> Shapes:
+    def shapes(self, slide_id: str, mpp: float | None) -> Shapes:
         """The outlines beside the crops."""
-        return Shapes(self._store, report.slide_id, report.facts.get("mpp"))
+        return Shapes(self._store, slide_id, mpp)
 
     def png(self, slide_id: str, cell: Found) -> bytes:
         """The crop as it was given to the classifier, without loss."""

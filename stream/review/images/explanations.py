@@ -94,10 +94,10 @@ class Reasons:
         return self._opened
 
     def _explain(self, crop: np.ndarray) -> dict:
-        from classify.explain.maps import explain
+        from classify.explain import explain_cell
 
         model, engine = self._model()
-        made = explain(engine, model, crop)
+        made = explain_cell(engine, model, crop)
         reach = float(np.abs(made.heat).max()) or 1.0
         panels = [
             {"label": c, "heat": url(heat_rgb(h / reach)), "counterfactual": url(x)}
@@ -106,7 +106,7 @@ class Reasons:
         return {"model_id": model.model_id, "seen": url(made.seen), "panels": panels}
 
     def _neighbours(self, crop: np.ndarray) -> dict:
-        from classify.explain.nearest import Nearest
+        from classify.explain import Nearest
 
         if self._nearest is None:
             raise ReasonError("there is no index of known cells", "name one with --nearest")

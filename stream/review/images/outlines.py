@@ -12,9 +12,8 @@ import numpy as np
 from ingest import StoreError
 from segment import CROP_PX, CROP_UM, outline
 from stream.review.detections import Found
-from stream.run.red_cells import BOXES, LABELS
-from stream.store.results import LABEL_COLUMN, store_path
-from stream.store.slide_store import CHUNK_ROWS, SlideStore
+from stream.run import BOXES, LABELS
+from stream.store import CHUNK_ROWS, LABEL_COLUMN, SlideStore, store_path
 
 Ring = list[list[float]]
 

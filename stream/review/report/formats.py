@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from stream.review.images.crops import Crops
+from stream.review.images import Crops
 
 from .fhir import fhir_of
 from .image_folder import zip_of
@@ -30,7 +30,9 @@ FORMS = {
         Form(
             "geojson",
             "application/geo+json",
-            lambda report, crops: geojson_of(report, crops.shapes(report)),
+            lambda report, crops: geojson_of(
+                report, crops.shapes(report.slide_id, report.facts.get("mpp"))
+            ),
         ),
         Form("h5ad", "application/x-hdf5", lambda report, _: anndata_of(report)),
         Form("fhir.json", "application/fhir+json", lambda report, _: fhir_of(report).encode()),

@@ -11,7 +11,7 @@ from tempfile import NamedTemporaryFile
 from uuid import NAMESPACE_OID, uuid5
 
 from stream.review.detections import Found
-from stream.review.images.outlines import Red, Shapes
+from stream.review.images import Red, Shapes
 
 from .report import Report
 

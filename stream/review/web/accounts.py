@@ -19,8 +19,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import VerificationError
 
 from ingest import CytostreamError
-from stream.store.database import State
-from stream.store.private_files import close_to_others
+from stream.store import State, close_to_others
 
 FILE = "access.db"
 Change = Literal["added", "changed"]

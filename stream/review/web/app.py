@@ -20,13 +20,11 @@ from starlette.exceptions import HTTPException
 from classify import SHIPPED
 from ingest import CytostreamError, Workers
 from stream.config import Config
-from stream.events.event import Stamp
-from stream.http.limits import Bucket, Limits, Shield, Tries, UnderFolder
+from stream.events import Stamp
+from stream.http import Bucket, Limits, Shield, Tries, UnderFolder
 from stream.review.decisions import Desk, DeskError
-from stream.review.images.crops import Crops
-from stream.review.images.explanations import ReasonError, Reasons
-from stream.review.images.slide_tiles import Viewer
-from stream.review.report.report import ReportError
+from stream.review.images import Crops, ReasonError, Reasons, Viewer
+from stream.review.report import ReportError
 from stream.review.slides import Library
 from stream.review.worklist import Board
 

@@ -17,7 +17,7 @@ from fastapi.security import APIKeyCookie, APIKeyHeader
 from starlette.types import Scope
 
 from stream.config import Review
-from stream.http.limits import Caller, address_of
+from stream.http import Caller, address_of
 
 from .accounts import Accounts, Person
 

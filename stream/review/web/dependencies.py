@@ -11,13 +11,10 @@ from typing import Annotated
 from fastapi import Depends, HTTPException, Path, Request
 
 from stream.config import Config
-from stream.events.event import Stamp
-from stream.events.payloads import AccessAction
-from stream.http.limits import Bucket, Tries
+from stream.events import AccessAction, Stamp
+from stream.http import Bucket, Tries
 from stream.review.decisions import Desk
-from stream.review.images.crops import Crops
-from stream.review.images.explanations import Reasons
-from stream.review.images.slide_tiles import Viewer
+from stream.review.images import Crops, Reasons, Viewer
 from stream.review.slides import Library, SlideShelf
 from stream.review.worklist import Board
 

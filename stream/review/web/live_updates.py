@@ -11,10 +11,10 @@ import logging
 from collections.abc import AsyncIterator, Callable
 
 from ingest import CytostreamError
-from stream.review.audit_trail import FILE
+from stream.review.audit_trail import REVIEWS_FILE
 from stream.review.slides import Library
 from stream.review.worklist import RUNNING, Board
-from stream.store.database import State
+from stream.store import State
 
 KEEP_ALIVE_S = 15.0
 WAITING = 64  # messages a page may be behind; a slower one is told to look at everything
@@ -30,7 +30,7 @@ class Watch:
 
     def __init__(self, library: Library, board: Board):
         self._library, self._board = library, board
-        self._reviews = State(library.store / FILE)
+        self._reviews = State(library.store / REVIEWS_FILE)
         self._versions: tuple = ()
         self._row = self._last("SELECT coalesce(max(row), 0) FROM cells", library.state)
         self._number = self._last("SELECT coalesce(max(number), 0) FROM trail", self._reviews)

@@ -4,8 +4,7 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Response
 
-from stream.review.report.formats import FORMS
-from stream.review.report.report import report_of
+from stream.review.report import FORMS, report_of
 
 from .dependencies import REFUSALS, Having, Shelf, Viewing
 

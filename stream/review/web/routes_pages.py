@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 from fastapi.templating import Jinja2Templates
 
-from stream.review.report.report import report_of
+from stream.review.report import report_of
 
 from .auth import DoorError, local_name
 from .dependencies import Having, Shelf, SlideId, Viewing

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from ingest import VIEW_PX, CytostreamError
 from stream.review.detections import Found
-from stream.review.images.slide_tiles import exists
+from stream.review.images import exists
 from stream.review.slides import SlideShelf, reason_says
 from stream.review.worklist import Row, Waiting
 

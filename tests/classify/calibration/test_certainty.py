@@ -13,7 +13,7 @@ from classify.anomaly.conformal import (
     p_values,
     prediction_sets,
 )
-from classify.anomaly.drift import drift
+from classify.anomaly.drift import calibration_drift
 from classify.anomaly.score import fit_oddity, moments, oddity_of
 from classify.calibration.psychometric import curve, fit_psychometric
 from tests.make import tiny_model
@@ -133,9 +133,9 @@ def test_drift_is_seen_and_another_mix_of_classes_is_none():
     usual = np.sort(rng.normal([[0], [3], [0]], 1, (3, 500)), axis=1)
     model = replace(tiny_model(), usual=usual)
     names = ["light"] * 400
-    assert not drift(model, names, rng.normal(3, 1, 400)).far
-    assert drift(model, names, rng.normal(4.5, 1, 400)).far
+    assert not calibration_drift(model, names, rng.normal(3, 1, 400)).far
+    assert calibration_drift(model, names, rng.normal(4.5, 1, 400)).far
     assert (
-        drift(model, [], np.zeros(0)).cells == 0
-        and not drift(tiny_model(), names, np.zeros(400)).far
+        calibration_drift(model, [], np.zeros(0)).cells == 0
+        and not calibration_drift(tiny_model(), names, np.zeros(400)).far
     )

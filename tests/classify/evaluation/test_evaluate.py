@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from classify import DataError, ModelError, load_model
 from classify.evaluation.suite import Suite, read_suite
-from stream.cli import app
+from stream.cli.app import app
 from tests.make import GLASS, white_cell
 
 torch = pytest.importorskip(
@@ -32,13 +32,13 @@ pytestmark = [
 from classify.evaluation import retrain as retraining  # noqa: E402
 from classify.evaluation.baseline import BaselineTraining, Classifier, parameters  # noqa: E402
 from classify.evaluation.contenders import Workshop, odd, parted  # noqa: E402
-from classify.evaluation.evaluate import AXES, chosen_axes, evaluate  # noqa: E402
+from classify.evaluation.evaluate import AXES, chosen_axes, evaluate_model  # noqa: E402
 from classify.evaluation.retrain import BASELINE, OURS, Plan, few, log_rows, retrain, without  # noqa: E402
 from classify.evaluation.training_report import SMOOTH, report_training, smoothed  # noqa: E402
 from classify.image_folder import load_crops  # noqa: E402
 from classify.network import Denoiser, NetworkConfig  # noqa: E402
 from classify.training import release as releasing  # noqa: E402
-from classify.training.train import TrainConfig, train  # noqa: E402
+from classify.training.train import TrainConfig, train_model  # noqa: E402
 
 NETWORK = {"image_px": 32, "patch_px": 4, "channels": (16, 32), "blocks": (1, 1)}
 RECIPE = """
@@ -82,7 +82,7 @@ def place(tmp_path_factory):
     write_cells(root / "odd", {"huge": 9.5, "speck": 1.5}, 9, 9)
     (root / "recipe.toml").write_text(RECIPE)
     folders = {"train": root / "train", "val": root / "val", "out": root / "run"}
-    train(TrainConfig(**folders, steps=20, batch=12, network=NETWORK, warmup_steps=2))
+    train_model(TrainConfig(**folders, steps=20, batch=12, network=NETWORK, warmup_steps=2))
     with pytest.MonkeyPatch.context() as patch:
         for name, value in (
             ("CANDIDATES", 4),
@@ -91,7 +91,7 @@ def place(tmp_path_factory):
             ("SHEET_COLUMNS", 1),
         ):
             patch.setattr(releasing, name, value)
-        releasing.release(root / "run", root / "model", "tiny")
+        releasing.release_model(root / "run", root / "model", "tiny")
     return root
 
 
@@ -129,7 +129,7 @@ def plan_of(place, folder, arm, minutes=0.01, **changes):
 @pytest.fixture(scope="module")
 def report(place):
     folder = place / "report"
-    evaluate(place / "model", suite_of(place), folder, command="cytostream evaluate tiny")
+    evaluate_model(place / "model", suite_of(place), folder, command="cytostream evaluate tiny")
     return folder
 
 
@@ -176,7 +176,7 @@ def test_the_page_stands_alone_and_names_its_preset(report):
 def test_a_finished_evaluation_is_not_trained_again_and_gives_the_same(place, report, monkeypatch):
     before = json.loads((report / "report.json").read_text())
     monkeypatch.setattr(retraining, "advance", lambda *a: pytest.fail("trained again"))
-    evaluate(place / "model", suite_of(place), report, only=["low-data", "in-domain"])
+    evaluate_model(place / "model", suite_of(place), report, only=["low-data", "in-domain"])
     after = json.loads((report / "report.json").read_text())["figures"]
     assert after == [f for f in before["figures"] if f["axis"] in ("in-domain", "low data")]
 
@@ -233,7 +233,10 @@ def test_the_baseline_learns_what_it_is_shown_and_does_not_hear_noise(place):
         "other": False,
     }
     cfg = TrainConfig(train=place, val=place, **shape)
-    run, data = BaselineTraining(cfg, ("large", "middle", "small")), load_crops(place / "train")
+    run, data = (
+        BaselineTraining(cfg, ("large", "middle", "small")),
+        load_crops(place / "train"),
+    )
     rng = np.random.default_rng(0)
     rows = []
     for _ in range(30):
@@ -360,7 +363,7 @@ def test_a_lab_whose_training_patients_lack_a_class_says_so(place, tmp_path):
     write_cells(lab, {"large": 8.0, "small": 3.0}, 9, 9)
     suite = suite_of(place, lab={"normal": lab, "anomaly": place / "odd"}, shift={})
     with pytest.raises(DataError, match="no middle"):
-        evaluate(place / "model", suite, tmp_path / "report", only=["far"])
+        evaluate_model(place / "model", suite, tmp_path / "report", only=["far"])
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from classify.explain.maps import inside, ranked, shared_evidence
 from classify.explain.nearest import Known, build_index
 from classify.judge import posterior
 from classify.pixels import to_input
-from stream.cli.demo import read_sheet
+from stream.cli.commands.demo import read_sheet
 from tests.make import BrightnessEngine, tiny_model
 
 

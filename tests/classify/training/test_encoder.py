@@ -14,7 +14,7 @@ from classify.errors import DataError  # noqa: E402
 from classify.network import Denoiser, NetworkConfig  # noqa: E402
 from classify.training import release as releasing  # noqa: E402
 from classify.training.sources import Source, colour_maps, read_sources, targets_of  # noqa: E402
-from classify.training.train import TrainConfig, partial_cross_entropy, train  # noqa: E402
+from classify.training.train import TrainConfig, partial_cross_entropy, train_model  # noqa: E402
 
 pytestmark = [
     pytest.mark.train,
@@ -144,9 +144,9 @@ def test_a_run_of_two_laboratories_becomes_a_model_that_engines_agree_on(
 ):
     for name, value in (("CANDIDATES", 4), ("DRAWS", 3), ("ORDER_CELLS", 12), ("SHEET_COLUMNS", 1)):
         monkeypatch.setattr(releasing, name, value)
-    run = train(config(laboratories, tmp_path / "run"))
+    run = train_model(config(laboratories, tmp_path / "run"))
     assert run.step == 3 and run.network.attributes == (2, 2)
-    model = releasing.release(tmp_path / "run", tmp_path / "model", "tiny", guide_share=0.5)
+    model = releasing.release_model(tmp_path / "run", tmp_path / "model", "tiny", guide_share=0.5)
     card = model.card
     assert card.parents == ("neutrophil", "blast", "other") and card.features == 320
     assert card.attributes == {"cell_size": ("big", "small"), "granularity": ("no", "yes")}

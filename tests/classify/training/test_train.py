@@ -30,7 +30,7 @@ from classify.image_folder import load_crops  # noqa: E402
 from classify.model_card import SHEET  # noqa: E402
 from classify.network import Denoiser, NetworkConfig, scales  # noqa: E402
 from classify.training import release as releasing  # noqa: E402
-from classify.training.train import TrainConfig, train  # noqa: E402
+from classify.training.train import TrainConfig, train_model  # noqa: E402
 
 TINY = {"image_px": 32, "patch_px": 4, "channels": (16, 32), "blocks": (1, 1)}
 
@@ -69,28 +69,28 @@ def losses_of(out):
 
 def test_the_same_seed_gives_the_same_losses(cells, tmp_path):
     for name in ("a", "b"):
-        train(config(cells, tmp_path / name))
+        train_model(config(cells, tmp_path / name))
     assert losses_of(tmp_path / "a") == losses_of(tmp_path / "b")
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
 def test_a_killed_training_resumes_to_the_same_curve(cells, tmp_path, optimizer):
     how = {"optimizer": optimizer, "guide_weight": 1.0}
-    train(config(cells, tmp_path / "whole", **how))
+    train_model(config(cells, tmp_path / "whole", **how))
 
     def die(row):
         if row["step"] == 4:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(config(cells, tmp_path / "killed", **how), die)
-    train(config(cells, tmp_path / "killed", **how))
+        train_model(config(cells, tmp_path / "killed", **how), die)
+    train_model(config(cells, tmp_path / "killed", **how))
     assert losses_of(tmp_path / "killed") == losses_of(tmp_path / "whole")
 
 
 def test_the_guide_teaches_the_trunk(cells, tmp_path):
     plain, guided = (
-        train(config(cells, tmp_path / name, guide_weight=w))
+        train_model(config(cells, tmp_path / name, guide_weight=w))
         for name, w in (("plain", 0.0), ("guided", 5.0))
     )
     assert plain.average.keys() == guided.average.keys()
@@ -109,14 +109,14 @@ def test_the_noise_comes_through_the_same_for_all_classes():
 
 
 def test_another_configuration_does_not_go_on_there(cells, tmp_path):
-    train(config(cells, tmp_path / "run"))
+    train_model(config(cells, tmp_path / "run"))
     with pytest.raises(DataError, match="another configuration"):
-        train(config(cells, tmp_path / "run", batch=4))
+        train_model(config(cells, tmp_path / "run", batch=4))
 
 
 def test_fine_tuning_begins_with_the_other_runs_weights(cells, tmp_path):
-    first = train(config(cells, tmp_path / "first"))
-    second = train(
+    first = train_model(config(cells, tmp_path / "first"))
+    second = train_model(
         config(
             cells,
             tmp_path / "second",
@@ -133,12 +133,14 @@ def test_fine_tuning_begins_with_the_other_runs_weights(cells, tmp_path):
 def test_fine_tuning_a_released_model_keeps_the_heads_of_its_classes(cells, tmp_path, monkeypatch):
     for name, value in (("CANDIDATES", 4), ("DRAWS", 3), ("ORDER_CELLS", 12), ("SHEET_COLUMNS", 1)):
         monkeypatch.setattr(releasing, name, value)
-    first = train(config(cells, tmp_path / "first"))
-    releasing.release(tmp_path / "first", tmp_path / "model", "tiny")
+    first = train_model(config(cells, tmp_path / "first"))
+    releasing.release_model(tmp_path / "first", tmp_path / "model", "tiny")
     shutil.copytree(cells / "small", tmp_path / "new" / "small")
     shutil.copytree(cells / "large", tmp_path / "new" / "blast")
     slow = {"steps": 1, "learning_rate": 1e-9, "warmup_steps": 0, "network": {}, "seed": 3}
-    second = train(config(tmp_path / "new", tmp_path / "second", init=tmp_path / "model", **slow))
+    second = train_model(
+        config(tmp_path / "new", tmp_path / "second", init=tmp_path / "model", **slow)
+    )
     assert second.classes == ("blast", "small", "other") and first.classes == (
         "large",
         "small",
@@ -153,17 +155,19 @@ def test_fine_tuning_a_released_model_keeps_the_heads_of_its_classes(cells, tmp_
 
 
 def test_weights_of_other_pixels_are_refused(cells, tmp_path):
-    train(config(cells, tmp_path / "first", steps=1, window_px=64))
+    train_model(config(cells, tmp_path / "first", steps=1, window_px=64))
     assert (
-        train(config(cells, tmp_path / "like", init=tmp_path / "first", steps=1)).cfg.window_px
+        train_model(
+            config(cells, tmp_path / "like", init=tmp_path / "first", steps=1)
+        ).cfg.window_px
         == 64
     )
     with pytest.raises(DataError, match="white = false"):
-        train(config(cells, tmp_path / "second", init=tmp_path / "first", white=True))
+        train_model(config(cells, tmp_path / "second", init=tmp_path / "first", white=True))
     with pytest.raises(DataError, match="window_px = 64"):
-        train(config(cells, tmp_path / "second", init=tmp_path / "first", window_px=96))
+        train_model(config(cells, tmp_path / "second", init=tmp_path / "first", window_px=96))
     with pytest.raises(DataError, match="neither a model nor a training run"):
-        train(config(cells, tmp_path / "third", init=tmp_path / "nowhere"))
+        train_model(config(cells, tmp_path / "third", init=tmp_path / "nowhere"))
 
 
 def test_two_processes_train_one_net(cells, tmp_path):
@@ -227,8 +231,8 @@ def test_a_folder_that_cannot_be_trained_on(cells, tmp_path, kind):
 def test_what_is_exported_is_what_was_trained(cells, tmp_path, monkeypatch):
     for name, value in (("CANDIDATES", 4), ("DRAWS", 3), ("ORDER_CELLS", 12), ("SHEET_COLUMNS", 1)):
         monkeypatch.setattr(releasing, name, value)
-    run = train(config(cells, tmp_path / "run"))
-    model = releasing.release(tmp_path / "run", tmp_path / "model", "tiny")
+    run = train_model(config(cells, tmp_path / "run"))
+    model = releasing.release_model(tmp_path / "run", tmp_path / "model", "tiny")
     assert (
         load_model(tmp_path / "model").card.classes == ("large", "small", "other")
         and (tmp_path / "model" / SHEET).exists()

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from classify import DataError
 from classify.image_folder import load_crops, read_crop
-from stream.cli import app
+from stream.cli.app import app
 
 torch = pytest.importorskip(
     "torch", reason="training needs the train extra: pip install -e '.[train]'"
@@ -26,7 +26,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning"),
 ]
 
-from classify.training.train import TrainConfig, train  # noqa: E402
+from classify.training.train import TrainConfig, train_model  # noqa: E402
 
 NETWORK = {"image_px": 16, "patch_px": 4, "channels": [16, 16], "blocks": [1, 1]}
 
@@ -94,7 +94,7 @@ def test_validation_cells_of_no_known_class_are_an_error(tmp_path):
     cells, other = write_cells(tmp_path / "cells"), tmp_path / "val"
     (other / "unknown").mkdir(parents=True)
     with pytest.raises(DataError, match="no readable image of dark, pale"):
-        train(TrainConfig(train=cells, val=other, out=tmp_path / "run", network=NETWORK))
+        train_model(TrainConfig(train=cells, val=other, out=tmp_path / "run", network=NETWORK))
 
 
 @pytest.mark.parametrize("mode", ["L", "LA", "P", "RGBA", "1", "CMYK"])
@@ -133,7 +133,7 @@ def test_the_same_seed_gives_the_same_first_100_losses_and_another_seed_others(t
     cells = write_cells(tmp_path / "cells")
     for name, seed in (("a", 5), ("b", 5), ("c", 6)):
         folders = {"train": cells, "val": cells, "out": tmp_path / name}
-        train(
+        train_model(
             TrainConfig(
                 **folders, steps=100, batch=4, seed=seed, network=NETWORK, validate_every=100
             )

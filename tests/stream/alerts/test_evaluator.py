@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from stream.alerts.cell_rules import Alert, SlideAlert
-from stream.alerts.evaluator import Desk, Share, check_rules, drift
+from stream.alerts.evaluator import Desk, Share, check_rules, share_drift
 from stream.config import Alerts, ClassRule, ConfigError, RatioRule
+from stream.events.alert import Alert, SlideAlert
 from tests.stream.making import make_cell, make_verdict
 
 ODD, PLAIN = 0.99999, 0.5
@@ -85,11 +85,11 @@ def test_drift_speaks_when_the_line_is_crossed_and_then_no_more():
 
 def test_drift_is_two_proportions():
     """Against the formula worked by hand: 30 of 1,000 and 10 of 1,000."""
-    assert drift([Share(30, 1000), Share(10, 1000)], 1, 1) == pytest.approx(
+    assert share_drift([Share(30, 1000), Share(10, 1000)], 1, 1) == pytest.approx(
         0.02 / (0.02 * 0.98 * 0.002) ** 0.5
     )
-    assert drift(slides(10, 20), 5, 10) == 0
-    assert drift(slides(10, 9), 5, 10) is None and drift(slides(0, 20), 5, 10) is None
+    assert share_drift(slides(10, 20), 5, 10) == 0
+    assert share_drift(slides(10, 9), 5, 10) is None and share_drift(slides(0, 20), 5, 10) is None
 
 
 def test_a_rule_for_a_class_that_the_model_has_not_is_an_error():

@@ -6,8 +6,8 @@ import json
 
 from typer.testing import CliRunner
 
-from stream.cli import app
-from stream.cli.bench_locate import agreement
+from stream.cli.app import app
+from stream.cli.commands.bench_locate import agreement
 from tests.make import smear
 
 

@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from ingest.synthetic.sprites import write_pyramid
-from stream.cli import app
+from stream.cli.app import app
 from stream.config import Config, load_config
 from stream.store.outbox import Outbox
 from tests.make import smear
@@ -99,7 +99,7 @@ def test_killed_in_the_middle_and_run_again_each_event_is_there_once(
     assert again.returncode == 0, again.stderr
     events = lines(tmp_path / "events.jsonl")
     with Outbox(tmp_path / "store" / "state.db") as outbox:
-        kept = [parcel.event.id for parcel in outbox.events()]
+        kept = [record.event.id for record in outbox.events()]
     assert Counter(e["id"] for e in events) == Counter(kept)
     assert labels_of(events) == labels_of(reference[1])
 

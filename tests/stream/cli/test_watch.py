@@ -6,8 +6,8 @@ import threading
 import pytest
 
 from ingest import open_workers
+from stream.cli.commands.watch import Post
 from stream.cli.session import open_station
-from stream.cli.watch import Post
 from stream.config import Backlog, Config, Reading, Watch
 from stream.events.event import Stamp
 from stream.run.pipeline import Lab
@@ -62,7 +62,7 @@ def watch(tmp_path):
             with post.looking(stop):
                 work(lab, station.backlog, stop, forever=True, ended=ended)
             post.check()
-            return [parcel.event for parcel in station.outbox.events()], order
+            return [record.event for record in station.outbox.events()], order
 
     watch.scans = scans
     return watch

@@ -14,8 +14,9 @@ from PIL import Image
 
 from classify import Anomaly, Verdict
 from ingest import Failure
-from stream.alerts.cell_rules import SlideAlert, alerts_of
+from stream.alerts.cell_rules import alerts_of
 from stream.config import Alerts
+from stream.events.alert import SlideAlert
 from stream.events.codec import from_line, from_record, to_line, to_record
 from stream.events.event import (
     CELL,

@@ -10,8 +10,9 @@ import pytest
 from kafka import KafkaConsumer, TopicPartition
 
 from ingest import Failure
-from stream.alerts.cell_rules import SlideAlert, alerts_of
+from stream.alerts.cell_rules import alerts_of
 from stream.config import Alerts, Kafka
+from stream.events.alert import SlideAlert
 from stream.events.event import (
     access_event,
     alert_event,

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from ingest import StoreError
 from stream.alerts.cell_rules import alerts_of
-from stream.cli import app
+from stream.cli.app import app
 from stream.config import Alerts
 from stream.events.codec import to_line
 from stream.events.event import alert_event, review_event
@@ -90,7 +90,7 @@ def test_sent_events_of_finished_slides_are_dropped_in_time(outbox, add):
     assert outbox.prune(0, ["a"]) == 0  # nothing is sent
     outbox.mark_sent("a", 5)
     assert outbox.prune(30, ["a"]) == 0 and outbox.prune(-1, ["a"]) == 3
-    assert {parcel.event.subject for parcel in outbox.events()} == {"s2"}
+    assert {record.event.subject for record in outbox.events()} == {"s2"}
 
 
 def test_alerts_are_kept_for_the_review_page(outbox, add):
@@ -99,7 +99,7 @@ def test_alerts_are_kept_for_the_review_page(outbox, add):
     with outbox.transaction() as tx:
         tx.set_status("s1", "done")
     outbox.mark_sent("a", 3)
-    assert outbox.prune(-1, ["a"]) == 2 and [parcel.event.id for parcel in outbox.events()] == [
+    assert outbox.prune(-1, ["a"]) == 2 and [record.event.id for record in outbox.events()] == [
         alert.id
     ]
 
@@ -138,6 +138,6 @@ def test_a_store_of_version_0_1_0_goes_on(tmp_path):
         db.executemany("INSERT INTO events (id, subject, line) VALUES (?, ?, ?)", rows)
     db.close()
     with Outbox(tmp_path / "state.db") as outbox:
-        assert [(parcel.seq, parcel.event) for parcel in outbox.events()] == list(
+        assert [(record.seq, record.event) for record in outbox.events()] == list(
             enumerate(events, 1)
         )

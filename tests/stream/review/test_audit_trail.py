@@ -12,7 +12,7 @@ from stream.cli.app import app as command
 from stream.config import Config
 from stream.events.codec import from_line, to_line
 from stream.review.audit_check import check_store
-from stream.review.audit_trail import FILE, Entry, Trail, digest_of
+from stream.review.audit_trail import REVIEWS_FILE, Entry, Trail, digest_of
 from stream.review.report.report import ReportError, report_of
 from stream.review.slides import Library
 from tests.stores import STAMP, filled
@@ -40,7 +40,7 @@ def store(tmp_path):
 
 
 def altered(store, *statements):
-    with closing(sqlite3.connect(store / FILE)) as db, db:
+    with closing(sqlite3.connect(store / REVIEWS_FILE)) as db, db:
         for trigger in ("trail_keeps", "trail_stays"):
             db.execute(f"DROP TRIGGER {trigger}")
         for statement, *values in statements:
@@ -89,7 +89,7 @@ def test_a_tail_that_was_cut_shows(store):
 
 
 def test_a_chain_that_was_computed_again_shows(store):
-    with closing(sqlite3.connect(store / FILE)) as db:
+    with closing(sqlite3.connect(store / REVIEWS_FILE)) as db:
         lines = [line for (line,) in db.execute("SELECT line FROM trail ORDER BY number")]
     previous, statements = "0" * 64, []
     for number, line in enumerate(lines, 1):
@@ -106,14 +106,14 @@ def test_a_chain_that_was_computed_again_shows(store):
     with pytest.raises(StoreError, match="broken at entry 3"):
         check(store)
     altered_seals = [("DELETE FROM seals",)]
-    with closing(sqlite3.connect(store / FILE)) as db, db:
+    with closing(sqlite3.connect(store / REVIEWS_FILE)) as db, db:
         db.execute(*altered_seals[0])
     with pytest.raises(StoreError):
         check(store)
 
 
 def test_a_trail_put_in_the_place_of_another_shows(store):
-    for path in store.glob(f"{FILE}*"):
+    for path in store.glob(f"{REVIEWS_FILE}*"):
         path.unlink()
     with closing(Trail(store)) as trail:
         writes(trail)

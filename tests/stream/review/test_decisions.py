@@ -8,9 +8,9 @@ import sqlite3
 import pytest
 
 from ingest import StoreError
-from stream.alerts.cell_rules import SlideAlert
+from stream.events.alert import SlideAlert
 from stream.events.event import slide_alert_event
-from stream.review.audit_trail import FILE
+from stream.review.audit_trail import REVIEWS_FILE
 from stream.review.review_state import fold
 from stream.review.slides import Library
 from tests.stores import STAMP
@@ -142,7 +142,7 @@ def test_every_act_is_an_event_on_its_way_to_the_topic(lab):
         f"{lab.slide}/comments", {"saw": 0, "text": "large nucleoli", "cell_id": lab.cells()[0]}
     )
     lab.sign()
-    events = [parcel.event for parcel in lab.library.trail.events()]
+    events = [record.event for record in lab.library.trail.events()]
     assert [e.data["action"] for e in events] == ["login"] + ["acknowledge"] * 3 + [
         "reclassify"
     ] * 2 + ["comment", "sign"]
@@ -155,7 +155,7 @@ def test_every_act_is_an_event_on_its_way_to_the_topic(lab):
 
 def test_the_trail_only_grows_and_a_change_shows(lab):
     decide(lab, lab.cells()[:3], "blast")
-    path = lab.made.store / FILE
+    path = lab.made.store / REVIEWS_FILE
     assert lab.library.trail.verify() == 1 + 3  # the login, and a cell each
     with sqlite3.connect(path) as db:
         for sql in ("UPDATE trail SET line = '{}'", "DELETE FROM trail"):

@@ -11,10 +11,10 @@ import pytest
 import tifffile
 from typer.testing import CliRunner
 
-from ingest import SlideError, battlement, look_closer, open_slide, open_workers, survey
+from ingest import SlideError, battlement, look_closer, open_slide, open_workers, survey_slide
 from ingest.synthetic.smear import Layer, Synthetic, write_synthetic
 from ingest.synthetic.sprites import write_pyramid
-from stream.cli import app
+from stream.cli.app import app
 from stream.config import Config, Reading
 from stream.events.event import Stamp
 from stream.run.pipeline import Lab, run_slide
@@ -57,7 +57,7 @@ def cells_of(lab, slide_id):
 
 
 def events_of(lab):
-    return [parcel.event for parcel in lab.outbox.events()]
+    return [record.event for record in lab.outbox.events()]
 
 
 @pytest.fixture(scope="module")
@@ -261,7 +261,7 @@ def test_the_counting_area_is_part_of_the_slide(tmp_path):
         lab_in(tmp_path / "out"), config=Config(reading=Reading(tile_px=512, area="battlement"))
     )
     slide = open_slide(tmp_path / "s.tiff")
-    seen = survey(slide)
+    seen = survey_slide(slide)
     path = replace(seen.smear, look=battlement(look_closer(slide, seen)))
     run_slide(lab, slide.path)
     found = smear_places(lab, slide.slide_id)

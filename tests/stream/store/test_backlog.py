@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from ingest import CytostreamError, open_slide, open_workers
-from stream.cli.run import expanded
+from stream.cli.commands.run import expanded
 from stream.config import Backlog as Rules
 from stream.config import Config, Reading
 from stream.events.event import Stamp

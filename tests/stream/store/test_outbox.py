@@ -13,16 +13,16 @@ def path(tmp_path):
     return tmp_path / "store" / "state.db"
 
 
-def numbers(parcels):
-    return [parcel.event.data["cell_id"] for parcel in parcels]
+def numbers(records):
+    return [record.event.data["cell_id"] for record in records]
 
 
 def test_events_come_back_equal_and_in_order(add, outbox):
     events = make_events(300)
     add(events)
-    assert [parcel.event for parcel in outbox.events("s1")] == events
-    assert [parcel.event for parcel in outbox.events()] == events
-    assert [parcel.event for parcel in outbox.unsent("a", 500)] == events
+    assert [record.event for record in outbox.events("s1")] == events
+    assert [record.event for record in outbox.events()] == events
+    assert [record.event for record in outbox.unsent("a", 500)] == events
 
 
 def test_the_same_event_twice_is_one(add, outbox):
@@ -128,9 +128,9 @@ def test_a_relay_reads_while_the_writer_writes(add, outbox):
 
     def relay():
         while len(seen) < 50:
-            for parcel in outbox.unsent("a", 7):
-                seen.append(parcel.event.id)
-                outbox.mark_sent("a", parcel.seq)
+            for record in outbox.unsent("a", 7):
+                seen.append(record.event.id)
+                outbox.mark_sent("a", record.seq)
 
     thread = threading.Thread(target=relay)
     thread.start()

@@ -12,7 +12,7 @@ from importlib import import_module
 import pytest
 from typer.testing import CliRunner
 
-from stream.cli.doctor import says_of_store
+from stream.cli.commands.doctor import says_of_store
 from stream.review.audit_trail import Trail
 from stream.review.web.accounts import Accounts
 from stream.sinks.jsonl import JsonlSink

@@ -19,7 +19,7 @@ from scipy import ndimage as ndi
 
 from classify import SHIPPED, CropFolder, explain_cell, load_model, open_engine
 from classify.calibration.fit import error_table
-from classify.explain.generate import generate
+from classify.explain.generate import generate_cells
 from classify.explain.maps import SMOOTH_PX, inside
 from classify.judge import posterior
 from classify.pixels import central, on_white, to_input
@@ -180,7 +180,7 @@ def generated(model, engine, count, work):
     classes, side = model.card.counted, int(np.ceil(np.sqrt(count)))
     start = perf_counter()
     cells = np.stack(
-        list(generate(model, engine, np.repeat(np.arange(len(classes)), count), seed=1))
+        list(generate_cells(model, engine, np.repeat(np.arange(len(classes)), count), seed=1))
     )
     seconds = perf_counter() - start
     blocks = []

@@ -30,8 +30,8 @@ from stream.events.event import Event, Stamp, cell_event
 from stream.kafka.embedded_broker import Broker
 from stream.kafka.sink import KafkaSink, producer_settings
 from stream.sinks.relay import Relay, move
-from stream.sinks.sink import Parcel
 from stream.store.outbox import Outbox
+from stream.store.outbox_record import OutboxRecord
 
 CLASSES = (
     "basophil",
@@ -85,7 +85,7 @@ def config_of(broker: Broker, **changes) -> Kafka:
     )
 
 
-def bare(config: Kafka, parcels: list[Parcel]) -> tuple[float, float]:
+def bare(config: Kafka, records: list[OutboxRecord]) -> tuple[float, float]:
     """(wall, CPU) seconds of a kafka-python producer with the relay's settings, without
     transactions.
     """
@@ -99,7 +99,7 @@ def bare(config: Kafka, parcels: list[Parcel]) -> tuple[float, float]:
     start_s, cpu_s = time.perf_counter(), time.process_time()
     futures = [
         producer.send(config.topics.cells, key=p.key, headers=p.headers, value=p.value)
-        for p in parcels
+        for p in records
     ]
     producer.flush()
     assert all(future.succeeded() for future in futures)
@@ -124,7 +124,7 @@ def relayed(config: Kafka, outbox: Outbox, count: int) -> tuple[float, float]:
 
 def ratios(broker: Broker, count: int, rounds: int, folder: Path) -> dict:
     made = events(count)
-    parcels = [Parcel.of(number, event) for number, event in enumerate(made, 1)]
+    records = [OutboxRecord.of(number, event) for number, event in enumerate(made, 1)]
     with Outbox(folder / "state.db") as outbox:
         start_s = time.perf_counter()
         for at in range(0, count, 16):
@@ -132,12 +132,12 @@ def ratios(broker: Broker, count: int, rounds: int, folder: Path) -> dict:
                 tx.add(made[at : at + 16])
         added_s = time.perf_counter() - start_s
         runs = [
-            (bare(config_of(broker), parcels), relayed(config_of(broker), outbox, count))
+            (bare(config_of(broker), records), relayed(config_of(broker), outbox, count))
             for _ in range(rounds)
         ]
     wall = [(b[0], r[0]) for b, r in runs]
     return {
-        "bytes an event": round(sum(len(p.value) for p in parcels) / count),
+        "bytes an event": round(sum(len(p.value) for p in records) / count),
         "committed, events/s": round(count / added_s),
         "bare producer, events/s": round(count / statistics.median(b for b, _ in wall)),
         "relay, events/s": round(count / statistics.median(r for _, r in wall)),

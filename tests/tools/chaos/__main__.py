@@ -192,7 +192,7 @@ class Chaos:
         slide against the others.
         """
         with Outbox(self.store / "state.db") as outbox:
-            expected = {parcel.id for parcel in outbox.events()}
+            expected = {record.id for record in outbox.events()}
             states = dict(outbox.rows("SELECT state, count(*) FROM backlog GROUP BY state"))
             slides = dict(outbox.rows("SELECT status, count(*) FROM slides GROUP BY status"))
         events = list(read_all(self.config))

@@ -12,7 +12,7 @@ import psutil
 import typer
 
 from ingest import CytostreamError
-from stream.cli.run import relay
+from stream.cli.commands.run import relay
 
 ROOT = Path(__file__).parents[3]
 
@@ -29,7 +29,7 @@ class Crew:
         self.starts, self.ends = Counter(), Counter()
         self.context = multiprocessing.get_context("forkserver")
         self.context.set_forkserver_preload(
-            ["tests.tools.chaos.pipeline", "stream.cli.run", "stream.kafka.sink"]
+            ["tests.tools.chaos.pipeline", "stream.cli.commands.run", "stream.kafka.sink"]
         )
 
     def watch(self) -> None:

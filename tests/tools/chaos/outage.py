@@ -57,7 +57,7 @@ def main() -> int:
         crew.end()
         relay_once(store, config)
         with Outbox(store / "state.db") as outbox:
-            expected = {parcel.id for parcel in outbox.events()}
+            expected = {record.id for record in outbox.events()}
         delivered = Counter(event.id for event in read_all(Kafka(bootstrap=broker.bootstrap)))
     result = {
         "minutes away": options.minutes,

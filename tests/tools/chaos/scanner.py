@@ -14,8 +14,8 @@ import time
 from pathlib import Path
 
 from ingest import open_slide, open_workers
+from stream.cli.commands.watch import Post
 from stream.cli.session import open_station
-from stream.cli.watch import Post
 from stream.config import load_config
 from stream.events.event import Stamp
 from stream.run.pipeline import Lab
@@ -117,8 +117,8 @@ def expected(scanner: Scanner) -> set[Path]:
 def told(scanner: Scanner, station, scans: Path) -> dict:
     """What became of each file; seconds from its last byte to its first label."""
     first, status = {}, {}
-    for parcel in station.outbox.events():
-        event = parcel.event
+    for record in station.outbox.events():
+        event = record.event
         if event.kind == "cells":
             first.setdefault(event.subject, event.time.timestamp())
         if event.kind == "slides":

@@ -75,8 +75,8 @@ def told(store: Path) -> dict:
     """What the store's own events say: done events a slide, cells a slide."""
     with Outbox(store / "state.db") as outbox:
         done, cells = Counter(), {}
-        for parcel in outbox.events():
-            event = parcel.event
+        for record in outbox.events():
+            event = record.event
             if event.kind == "slides" and event.data["status"] == "done":
                 done[event.subject] += 1
             if event.kind == "cells":

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from classify import SHIPPED, Card, read_card
 from ingest import CytostreamError, StoreError
-from stream.cli.export import save
+from stream.cli.commands.export import save
 from stream.config import Review
 from stream.review.audit_trail import Entry
 from stream.review.report.tables import csv_table

@@ -12,7 +12,7 @@ from fastapi import HTTPException
 from starlette.testclient import TestClient
 
 from ingest import CytostreamError
-from stream.cli.serve import Page, mode_of, path_of, read_proxy_secret
+from stream.cli.commands.serve import Page, mode_of, path_of, read_proxy_secret
 from stream.config import Config, Review
 from stream.review.web import accounts as account_rules
 from stream.review.web.accounts import AccountError, Accounts, BusyError

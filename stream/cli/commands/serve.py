@@ -17,14 +17,13 @@ from rich.markup import escape
 from classify import SHIPPED
 from ingest import CytostreamError, open_workers
 from stream.config import Config, load_config
-from stream.events.event import Stamp
-from stream.store.private_files import make_private_folder
+from stream.events import Stamp
+from stream.store import make_private_folder
 
 from .run import ConfigOption
 
 if TYPE_CHECKING:
-    from stream.review.web.accounts import Accounts
-    from stream.review.web.auth import Doors, Mode
+    from stream.review.web import Accounts, Doors, Mode
 
 screen = Console(stderr=True, soft_wrap=True)
 StoreOption = Annotated[
@@ -126,7 +125,7 @@ def listen(app: object, host: str, port: int, cert: Path | None, key: Path | Non
     """
     import uvicorn
 
-    from stream.http.connections import guarded_protocol, sample_logs
+    from stream.http import guarded_protocol, sample_logs
 
     sample_logs()
     try:
@@ -163,12 +162,10 @@ def opened(page: Page, settings: Config) -> Iterator[object]:
         CytostreamError: the store cannot be used, another page serves it, or the address needs
         accounts.
     """
-    from stream.intake.http import door_router
-    from stream.review.custody import custody_folder
-    from stream.review.slides import Library
-    from stream.review.web.accounts import Accounts
-    from stream.review.web.app import Setting, make_app
-    from stream.store.backlog import Backlog
+    from stream.intake import door_router
+    from stream.review import Library, custody_folder
+    from stream.review.web import Accounts, Setting, make_app
+    from stream.store import Backlog
 
     with ExitStack() as stack:
         hold(page.store, stack)
@@ -217,7 +214,7 @@ def mode_of(page: Page, settings: Config, accounts: "Accounts") -> "Mode":
         CytostreamError: nobody is asked who they are and others could reach it, or a proxy could
         not be told from others.
     """
-    from stream.review.web.auth import is_loopback
+    from stream.review.web import is_loopback
 
     if settings.review.proxy_header:
         check_proxy(settings)
@@ -280,17 +277,15 @@ def read_proxy_secret(settings: Config) -> str:
 
 
 def relay_to(spec: str, settings: Config, trail: object, stack: ExitStack) -> None:
-    from stream.sinks.relay import Relay
-
-    from .session import open_sink
+    from stream.cli.session import open_sink
+    from stream.sinks import Relay
 
     if spec != "none":
         stack.enter_context(Relay(trail, open_sink(spec, settings, trail)))
 
 
 def warn(host: str, mode: str, secure: bool) -> None:
-    from stream.review.web.auth import is_loopback
-    from stream.review.web.routes_pages import leaflet_folder
+    from stream.review.web import is_loopback, leaflet_folder
 
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     if leaflet_folder() is None:
@@ -341,9 +336,8 @@ def remove_account(name: str, store: StoreOption = STORE, config: ConfigOption =
 
 def note_change(store: Path, config: Path | None, action: str, name: str) -> None:
     """Writes a change of an account into the audit trail of the store."""
-    from stream.review.audit_trail import Trail
-    from stream.review.custody import custody_folder
-    from stream.review.web.auth import local_name
+    from stream.review import Trail, custody_folder
+    from stream.review.web import local_name
 
     settings = load_config(config)
     with Trail(store, custody_folder(settings.review.audit_folder)) as trail:
@@ -352,7 +346,7 @@ def note_change(store: Path, config: Path | None, action: str, name: str) -> Non
 
 @contextmanager
 def accounts_of(store: Path) -> Iterator:
-    from stream.review.web.accounts import Accounts
+    from stream.review.web import Accounts
 
     accounts = Accounts(store)
     try:

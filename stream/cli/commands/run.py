@@ -12,14 +12,12 @@ from rich.console import Console
 from classify import SHIPPED
 from ingest import CytostreamError, slides_in
 from segment import AREAS
+from stream.cli.console import print_error, report_table
+from stream.cli.session import Choice, changed, drain, open_lab, open_station
 from stream.config import Config, load_config
-from stream.events.event import replayed
-from stream.run.pipeline import Report
-from stream.run.worker import Ending, report_of, work
-from stream.store.backlog import Backlog, Job
-
-from .console import print_error, report_table
-from .session import Choice, changed, drain, open_lab, open_station
+from stream.events import replayed
+from stream.run import Ending, Report, report_of, work
+from stream.store import Backlog, Job
 
 screen = Console(stderr=True)
 ConfigOption = Annotated[

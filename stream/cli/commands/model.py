@@ -21,10 +21,9 @@ from rich.progress import (
 )
 
 from classify import SHIPPED, CropFolder, DataError, judge, load_model, open_engine, read_card
+from stream.cli.console import say
+from stream.cli.json_lines import json_lines
 from stream.config import ConfigError
-
-from .console import say
-from .json_lines import json_lines
 
 ModelOption = Annotated[
     Path, typer.Option("--model", help="Model folder; the shipped one by default.")
@@ -135,10 +134,9 @@ def train(
     except (OSError, ValueError) as error:
         raise ConfigError(f"{config}: {error}", "see configs/ for files that work") from error
     with training_side():
-        from classify.evaluation.training_report import report_training
-        from classify.training.data_parallel import Ranks, join
-        from classify.training.train import TrainConfig
-        from classify.training.train import train as fit
+        from classify.evaluation import report_training
+        from classify.training import Ranks, TrainConfig, join
+        from classify.training import train_model as fit
     try:
         cfg = TrainConfig(**values | {k: v for k, v in (("out", out), ("init", init)) if v})
     except ValidationError as error:
@@ -217,10 +215,10 @@ def export(
     Example: cytostream export runs/pbc-64px --out models/mine
     """
     with training_side():
-        from classify.training.release import release
+        from classify.training import release_model
 
     with screen.status("exporting: graph, choice of draws, calibration (some minutes)"):
-        model = release(run, out, name)
+        model = release_model(run, out, name)
     screen.print(
         f"{out}: {len(model.sigma)} draws, elimination below {model.card.elimination:.2g}, "
         f"{model.card.precisions[0]}"
@@ -241,7 +239,7 @@ def generate(
     """
     from PIL import Image
 
-    from classify.explain.generate import generate as make
+    from classify.explain import generate_cells as make
 
     loaded = load_model(model)
     if label not in loaded.card.classes:

@@ -12,18 +12,16 @@ import typer
 from rich.console import Console
 
 from classify import SHIPPED
-from ingest import Arrived, CytostreamError, Found, Habits, Watcher, open_slide
-from ingest.folder_watch import fits, markers
+from ingest import Arrived, CytostreamError, Found, Habits, Watcher, fits, markers, open_slide
+from stream.cli.console import print_error
+from stream.cli.session import Choice, Station, changed, drain, open_lab, open_station
 from stream.config import Config, Watch, load_config
-from stream.events.event import slide_event
-from stream.kafka.acks import follow_reviews
-from stream.run.pipeline import Lab, Report
-from stream.run.worker import Ending, work
-from stream.store.backlog import STAT, Job
+from stream.events import slide_event
+from stream.kafka import follow_reviews
+from stream.run import Ending, Lab, Report, work
+from stream.store import STAT, Job
 
-from .console import print_error
 from .run import RESULTS, ConfigOption, SinkOption, StoreOption
-from .session import Choice, Station, changed, drain, open_lab, open_station
 
 screen = Console(stderr=True)
 
@@ -86,7 +84,7 @@ def watch(
                 if "kafka" in choice.sinks:
                     stack.enter_context(follow_reviews(station.outbox, settings.kafka))
                 if door:
-                    from stream.intake.http import open_door
+                    from stream.intake import open_door
 
                     stack.enter_context(
                         open_door(door, station.backlog, [folder.absolute()], door_token)

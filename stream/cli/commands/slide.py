@@ -21,16 +21,16 @@ from ingest import (
     open_workers,
     plan_tiles,
     step_px0,
-    survey,
+    survey_slide,
     thumbnail,
 )
-from ingest.synthetic.smear import LOOKS, Layer, Synthetic, write_synthetic
+from ingest.synthetic import LOOKS, Layer, Synthetic, write_synthetic
 from segment import AREAS, Cell, begin_scan
+from stream.cli.json_lines import json_lines
+from stream.cli.pictures import draw
 from stream.config import Reading
 
 from .demo import read_sheet
-from .json_lines import json_lines
-from .pictures.smear_map import draw
 
 screen = Console(stderr=True)
 KINDS = ("wbc", "platelet", "rbc")
@@ -115,7 +115,7 @@ def map_slide(
     """
     facts = open_slide(slide, mpp)
     with screen.status("looking at the slide"):
-        seen = survey(facts)
+        seen = survey_slide(facts)
         found = look_closer(facts, seen)
         out = out or slide.with_suffix(".map.png")
         draw(thumbnail(facts), found, battlement(found)).save(out)

@@ -25,11 +25,11 @@ from classify import (
     load_model,
 )
 from classify import open_engine as open_named
-from stream.store.slide_store import SlideStore
+from stream.cli.console import say
+from stream.cli.pictures import sheet_of
+from stream.store import SlideStore
 
-from .console import say
 from .model import EngineOption, ModelOption, line_of
-from .pictures.explanation_sheet import sheet_of
 
 screen = Console(stderr=True)
 STORES = "*.zarr"
@@ -126,7 +126,7 @@ def index(
 
     Example: cytostream index cells/train --out known.npz
     """
-    from classify.explain.nearest import Known, build_index
+    from classify.explain import Known, build_index
 
     loaded = load_model(model)
     cells = CropFolder(folder, loaded.card.crop_px)
@@ -168,7 +168,7 @@ def calibrate(
 
     cytostream calibrate cytostream-results --check
     """
-    from classify.calibration.laboratory import recalibrate
+    from classify.calibration import recalibrate
 
     loaded = load_model(model)
     if check:
@@ -222,7 +222,7 @@ def stores_in(source: Path) -> list[Path]:
 
 
 def show_drift(source: Path, loaded: Model) -> None:
-    from classify.anomaly.drift import drift
+    from classify.anomaly import calibration_drift
 
     stores = stores_in(source)
     if not stores:
@@ -235,7 +235,9 @@ def show_drift(source: Path, loaded: Model) -> None:
         names = (
             [store.facts["classes"][number] for number in store.read("label")] if store.rows else []
         )
-        moved = drift(loaded, names, store.read("anomaly")[:, 2] if store.rows else np.zeros(0))
+        moved = calibration_drift(
+            loaded, names, store.read("anomaly")[:, 2] if store.rows else np.zeros(0)
+        )
         say_far = "far: calibrate, or look at the slide" if moved.far else "as calibrated"
         table.add_row(
             path.stem, str(moved.cells), f"{moved.distance:.2f}", f"{moved.p_value:.1g}", say_far
@@ -273,7 +275,7 @@ def authenticity(
 
     cytostream authenticity test --answers answers.json
     """
-    from classify.explain.authenticity import score_answers, write_test
+    from classify.explain import score_answers, write_test
 
     if answers:
         return show_scores(score_answers(folder, answers))
@@ -289,9 +291,8 @@ def authenticity(
 
 def cells_to_tell(folder: Path, loaded: Model, runner: object, count: int, seed: int) -> Iterator:
     """Real cells as the model sees them, and generated ones of the same classes and number."""
-    from classify.explain.authenticity import MADE, REAL, Shown
-    from classify.explain.generate import generate
-    from classify.pixels import to_input, to_uint8
+    from classify import to_input, to_uint8
+    from classify.explain import MADE, REAL, Shown, generate_cells
 
     card, rng, made_of = loaded.card, np.random.default_rng(seed), []
     for name in card.counted:
@@ -310,7 +311,7 @@ def cells_to_tell(folder: Path, loaded: Model, runner: object, count: int, seed:
             f"{folder}: no folder named as a class of the model",
             f"FOLDER/CLASS, of {', '.join(card.counted)}",
         )
-    pictures = generate(loaded, runner, [card.classes.index(name) for name in made_of], seed)
+    pictures = generate_cells(loaded, runner, [card.classes.index(name) for name in made_of], seed)
     yield from (Shown(p, name, MADE) for p, name in zip(pictures, made_of, strict=True))
 
 

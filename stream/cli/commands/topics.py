@@ -9,9 +9,9 @@ import typer
 from rich.console import Console
 
 from ingest import CytostreamError
+from stream.cli.console import print_error
 from stream.config import ConfigError, load_config
-from stream.events.codec import to_line
-from stream.events.event import (
+from stream.events import (
     ACCESS,
     ALERT,
     CELL,
@@ -22,13 +22,12 @@ from stream.events.event import (
     SLIDE_ALERT,
     TOPICS,
     Event,
+    to_line,
+    write_schemas,
 )
-from stream.events.payloads import write_schemas
-from stream.kafka.acks import Acks
-from stream.kafka.asyncapi import write_asyncapi
-from stream.store.outbox import Outbox
+from stream.kafka import Acks, write_asyncapi
+from stream.store import Outbox
 
-from .console import print_error
 from .run import RESULTS, ConfigOption, StoreOption
 
 screen = Console(stderr=True)
@@ -48,7 +47,7 @@ def tail(
 
     Example: cytostream tail alerts --from-beginning
     """
-    from stream.kafka.consumer import follow
+    from stream.kafka import follow
 
     kinds = tuple(topics or TOPICS)
     if unknown := set(kinds) - set(TOPICS):

@@ -11,8 +11,8 @@ from rich.progress import track
 from rich.table import Table
 
 from classify import SHIPPED, Model, load_model, open_engine
+from stream.cli.console import say
 
-from .console import say
 from .model import training_side
 
 app = typer.Typer(
@@ -79,7 +79,7 @@ def judge(
     Example: cytostream bench judge pbc/val --anomalous deepapl/anomaly --same-lab deepapl/normal
     """
     with training_side():
-        from classify.benchmark.judge_timing import ABROAD, HOME, ODD, read_cells
+        from classify.benchmark import ABROAD, HOME, ODD, read_cells
     loaded = load_model(model)
     folders = {HOME: home, ABROAD: same_lab, ODD: anomalous}
     all_cells = read_cells(
@@ -100,9 +100,8 @@ class Contest:
     """The tables of `bench judge`, shown as they are made; `report` has all their figures."""
 
     def __init__(self, model: Model, engine: str, cells: object):
-        from classify.benchmark import judge_timing, scaling
-        from classify.benchmark.paper_procedure import Procedure
-        from classify.pixels import to_input
+        from classify import to_input
+        from classify.benchmark import Procedure, judge_timing, scaling
 
         self.contest, self.made, self.procedure, self.to_input = (
             judge_timing,

@@ -7,8 +7,7 @@ from typing import Annotated
 import typer
 
 from classify import SHIPPED, compile_ahead, load_model
-
-from .console import say
+from stream.cli.console import say
 
 TARGETS = "sm_86,sm_89,sm_120"
 

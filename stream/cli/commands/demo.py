@@ -15,11 +15,10 @@ from rich.table import Table
 
 from classify import SHIPPED
 from ingest import CytostreamError
-from ingest.synthetic.sprites import Sprite, glass, place, red_cell, write_pyramid
+from ingest.synthetic import Sprite, glass, place, red_cell, write_pyramid
 from stream.config import Kafka
-from stream.events.event import Event
-from stream.kafka.consumer import read_all
-from stream.kafka.embedded_broker import Broker
+from stream.events import Event
+from stream.kafka import Broker, read_all
 
 from .run import run
 from .serve import serve as serve_page

@@ -19,7 +19,7 @@ from rich.table import Table
 from classify import SHIPPED, load_model, open_engine
 from ingest import CytostreamError, openslide_version
 from stream.config import load_config
-from stream.store.private_files import open_to_others
+from stream.store import open_to_others
 
 FREE_GB = 5
 STORE = Path("cytostream-results")
@@ -127,7 +127,7 @@ def says_of_store(store: Path) -> str:
 
 
 def says_of_broker(config: Path | None) -> str:
-    from stream.kafka.consumer import topics
+    from stream.kafka import topic_names
 
     kafka = load_config(config).kafka
-    return f"{kafka.bootstrap}: {len(topics(kafka))} topics"
+    return f"{kafka.bootstrap}: {len(topic_names(kafka))} topics"

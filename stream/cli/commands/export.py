@@ -12,8 +12,8 @@ from rich.console import Console
 
 from ingest import CytostreamError
 from stream.config import Config, load_config
-from stream.events.event import Event, Stamp
-from stream.store.private_files import write_private_file
+from stream.events import Event, Stamp
+from stream.store import write_private_file
 
 from .run import ConfigOption
 
@@ -48,8 +48,8 @@ def export_results(
 
     cytostream export-results --store results --form crops --out training
     """
-    from stream.review.images.crops import Crops
-    from stream.review.slides import Library
+    from stream.review import Library
+    from stream.review.images import Crops
 
     check_forms(form := form or ["csv"])
     if not (store / "state.db").is_file():
@@ -65,7 +65,7 @@ def export_results(
 
 
 def check_forms(forms: list[str]) -> None:
-    from stream.review.report.formats import FORMS
+    from stream.review.report import FORMS
 
     if unknown := set(forms) - {*FORMS, "crops"}:
         raise CytostreamError(
@@ -91,10 +91,8 @@ def write(
     library: object, crops: object, slide_id: str, form: str, out: Path, version: int | None
 ) -> int:
     """One slide in one form; returns how many files."""
-    from stream.review.report.formats import FORMS
-    from stream.review.report.image_folder import folder_of
-    from stream.review.report.report import report_of
-    from stream.review.worklist import Board
+    from stream.review import Board
+    from stream.review.report import FORMS, folder_of, report_of
 
     shelf = library.shelf(slide_id)
     report = report_of(library, shelf, Board(library).name(slide_id, shelf.facts()), version)
@@ -147,13 +145,10 @@ def audit(
 
     Example: cytostream audit --store results --kafka
     """
-    from stream.review.audit_check import check_store
-    from stream.review.audit_trail import FILE
-    from stream.review.custody import custody_folder
-    from stream.review.slides import Library
-    from stream.review.web.auth import local_name
+    from stream.review import REVIEWS_FILE, Library, check_store, custody_folder
+    from stream.review.web import local_name
 
-    if not (store / FILE).is_file():
+    if not (store / REVIEWS_FILE).is_file():
         raise CytostreamError(
             f"{store}: nothing was reviewed here", "is it the store that `cytostream serve` uses?"
         )
@@ -173,6 +168,6 @@ def audit(
 
 def sent(settings: Config) -> Iterable[Event]:
     """What is on the topic of reviews."""
-    from stream.kafka.consumer import read_all
+    from stream.kafka import read_all
 
     return read_all(settings.kafka, ["reviews"])

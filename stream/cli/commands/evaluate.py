@@ -45,8 +45,8 @@ def evaluate(
     runs/evaluation
     """
     with training_side():
-        from classify.evaluation.evaluate import evaluate as measure
-        from classify.evaluation.suite import read_suite
+        from classify.evaluation import evaluate_model as measure
+        from classify.evaluation import read_suite
     settings = read_suite(suite)
     columns = (
         TextColumn("{task.description}"),

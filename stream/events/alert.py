@@ -1,0 +1,34 @@
+"""What an alert says: of one cell, or of a slide as a whole."""
+
+from dataclasses import dataclass
+
+from .payloads import Severity
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """The rule that spoke, its score against its threshold, the sentence for a person, and a PNG of
+    the cell.
+    """
+
+    rule: str
+    severity: Severity
+    score: float
+    threshold: float
+    reason: str
+    thumbnail_png: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SlideAlert:
+    """A rule that spoke about a slide as a whole: its score against its threshold, over `cells`
+    cells.
+    """
+
+    rule: str
+    severity: Severity
+    score: float
+    threshold: float
+    reason: str
+    cells: int
+    scanner: str

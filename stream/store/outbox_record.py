@@ -1,0 +1,31 @@
+"""An event as it waits in the outbox."""
+
+from dataclasses import dataclass
+
+from stream.events import KINDS, Event, from_record, to_record
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRecord:
+    """An event as a Kafka record, encoded once, and its place in the outbox; `seq` grows
+    strictly.
+    """
+
+    seq: int
+    id: str
+    type: str
+    key: bytes
+    headers: list[tuple[str, bytes]]
+    value: bytes
+
+    @classmethod
+    def of(cls, seq: int, event: Event) -> "OutboxRecord":
+        return cls(seq, event.id, event.type, *to_record(event))
+
+    @property
+    def kind(self) -> str:
+        return KINDS[self.type]
+
+    @property
+    def event(self) -> Event:
+        return from_record(self.headers, self.value)
