@@ -6,7 +6,16 @@ from .errors import DataError, EngineError, ModelError
 from .explain import Explanation, Nearest, explain_cell
 from .image_folder import CropFolder
 from .judge import judge
-from .model_card import CLASS_NAME, SHIPPED, Card, ClassName, Model, load_model, read_card
+from .model_card import (
+    CLASS_NAME,
+    SHIPPED,
+    Card,
+    ClassName,
+    Model,
+    load_model,
+    model_folder,
+    read_card,
+)
 from .pixels import on_white, to_input, to_uint8
 from .verdict import Anomaly, Verdict
 
@@ -34,6 +43,7 @@ __all__ = [
     "explain_cell",
     "judge",
     "load_model",
+    "model_folder",
     "on_white",
     "open_engine",
     "read_card",

@@ -1,5 +1,6 @@
 """Image folders of labelled crops. numpy and Pillow alone."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,8 +33,9 @@ def image_paths(folder: Path) -> list[Path]:
     return sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
 
 
-def read_crop(path: Path, px: int) -> np.ndarray:
-    """One image as 8-bit RGB (px, px, 3).
+def read_crop(path: Path, px: int, side_px: float | None = None) -> np.ndarray:
+    """One image as 8-bit RGB (px, px, 3): all of it, or the square of `side_px` about its middle,
+    its edge repeated where it is smaller.
 
     Raises:
         ValueError: not an image, or not 8 bits a channel.
@@ -43,11 +45,22 @@ def read_crop(path: Path, px: int) -> np.ndarray:
             if image.mode.startswith(("I", "F")):
                 raise ValueError(f"{image.mode} pixels: 8-bit images are wanted")
             image = image.convert("RGB")
+            if side_px is not None:
+                return _central(np.asarray(image), px, side_px)
             return np.asarray(
                 image if image.size == (px, px) else image.resize((px, px), Image.Resampling.BOX)
             )
     except (OSError, SyntaxError, UnidentifiedImageError) as error:
         raise ValueError(f"unreadable: {error}") from error
+
+
+def _central(image: np.ndarray, px: int, side_px: float) -> np.ndarray:
+    """The square (px, px, 3) of `side_px` about the middle of an image (h, w, 3)."""
+    around = max(0, math.ceil((side_px - min(image.shape[:2])) / 2))
+    padded = np.pad(image, ((around, around), (around, around), (0, 0)), mode="edge")
+    left, top = ((n - side_px) / 2 for n in padded.shape[1::-1])
+    box = (left, top, left + side_px, top + side_px)
+    return np.asarray(Image.fromarray(padded).resize((px, px), Image.Resampling.BILINEAR, box))
 
 
 def load_crops(folder: Path, px: int = 128, classes: tuple[str, ...] = ()) -> LabelledCrops:
@@ -110,13 +123,14 @@ def balanced_batches(
 
 class CropFolder:
     """All images under a folder, read one by one as (path, crop (px, px, 3)); the unreadable are
-    counted in `skipped`.
+    counted in `skipped`. With `side_px` a crop is that square about the middle of its image.
 
     Raises:
         DataError: there is no image.
     """
 
-    def __init__(self, folder: Path, px: int):
+    def __init__(self, folder: Path, px: int, side_px: float | None = None):
+        self.side_px = side_px
         self.px, self.paths, self.skipped = px, image_paths(folder), {}
         if not self.paths:
             raise DataError(
@@ -126,6 +140,6 @@ class CropFolder:
     def __iter__(self) -> Iterator[tuple[Path, np.ndarray]]:
         for path in self.paths:
             try:
-                yield path, read_crop(path, self.px)
+                yield path, read_crop(path, self.px, self.side_px)
             except ValueError as error:
                 self.skipped[path] = str(error)

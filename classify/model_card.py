@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from .errors import ModelError
 
 SHIPPED = Path(__file__).parent / "model"
+SHORT_NAMES = {"white": SHIPPED, "red": SHIPPED / "red"}
 GRAPH, TABLES, CARD, SHEET = "denoiser.onnx", "tables.npz", "card.json", "cells.png"
 # it becomes a folder, a column, an attribute: nothing that has a meaning there
 CLASS_NAME = r"[A-Za-z0-9][A-Za-z0-9_ -]{0,63}"
@@ -191,12 +192,18 @@ def sha256_of(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def model_folder(model: Path) -> Path:
+    """The folder of a shipped model's short name, `white` or `red`; a folder itself."""
+    return SHORT_NAMES.get(str(model), model)
+
+
 def read_card(folder: Path) -> Card:
     """The card of a model folder.
 
     Raises:
         ModelError: there is none, or it is not a card.
     """
+    folder = model_folder(folder)
     try:
         return Card(**json.loads((folder / CARD).read_text()))
     except (OSError, ValueError, TypeError, RecursionError) as error:
@@ -207,11 +214,12 @@ def read_card(folder: Path) -> Card:
 
 
 def load_model(folder: Path = SHIPPED) -> Model:
-    """Read and check a model folder.
+    """Read and check a model: its folder, or the short name of a shipped one.
 
     Raises:
         ModelError: a file is absent or is not the one that the card names.
     """
+    folder = model_folder(folder)
     card = read_card(folder)
     for name in (GRAPH, TABLES):
         expected = card.sha256.get(name)

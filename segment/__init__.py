@@ -3,7 +3,7 @@ from .contour import outline
 from .crops import CROP_PX, CROP_UM
 from .grid import WORK_MPP
 from .masks import LABELS, cell_labels, cell_masks
-from .red_cell_fields import RedCell, RedField, RedSmear, measure_field, summary_of
+from .red_cell_fields import RedCell, RedCrops, RedField, RedSmear, measure_field, summary_of
 from .scan import AREAS, Outlook, Scan, TileCells, begin_reading, begin_scan, plain_scan
 from .stain import Stain, fit_stain
 
@@ -16,6 +16,7 @@ __all__ = [
     "Cell",
     "Outlook",
     "RedCell",
+    "RedCrops",
     "RedField",
     "RedSmear",
     "Scan",

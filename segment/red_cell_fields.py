@@ -3,12 +3,16 @@ middle.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
 
 from ingest import Tile
 
+from .crops import crop_at
 from .grid import Grid, work_grid
 from .platelets import find_platelets
 from .red_cells import numbered, red_owners
@@ -18,13 +22,17 @@ from .white_cells import find_whites
 
 MIDDLE = 1 / 3  # of the radius, where the pallor is looked for
 RIM_PERCENT = 90
+TOUCH = 0.3  # of an outline: touching round cells share less, overlapping ones more
+LARGE_PLATELET_UM2 = 12.6  # a disc of 4 um, where ICSH 2015 calls a platelet large
+CLUMP, CLUMP_REACH_UM = 3, 3.5
 
 
 @dataclass(frozen=True, slots=True)
 class RedCell:
     """One red cell: middle in level-0 px, area in um2; `roundness` is 4 area / (pi major axis^2), 1
     for a disc; `pallor` by how much the stain of its middle falls short of that of its rim, 0 for
-    none, 1 for glass.
+    none, 1 for glass. `whole` unless the edge of the slide cuts it; `separate` where no more of its
+    outline than a touch is another cell's: others are counted, and not judged.
     """
 
     x_px0: int
@@ -32,6 +40,8 @@ class RedCell:
     area_um2: float
     roundness: float
     pallor: float
+    whole: bool = True
+    separate: bool = True
 
     @property
     def diameter_um(self) -> float:
@@ -41,8 +51,11 @@ class RedCell:
 
 @dataclass(frozen=True, slots=True)
 class RedField:
-    """One field: its box in level-0 px, area, cells, and `labels` (h, w) uint16 on the work lattice
-    of `mpp` um/px from its upper left corner, where red cell number i of `reds` is i + 1."""
+    """One field: its box in level-0 px, area, cells, and `labels` (h, w) uint16 on the work
+    lattice of `mpp` um/px from its upper left corner, where red cell number i of `reds`
+    is i + 1. `judged` are the numbers of those that were cut out, as `crops` (n, px, px,
+    3) uint8.
+    """
 
     box_px0: tuple[int, int, int, int]
     mm2: float
@@ -51,12 +64,25 @@ class RedField:
     platelets: int
     labels: np.ndarray
     mpp: float
+    large_platelets: int = 0
+    platelet_clumps: int = 0
+    judged: tuple[int, ...] = ()
+    crops: np.ndarray | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RedCrops:
+    """Which red cells of a field are cut out, to be judged: at most `most`, `side_um` wide."""
+
+    side_um: float
+    px: int
+    most: int
 
 
 @dataclass(frozen=True, slots=True)
 class RedSmear:
-    """The fields together: medians, and the coefficient of variation of the diameter; shares are of
-    the same fields.
+    """The fields together: medians, and mean and coefficient of variation of the diameter, of the
+    whole separate cells; `cells` are all, and shares are of the same fields.
     """
 
     fields: int
@@ -69,10 +95,18 @@ class RedSmear:
     pallor: float
     whites_per_1000: float
     platelets_per_field: float
+    diameter_mean_um: float
 
 
-def measure_field(tile: Tile, stain: Stain) -> RedField:
-    """The cells whose middles a field owns."""
+def measure_field(
+    tile: Tile,
+    stain: Stain,
+    size_px0: tuple[int, int] | None = None,
+    cut: RedCrops | None = None,
+) -> RedField:
+    """The cells whose middles a field owns; `size_px0` is the slide's, whose edge may cut a cell,
+    `cut` says which cells to cut out.
+    """
     grid = work_grid(tile)
     white, stained = stain.white(grid.sums, grid.share), stain.stained(grid.sums, grid.share)
     whites, taken = find_whites(white, grid, stain)
@@ -85,14 +119,72 @@ def measure_field(tile: Tile, stain: Stain) -> RedField:
         if tile.spec.owns(*blob.centre_px0(grid))
     ]
     x0, y0, x1, y1 = tile.spec.box_px0
+    touched = touched_share(owner, count)
+    reds = tuple(
+        replace(
+            red_cell(i, blob, owner, red, grid),
+            whole=inside(blob.box_px0(grid), size_px0, grid.step_px0),
+            separate=bool(touched[i] <= TOUCH),
+        )
+        for i, blob in own
+    )
+    judged = evenly([i for i, r in enumerate(reds) if r.whole and r.separate], cut)
+    here = [b for b in platelets if tile.spec.owns(*b.centre_px0(grid))]
     return RedField(
         (x0, y0, x1, y1),
         (x1 - x0) * (y1 - y0) * (grid.mpp / grid.step_px0 / 1000) ** 2,
-        tuple(red_cell(i, blob, owner, red, grid) for i, blob in own),
+        reds,
         *(sum(tile.spec.owns(*b.centre_px0(grid)) for b in blobs) for blobs in (whites, platelets)),
         labels_of(owner, [i for i, _ in own], grid, tile.spec.box_px0),
         grid.mpp,
+        sum(b.area_um2(grid) >= LARGE_PLATELET_UM2 for b in here),
+        clumps_of(here, grid),
+        judged,
+        np.stack([crop_at(tile, reds[i].x_px0, reds[i].y_px0, cut.side_um, cut.px) for i in judged])
+        if cut and judged
+        else None,
     )
+
+
+def evenly(numbers: list[int], cut: RedCrops | None) -> tuple[int, ...]:
+    """At most `cut.most` of them, spread over all."""
+    if cut is None or not numbers:
+        return ()
+    chosen = np.linspace(0, len(numbers) - 1, min(cut.most, len(numbers))).astype(int)
+    return tuple(numbers[i] for i in chosen)
+
+
+def inside(
+    box_px0: tuple[int, int, int, int], size_px0: tuple[int, int] | None, edge_px0: int
+) -> bool:
+    """Whether a box keeps clear of the slide's edge."""
+    if size_px0 is None:
+        return True
+    high = all(b <= n - edge_px0 for b, n in zip(box_px0[2:], size_px0, strict=True))
+    return min(box_px0[:2]) >= edge_px0 and high
+
+
+def touched_share(owner: np.ndarray, count: int) -> np.ndarray:
+    """Of each red cell (count,) the share of its outline that is another red cell's."""
+    edge, shared = (np.zeros(count, int) for _ in range(2))
+    for axis, step in ((0, 1), (0, -1), (1, 1), (1, -1)):
+        beside = np.roll(owner, step, axis)
+        outline = (owner >= 0) & (beside != owner)
+        edge += np.bincount(owner[outline], minlength=count)
+        shared += np.bincount(owner[outline & (beside >= 0)], minlength=count)
+    return shared / np.maximum(edge, 1)
+
+
+def clumps_of(platelets: Sequence[Blob], grid: Grid) -> int:
+    """How many heaps of three platelets or more lie there, each within reach of the next."""
+    if len(platelets) < CLUMP:
+        return 0
+    pairs = cKDTree([b.centre_px0(grid) for b in platelets]).query_pairs(
+        CLUMP_REACH_UM / grid.mpp * grid.step_px0, output_type="ndarray"
+    )
+    links = coo_array((np.ones(len(pairs)), pairs.T), shape=(len(platelets),) * 2)
+    _, heap = connected_components(links, directed=False)
+    return int((np.bincount(heap) >= CLUMP).sum())
 
 
 def red_cell(
@@ -132,12 +224,12 @@ def summary_of(fields: Sequence[RedField]) -> RedSmear | None:
     reds = [cell for field in fields for cell in field.reds]
     if not reds:
         return None
-    mm2, diameters = (
-        float(sum(f.mm2 for f in fields)),
-        np.array([cell.diameter_um for cell in reds]),
-    )
+    mm2 = float(sum(f.mm2 for f in fields))
+    sound = [cell for cell in reds if cell.whole and cell.separate] or reds
+    diameters = np.array([cell.diameter_um for cell in sound])
     medians = (
-        float(np.median([getattr(cell, name) for cell in reds])) for name in ("roundness", "pallor")
+        float(np.median([getattr(cell, name) for cell in sound]))
+        for name in ("roundness", "pallor")
     )
     return RedSmear(
         len(fields),
@@ -149,4 +241,5 @@ def summary_of(fields: Sequence[RedField]) -> RedSmear | None:
         *medians,
         1000 * sum(f.whites for f in fields) / len(reds),
         float(sum(f.platelets for f in fields) / len(fields)),
+        float(diameters.mean()),
     )

@@ -23,7 +23,7 @@ from ingest import (
 from .cells import Cell, find_cells
 from .crops import CROP_UM
 from .grid import WORK_MPP
-from .red_cell_fields import RedField, measure_field
+from .red_cell_fields import RedCrops, RedField, measure_field
 from .stain import Stain, fit_stain
 
 AREAS = "all", "battlement"
@@ -82,13 +82,15 @@ class Scan:
         ]
         return TileCells(whole, tile.unread, read - start, perf_counter() - read)
 
-    def field_at(self, spec: TileSpec) -> RedField:
-        """The red cells of a field, measured.
+    def field_at(self, spec: TileSpec, cut: RedCrops | None = None) -> RedField:
+        """The red cells of a field, measured, and those that `cut` asks for cut out.
 
         Raises:
             SlideError: nothing of the place can be decoded.
         """
-        return measure_field(read_tile(self.slide, spec, self.smear.background_rgb), self.stain)
+        tile = read_tile(self.slide, spec, self.smear.background_rgb)
+        size_px0 = self.slide.width_px0, self.slide.height_px0
+        return measure_field(tile, self.stain, size_px0, cut)
 
 
 def touches(cell: Cell, box: tuple[int, int, int, int], mpp: float) -> bool:

@@ -110,6 +110,24 @@ class Alerts(Section):
     )
 
 
+class RedCells(Section):
+    """Red cells and platelets of the sampled fields."""
+
+    judged: int = Field(2000, ge=0, description="red cells of a slide that are classified; 0: none")
+    schistocytes_from: float = Field(
+        1.0, gt=0, description="per cent of red cells from which schistocytes are an urgent alert"
+    )
+    schistocytes_by_error: float = Field(
+        0.5, ge=0, lt=100, description="per cent of normal red cells that are called schistocytes"
+    )
+    platelet_factor: float = Field(
+        15e9, gt=0, description="platelets per litre for each in a field of a 100x objective"
+    )
+    white_factor: float = Field(
+        10e9, gt=0, description="white cells per litre for each in a field of a 100x objective"
+    )
+
+
 class Reading(Section):
     tile_px: int = Field(1024, ge=256, le=8192)
     workers: int = Field(2, ge=0)
@@ -282,6 +300,7 @@ class Config(Section):
     kafka: Kafka = Kafka()
     alerts: Alerts = Alerts()
     reading: Reading = Reading()
+    red_cells: RedCells = RedCells()
     backlog: Backlog = Backlog()
     store: Store = Store()
     watch: Watch = Watch()

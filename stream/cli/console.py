@@ -24,14 +24,39 @@ def say(line: str) -> None:
     Console(stderr=True, soft_wrap=True).print(escape(line), highlight=False)
 
 
+def red_cells_line(figures: dict) -> str:
+    """How many red cells, and the kinds that are graded, as `spherocyte 2+ (12 %)`."""
+    graded = [
+        f"{name} {kind['grade']}+ ({kind['percent']:.1f} %)"
+        for name, kind in (figures.get("kinds") or {}).items()
+        if kind["grade"]
+    ]
+    return "  ".join([str(figures["cells"]), *graded]) if figures else ""
+
+
 def report_table(reports: Iterable[Report]) -> Table:
     """One row a slide: how it ended, its cells by label, alerts, failures."""
-    table = Table("slide", "status", "cells", "differential", "alerts", "failures", title="Slides")
+    table = Table(
+        "slide",
+        "status",
+        "cells",
+        "differential",
+        "red cells",
+        "alerts",
+        "failures",
+        title="Slides",
+    )
     for report in reports:
         name = report.slide.path.name if report.slide else report.failure.what
         labels = "  ".join(f"{label} {n}" for label, n in report.counts.most_common())
         p = report.progress
         table.add_row(
-            name, report.status, str(report.counts.total()), labels, str(p.alerts), str(p.failures)
+            name,
+            report.status,
+            str(report.counts.total()),
+            labels,
+            red_cells_line(report.red_cells or {}),
+            str(p.alerts),
+            str(p.failures),
         )
     return table

@@ -31,11 +31,12 @@ PACKAGES = ("cytostream", "openvino", "openslide-bin", "scikit-image", "numpy")
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What the command line chooses: the model's folder, the engine, where events go."""
+    """What the command line chooses: the models' folders, the engine, where events go."""
 
     model: Path = SHIPPED
     engine: str = "auto"
     sinks: Sequence[str] = ("kafka",)
+    red_model: Path = Path("red")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,7 @@ def open_lab(
         )
     check_rules(config.alerts, model.card.classes)
     engine = open_engine(model, choice.engine, tell=say)
+    red = open_red_judge(choice) if config.red_cells.judged else None
     with screen.status("starting workers"), ExitStack() as starting:
         pool = starting.enter_context(open_pool(config.reading))
         closing = starting.pop_all()

@@ -224,7 +224,7 @@ def slide_event(
     counts: dict[str, int] | None = None,
     failure: Failure | None = None,
     unfit: Sequence[str] | None = None,
-    red_cells: dict[str, float] | None = None,
+    red_cells: dict | None = None,
 ) -> Event:
     """The event of a slide's status, timed now; one id a status and progress, so a repeated status
     is one event.

@@ -103,6 +103,16 @@ class Progress(Payload):
     failures: int = 0
 
 
+class RedKindData(Payload):
+    """Cells of one kind among the red cells that were judged."""
+
+    count: int
+    percent: float
+    low: float = Field(description="95 % interval of the per cent")
+    high: float
+    grade: int = Field(ge=0, le=3, description="0 to 3 after ICSH 2015")
+
+
 class RedCellData(Payload):
     """Red cells of sampled fields of the monolayer, each as large as the field of a 100x objective;
     medians where not said.
@@ -120,6 +130,18 @@ class RedCellData(Payload):
     )
     whites_per_1000: float = Field(description="white cells per 1,000 red cells of the same fields")
     platelets_per_field: float
+    diameter_mean_um: float | None = None
+    platelet_clumps: int | None = Field(None, description="heaps of three or more")
+    large_platelets: int | None = Field(None, description="wider than 4 um")
+    platelets_per_litre: float | None = Field(None, description="an estimate: see the config")
+    whites_per_litre: float | None = Field(None, description="an estimate: see the config")
+    judged: int | None = Field(None, description="red cells that the red-cell model has judged")
+    anomalous: int | None = Field(None, description="of these, those unlike all normal kinds")
+    kinds: dict[str, RedKindData] | None = Field(
+        None, description="shares of kinds; anisocytosis and poikilocytosis sum up several"
+    )
+    leading: str | None = Field(None, description="the kind furthest above its line of grade 2")
+    model_hash: str | None = Field(None, description="of the red-cell model")
 
 
 class SlideData(Payload):

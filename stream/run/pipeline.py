@@ -27,7 +27,7 @@ from ingest import (
     plan_tiles,
 )
 from segment import Cell, Outlook, TileCells, begin_reading
-from stream.alerts import Desk, Share
+from stream.alerts import Desk, Share, red_alerts
 from stream.config import Config
 from stream.events import (
     Alert,
@@ -44,7 +44,7 @@ from stream.events import (
 from stream.store import Outbox, ResultWriter, SlideStore, body_of, facts_of, store_path
 
 from .progress import Report, Tally
-from .red_cells import measure_reds, rounded
+from .red_cells import RedJudge, RedReading, read_red_cells
 
 log = logging.getLogger(__name__)
 DONE = "done"
@@ -63,6 +63,7 @@ class Lab:
     folder: Path
     stamp: Stamp
     on_progress: Callable[[Slide, Progress, Counter], None] = lambda *_: None
+    red: RedJudge | None = None
 
 
 class SlideBusyError(CytostreamError):
@@ -154,7 +155,8 @@ def refuse(
 def finished(lab: Lab, slide: Slide) -> Report:
     facts = lab.outbox.facts(slide.slide_id)
     counts, progress = Counter(facts["counts"]), Progress(**facts["progress"])
-    return Report(slide, "done before", counts, progress, unfit=tuple(facts.get("unfit", ())))
+    unfit, red_cells = tuple(facts.get("unfit", ())), facts.get("red_cells")
+    return Report(slide, "done before", counts, progress, unfit=unfit, red_cells=red_cells)
 
 
 def check_same_work(lab: Lab, slide: Slide) -> None:
@@ -180,6 +182,7 @@ class SlideRun:
     def __init__(self, lab: Lab, outlook: Outlook):
         self.lab, self.scan, self.slide = lab, outlook.scan, outlook.scan.slide
         self.outlook, self.unfit, self.red_cells = outlook, tuple(outlook.map.problems()), None
+        self.red_reading: RedReading | None = None
         specs = list(plan_tiles(self.slide, self.scan.smear, lab.config.reading.tile_px))
         done = lab.outbox.tiles_done(self.slide.slide_id)
         self.todo = [spec for spec in specs if tile_key(spec) not in done]
@@ -240,10 +243,16 @@ class SlideRun:
                 self.commit()
         self.commit()
         self.writer.write(final=True)
-        red_cells = measure_reds(
-            self.lab.workers, self.outlook, self.lab.config.reading.read_limit_s, self.writer.store
+        self.red_reading = read_red_cells(
+            self.lab.workers,
+            self.outlook,
+            self.lab.config.reading.read_limit_s,
+            self.writer.store,
+            self.lab.config.red_cells,
+            self.lab.red,
+            self.lab.config.alerts.anomaly_above,
         )
-        self.red_cells = red_cells and rounded(red_cells)
+        self.red_cells = self.red_reading and self.red_reading.figures
         if not self.scan.smear.look.any():
             self.fail(
                 Failure(
@@ -262,6 +271,7 @@ class SlideRun:
             self.tally.progress(),
             again=self.again,
             unfit=self.unfit,
+            red_cells=self.red_cells,
         )
 
     def crops(self) -> Iterator[tuple[str, np.ndarray] | None]:
@@ -404,12 +414,18 @@ class SlideRun:
             self.tally.cells, self.tally.white, [Share(*row) for row in rows]
         )
         found += self.desk.far_off(self.lab.model)
+        if self.red_cells:
+            found += red_alerts(
+                self.red_cells, rules, self.lab.config.red_cells, self.slide.scanner
+            )
         return [slide_alert_event(self.slide.slide_id, alert, self.lab.stamp) for alert in found]
 
 
 def work_of(lab: Lab, slide: Slide) -> dict[str, str | float]:
     """What decides a slide's results: they go on only under the same."""
-    return {"model_id": lab.stamp.model_hash, "config_id": lab.stamp.config_hash, "mpp": slide.mpp}
+    red = {"red_model_id": lab.red.model.model_id} if lab.red else {}
+    ours = {"model_id": lab.stamp.model_hash, "config_id": lab.stamp.config_hash}
+    return {**ours, "mpp": slide.mpp, **red}
 
 
 def lease_of(slide: Slide) -> str:

@@ -37,7 +37,7 @@ class Tally:
 @dataclass(frozen=True, slots=True)
 class Report:
     """How a slide ended: status, cells a label, alerts, failures; `again` where another try may end
-    better, `unfit` why it is not fit for reading."""
+    better, `unfit` why it is not fit for reading, `red_cells` the figures of its event."""
 
     slide: Slide | None
     status: str
@@ -46,3 +46,4 @@ class Report:
     failure: Failure | None = None
     again: bool = False
     unfit: tuple[str, ...] = ()
+    red_cells: dict | None = None

@@ -1,38 +1,178 @@
-"""Red cells of a slide: its sampled fields measured by the workers, kept in its store, summed up
-for its event.
+"""Red cells of a slide: its sampled fields measured by the workers, the separate ones judged,
+kept in its store, summed up for its event.
 """
 
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
 
 import numpy as np
 
+from classify import Engine, Model, Verdict, judge
 from ingest import CytostreamError, Workers
-from segment import Outlook, RedField, RedSmear, summary_of
+from segment import Outlook, RedCrops, RedField, summary_of
+from stream.config import RedCells
 from stream.store import SlideStore
+
+from .red_morphology import (
+    OTHER,
+    JudgedRed,
+    estimates_of,
+    leading_finding,
+    relative_to_normal,
+    shares_of,
+)
 
 LABELS = "labels/red/0"
 BOXES = "reds/field_box_px0"
+RED_KIND_COLUMN = "reds/label"
+Place = tuple[int, int]  # number of the field, of the cell in it
 
 
-def measure_reds(
-    workers: Workers, outlook: Outlook, limit_s: float, store: SlideStore
-) -> RedSmear | None:
-    """Measure and store them; None where there is no monolayer with red cells. A field that cannot
-    be read is left out.
+@dataclass(frozen=True, slots=True)
+class RedJudge:
+    """The red-cell model and what runs it."""
+
+    model: Model
+    engine: Engine
+
+    def crops_of(self, fields: int, most: int) -> RedCrops:
+        """What to cut out of each of `fields` so that `most` cells of the slide are judged."""
+        card = self.model.card
+        return RedCrops(card.crop_um, card.crop_px, -(-most // max(1, fields)))
+
+
+@dataclass(frozen=True, slots=True)
+class RedReading:
+    """The figures of a slide's red cells as its event has them, and the judged cells."""
+
+    figures: dict
+    judged: tuple[JudgedRed, ...] = ()
+
+
+def read_red_cells(
+    workers: Workers,
+    outlook: Outlook,
+    limit_s: float,
+    store: SlideStore,
+    settings: RedCells,
+    red: RedJudge | None = None,
+    anomaly_above: float = 1.0,
+) -> RedReading | None:
+    """Measure, judge and store them; None where there is no monolayer with red cells. A field that
+    cannot be read is left out. Cells are judged while the workers measure the next fields.
     """
-    arrived = [
-        r for r in workers.each(outlook.scan.field_at, outlook.fields, limit_s) if r is not None
+    cut = red and settings.judged and red.crops_of(len(outlook.fields), settings.judged)
+    fields: dict[int, RedField] = {}
+    work = partial(outlook.scan.field_at, cut=cut or None)
+    arrived = _fields_of(workers, work, outlook, limit_s, fields)
+    verdicts: dict[Place, Verdict] = {}
+    if red and cut:
+        verdicts = dict(judge(_crops(arrived), red.engine, red.model))
+    else:
+        for _ in arrived:
+            pass
+    numbers = sorted(fields, key=lambda n: fields[n].box_px0)
+    summary = summary_of([fields[n] for n in numbers])
+    if summary is None:
+        return None
+    judged = _judged(fields, numbers, verdicts)
+    keep_red_cells(store, [fields[n] for n in numbers], judged, red)
+    figures = {name: round(value, 4) for name, value in asdict(summary).items()}
+    figures |= platelet_figures([fields[n] for n in numbers], settings)
+    if red and judged:
+        figures |= kind_figures(list(judged.values()), anomaly_above)
+        figures["model_hash"] = red.model.model_id
+    return RedReading(figures, tuple(judged.values()))
+
+
+def _fields_of(
+    workers: Workers,
+    work: partial[RedField],
+    outlook: Outlook,
+    limit_s: float,
+    fields: dict[int, RedField],
+) -> Iterator[tuple[int, RedField] | None]:
+    """The fields as they arrive, numbered as they were asked for; those that fail are left out."""
+    numbers = {spec: number for number, spec in enumerate(outlook.fields)}
+    for arrived in workers.each(work, outlook.fields, limit_s):
+        if arrived is None:
+            yield None
+        elif not isinstance(arrived[1], CytostreamError):
+            number = numbers[arrived[0]]
+            fields[number] = arrived[1]
+            yield number, arrived[1]
+
+
+def _crops(
+    arrived: Iterator[tuple[int, RedField] | None],
+) -> Iterator[tuple[Place, np.ndarray] | None]:
+    for one in arrived:
+        if one is None:
+            yield None
+            continue
+        number, field = one
+        if field.crops is not None:
+            for cell, crop in zip(field.judged, field.crops, strict=True):
+                yield (number, cell), crop
+
+
+def _judged(
+    fields: Mapping[int, RedField], numbers: Sequence[int], verdicts: Mapping[Place, Verdict]
+) -> dict[Place, JudgedRed]:
+    """The judged cells, named against the slide's own normal ones; their field as it is stored."""
+    order = {number: stored for stored, number in enumerate(numbers)}
+    places = sorted((order[number], number, cell) for number, cell in verdicts)
+    plain = [
+        JudgedRed(
+            fields[number].reds[cell],
+            verdict.label,
+            verdict.scores[verdict.label],
+            verdict.anomaly.score,
+        )
+        for _, number, cell in places
+        for verdict in [verdicts[number, cell]]
     ]
-    fields = sorted(
-        (f for _, f in arrived if not isinstance(f, CytostreamError)),
-        key=lambda field: field.box_px0,
-    )
-    if summary := summary_of(fields):
-        for name, values in columns_of(fields).items():
+    named = relative_to_normal(plain)
+    return {(stored, cell): one for (stored, _, cell), one in zip(places, named, strict=True)}
+
+
+def kind_figures(judged: Sequence[JudgedRed], anomaly_above: float) -> dict:
+    """How many cells of each kind, graded; how many are anomalous."""
+    shares = shares_of(judged)
+    red = [one for one in judged if one.label != OTHER]
+    return {
+        "judged": len(red),
+        "anomalous": sum(one.anomaly > anomaly_above for one in red),
+        "kinds": {name: asdict(share) for name, share in shares.items()},
+        "leading": leading_finding(shares),
+    }
+
+
+def platelet_figures(fields: Sequence[RedField], settings: RedCells) -> dict:
+    """Clumps and large platelets of the fields; platelets and white cells per litre."""
+    platelets, whites = (sum(getattr(f, name) for f in fields) for name in ("platelets", "whites"))
+    return {
+        "platelet_clumps": sum(f.platelet_clumps for f in fields),
+        "large_platelets": sum(f.large_platelets for f in fields),
+        **estimates_of(platelets, whites, sum(f.mm2 for f in fields), settings),
+    }
+
+
+def keep_red_cells(
+    store: SlideStore,
+    fields: Sequence[RedField],
+    judged: Mapping[Place, JudgedRed],
+    red: RedJudge | None,
+) -> None:
+    """Put them into the slide's store."""
+    for name, values in columns_of(fields).items():
+        store.put(name, values)
+    store.mark_labels("red", fields[0].mpp)
+    if red and judged:
+        for name, values in judged_columns(fields, judged, red.model.card.classes).items():
             store.put(name, values)
-        store.mark_labels("red", fields[0].mpp)
-    return summary
+        store.group.attrs["red_classes"] = list(red.model.card.classes)
 
 
 def columns_of(fields: Sequence[RedField]) -> dict[str, np.ndarray]:
@@ -58,5 +198,18 @@ def columns_of(fields: Sequence[RedField]) -> dict[str, np.ndarray]:
     }
 
 
-def rounded(summary: RedSmear) -> dict[str, float]:
-    return {name: round(value, 4) for name, value in asdict(summary).items()}
+def judged_columns(
+    fields: Sequence[RedField], judged: Mapping[Place, JudgedRed], classes: Sequence[str]
+) -> dict[str, np.ndarray]:
+    """A row a red cell, as in `columns_of`: the number of its kind in `classes`, -1 where it was
+    not judged, with its probability and anomaly score.
+    """
+    places = [(number, i) for number, field in enumerate(fields) for i in range(len(field.reds))]
+    found = [judged.get(place) for place in places]
+    return {
+        RED_KIND_COLUMN: np.array(
+            [classes.index(one.label) if one else -1 for one in found], np.int8
+        ),
+        "reds/probability": np.array([one.probability if one else 0 for one in found], np.float32),
+        "reds/anomaly": np.array([one.anomaly if one else 0 for one in found], np.float32),
+    }

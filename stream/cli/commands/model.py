@@ -26,7 +26,7 @@ from stream.cli.json_lines import json_lines
 from stream.config import ConfigError
 
 ModelOption = Annotated[
-    Path, typer.Option("--model", help="Model folder; the shipped one by default.")
+    Path, typer.Option("--model", help="Model folder, or a shipped one's name: white, red.")
 ]
 EngineOption = Annotated[
     str, typer.Option("--engine", help="auto, openvino, tensorrt or tensorrt-rtx.")
@@ -38,13 +38,18 @@ def classify(
     folder: Annotated[
         Path,
         typer.Argument(
-            help="Folder of cell images (36 um squares), with or without class folders."
+            help="Folder of cell images, with or without class folders: the model's crops (36 um "
+            "squares of white cells), or with --mpp of any size about their cell."
         ),
     ],
     json_out: Annotated[
         Path | None, typer.Option("--json", help="Write one JSON line an image here; - is stdout.")
     ] = None,
     model: ModelOption = SHIPPED,
+    mpp: Annotated[
+        float | None,
+        typer.Option(min=0.02, max=5.0, help="um a pixel of the images; their middle is cut out."),
+    ] = None,
     engine: EngineOption = "auto",
     exhaustive: Annotated[
         bool, typer.Option(help="Every draw, no elimination, fp32: the slow reference.")
@@ -55,9 +60,11 @@ def classify(
     Where the images lie in class folders, balanced accuracy is shown.
 
     Example: cytostream classify cells/ --json verdicts.jsonl
+
+    Example: cytostream classify red-cells/ --model red --mpp 0.19 --json verdicts.jsonl
     """
     loaded = load_model(model)
-    images = CropFolder(folder, loaded.card.crop_px)
+    images = CropFolder(folder, loaded.card.crop_px, mpp and loaded.card.crop_um / mpp)
     runner = open_engine(loaded, engine, "f32" if exhaustive else None, say)
     bar = track(images, description="classifying", total=len(images.paths), console=screen)
     right: dict[str, list[bool]] = {}

@@ -66,6 +66,9 @@ def run(
     model: Annotated[
         Path, typer.Option(help="Model folder; the shipped one by default.")
     ] = SHIPPED,
+    red_model: Annotated[
+        Path, typer.Option(help="Model folder for red cells; the shipped one by default.")
+    ] = Path("red"),
     engine: Annotated[str, typer.Option(help="auto, openvino, tensorrt or tensorrt-rtx.")] = "auto",
     json_report: Annotated[
         bool, typer.Option("--json", help="Write one JSON line a slide to stdout at the end.")
@@ -88,7 +91,7 @@ def run(
         raise CytostreamError(f"no area {area!r}", f"one of {', '.join(AREAS)}")
     reading = {"workers": workers, "scheduler": scheduler, "insecure_scheduler": insecure_scheduler}
     settings = changed(load_config(config), {**reading, "tile_px": tile_px, "area": area})
-    choice = Choice(model, engine, sink or ["kafka"])
+    choice = Choice(model, engine, sink or ["kafka"], red_model)
     jobs = [Job(path.absolute(), mpp=mpp) for path in expanded(slides)]
     try:
         reports, unsent = run_jobs(jobs, store, settings, choice, json_report)
@@ -169,11 +172,13 @@ def report_line(report: Report) -> dict:
     )
     failure = {"failure": report.failure.what} if report.failure else {}
     unfit = {"unfit": report.unfit} if report.unfit else {}
+    red_cells = {"red_cells": report.red_cells} if report.red_cells else {}
     return {
         **slide,
         "status": report.status,
         "counts": dict(report.counts),
         **report.progress.model_dump(),
+        **red_cells,
         **unfit,
         **failure,
     }

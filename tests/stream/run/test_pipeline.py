@@ -15,9 +15,10 @@ from ingest import SlideError, battlement, look_closer, open_slide, open_workers
 from ingest.synthetic.smear import Layer, Synthetic, write_synthetic
 from ingest.synthetic.sprites import write_pyramid
 from stream.cli.app import app
-from stream.config import Config, Reading
+from stream.config import Config, Reading, RedCells
 from stream.events.event import Stamp
 from stream.run.pipeline import Lab, run_slide
+from stream.run.red_cells import RedJudge
 from stream.store.outbox import Outbox
 from stream.store.results import store_path
 from stream.store.slide_store import SlideStore
@@ -298,6 +299,35 @@ def test_red_cells_are_measured_and_white_cells_outlined(tmp_path):
     assert ((whites == 2).sum((1, 2)) > 200).all() and (whites[:, 64, 64] == 2).mean() > 0.8
     assert store.group["labels"].attrs["ome"]["labels"] == ["cell", "red"]
     check_geojson(lab, report)
+
+
+def red_judge() -> RedJudge:
+    """Calls bright red cells spherocytes, others normal or `other`."""
+    model = tiny_model()
+    about = {
+        "classes": ("other", "normal", "spherocyte"),
+        "crop_um": 15.2,
+        "crop_px": 80,
+        "window_px": 80,
+    }
+    card = model.card.model_copy(update=about)
+    return RedJudge(replace(model, card=card), BrightnessEngine())
+
+
+def test_red_cells_are_judged_up_to_a_number_and_all_are_measured(tmp_path, slide_file):
+    settings = Config(reading=Reading(tile_px=512), red_cells=RedCells(judged=40))
+    lab = lab_in(tmp_path / "out", red=red_judge(), config=settings)
+    report = run_slide(lab, slide_file)
+    told = slide_events(lab)[-1]["red_cells"]
+    store = SlideStore.open(store_path(lab.folder, report.slide.slide_id))
+    labels = store.read("reds/label")
+    assert len(labels) == told["cells"] > 40 >= (labels >= 0).sum() > 20
+    assert store.facts["red_classes"] == ["other", "normal", "spherocyte"]
+    assert told["judged"] == (labels > 0).sum()
+    assert told["kinds"]["poikilocytosis"]["count"] == (labels == 2).sum()
+    assert told["model_hash"] == lab.red.model.model_id
+    assert told["platelets_per_litre"] is not None and told["platelet_clumps"] >= 0
+    assert report.red_cells == lab.outbox.facts(report.slide.slide_id)["red_cells"]
 
 
 def check_geojson(lab, report):
