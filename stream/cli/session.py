@@ -114,7 +114,22 @@ def open_lab(
         closing = starting.pop_all()
     with closing, Board(screen, station.backlog, only, quiet) as board:
         stamp = stamp_of(config, model.model_id, station.outbox.secret)
-        yield Lab(config, model, engine, pool, station.outbox, station.store, stamp, board.show)
+        yield Lab(
+            config, model, engine, pool, station.outbox, station.store, stamp, board.show, red
+        )
+
+
+def open_red_judge(choice: Choice) -> RedJudge | None:
+    """The red-cell model; None where it is the shipped one and none is shipped.
+
+    Raises:
+        ModelError, EngineError: it cannot be read or run.
+    """
+    folder = model_folder(choice.red_model)
+    if folder != choice.red_model and not folder.is_dir():
+        return None
+    model = load_model(folder)
+    return RedJudge(model, open_engine(model, choice.engine))
 
 
 def open_pool(reading: Reading) -> AbstractContextManager[Workers]:
