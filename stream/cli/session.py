@@ -12,13 +12,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from classify import SHIPPED, ModelError, load_model, open_engine
+from classify import SHIPPED, ModelError, load_model, model_folder, open_engine
 from ingest import CytostreamError, Scheduler, Workers, open_workers
 from segment import CROP_PX, CROP_UM
 from stream.alerts import check_rules
 from stream.config import Config, ConfigError, Reading
 from stream.events import Stamp
-from stream.run import Lab
+from stream.run import Lab, RedJudge
 from stream.sinks import Relay, Sink
 from stream.store import Backlog, Outbox, Room, make_private_folder
 
