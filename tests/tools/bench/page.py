@@ -45,6 +45,7 @@ def browse(site, cells):
         words = ["--no-sandbox", "--disable-gpu", "--enable-precise-memory-info"]
         browser = run.chromium.launch(executable_path=CHROMIUM, args=words)
         page = browser.new_page(viewport={"width": 1366, "height": 768})
+        page.goto(site.opened)
         start = time.perf_counter()
         page.goto(site.slide, wait_until="commit")
         page.wait_for_selector(".thumb img", state="attached", timeout=120_000)
@@ -85,9 +86,11 @@ def live(site, page, cells, rate=100, seconds=10):
 async def load(site, users, each):
     """Latencies of API calls under parallel users, ms."""
     slide = f"/api/slides/{site.made.slide.slide_id}"
+    shelf = site.library.shelf(site.made.slide.slide_id)
     async with httpx2.AsyncClient(base_url=site.url, timeout=120) as http:
+        await http.get(site.opened)
         cells = [c[1] for c in (await http.get(f"{slide}/changes?limit=1000")).json()["cells"]]
-        last = site.library.shelf(site.made.slide.slide_id).found.last_row
+        last = shelf.found.last_row
         me = (await http.get("/api/me")).json()
         calls = {
             "worklist": lambda n: http.get("/api/slides"),
@@ -102,7 +105,7 @@ async def load(site, users, each):
                 json={
                     "action": "confirm",
                     "cell_ids": [cells[n % len(cells)]],
-                    "saw": 2**50,
+                    "saw": shelf.standing.number,
                     "row": last,
                 },
             ),
