@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 READY = $(VENV)/.ready-$(subst $(comma),-,$(EXTRAS))
 comma := ,
 
-.PHONY: demo page test check bench chaos fuzz browser clean
+.PHONY: demo page test check bench chaos fuzz siege browser clean
 
 demo: $(READY)
 	$(BIN)/cytostream demo
@@ -29,6 +29,9 @@ chaos: $(READY)
 
 fuzz: $(READY)
 	$(BIN)/python -m tests.tools.fuzz $(FUZZ)
+
+siege: $(READY)
+	$(BIN)/python -m tests.tools.siege $(SIEGE)
 
 browser:  # what tests/browser needs beside the test extra; without it they skip
 	command -v chromium > /dev/null || (apt-get update -qq && apt-get install -y -qq chromium)

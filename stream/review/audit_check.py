@@ -2,11 +2,15 @@
 was signed for.
 """
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
+
 from ingest import StoreError
 from stream.events import ACCESS, REVIEW, Event, to_line
+from stream.store import CHUNK_ROWS, SlideStore, crop_digest, store_path
 
 from .audit_trail import Trail, digest_of
 from .slides import Library
@@ -117,11 +121,11 @@ def check_topic(trail: Trail, events: Iterable[Event]) -> int:
 
 
 def check_signatures(library: Library) -> int:
-    """Compares the machine's verdicts with those that were signed for; returns how many signatures
-    hold.
+    """Compares the machine's verdicts, and the crops that they were given on, with those that were
+    signed for; returns how many signatures hold.
 
     Raises:
-        StoreError: a verdict was altered under a signed report.
+        StoreError: a verdict or a crop was altered under a signed report.
     """
     signed = [
         (number, event)
@@ -135,7 +139,32 @@ def check_signatures(library: Library) -> int:
                 f"verdicts of slide {event.subject} were altered after entry {number} signed them"
             )
             raise StoreError(f"{library.store}: {what}", _restore())
+        if verdicts and (cell_id := altered_crop(library, event.subject, event.data["upto_row"])):
+            what = (
+                f"the image of cell {cell_id} was altered after entry {number} signed its verdict"
+            )
+            raise StoreError(f"{library.store}: {what}", _restore())
     return len(signed)
+
+
+def altered_crop(library: Library, slide_id: str, upto_row: int) -> str | None:
+    """The first cell, up to and with a row of the journal, whose crop is not the one that the
+    verdict was given on; None where there is none, or where a store has no digests of crops.
+    """
+    path, chunk, first = store_path(library.store, slide_id), np.empty(0, np.uint8), -CHUNK_ROWS
+    for place, cell in enumerate(library.outbox.cells(slide_id)):
+        noted = json.loads(cell.body).get("crop")
+        if cell.row > upto_row or noted is None:
+            return None
+        pixels = cell.crop
+        if pixels is None:
+            if place >= first + CHUNK_ROWS:
+                first = place - place % CHUNK_ROWS
+                chunk = SlideStore.open(path).read("crop", first, first + CHUNK_ROWS)
+            pixels = chunk[place - first].tobytes() if place - first < len(chunk) else b""
+        if crop_digest(pixels) != noted:
+            return cell.cell_id
+    return None
 
 
 def _restore() -> str:

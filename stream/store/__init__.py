@@ -12,7 +12,7 @@ from .private_files import (
     open_to_others,
     write_private_file,
 )
-from .results import LABEL_COLUMN, ResultWriter, body_of, store_path
+from .results import LABEL_COLUMN, ResultWriter, body_of, crop_digest, store_path
 from .slide_facts import facts_of, slide_of
 from .slide_store import CHUNK_ROWS, SlideStore
 
@@ -37,6 +37,7 @@ __all__ = [
     "WAITING",
     "body_of",
     "close_to_others",
+    "crop_digest",
     "facts_of",
     "make_private_file",
     "make_private_folder",

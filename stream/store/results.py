@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
@@ -23,9 +24,15 @@ LABEL_COLUMN = "labels/cell/0"
 
 
 def body_of(cell: Cell, verdict: Verdict) -> str:
-    """A journalled cell as JSON: everything of cell and verdict but the pixels."""
+    """A journalled cell as JSON: everything of cell and verdict, and a digest of the pixels."""
     facts = {name: getattr(cell, name) for name in Cell.__slots__ if name != "crop"}
-    return json.dumps({"cell": facts, "verdict": asdict(verdict)}, default=int)
+    about = {"cell": facts, "verdict": asdict(verdict), "crop": crop_digest(cell.crop.tobytes())}
+    return json.dumps(about, default=int)
+
+
+def crop_digest(pixels: bytes) -> str:
+    """What a crop is known by: a signature covers it with the verdict."""
+    return blake2b(pixels, digest_size=16).hexdigest()
 
 
 class ResultWriter:

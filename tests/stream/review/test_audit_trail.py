@@ -5,16 +5,18 @@ import sqlite3
 from contextlib import closing
 
 import pytest
+import zarr
 from typer.testing import CliRunner
 
 from ingest import StoreError
 from stream.cli.app import app as command
 from stream.config import Config
 from stream.events.codec import from_line, to_line
-from stream.review.audit_check import check_store
+from stream.review.audit_check import altered_crop, check_store
 from stream.review.audit_trail import REVIEWS_FILE, Entry, Trail, digest_of
 from stream.review.report.report import ReportError, report_of
 from stream.review.slides import Library
+from stream.store import store_path
 from tests.stores import STAMP, filled
 
 SLIDE = "a" * 20
@@ -170,6 +172,23 @@ def test_a_verdict_altered_under_a_signed_report_shows(tmp_path):
             check_store(library)
         with pytest.raises(ReportError, match="altered after ada signed"):
             report_of(library, library.shelf(slide_id), "a")
+
+
+def test_an_image_altered_under_a_signed_report_shows(tmp_path):
+    made = filled(tmp_path / "store", cells=6, odd=0)
+    slide_id = made.slide.slide_id
+    with Library(made.store, Config(), tmp_path / "custody") as library:
+        about = {"upto_row": 6, "verdicts": library.verdict_digest(slide_id, 6), "counts": {}}
+        library.trail.write(slide_id, "ada", [Entry("sign", about)], STAMP)
+        assert check_store(library).signatures == 1
+        assert altered_crop(library, slide_id, 6) is None
+        group = zarr.open_group(store_path(made.store, slide_id))
+        crop = group["crop"][4]
+        crop[64, 64] ^= 1
+        group["crop"][4] = crop
+        with pytest.raises(StoreError, match="the image of cell"):
+            check_store(library)
+    made.close()
 
 
 def test_the_key_and_the_heads_are_their_owners_alone(store):
