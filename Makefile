@@ -20,6 +20,7 @@ test: $(READY)
 check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check --quiet .
+	$(BIN)/mypy
 
 bench: $(READY)
 	$(BIN)/python -m tests.tools.bench

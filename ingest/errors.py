@@ -10,7 +10,9 @@ class CytostreamError(Exception):
         self.what, self.hint = what, hint
         super().__init__(f"{what} ({hint})" if hint else what)
 
-    def __reduce__(self):  # so that it crosses process borders whole
+    def __reduce__(
+        self,
+    ) -> tuple[type, tuple[str, str]]:  # so that it crosses process borders whole
         return type(self), (self.what, self.hint)
 
 

@@ -125,8 +125,8 @@ class _Look:
     which it has arrived.
     """
 
-    state: tuple
-    changed_ns: tuple
+    state: tuple[object, ...]
+    changed_ns: tuple[int, ...]
     still: int = 0
     arrived: Path | None = None
 

@@ -147,7 +147,8 @@ def battlement(found: SmearMap) -> np.ndarray:
     ends = np.where(
         lane % 4 == 1, run < LANE_BLOCKS, (run >= RUN_BLOCKS - LANE_BLOCKS) & (run < RUN_BLOCKS)
     )
-    return readable & (run < RUN_BLOCKS) & (upright | ends)
+    result: np.ndarray = readable & (run < RUN_BLOCKS) & (upright | ends)
+    return result
 
 
 def sample_fields(slide: Slide, found: SmearMap, most: int = 20) -> list[TileSpec]:

@@ -100,7 +100,7 @@ def survey_slide(slide: Slide) -> Survey:
         raise SlideError(
             f"{slide.path}: dark background, as in fluorescence", "a bright-field smear is wanted"
         )
-    rows: dict[int, list] = {}
+    rows: dict[int, list[tuple[np.ndarray, np.ndarray]]] = {}
     for y, pixels in parts(slide, step, block):
         rows.setdefault(y, []).append(block_maps(pixels, block, background))
     stained, density = (
@@ -121,7 +121,8 @@ def background_of(samples: np.ndarray) -> tuple[int, int, int]:
     seen = samples[~blown] if (~blown).mean() > 0.05 else samples
     brightness = seen.sum(axis=1, dtype=np.int32)
     background = np.median(seen[brightness >= np.quantile(brightness, 0.8)], axis=0)
-    return tuple(int(v) for v in background)
+    red, green, blue = (int(v) for v in background)
+    return red, green, blue
 
 
 def red_density(pixels: np.ndarray, background: tuple[int, int, int]) -> np.ndarray:
@@ -131,7 +132,8 @@ def red_density(pixels: np.ndarray, background: tuple[int, int, int]) -> np.ndar
     density = -np.log10(
         (np.arange(256, dtype=np.float32)[:, None] + 1) / (np.array(background, np.float32) + 1)
     )
-    return density[pixels[..., 0], 0] - 0.3 * density[pixels[..., 2], 2]
+    result: np.ndarray = density[pixels[..., 0], 0] - 0.3 * density[pixels[..., 2], 2]
+    return result
 
 
 def block_maps(
@@ -173,7 +175,8 @@ def look_map(found: np.ndarray) -> np.ndarray:
     """The found blocks with their eight neighbours, since a cell may reach over."""
     found = np.pad(found, 1)
     rows = found[:-2] | found[1:-1] | found[2:]
-    return rows[:, :-2] | rows[:, 1:-1] | rows[:, 2:]
+    result: np.ndarray = rows[:, :-2] | rows[:, 1:-1] | rows[:, 2:]
+    return result
 
 
 def stain_samples(slide: Slide, seen: Survey, count: int = 16) -> list[np.ndarray]:

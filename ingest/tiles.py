@@ -94,7 +94,8 @@ def read_tile(
         for v in (spec.x_px0 + spec.width_px0, spec.y_px0 + spec.height_px0)
     )
     try:
-        pixels, unread = read_grid(slide, (x0, y0, x1, y1), step, background_rgb), ()
+        pixels = read_grid(slide, (x0, y0, x1, y1), step, background_rgb)
+        unread: tuple[tuple[int, int, int, int], ...] = ()
     except SlideError as error:
         if getattr(error.__cause__, "errno", None) is not None:
             raise

@@ -24,7 +24,12 @@ from distributed.security import Security
 
 from .errors import CytostreamError, SlideError
 
-KILLED = object()
+
+class Killed:
+    """The worker died of the item, or with it."""
+
+
+KILLED = Killed()
 RESTART_S, WORKER_S = 60, 30
 MEMORY_BYTES = (
     4 << 30
@@ -32,8 +37,8 @@ MEMORY_BYTES = (
 STATM = Path("/proc/self/statm")
 # tasks in flight are few, and short: an adaptive cluster would not grow for them by its own measure
 TARGET_S = "500ms"
-T, R = TypeVar("T"), TypeVar("R")
-Outcome = R | CytostreamError
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +56,9 @@ class Scheduler:
 
 
 class Workers(Protocol):
-    count: int
+    @property
+    def count(self) -> int:
+        """Items that are worked on at a time."""
 
     def call(self, function: Callable[[T], R], item: T, limit_s: float) -> R:
         """`function(item)`, once, on a worker.
@@ -62,7 +69,7 @@ class Workers(Protocol):
 
     def each(
         self, function: Callable[[T], R], items: Iterable[T], limit_s: float
-    ) -> Iterator[tuple[T, Outcome] | None]:
+    ) -> Iterator[tuple[T, R | CytostreamError] | None]:
         """`function(item)` of every item as they finish, a few in flight; `None` where the next one
         is still awaited.
 
@@ -81,7 +88,7 @@ class SerialWorkers:
 
     def each(
         self, function: Callable[[T], R], items: Iterable[T], limit_s: float
-    ) -> Iterator[tuple[T, Outcome]]:
+    ) -> Iterator[tuple[T, R | CytostreamError]]:
         for item in items:
             yield item, outcome_of(function, item)
 
@@ -106,8 +113,10 @@ class DaskWorkers:
 
     def each(
         self, function: Callable[[T], R], items: Iterable[T], limit_s: float
-    ) -> Iterator[tuple[T, Outcome] | None]:
-        todo, suspects, alive = iter(items), [], {}
+    ) -> Iterator[tuple[T, R | CytostreamError] | None]:
+        todo = iter(items)
+        suspects: list[T] = []
+        alive: dict[Future[R | CytostreamError], T] = {}
         completed = as_completed(loop=self.client.loop)
 
         def start(item: T) -> None:
@@ -125,7 +134,7 @@ class DaskWorkers:
             for following in first(todo, 3 * self.count - len(alive)):
                 start(following)
             future.release()
-            if outcome is KILLED:
+            if isinstance(outcome, Killed):
                 suspects.append(item)
             else:
                 yield item, outcome
@@ -146,14 +155,14 @@ class DaskWorkers:
 
     def one_by_one(
         self, function: Callable[[T], R], suspects: list[T], limit_s: float
-    ) -> Iterator[tuple[T, Outcome]]:
+    ) -> Iterator[tuple[T, R | CytostreamError]]:
         """One at a time: only the item that ended its worker is to blame, not those that
         waited beside it.
         """
         for item in suspects:
             self.wait_for_one()
             outcome = result_of(self.client.submit(limited, function, item, limit_s, pure=False))
-            if outcome is KILLED:
+            if isinstance(outcome, Killed):
                 outcome = CytostreamError(
                     f"reading it ended the worker, or took over {limit_s:.0f} s",
                     "scan the slide again",
@@ -161,7 +170,7 @@ class DaskWorkers:
             yield item, outcome
 
 
-def result_of(future: Future) -> Outcome:
+def result_of(future: "Future[R | CytostreamError]") -> R | CytostreamError | Killed:
     """The outcome; KILLED where workers died of it, or died with it: a result stays on its worker
     until it is fetched.
 
@@ -169,7 +178,8 @@ def result_of(future: Future) -> Outcome:
         CytostreamError: the cluster lost the task, or its workers lack this package.
     """
     try:
-        return future.result()
+        result: R | CytostreamError = future.result()
+        return result
     except KilledWorker:
         return KILLED
     except Exception as error:  # whatever a cluster of others may raise
@@ -178,7 +188,7 @@ def result_of(future: Future) -> Outcome:
         ) from error
 
 
-def only(outcomes: Iterator[tuple[T, Outcome]]) -> R:
+def only(outcomes: Iterator[tuple[T, R | CytostreamError]]) -> R:
     ((_, outcome),) = outcomes
     if isinstance(outcome, CytostreamError):
         raise outcome
@@ -189,7 +199,7 @@ def first(items: Iterator[T], n: int) -> list[T]:
     return [item for _, item in zip(range(n), items, strict=False)]
 
 
-def outcome_of(function: Callable[[T], R], item: T) -> Outcome:
+def outcome_of(function: Callable[[T], R], item: T) -> R | CytostreamError:
     """What `function` returns, or what stopped it: a fault that shows on one item must not
     stop the others.
     """
@@ -206,7 +216,7 @@ def outcome_of(function: Callable[[T], R], item: T) -> Outcome:
         )
 
 
-def limited(function: Callable[[T], R], item: T, limit_s: float) -> Outcome:
+def limited(function: Callable[[T], R], item: T, limit_s: float) -> R | CytostreamError:
     """Run under a watchdog in C, which works where a decoder holds the interpreter's lock: past the
     limit the process ends.
 
@@ -246,7 +256,7 @@ def open_workers(
     if count == 0:
         yield SerialWorkers()
         return
-    settings = {
+    settings: dict[str, object] = {
         "distributed.scheduler.allowed-failures": 1,
         "distributed.adaptive.target-duration": TARGET_S,
         "distributed.admin.large-graph-warning-threshold": "1GB",
@@ -262,17 +272,14 @@ def open_workers(
                 check_workers(client)
                 yield DaskWorkers(client)
         else:
-            options = {
-                "dashboard_address": address_of(dashboard),
-                "scheduler_kwargs": {"dashboard": bool(dashboard)},
-            }
             with deaf_to_interrupts():
                 cluster = LocalCluster(
                     n_workers=count,
                     threads_per_worker=1,
                     silence_logs=logging.CRITICAL,
                     security=Security.temporary(),
-                    **options,
+                    dashboard_address=address_of(dashboard),
+                    scheduler_kwargs={"dashboard": bool(dashboard)},
                 )
             if most > count:
                 cluster.adapt(minimum=count, maximum=most, interval="500ms")
@@ -377,7 +384,7 @@ def security_of(scheduler: Scheduler) -> Security:
     except (OSError, ssl.SSLError) as error:
         what = f"the certificates of the scheduler cannot be read: {error}"
         raise CytostreamError(what, "check reading.scheduler_ca, _certificate and _key") from error
-    if not (security.tls_ca_file and security.tls_client_cert):
+    if not all(getattr(security, name) for name in ("tls_ca_file", "tls_client_cert")):
         hint = (
             "set reading.scheduler_ca, reading.scheduler_certificate and reading.scheduler_key "
             "in the config"

@@ -15,4 +15,5 @@ def outline(mask: np.ndarray) -> np.ndarray | None:
     rings = [approximate_polygon(c, TOLERANCE_PX) for c in sorted(contours, key=len)[-1:]]
     if not rings or len(rings[0]) < 4:
         return None
-    return rings[0][:, ::-1] - 0.5
+    result: np.ndarray | None = rings[0][:, ::-1] - 0.5
+    return result

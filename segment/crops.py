@@ -33,7 +33,8 @@ def crop_at(
     down = (weights @ window.reshape(size, -1)).reshape(px, size, 3)
     both = weights @ down.transpose(1, 0, 2).reshape(size, -1)
     whole = (both + UNIT * UNIT // 2) // (UNIT * UNIT)
-    return whole.reshape(px, px, 3).transpose(1, 0, 2).astype(np.uint8)
+    result: np.ndarray = whole.reshape(px, px, 3).transpose(1, 0, 2).astype(np.uint8)
+    return result
 
 
 @cache

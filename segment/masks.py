@@ -35,7 +35,8 @@ def cell_labels(crop: np.ndarray, kind: str, stain: Stain) -> np.ndarray:
     if kind != "wbc":
         return np.zeros(crop.shape[:2], np.uint8)
     nucleus, cell = cell_masks(crop, stain)
-    return cell.astype(np.uint8) + (nucleus & cell)
+    result: np.ndarray = cell.astype(np.uint8) + (nucleus & cell)
+    return result
 
 
 def _by_stain(crop: np.ndarray, stain: Stain) -> tuple[np.ndarray, np.ndarray]:
@@ -66,7 +67,8 @@ def _optical_density(crop: np.ndarray) -> np.ndarray:
     low, high = np.percentile(light, (70, 95))
     glass = np.median(crop[(light >= low) & (light <= high)], axis=0)
     od = np.maximum(-np.log10((crop + 1.0) / (glass + 1.0)), 0)
-    return ndi.gaussian_filter(od, (1, 1, 0))
+    result: np.ndarray = ndi.gaussian_filter(od, (1, 1, 0))
+    return result
 
 
 def _middle(mask: np.ndarray) -> np.ndarray:
@@ -76,4 +78,5 @@ def _middle(mask: np.ndarray) -> np.ndarray:
         return mask
     rows, cols = (np.arange(n) - (n - 1) / 2 for n in mask.shape)
     weight = np.exp(-(rows[:, None] ** 2 + cols**2) / (2 * SPREAD_PX**2))
-    return labels == 1 + np.argmax(ndi.sum(weight, labels, np.arange(1, count + 1)))
+    result: np.ndarray = labels == 1 + np.argmax(ndi.sum(weight, labels, np.arange(1, count + 1)))
+    return result

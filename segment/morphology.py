@@ -17,9 +17,11 @@ def opened(mask: np.ndarray) -> np.ndarray:
 
 def grown(mask: np.ndarray, radius: int) -> np.ndarray:
     """Everything within a square of `radius` px around the mask."""
-    return ndi.maximum_filter(mask.view(np.uint8), 2 * radius + 1).view(bool)
+    result: np.ndarray = ndi.maximum_filter(mask.view(np.uint8), 2 * radius + 1).view(bool)
+    return result
 
 
 def shrunk(mask: np.ndarray, radius: int) -> np.ndarray:
     """The middles of squares of `radius` px that lie within the mask."""
-    return ndi.minimum_filter(mask.view(np.uint8), 2 * radius + 1).view(bool)
+    result: np.ndarray = ndi.minimum_filter(mask.view(np.uint8), 2 * radius + 1).view(bool)
+    return result

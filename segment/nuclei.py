@@ -92,7 +92,8 @@ def _one_cell(white: White, peaks: Peaks, pairs: np.ndarray, grid: Grid) -> np.n
     joined = lowest_between(white.body, peaks, pairs) > 0
     lobes = joined & (valley > np.where(score.min(1) < FULL, 0.4, 0.6))
     lobes[lobes] = [_neck(white.body, peaks, two, grid) > NECK for two in pairs[lobes]]
-    return lobes | (joined & (valley > 0.92))
+    result: np.ndarray = lobes | (joined & (valley > 0.92))
+    return result
 
 
 def _neck(body: np.ndarray, peaks: Peaks, two: np.ndarray, grid: Grid) -> float:
@@ -109,4 +110,7 @@ def _neck(body: np.ndarray, peaks: Peaks, two: np.ndarray, grid: Grid) -> float:
     pair = Peaks(
         peaks.y[two] - start[0], peaks.x[two] - start[1], peaks.score[two], peaks.rank[two]
     )
-    return lowest_between(depth, pair, np.array([[0, 1]]))[0] / max(1, depth[pair.y, pair.x].min())
+    result: float = lowest_between(depth, pair, np.array([[0, 1]]))[0] / max(
+        1, depth[pair.y, pair.x].min()
+    )
+    return result

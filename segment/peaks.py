@@ -68,7 +68,8 @@ def pairs_within(peaks: Peaks, reach: float) -> np.ndarray:
     """Pairs (k, 2) of peaks at most `reach` px apart."""
     if len(peaks) < 2:
         return np.zeros((0, 2), int)
-    return cKDTree(np.c_[peaks.y, peaks.x]).query_pairs(reach, output_type="ndarray")
+    result: np.ndarray = cKDTree(np.c_[peaks.y, peaks.x]).query_pairs(reach, output_type="ndarray")
+    return result
 
 
 def lowest_between(
@@ -81,7 +82,8 @@ def lowest_between(
         rows = peaks.y[a] + (peaks.y[b] - peaks.y[a]) * t // points
         cols = peaks.x[a] + (peaks.x[b] - peaks.x[a]) * t // points
         low = np.minimum(low, values[rows, cols])
-    return low
+    result: np.ndarray = low
+    return result
 
 
 def _ordered(peaks: Peaks, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

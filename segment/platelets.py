@@ -56,19 +56,21 @@ def _around(
     """A window around a peak, and in it (h, w) bool the body that hangs together with it; None if
     that has a higher peak, or an equal one before this."""
     half = grid.px(WINDOW_UM) + 3
-    where = tuple(slice(max(0, c - half), c + half + 1) for c in (row, col))
+    top, left = max(0, row - half), max(0, col - half)
+    where = slice(top, row + half + 1), slice(left, col + half + 1)
     labels, _ = ndi.label(body[where] & (values[where] >= HALF * values[row, col]))
-    mask = labels == labels[row - where[0].start, col - where[1].start]
+    mask: np.ndarray = labels == labels[row - top, col - left]
     inside = np.where(mask, values[where], 0)
-    first = np.unravel_index(inside.argmax(), inside.shape)
-    return where, mask if first == (row - where[0].start, col - where[1].start) else None
+    first_row, first_col = np.unravel_index(inside.argmax(), inside.shape)
+    is_first = int(first_row) == row - top and int(first_col) == col - left
+    return where, mask if is_first else None
 
 
 def _is_platelet(body: np.ndarray, glass: np.ndarray, least_glass: float, grid: Grid) -> bool:
     around = grown(body, 3) & ~grown(body, 1)  # the pale rim of the body aside
     rows, cols = np.nonzero(body)
     area = len(rows) * grid.mpp**2
-    return (
+    return bool(
         AREA_UM2[0] <= area <= AREA_UM2[1]
         and (max(np.ptp(rows), np.ptp(cols)) + 1) * grid.mpp <= LONGEST_UM
         and np.count_nonzero(around & glass) >= least_glass * np.count_nonzero(around)

@@ -134,7 +134,8 @@ def measure_field(
         (x0, y0, x1, y1),
         (x1 - x0) * (y1 - y0) * (grid.mpp / grid.step_px0 / 1000) ** 2,
         reds,
-        *(sum(tile.spec.owns(*b.centre_px0(grid)) for b in blobs) for blobs in (whites, platelets)),
+        sum(tile.spec.owns(*blob.centre_px0(grid)) for blob in whites),
+        sum(tile.spec.owns(*blob.centre_px0(grid)) for blob in platelets),
         labels_of(owner, [i for i, _ in own], grid, tile.spec.box_px0),
         grid.mpp,
         sum(b.area_um2(grid) >= LARGE_PLATELET_UM2 for b in here),
@@ -216,7 +217,8 @@ def labels_of(
     renamed = np.zeros(owner.max() + 2, np.uint16)
     renamed[np.asarray(numbers, int) + 1] = np.arange(1, len(numbers) + 1)
     x0, y0, x1, y1 = (v // grid.step_px0 for v in box_px0)
-    return renamed[owner + 1][y0 - grid.y : y1 - grid.y, x0 - grid.x : x1 - grid.x]
+    result: np.ndarray = renamed[owner + 1][y0 - grid.y : y1 - grid.y, x0 - grid.x : x1 - grid.x]
+    return result
 
 
 def summary_of(fields: Sequence[RedField]) -> RedSmear | None:
@@ -227,10 +229,6 @@ def summary_of(fields: Sequence[RedField]) -> RedSmear | None:
     mm2 = float(sum(f.mm2 for f in fields))
     sound = [cell for cell in reds if cell.whole and cell.separate] or reds
     diameters = np.array([cell.diameter_um for cell in sound])
-    medians = (
-        float(np.median([getattr(cell, name) for cell in sound]))
-        for name in ("roundness", "pallor")
-    )
     return RedSmear(
         len(fields),
         mm2,
@@ -238,7 +236,8 @@ def summary_of(fields: Sequence[RedField]) -> RedSmear | None:
         len(reds) / mm2,
         float(np.median(diameters)),
         float(diameters.std() / diameters.mean()),
-        *medians,
+        float(np.median([cell.roundness for cell in sound])),
+        float(np.median([cell.pallor for cell in sound])),
         1000 * sum(f.whites for f in fields) / len(reds),
         float(sum(f.platelets for f in fields) / len(fields)),
         float(diameters.mean()),

@@ -100,7 +100,8 @@ def _ellipticity(moments: np.ndarray) -> np.ndarray:
     spread = (n * xx - x * x + square) * (n * yy - y * y + square) - (n * xy - x * y).astype(
         float
     ) ** 2
-    return n.astype(float) ** 3 / (4 * np.pi * np.sqrt(spread))
+    result: np.ndarray = n.astype(float) ** 3 / (4 * np.pi * np.sqrt(spread))
+    return result
 
 
 def _whole(owner: np.ndarray, peaks: Peaks) -> np.ndarray:
@@ -119,13 +120,19 @@ def red_matter(values: np.ndarray, rims: np.ndarray, grid: Grid, stain: Stain) -
     body = values > _edge(values, values > stain.red_mod, grid.px(LEVEL_UM), stain)
     closed = shrunk(grown(body, 1), 1)
     body |= closed & grown(_pallor(closed, rims, grid), 1)
-    return ndi.binary_opening(body | _pallor(body, rims, grid), iterations=grid.px(0.9))
+    result: np.ndarray = ndi.binary_opening(
+        body | _pallor(body, rims, grid), iterations=grid.px(0.9)
+    )
+    return result
 
 
 def _pallor(body: np.ndarray, rims: np.ndarray, grid: Grid) -> np.ndarray:
     """The gaps (h, w) bool in a body that are the pallor of a cell."""
     gaps, _ = ndi.label(~body)
-    return np.array([False, *(_is_pallor(box, rims, grid) for box in ndi.find_objects(gaps))])[gaps]
+    result: np.ndarray = np.array(
+        [False, *(_is_pallor(box, rims, grid) for box in ndi.find_objects(gaps))]
+    )[gaps]
+    return result
 
 
 def _is_pallor(box: tuple[slice, slice], rims: np.ndarray, grid: Grid) -> bool:
@@ -134,7 +141,8 @@ def _is_pallor(box: tuple[slice, slice], rims: np.ndarray, grid: Grid) -> bool:
     """
     longest = max(s.stop - s.start for s in box) * grid.mpp
     if longest <= PALLOR_UM or longest > RING_UM:
-        return longest <= PALLOR_UM
+        result: bool = longest <= PALLOR_UM
+        return result
     middle = tuple(
         slice((s.start + s.stop) // 2 - grid.px(0.8), (s.start + s.stop) // 2 + grid.px(0.8) + 1)
         for s in box
@@ -158,13 +166,15 @@ def _edge(values: np.ndarray, stained: np.ndarray, radius: int, stain: Stain) ->
     """
     glass = _mean_where(values, ~stained, radius)
     rise = np.maximum(_mean_where(values, stained, radius) - glass, 0)
-    return glass + np.maximum(rise * EDGE // 100, stain.red_mod // 2)
+    result: np.ndarray = glass + np.maximum(rise * EDGE // 100, stain.red_mod // 2)
+    return result
 
 
 def _mean_where(values: np.ndarray, where: np.ndarray, radius: int) -> np.ndarray:
     total = smooth(np.where(where, values, 0), radius, times=1)
     share = smooth(where * SCALE, radius, times=1)
-    return total * SCALE // np.maximum(share, 1)
+    result: np.ndarray = total * SCALE // np.maximum(share, 1)
+    return result
 
 
 def _rims_around(values: np.ndarray, grid: Grid, stain: Stain) -> np.ndarray:
@@ -202,7 +212,8 @@ def _nearest(peaks: Peaks, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
     _, near = cKDTree(np.c_[peaks.y, peaks.x]).query(
         np.c_[rows, cols], k=range(1, min(RIVALS, len(peaks)) + 1)
     )
-    return near
+    result: np.ndarray = near
+    return result
 
 
 def numbered(owner: np.ndarray, count: int, grid: Grid) -> list[tuple[int, Blob]]:
@@ -215,8 +226,8 @@ def numbered(owner: np.ndarray, count: int, grid: Grid) -> list[tuple[int, Blob]
     boxes = ndi.find_objects(owner + 1, count)
     low, high = (a / grid.mpp**2 for a in RED_UM2)
     return [
-        (int(i), _blob(sums, i, boxes[i], grid))
-        for i in np.flatnonzero((sums[0] >= low) & (sums[0] <= high))
+        (i, _blob(sums, i, boxes[i], grid))
+        for i in np.flatnonzero((sums[0] >= low) & (sums[0] <= high)).tolist()
     ]
 
 

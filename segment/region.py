@@ -25,12 +25,14 @@ class Blob:
         """Centroid in level-0 px, on the lattice of pixels as read."""
         read = int(grid.share**0.5)
         step = grid.step_px0 // read
-        return tuple(
+        x, y = (
             (2 * s + self.count) * read // (2 * self.count) * step for s in (self.x_sum, self.y_sum)
         )
+        return x, y
 
     def box_px0(self, grid: Grid) -> tuple[int, int, int, int]:
-        return tuple(max(0, v * grid.step_px0) for v in self.box)
+        x0, y0, x1, y1 = (max(0, v * grid.step_px0) for v in self.box)
+        return x0, y0, x1, y1
 
     def area_um2(self, grid: Grid) -> float:
         return round(self.count * grid.mpp**2, 3)

@@ -93,12 +93,14 @@ def fit_stain(
     )
     white_mod = max(0.15 * level, 2.5 * spread)
     whites = int(white_mod), int(0.6 * level), int(level)
-    return Stain(tuple(background_rgb), red_ratio, *whites, platelet_mod, stained_mod, red_mod)
+    background = (int(background_rgb[0]), int(background_rgb[1]), int(background_rgb[2]))
+    return Stain(background, red_ratio, *whites, platelet_mod, stained_mod, red_mod)
 
 
 def platelet(white: np.ndarray, stained: np.ndarray) -> np.ndarray:
     """The platelet stain in mOD, of the white-cell and the whole stain."""
-    return white - stained // 3
+    result: np.ndarray = white - stained // 3
+    return result
 
 
 def _mix(
@@ -108,23 +110,31 @@ def _mix(
     mix = tables[0][sums[..., 0]]
     for c in (1, 2):
         mix += tables[c][sums[..., c]]
-    return mix
+    result: np.ndarray = mix
+    return result
 
 
 def _stained(sums: np.ndarray, share: int, background_rgb: tuple[int, int, int]) -> np.ndarray:
-    return ndi.uniform_filter(_mix(sums, share, background_rgb, ALL_STAIN), 3, mode="nearest")
+    result: np.ndarray = ndi.uniform_filter(
+        _mix(sums, share, background_rgb, ALL_STAIN), 3, mode="nearest"
+    )
+    return result
 
 
 def _red(sums: np.ndarray, share: int, background_rgb: tuple[int, int, int]) -> np.ndarray:
-    return ndi.uniform_filter(_mix(sums, share, background_rgb, RED_STAIN), 3, mode="nearest")
+    result: np.ndarray = ndi.uniform_filter(
+        _mix(sums, share, background_rgb, RED_STAIN), 3, mode="nearest"
+    )
+    return result
 
 
 def _white(
     sums: np.ndarray, share: int, background_rgb: tuple[int, int, int], red_ratio: float
 ) -> np.ndarray:
-    return ndi.uniform_filter(
+    result: np.ndarray = ndi.uniform_filter(
         _mix(sums, share, background_rgb, (0.5, 0.5, -red_ratio)), 3, mode="nearest"
     )
+    return result
 
 
 def _table(share: int, background: int, weight: float) -> np.ndarray:
@@ -146,7 +156,8 @@ def _stained_threshold(every: list[np.ndarray], least: int) -> int:
 def _solid(every: np.ndarray, stained_mod: int) -> np.ndarray:
     """Where cells are at least half as dense as usual, without their rims."""
     usual = np.median(every[every > stained_mod]) if (every > stained_mod).any() else 0
-    return ndi.binary_erosion(every > max(stained_mod, usual / 2))
+    result: np.ndarray = ndi.binary_erosion(every > max(stained_mod, usual / 2))
+    return result
 
 
 def _red_ratio(

@@ -25,7 +25,8 @@ def find_whites(values: np.ndarray, grid: Grid, stain: Stain) -> tuple[list[Blob
 
     First those with a nucleus, then, in what is left, the smudges: broken ones, pale and spread.
     """
-    found, taken = [], np.zeros(values.shape, bool)
+    found: list[Blob] = []
+    taken = np.zeros(values.shape, bool)
     where = _around(values > stain.nucleus_mod, grid.px(AROUND_UM))
     if where is not None:
         white = white_matter(values[where], grid, stain)
@@ -45,13 +46,14 @@ def _around(nucleus: np.ndarray, reach: int) -> tuple[slice, slice] | None:
     axes = [np.flatnonzero(nucleus.any(1 - axis)) for axis in (0, 1)]
     if not len(axes[0]):
         return None
-    return tuple(slice(max(0, int(a[0]) - reach), int(a[-1]) + reach + 1) for a in axes)
+    rows, cols = (slice(max(0, int(a[0]) - reach), int(a[-1]) + reach + 1) for a in axes)
+    return rows, cols
 
 
 def _cells(white: White, grid: Grid, least_um2: float) -> tuple[list[Blob], np.ndarray]:
     peaks, root = find_nuclei(white, grid)
     found, taken = [], np.zeros(white.body.shape, bool)
-    for index in np.flatnonzero(root == np.arange(len(peaks))):
+    for index in np.flatnonzero(root == np.arange(len(peaks))).tolist():
         if (
             np.count_nonzero(white.nucleus[window_around(white, peaks, index, grid)]) * grid.mpp**2
             < NUCLEUS_UM2
@@ -70,10 +72,11 @@ def _cells(white: White, grid: Grid, least_um2: float) -> tuple[list[Blob], np.n
 def window_around(white: White, peaks: Peaks, index: int, grid: Grid) -> tuple[slice, slice]:
     """The window around a peak that its cell does not leave."""
     half, centre = int(WINDOW_UM / grid.mpp), (int(peaks.y[index]), int(peaks.x[index]))
-    return tuple(
+    rows, cols = (
         slice(max(0, c - half), min(n, c + half + 1))
         for c, n in zip(centre, white.body.shape, strict=True)
     )
+    return rows, cols
 
 
 def cell_around(
@@ -103,7 +106,8 @@ def _nearest(
         :, None, :
     ] ** 2
     first = square.argmin(0)
-    return own[first] & (square.min(0) <= reach**2)
+    result: np.ndarray = own[first] & (square.min(0) <= reach**2)
+    return result
 
 
 def _holding(mask: np.ndarray, row: int, col: int) -> np.ndarray:

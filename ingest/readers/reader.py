@@ -37,7 +37,7 @@ class OpenSlideReader:
     def __init__(self, slide: Slide):
         self.path = slide.path
         self.cache = openslide.OpenSlideCache(CACHE_BYTES)
-        self.handle = self.opened()
+        self.handle: openslide.OpenSlide | None = self.opened()
 
     def opened(self) -> openslide.OpenSlide:
         handle = openslide.OpenSlide(self.path)
@@ -171,9 +171,10 @@ def box_mean(pixels: np.ndarray, n: int) -> np.ndarray:
     if n == 1:
         return pixels
     h, w = pixels.shape[0] // n, pixels.shape[1] // n
-    total = sum(
-        pixels[i : h * n : n, j : w * n : n].astype(np.uint32) for i in range(n) for j in range(n)
-    )
+    total = np.zeros((h, w, *pixels.shape[2:]), np.uint32)
+    for i in range(n):
+        for j in range(n):
+            total += pixels[i : h * n : n, j : w * n : n]
     return ((total + n * n // 2) // (n * n)).astype(np.uint8)
 
 

@@ -75,15 +75,16 @@ class TiffReader:
             if not count:
                 return white
             data = os.pread(self.file.filehandle.fileno(), count, offset)
-            tile = (
-                page.decode(data, index, jpegtables=page.jpegtables)[0][0]
+            image = (
+                page.decode(data, index, jpegtables=page.jpegtables)[0]
                 if len(data) == count
                 else None
             )
         except Exception as error:  # a decoder's own errors have no common base
             raise self.trouble(level, row, col, error) from error
-        if tile is None:
+        if image is None:
             raise self.trouble(level, row, col, "the file ends before it")
+        tile: np.ndarray = image[0]
         white[: tile.shape[0], : tile.shape[1]] = tile
         return white
 

@@ -113,7 +113,7 @@ class Synthetic:
     def white_at(
         self, top: int, left: int, rng: np.random.Generator
     ) -> tuple[Placed, Layer] | None:
-        layer = self.whites[rng.integers(len(self.whites))]
+        layer = self.whites[int(rng.integers(len(self.whites)))]
         px = layer.light.shape[0]
         free = max(1, self.patch_px // 2 - px)
         x, y = left + px // 2 + int(rng.integers(free)), top + px // 2 + int(rng.integers(free))
@@ -125,12 +125,16 @@ class Synthetic:
         )
 
     def scratched(self, x: int, y: int, px: int) -> bool:
-        return any(abs(x - self.scratch_x(n, y)) < px for n in range(self.scratches))
+        across = [int(self.scratch_x(n, np.array([y]))[0]) for n in range(self.scratches)]
+        return any(abs(x - at) < px for at in across)
 
-    def scratch_x(self, n: int, y: np.ndarray | int) -> np.ndarray | int:
-        """Where scratch n runs at a height: a slanting line."""
+    def scratch_x(self, n: int, y: np.ndarray) -> np.ndarray:
+        """Where scratch n runs at heights (m,): a slanting line."""
         start, slant = self.rng(3, n).random(2)
-        return ((start + (slant - 0.5) * 0.3 * y / self.height_px) * self.width_px).astype(int)
+        result: np.ndarray = (
+            (start + (slant - 0.5) * 0.3 * y / self.height_px) * self.width_px
+        ).astype(int)
+        return result
 
     def layers_of(self, row: int, col: int, reds: Sequence[Layer]) -> list[tuple[int, int, Layer]]:
         """Middles and layers of everything a patch owns: red cells where no white cell lies, then
@@ -159,10 +163,11 @@ def strips(smear: Synthetic) -> Iterator[tuple[np.ndarray, list[Placed]]]:
     reds, px = smear.reds(), smear.patch_px
     rows, cols = -(-smear.height_px // px), -(-smear.width_px // px)
 
-    def band(row):
+    def band(row: int) -> list[tuple[int, int, Layer]]:
         return [cell for col in range(cols) for cell in smear.layers_of(row, col, reds)]
 
-    above, here = [], band(0)
+    above: list[tuple[int, int, Layer]] = []
+    here = band(0)
     for row in range(rows):
         below = band(row + 1) if row + 1 < rows else []
         height = min(px, smear.height_px - row * px)
@@ -204,7 +209,8 @@ def finished(smear: Synthetic, light: np.ndarray, row: int) -> np.ndarray:
         light[..., c] **= smear.look.density[c]
         light[..., c] *= smear.look.glass_rgb[c]
     light += rng.normal(0, 1.5, light.shape[:2]).astype(np.float32)[..., None]
-    return np.clip(light, 0, 255).astype(np.uint8)
+    result: np.ndarray = np.clip(light, 0, 255).astype(np.uint8)
+    return result
 
 
 def write_synthetic(
@@ -235,9 +241,12 @@ def write_synthetic(
 
             write_level(file, kept(whole(), small), (smear.height_px, smear.width_px), smear.mpp)
         mpp = smear.mpp * LEVEL_STEP
-        while min(small.shape[:2]) >= TILE_PX // 2:
-            write_level(file, iter([small]), small.shape[:2], mpp, reduced=True)
-            small, mpp = box_mean(small, LEVEL_STEP), mpp * LEVEL_STEP
+        level: np.ndarray = small
+        while min(level.shape[:2]) >= TILE_PX // 2:
+            height_px, width_px = level.shape[:2]
+            write_level(file, iter([level]), (height_px, width_px), mpp, reduced=True)
+            level = box_mean(level, LEVEL_STEP)
+            mpp *= LEVEL_STEP
     return count
 
 
@@ -286,10 +295,11 @@ def tiles(strips: Iterator[np.ndarray], width: int) -> Iterator[np.ndarray]:
             rows = np.concatenate(held) if len(held) > 1 else held[0]
             yield from tile_row(rows[:TILE_PX], width)
             held = [rows[TILE_PX:]]
-    if rows := sum(map(len, held)):
+    left = sum(map(len, held))
+    if left:
         last = np.concatenate(held)
         yield from tile_row(
-            np.pad(last, ((0, TILE_PX - rows), (0, 0), (0, 0)), constant_values=255), width
+            np.pad(last, ((0, TILE_PX - left), (0, 0), (0, 0)), constant_values=255), width
         )
 
 
@@ -299,7 +309,7 @@ def tile_row(rows: np.ndarray, width: int) -> Iterator[np.ndarray]:
         yield np.pad(part, ((0, 0), (0, TILE_PX - part.shape[1]), (0, 0)), constant_values=255)
 
 
-def line_of(cell: Placed) -> dict:
+def line_of(cell: Placed) -> dict[str, str | list[int]]:
     half = cell.side_px0 // 2
     box = [cell.x_px0 - half, cell.y_px0 - half, cell.x_px0 + half, cell.y_px0 + half]
     return {"label": cell.label, "centre": [cell.x_px0, cell.y_px0], "box": box}

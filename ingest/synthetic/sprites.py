@@ -66,17 +66,17 @@ def write_pyramid(path: Path, image: np.ndarray, mpp: float, levels: int = 4) ->
     """Write a tiled, JPEG-compressed pyramidal TIFF that slide readers open; level k is 2^k times
     smaller.
     """
-    options = {
-        "tile": (256, 256),
-        "photometric": "rgb",
-        "compression": "jpeg",
-        "compressionargs": {"level": 90},
-    }
     with tifffile.TiffWriter(path, bigtiff=True) as file:
         for level in range(levels):
             per_cm = 1e4 / (mpp * 2**level)
-            sub = {"subfiletype": 1} if level else {}
             file.write(
-                image, resolution=(per_cm, per_cm), resolutionunit="CENTIMETER", **options, **sub
+                image,
+                tile=(256, 256),
+                photometric="rgb",
+                compression="jpeg",
+                compressionargs={"level": 90},
+                resolution=(per_cm, per_cm),
+                resolutionunit="CENTIMETER",
+                subfiletype=1 if level else 0,
             )
             image = box_mean(image, 2)
