@@ -12,7 +12,7 @@ import numpy as np
 from ingest import StoreError
 from segment import CROP_PX, CROP_UM, outline
 from stream.review.detections import Found
-from stream.run import BOXES, LABELS
+from stream.run import BOXES, LABELS, RED_KIND_COLUMN
 from stream.store import CHUNK_ROWS, LABEL_COLUMN, SlideStore, store_path
 
 Ring = list[list[float]]
@@ -20,13 +20,16 @@ Ring = list[list[float]]
 
 @dataclass(frozen=True, slots=True)
 class Red:
-    """A red cell's outline, area in um2, roundness and pallor; `name` says which of which field."""
+    """A red cell's outline, area in um2, roundness and pallor; `name` says which of which field,
+    `kind` what the red-cell model calls it, empty where it was not judged.
+    """
 
     name: str
     ring: Ring
     area_um2: float
     roundness: float
     pallor: float
+    kind: str = ""
 
 
 class Shapes:
@@ -60,6 +63,7 @@ class Shapes:
         fields, *measured = (
             self.store.read(f"reds/{name}") for name in ("field", "area_um2", "roundness", "pallor")
         )
+        kinds = self._red_kinds(len(fields))
         boxes, scale = self.store.read(BOXES), round(self._red_mpp() / self.mpp)
         for number, box in enumerate(boxes):
             labels = self.store.read(LABELS, number, number + 1)[0]
@@ -71,7 +75,15 @@ class Shapes:
                         f"red-{number}-{n}",
                         ring,
                         *(round(float(column[row]), 4) for column in measured),
+                        kind=kinds[row],
                     )
+
+    def _red_kinds(self, count: int) -> list[str]:
+        """What each red cell is called; nothing in a store from before they were judged."""
+        if RED_KIND_COLUMN not in self.store.group:
+            return [""] * count
+        names = [*self.store.facts["red_classes"], ""]
+        return [names[number] for number in self.store.read(RED_KIND_COLUMN)]
 
     def _red_mpp(self) -> float:
         about = self.store.group[LABELS.rpartition("/")[0]].attrs["ome"]["multiscales"][0]

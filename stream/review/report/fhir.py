@@ -9,6 +9,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from stream.review.differential import Line
 
+from .red_cells import GRADE_WORDS, RedLine, red_lines
 from .report import Report
 
 LOINC, UCUM = "http://loinc.org", "http://unitsofmeasure.org"
@@ -41,6 +42,9 @@ def fhir_of(report: Report) -> str:
         _observation(report, line)
         for line in lines
         if line.name not in ("other", "unidentified", "platelet")
+    ]
+    observations += [
+        _red_observation(report, line) for line in red_lines(report.facts) if line.loinc
     ]
     resources = [_diagnostic(report, observations), *observations]
     entries = [{"fullUrl": _urn(r["id"]), "resource": r} for r in resources]
@@ -104,6 +108,37 @@ def _observation(report: Report, line: Line) -> dict:
         says["interpretation"] = [
             {"coding": [{"system": FLAG_SYSTEM, "code": code, "display": display}]}
         ]
+    return says
+
+
+def _red_observation(report: Report, line: RedLine) -> dict:
+    """The grade of a kind of red cells, on the ordinal scale of its LOINC term, with its share."""
+    local = {"system": LOCAL, "code": line.name, "display": line.title}
+    judged = report.facts["red_cells"]["judged"]
+    share = {
+        "code": {"text": "share of red cells"},
+        "valueQuantity": {**_quantity(line.percent, "%"), "value": line.percent},
+    }
+    says = {
+        "resourceType": "Observation",
+        "id": _id(report, f"red {line.name}"),
+        "status": report.status,
+        "category": [{"coding": [LAB]}],
+        "code": {
+            "coding": [{"system": LOINC, "code": line.loinc}, local],
+            "text": line.title,
+        },
+        "valueCodeableConcept": {"text": f"{line.grade_text} {GRADE_WORDS[line.grade]}".strip()},
+        "component": [share],
+        "note": [
+            {
+                "text": f"{line.count} of {judged} red cells, 95 % interval {line.low:.1f} to "
+                f"{line.high:.1f} %; graded after ICSH 2015"
+            }
+        ],
+    }
+    if report.scanned:
+        says["effectiveDateTime"] = report.scanned.isoformat()
     return says
 
 

@@ -13,6 +13,7 @@ from fpdf.fonts import FontFace
 from stream.review.detections import Found
 from stream.review.differential import Line
 
+from .red_cells import red_lines, red_sentences
 from .report import Notable, Report
 
 FONT = "Roboto"
@@ -56,6 +57,7 @@ def pdf_of(report: Report, picture: Callable[[Found], bytes]) -> bytes:
     sheet.set_lang("en")
     _head(sheet, report)
     _table(sheet, report)
+    _red_cells(sheet, report)
     _words(sheet, report)
     _cells(sheet, report.notable, picture, {c.name: c.title for c in report.scheme.classes})
     return bytes(sheet.output())
@@ -98,6 +100,29 @@ def _table(sheet: Sheet, report: Report) -> None:
         for line in report.lines:
             if line.count or line.low is not None:
                 table.row(_texts(line), style=FontFace(emphasis="BOLD") if line.flag else None)
+    sheet.ln(2)
+
+
+def _red_cells(sheet: Sheet, report: Report) -> None:
+    """Sentences and the graded table; nothing where no field was measured."""
+    sentences, lines = red_sentences(report.facts), red_lines(report.facts)
+    if not sentences:
+        return
+    sheet.line_of("Red cells and platelets", 12, "B", 8)
+    for sentence in sentences:
+        sheet.line_of(sentence)
+    if lines:
+        sheet.set_font(FONT, size=9)
+        head = FontFace(emphasis="BOLD", fill_color=(236, 239, 241))
+        align = ("LEFT", *["RIGHT"] * 3, "LEFT")
+        with sheet.table(
+            col_widths=(60, 24, 24, 40, 30), text_align=align, headings_style=head, line_height=5.6
+        ) as table:
+            table.row(("Kind", "Count", "%", "95 % interval", "Grade (ICSH 2015)"))
+            for line in lines:
+                shares = f"{line.percent:.1f}", f"{line.low:.1f} to {line.high:.1f}"
+                style = FontFace(emphasis="BOLD") if line.grade >= 2 else None
+                table.row((line.title, str(line.count), *shares, line.grade_text), style=style)
     sheet.ln(2)
 
 

@@ -214,7 +214,10 @@ def _red_feature(slide_id: str, red: Red) -> dict:
     about = {
         "objectType": "detection",
         "name": red.name,
-        "classification": {"name": "red cell", "color": RED_COLOUR},
+        "classification": {
+            "name": f"red cell: {red.kind}" if red.kind else "red cell",
+            "color": RED_COLOUR,
+        },
     }
     return {
         "type": "Feature",

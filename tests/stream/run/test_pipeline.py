@@ -17,12 +17,13 @@ from ingest.synthetic.sprites import write_pyramid
 from stream.cli.app import app
 from stream.config import Config, Reading, RedCells
 from stream.events.event import Stamp
+from stream.review.images.outlines import Shapes
 from stream.run.pipeline import Lab, run_slide
 from stream.run.red_cells import RedJudge
 from stream.store.outbox import Outbox
 from stream.store.results import store_path
 from stream.store.slide_store import SlideStore
-from tests.make import BrightnessEngine, smear, tiny_model, white_cell
+from tests.make import MPP, BrightnessEngine, smear, tiny_model, white_cell
 
 WHITES = 7
 
@@ -327,6 +328,8 @@ def test_red_cells_are_judged_up_to_a_number_and_all_are_measured(tmp_path, slid
     assert told["kinds"]["poikilocytosis"]["count"] == (labels == 2).sum()
     assert told["model_hash"] == lab.red.model.model_id
     assert told["platelets_per_litre"] is not None and told["platelet_clumps"] >= 0
+    kinds = Counter(red.kind for red in Shapes(lab.folder, report.slide.slide_id, MPP).reds())
+    assert 0 < kinds["spherocyte"] + kinds["normal"] <= told["judged"] and kinds[""] > 0
     assert report.red_cells == lab.outbox.facts(report.slide.slide_id)["red_cells"]
 
 

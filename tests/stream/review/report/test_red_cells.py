@@ -1,0 +1,94 @@
+"""What a report says of red cells, and that FHIR and PDF say it too."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from stream.review.report.fhir import fhir_of
+from stream.review.report.pdf import pdf_of
+from stream.review.report.red_cells import RED_KINDS, red_lines, red_sentences
+from stream.review.report.report import Report
+from stream.run.red_morphology import GRADES
+
+
+def figures() -> dict:
+    shares = {"spherocyte": (120, 12.0, 3), "normal": (880, 88.0, 0), "schistocyte": (0, 0.0, 0)}
+    return {
+        "fields": 20,
+        "mm2": 0.76,
+        "cells": 4000,
+        "diameter_um": 7.1,
+        "diameter_mean_um": 7.0,
+        "diameter_cv": 0.12,
+        "pallor": 0.21,
+        "platelets_per_field": 14.0,
+        "platelets_per_litre": 210e9,
+        "whites_per_litre": 6.2e9,
+        "platelet_clumps": 1,
+        "large_platelets": 3,
+        "judged": 1000,
+        "anomalous": 2,
+        "kinds": {
+            name: {"count": count, "percent": percent, "low": 0.0, "high": 90.0, "grade": grade}
+            for name, (count, percent, grade) in shares.items()
+        },
+    }
+
+
+def report_with(facts: dict) -> Report:
+    return Report(
+        "s1",
+        "smear",
+        "",
+        1,
+        None,
+        None,
+        SimpleNamespace(classes=[]),
+        [],
+        0,
+        [],
+        None,
+        [],
+        [],
+        facts,
+        (),
+        lambda: None,
+    )
+
+
+def test_kinds_stand_in_one_order_with_their_grades():
+    lines = red_lines({"red_cells": figures()})
+    assert [line.name for line in lines] == ["normal", "spherocyte", "schistocyte"]
+    assert [line.grade_text for line in lines] == ["", "3+", ""]
+
+
+def test_every_graded_kind_has_a_title_and_a_code():
+    assert GRADES.keys() <= RED_KINDS.keys()
+    assert all(RED_KINDS[name][1] for name in GRADES)
+
+
+def test_the_sentences_give_size_chromia_and_platelets():
+    said = " ".join(red_sentences({"red_cells": figures()}))
+    for part in ("4000 red cells", "7.0 um", "12 %", "0.21", "210 x 10^9/l", "6.2 x 10^9/l"):
+        assert part in said
+
+
+@pytest.mark.parametrize("facts", [{}, {"red_cells": None}])
+def test_a_slide_without_red_cells_has_none(facts):
+    assert red_lines(facts) == [] and red_sentences(facts) == []
+    assert len(json.loads(fhir_of(report_with(facts)))["entry"]) == 1
+
+
+def test_fhir_has_an_observation_a_graded_kind():
+    entries = json.loads(fhir_of(report_with({"red_cells": figures()})))["entry"]
+    report, *observations = [entry["resource"] for entry in entries]
+    codes = {o["code"]["coding"][0]["code"]: o for o in observations}
+    assert codes.keys() == {"802-9", "800-3"} and len(report["result"]) == 2
+    assert codes["802-9"]["valueCodeableConcept"]["text"] == "3+ many"
+    assert codes["802-9"]["component"][0]["valueQuantity"]["value"] == 12.0
+
+
+def test_the_paper_has_their_table():
+    without = pdf_of(report_with({}), lambda cell: b"")
+    assert len(pdf_of(report_with({"red_cells": figures()}), lambda cell: b"")) > len(without) + 500
