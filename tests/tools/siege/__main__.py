@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import re
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -29,6 +30,7 @@ HALF_OPEN, SLOW, BODIES, LOGINS, STREAMS, EXPORTS = 1050, 200, 8, 30, 60, 6
 BODY = b"x" * 400_000_000
 ASK_S = 0.2
 PATIENCE_S = 10.0
+TLS = ssl.create_default_context()  # made once: it takes longer than a request
 
 
 @dataclass
@@ -48,7 +50,7 @@ class Page:
 
     def client(self) -> httpx2.AsyncClient:
         limits = httpx2.Limits(max_connections=None)
-        return httpx2.AsyncClient(base_url=self.url, timeout=PATIENCE_S, limits=limits)
+        return httpx2.AsyncClient(base_url=self.url, timeout=PATIENCE_S, limits=limits, verify=TLS)
 
     async def logged_in(self) -> httpx2.AsyncClient:
         http = self.client()
@@ -148,7 +150,7 @@ async def streams(page: Page) -> None:
                 async for _ in answer.aiter_bytes():
                     return
 
-    async with http:
+    async with contextlib.aclosing(http):
         await asyncio.gather(*(one() for _ in range(STREAMS)))
 
 
@@ -161,7 +163,7 @@ async def exports(page: Page) -> None:
         with contextlib.suppress(httpx2.HTTPError):
             await http.get(path)
 
-    async with http:
+    async with contextlib.aclosing(http):
         await asyncio.gather(*(one() for _ in range(EXPORTS)))
 
 
