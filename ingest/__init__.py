@@ -1,9 +1,31 @@
 from .deep_zoom import VIEW_PX, beside, view_levels, view_tile
-from .errors import CytostreamError, SlideError, StoreError
+from .errors import (
+    CytostreamError,
+    DamagedSlideError,
+    IncompleteSlideError,
+    SlideAwayError,
+    SlideError,
+    StoreError,
+)
 from .failure import Failure
-from .folder_watch import Arrived, Found, Habits, Watcher, fits, markers, slides_in
+from .folder_watch import (
+    IMAGES,
+    WHOLE_SLIDES,
+    FolderLook,
+    ScannerConventions,
+    SlideArrival,
+    SlideFiles,
+    Watcher,
+    look_at_folder,
+    markers,
+    matches,
+    slide_at,
+    slides_beside,
+    slides_in,
+)
 from .readers import READ_MPP, openslide_version, step_px0
-from .slide import Level, Slide, open_slide
+from .slide import Level, Slide, check_file, open_slide
+from .slide_files import content_id, file_state, files_of, mrxs_folder, sample_digest
 from .smear_map import (
     Ground,
     SmearMap,
@@ -15,20 +37,26 @@ from .smear_map import (
 )
 from .survey import Smear, Survey, stain_samples, survey_slide
 from .tiles import Tile, TileSpec, plan_tiles, read_tile
-from .workers import Scheduler, Workers, open_workers
+from .workers import Scheduler, SerialWorkers, Workers, open_workers
 
 __all__ = [
-    "Arrived",
     "CytostreamError",
+    "DamagedSlideError",
     "Failure",
-    "Found",
+    "FolderLook",
     "Ground",
-    "Habits",
+    "IMAGES",
+    "IncompleteSlideError",
     "Level",
     "READ_MPP",
+    "ScannerConventions",
     "Scheduler",
+    "SerialWorkers",
     "Slide",
+    "SlideArrival",
+    "SlideAwayError",
     "SlideError",
+    "SlideFiles",
     "Smear",
     "SmearMap",
     "StoreError",
@@ -36,19 +64,29 @@ __all__ = [
     "Tile",
     "TileSpec",
     "VIEW_PX",
+    "WHOLE_SLIDES",
     "Watcher",
     "Workers",
     "battlement",
     "beside",
-    "fits",
+    "check_file",
+    "content_id",
+    "file_state",
+    "files_of",
+    "look_at_folder",
     "look_closer",
     "markers",
+    "matches",
+    "mrxs_folder",
     "open_slide",
     "open_workers",
     "openslide_version",
     "plan_tiles",
     "read_tile",
+    "sample_digest",
     "sample_fields",
+    "slide_at",
+    "slides_beside",
     "slides_in",
     "stain_samples",
     "step_px0",

@@ -20,5 +20,17 @@ class SlideError(CytostreamError):
     """A slide or field of view that cannot be opened or read."""
 
 
+class SlideAwayError(SlideError):
+    """A slide whose file is not there, or cannot be reached now: it may be there later."""
+
+
+class IncompleteSlideError(SlideError):
+    """A slide of several files, one of which is not there."""
+
+
+class DamagedSlideError(SlideError):
+    """A slide whose content is at fault: only another copy of it can be read."""
+
+
 class StoreError(CytostreamError):
     """A result store that cannot be opened or written."""

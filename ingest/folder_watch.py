@@ -1,41 +1,39 @@
 """Slides in a folder that a scanner writes to: what is there, what belongs together, and when it is
 whole.
 
-It looks again and again instead of waiting for the kernel's word, which network shares do not give.
-A file is whole when its size and times stand still over some looks, or when the scanner's marker is
-beside it; a digest of half a file would be a valid wrong one.
+The folder is looked at again and again, since network shares send no notice of changes. A file is
+whole when its size and times stand still over some looks, or when the scanner's marker is beside
+it; a digest of half a file would be a valid wrong one. A slide is known by its path here, never by
+its inode, which some mounts number anew at each look; whether two paths are one slide is for its
+content to say.
 """
 
 import fnmatch
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-SLIDES = {
-    ".svs",
-    ".ndpi",
-    ".mrxs",
-    ".scn",
-    ".bif",
-    ".tif",
-    ".tiff",
-    ".vms",
-    ".vmu",
-    ".svslide",
-    ".dcm",
-    ".png",
-    ".jpg",
-    ".jpeg",
-}
+from .slide_files import files_of, mrxs_folder, series_at
+
+WHOLE_SLIDES = {".svs", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".svslide", ".dcm"}
 IMAGES = {".png", ".jpg", ".jpeg", ".tif", ".tiff"}
+SLIDES = WHOLE_SLIDES | IMAGES
+MRXS_DATA = "Slidedat.ini"
+STORE_FILE = "state.db"
+SIDE_PICTURE = re.compile(
+    r"(?P<stem>.*?)[^a-z0-9]*(label|macro|overview|thumb|thumbnail|preview|map|barcode|snapshot)[^a-z]*"
+)
+PATIENCE = 5  # times as many looks for a slide that is empty, or lacks a part
 
 
 @dataclass(frozen=True, slots=True)
-class Habits:
-    """Of a scanner: over how many looks a file must not change, its marker, names on the way, where
-    fields of view go.
+class ScannerConventions:
+    """Of a scanner: over how many looks a file must not change, its marker, names of files that are
+    being written, names of folders of fields of view, names of folders to leave alone, and a folder
+    that is never looked into.
     """
 
     still_looks: int = 2
@@ -44,10 +42,11 @@ class Habits:
     ignore: tuple[str, ...] = (".*", "~*", "*.tmp", "*.part")
     fields: tuple[str, ...] = ("*.fields",)
     leave: tuple[str, ...] = ("quarantine",)
+    store: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SlideFiles:
     """A slide in a folder: the file to open, and all files of it. `set_id` is shared by fields of
     view of one folder.
     """
@@ -58,49 +57,208 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class Arrived:
+class SlideArrival:
     """A slide that is whole now; `was` is the path under which it had arrived before, where it was
     renamed since.
     """
 
-    found: Found
+    found: SlideFiles
     was: Path | None = None
 
 
-def slides_in(folder: Path, habits: Habits | None = None) -> Iterator[Found]:
-    """The slides of a folder and of those below it, by name; what a scanner is still naming is left
-    out.
-
-    A MRXS slide has its data in a folder of the same name; the files of a DICOM folder are one
-    series, and its largest is opened.
+@dataclass(frozen=True, slots=True)
+class FolderLook:
+    """What a look at a folder found: its slides by name, what could not be seen and why, slides
+    that are refused by their name and why, and pictures that belong to a slide with the slide's
+    name.
     """
-    habits = habits or Habits()
-    names = sorted(entry for entry in listed(folder) if not fits(entry.name, habits.ignore))
-    files = [path for path in names if path.is_file() and path.suffix.lower() in SLIDES]
-    if fits(folder.name, habits.fields):
-        yield from (
-            Found(path, (path,), set_id(folder)) for path in files if path.suffix.lower() in IMAGES
-        )
-        return
-    if series := tuple(path for path in files if path.suffix.lower() == ".dcm"):
-        yield Found(max(series, key=size_of), series)
-    data = {path.with_suffix("") for path in files if path.suffix.lower() == ".mrxs"}
+
+    slides: list[SlideFiles] = field(default_factory=list)
+    unseen: dict[Path, str] = field(default_factory=dict)
+    refused: dict[Path, str] = field(default_factory=dict)
+    side_pictures: dict[Path, str] = field(default_factory=dict)
+
+
+def look_at_folder(
+    folder: Path, conventions: ScannerConventions | None = None, follow_links: bool = False
+) -> FolderLook:
+    """The slides of a folder and of those below it; files that are being written, pipes and devices
+    are passed by.
+
+    A link is passed by, or (`follow_links`) followed where it leads to what has not been found
+    already: each folder and each file once. Nothing is raised: what cannot be seen is in the
+    result.
+    """
+    lister = _Lister(conventions or ScannerConventions(), follow_links)
+    lister.walk([folder])
+    return lister.look
+
+
+def slides_in(folder: Path, conventions: ScannerConventions | None = None) -> list[SlideFiles]:
+    """The slides of a folder and of those below it, links followed once."""
+    return look_at_folder(folder, conventions, follow_links=True).slides
+
+
+def slide_at(path: Path, conventions: ScannerConventions | None = None) -> SlideFiles | None:
+    """The slide that a file belongs to, by what lies in its folder; None where there is none."""
+    lister = _Lister(conventions or ScannerConventions(), follow_links=False)
+    lister.visit(path.parent)
+    found = [slide for slide in lister.look.slides if path == slide.path]
+    found += [slide for slide in lister.look.slides if path in slide.parts]
+    return found[0] if found else None
+
+
+def slides_beside(slide: SlideFiles) -> list[SlideFiles]:
+    """The other slides of the folder that a slide lies in."""
+    lister = _Lister(ScannerConventions(), follow_links=False)
+    lister.visit(slide.path.parent)
+    return [other for other in lister.look.slides if other.path != slide.path]
+
+
+class _Lister:
+    """One walk through folders."""
+
+    def __init__(self, conventions: ScannerConventions, follow_links: bool):
+        self.conventions = conventions
+        self.follow_links = follow_links
+        self.look = FolderLook()
+        self.visited: set[str] = set()
+        self.linked_folders: list[Path] = []
+        self.linked_files: list[Path] = []
+
+    def walk(self, todo: list[Path]) -> None:
+        while todo:
+            todo.extend(reversed(self.visit(todo.pop())))
+            if not todo:
+                todo, self.linked_folders = self.linked_folders[::-1], []
+        if not self.linked_files:
+            return
+        known = {os.path.realpath(part) for slide in self.look.slides for part in slide.parts}
+        new = [path for path in self.linked_files if os.path.realpath(path) not in known]
+        for path in {os.path.realpath(path): path for path in reversed(new)}.values():
+            self.add(SlideFiles(path, files_of(path)))
+
+    def visit(self, folder: Path) -> list[Path]:
+        """Takes the slides of one folder; gives the folders below it that are to be visited."""
+        real = os.path.realpath(folder)
+        if real in self.visited:
+            return []
+        self.visited.add(real)
+        files, folders = self.entries(folder)
+        names = {path.name for path in files}
+        if MRXS_DATA in names or STORE_FILE in names or self.is_store(folder):
+            return []
+        slides = [path for path in files if path.suffix.lower() in SLIDES]
+        if matches(folder.name, self.conventions.fields):
+            for path in slides:
+                if path.suffix.lower() in IMAGES:
+                    self.add(SlideFiles(path, (path,), set_id(folder)))
+            return []
+        self.take(slides)
+        data = {mrxs_folder(path) for path in slides if path.suffix.lower() == ".mrxs"}
+        return [
+            path for path in folders if path not in data and path.name not in self.conventions.leave
+        ]
+
+    def entries(self, folder: Path) -> tuple[list[Path], list[Path]]:
+        """Its plain files and its folders, by name; links are kept for later, or passed by."""
+        files, folders = [], []
+        try:
+            with os.scandir(folder) as entries:
+                found = sorted(entries, key=lambda entry: entry.name)
+        except OSError as error:
+            self.unseen(folder, error)
+            return [], []
+        for entry in found:
+            path = Path(entry.path)
+            if matches(entry.name, self.conventions.ignore):
+                continue
+            try:
+                if entry.is_symlink():
+                    self.keep_link(entry, path)
+                elif entry.is_dir(follow_symlinks=False):
+                    folders.append(path)
+                elif entry.is_file(follow_symlinks=False):
+                    files.append(path)
+            except OSError as error:
+                self.unseen(path, error)
+        return files, folders
+
+    def keep_link(self, entry: os.DirEntry[str], path: Path) -> None:
+        if not self.follow_links:
+            return
+        if entry.is_dir() and path.name not in self.conventions.leave:
+            self.linked_folders.append(path)
+        elif entry.is_file() and path.suffix.lower() in SLIDES:
+            self.linked_files.append(path)
+
+    def unseen(self, path: Path, error: OSError) -> None:
+        self.look.unseen[path] = error.strerror or str(error)
+
+    def is_store(self, folder: Path) -> bool:
+        store = self.conventions.store
+        return store is not None and os.path.realpath(folder) == os.path.realpath(store)
+
+    def take(self, files: Sequence[Path]) -> None:
+        """The slides that these files of one folder are."""
+        found = dicom_slides(files)
+        found += [
+            SlideFiles(path, files_of(path))
+            for path in files
+            if path.suffix.lower() in WHOLE_SLIDES - {".dcm"}
+        ]
+        parts = {part for slide in found for part in slide.parts}
+        owners = {path: owner for path, owner in side_pictures(files).items() if path not in parts}
+        self.look.side_pictures.update(owners)
+        found += [
+            SlideFiles(path, (path,))
+            for path in files
+            if path not in parts and path not in owners and path.suffix.lower() in IMAGES
+        ]
+        for slide in sorted(found, key=lambda slide: slide.path):
+            self.add(slide)
+
+    def add(self, slide: SlideFiles) -> None:
+        try:
+            str(slide.path).encode()
+        except UnicodeEncodeError:
+            self.look.refused[slide.path] = "its name is not UTF-8"
+        else:
+            self.look.slides.append(slide)
+
+
+def dicom_slides(files: Iterable[Path]) -> list[SlideFiles]:
+    """The DICOM slides of a folder: the files of a series are one, and the largest of them is
+    opened.
+    """
+    series: dict[str | None, list[Path]] = {}
     for path in files:
-        if path.suffix.lower() == ".mrxs":
-            yield Found(path, (path, *sorted(listed(path.with_suffix("")))))
-        elif path not in series:
-            yield Found(path, (path,))
-    for path in names:
-        if path.is_dir() and path not in data and path.name not in habits.leave:
-            yield from slides_in(path, habits)
+        if path.suffix.lower() == ".dcm":
+            series.setdefault(series_at(path), []).append(path)
+    return [SlideFiles(max(paths, key=size_of), tuple(paths)) for paths in series.values()]
 
 
-def listed(folder: Path) -> list[Path]:
-    """Its entries; none where it is gone, or not to be read."""
-    try:
-        return [Path(entry.path) for entry in os.scandir(folder)]
-    except OSError:
-        return []
+def side_pictures(files: Sequence[Path]) -> dict[Path, str]:
+    """Pictures that scanners and viewers lay beside a slide, with the slide's name: its label,
+    macro, overview or thumbnail, or a picture of the same name.
+    """
+    whole = {
+        path.stem.casefold(): path.name for path in files if path.suffix.lower() in WHOLE_SLIDES
+    }
+    names = {path.name.casefold(): path.name for path in files}
+    stems = {path.stem.casefold(): path.name for path in files}
+    owners: dict[Path, str] = {}
+    for path in files:
+        stem = path.stem.casefold()
+        if path.suffix.lower() not in IMAGES:
+            continue
+        match = SIDE_PICTURE.fullmatch(stem)
+        owner = names.get(stem) or whole.get(stem)
+        if owner is None and match:
+            owner = stems.get(match["stem"]) if match["stem"] else next(iter(whole.values()), None)
+        if owner:
+            owners[path] = owner
+    return owners
 
 
 def size_of(path: Path) -> int:
@@ -110,72 +268,135 @@ def size_of(path: Path) -> int:
         return 0
 
 
-def fits(name: str, patterns: Iterable[str]) -> bool:
+def matches(name: str, patterns: Iterable[str]) -> bool:
     return any(fnmatch.fnmatch(name, pattern) for pattern in patterns)
 
 
 def set_id(folder: Path) -> str:
     """A digest of the folder's path: its name may be a patient's."""
-    return hashlib.blake2b(str(folder.absolute()).encode(), digest_size=10).hexdigest()
+    return hashlib.blake2b(os.fsencode(folder.absolute()), digest_size=10).hexdigest()
 
 
 @dataclass(slots=True)
-class _Look:
-    """What a slide looked like: sizes and times of its files, over how many looks, and the path as
-    which it has arrived.
+class _SlideState:
+    """What a slide looked like: sizes and times of its files (None for one that is missing), over
+    how many looks that stood still, and whether it has arrived.
     """
 
-    state: tuple[object, ...]
+    sizes: tuple[tuple[int, int] | None, ...]
     changed_ns: tuple[int, ...]
     still: int = 0
-    arrived: Path | None = None
+    arrived: bool = False
+
+    @property
+    def is_complete(self) -> bool:
+        return all(facts and facts[0] for facts in self.sizes[:1]) and None not in self.sizes
 
 
 class Watcher:
-    """Looks at a folder; a slide arrives once, whatever it is called in the meantime."""
+    """Looks at a folder; a slide arrives once, and again when it has changed.
 
-    def __init__(self, folder: Path, habits: Habits | None = None):
-        self.folder, self.habits = folder, habits or Habits()
-        self._looks: dict[tuple[int, int], _Look] = {}
+    After a look, `unseen`, `refused` and `side_pictures` are what `FolderLook` says. What lies
+    where the look could not see is taken to be as it was.
+    """
 
-    def look(self) -> Iterator[Arrived]:
+    def __init__(self, folder: Path, conventions: ScannerConventions | None = None):
+        self.folder = folder
+        self.conventions = conventions or ScannerConventions()
+        self.last = FolderLook()
+        self._states: dict[Path, _SlideState] = {}
+
+    def look(self) -> list[SlideArrival]:
         """The slides that have arrived since the last look, or have been renamed."""
-        before, self._looks = self._looks, {}
-        for found in slides_in(self.folder, self.habits):
-            try:
-                stats = [path.stat() for path in found.parts]
-                first = found.path.stat()
-            except OSError:
-                continue  # renamed or removed under our eyes
-            key = (first.st_dev, first.st_ino)
-            look = _Look(
-                tuple((s.st_size, s.st_mtime_ns) for s in stats),
-                tuple(s.st_ctime_ns for s in stats),
-            )
-            if (known := before.get(key)) and known.state == look.state:
-                look.arrived = known.arrived
-                look.still = known.still + 1 if known.changed_ns == look.changed_ns else 0
-            self._looks[key] = look
-            if look.arrived and look.arrived != found.path:
-                yield Arrived(found, look.arrived)
-                look.arrived = found.path
-            elif not look.arrived and self._is_whole(found, look):
-                look.arrived = found.path
-                yield Arrived(found)
+        self.last = look_at_folder(self.folder, self.conventions)
+        before = self._states
+        now = {slide: state for slide in self.last.slides if (state := self._state_of(slide))}
+        self._states = {slide.path: state for slide, state in now.items()}
+        gone = {path: state for path, state in before.items() if path not in self._states}
+        hidden = {path for path in gone if self._is_hidden(path)}
+        self._states |= {path: gone.pop(path) for path in hidden}
+        return [
+            arrival
+            for slide, state in now.items()
+            if (arrival := self._arrival(slide, state, before, gone))
+        ]
 
     def growing(self) -> int:
         """How many slides are there that have not arrived."""
-        return sum(not look.arrived for look in self._looks.values())
+        return sum(not state.arrived for state in self._states.values())
 
-    def _is_whole(self, found: Found, look: _Look) -> bool:
-        if not size_of(found.path):
-            return False
-        if any(path.exists() for path in markers(found, self.habits.marker)):
+    def forget(self, path: Path) -> None:
+        """If this slide is there at the next look, it arrives anew."""
+        self._states.pop(path, None)
+
+    def _is_hidden(self, path: Path) -> bool:
+        """Whether the last look could not have seen it: a share that is not mounted is an empty
+        folder.
+        """
+        unseen = self.last.unseen
+        return not self.last.slides or any(folder in unseen for folder in (path, *path.parents))
+
+    def _state_of(self, slide: SlideFiles) -> _SlideState | None:
+        sizes: list[tuple[int, int] | None] = []
+        changed_ns = []
+        for part in slide.parts:
+            try:
+                facts = part.lstat()
+            except FileNotFoundError:
+                sizes.append(None)
+            except OSError as error:
+                self.last.unseen[slide.path] = error.strerror or str(error)
+                return None
+            else:
+                sizes.append((facts.st_size, facts.st_mtime_ns))
+                changed_ns.append(facts.st_ctime_ns)
+        return _SlideState(tuple(sizes), tuple(changed_ns)) if sizes[0] else None
+
+    def _arrival(
+        self,
+        slide: SlideFiles,
+        state: _SlideState,
+        before: dict[Path, _SlideState],
+        gone: dict[Path, _SlideState],
+    ) -> SlideArrival | None:
+        known = before.get(slide.path)
+        if known and (known.sizes, known.changed_ns) == (state.sizes, state.changed_ns):
+            state.still = known.still + 1
+            state.arrived = known.arrived
+        elif known is None and (was := _renamed(state, gone)):
+            state.arrived = gone.pop(was).arrived
+            return SlideArrival(slide, was)
+        if state.arrived or not self._is_whole(slide, state):
+            return None
+        state.arrived = True
+        return SlideArrival(slide)
+
+    def _is_whole(self, slide: SlideFiles, state: _SlideState) -> bool:
+        wanted = self.conventions.still_looks * (1 if state.is_complete else PATIENCE)
+        if state.is_complete and any(
+            path.exists() for path in markers(slide, self.conventions.marker)
+        ):
             return True
-        return not self.habits.need_marker and look.still >= self.habits.still_looks
+        return not self.conventions.need_marker and state.still >= wanted
 
 
-def markers(found: Found, ending: str) -> list[Path]:
+def _renamed(state: _SlideState, gone: dict[Path, _SlideState]) -> Path | None:
+    """The path of a slide that has arrived and gone since, and had the same sizes and times of
+    writing.
+    """
+    same = (
+        path
+        for path, old in gone.items()
+        if old.arrived and sorted_sizes(old) == sorted_sizes(state)
+    )
+    return next(same, None)
+
+
+def sorted_sizes(state: _SlideState) -> list[tuple[int, int]]:
+    return sorted(facts for facts in state.sizes if facts)
+
+
+def markers(found: SlideFiles, ending: str) -> list[Path]:
     """Where a scanner may say that a slide is whole: slide.svs.done, slide.done, or .done in a
     folder of the slide's own.
     """

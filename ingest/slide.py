@@ -1,15 +1,15 @@
 """A slide as facts: no open handle, so that it travels to workers and into events."""
 
-import hashlib
 import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import openslide
 from PIL import Image, UnidentifiedImageError
 
-from .errors import SlideError
+from .errors import DamagedSlideError, SlideAwayError, SlideError
+from .slide_files import check_files, content_id, file_state, files_of
 
 MPP_RANGE = (0.02, 5.0)  # a microscope's; 72 dpi, which editors write unasked, is 353
 IMAGE_PX_MAX = 250_000_000
@@ -35,8 +35,9 @@ class Level:
 class Slide:
     """Facts of one whole-slide image or plain field of view.
 
-    `slide_id` is a digest of the file's content: the same slide under another name is the same
-    slide. `reader` says who reads it: "openslide" or "image".
+    `slide_id` is a digest of the content of all its files: the same slide under another name is the
+    same slide. `reader` says who reads it: "openslide" or "image". `file_state` is that of its
+    files when it was opened.
     """
 
     slide_id: str
@@ -48,6 +49,7 @@ class Slide:
     vendor: str
     scanner: str
     reader: str
+    file_state: str = ""
 
 
 def open_slide(path: Path, mpp: float | None = None) -> Slide:
@@ -56,34 +58,47 @@ def open_slide(path: Path, mpp: float | None = None) -> Slide:
     `mpp` (um per level-0 px) stands in for a file that does not say, and overrules one that does.
 
     Raises:
-        SlideError: missing, empty, not an image, damaged, or without a believable mpp.
+        SlideAwayError: its file is not there.
+        IncompleteSlideError: a part of it is not there.
+        DamagedSlideError: its content is at fault.
+        SlideError: no slide or image, changed while it was read, or without a believable mpp.
     """
     path = Path(path)
-    check_file(path)
     try:
+        files = check_file(path)
+        state = file_state(files)
         mpp = mpp if mpp is None else believable_mpp(path, mpp)
         vendor = openslide.OpenSlide.detect_format(path)
-        return facts_of_slide(path, mpp) if vendor else facts_of_image(path, mpp)
+        slide = facts_of_slide(path, files, mpp) if vendor else facts_of_image(path, files, mpp)
+        if file_state(files_of(path)) != state:
+            raise SlideAwayError(
+                f"{path}: changed while it was read", "wait until it is written, then try again"
+            )
+        return replace(slide, file_state=state)
     except openslide.OpenSlideError as error:
-        raise SlideError(
-            f"{path}: damaged or not readable: {error}", "copy it again from the scanner"
+        what = f"{path}: damaged or not readable: {error}"
+        raise DamagedSlideError(what, "copy it again from the scanner") from error
+    except FileNotFoundError as error:
+        raise SlideAwayError(
+            f"{path}: no such file", "is the disk or the share still there?"
         ) from error
     except OSError as error:
-        raise SlideError(
-            f"{path}: {error.strerror or error}", "is the disk or the share still there?"
-        ) from error
+        what = f"{path}: {error.strerror or error}"
+        raise SlideError(what, "is the disk or the share still there?") from error
 
 
-def check_file(path: Path) -> None:
-    if not path.exists():
-        raise SlideError(f"{path}: no such file", "check the path")
+def check_file(path: Path) -> tuple[Path, ...]:
+    """The files of the slide, all of which are there."""
     if path.is_dir():
         raise SlideError(f"{path}: a folder, not a slide", "name the slides, or FOLDER/*.svs")
+    files = files_of(path)
+    check_files(path, files)
     if path.stat().st_size == 0:
         raise SlideError(f"{path}: zero bytes", "is the scanner still writing it?")
+    return files
 
 
-def facts_of_slide(path: Path, mpp: float | None) -> Slide:
+def facts_of_slide(path: Path, files: Sequence[Path], mpp: float | None) -> Slide:
     with openslide.OpenSlide(path) as handle:
         properties = handle.properties
         levels = tuple(
@@ -91,7 +106,7 @@ def facts_of_slide(path: Path, mpp: float | None) -> Slide:
             for (w, h), d in zip(handle.level_dimensions, handle.level_downsamples, strict=True)
         )
         return Slide(
-            content_id(path),
+            content_id(files),
             path.resolve(),
             *handle.dimensions,
             mpp or believable_mpp(path, properties.get("openslide.mpp-x")),
@@ -113,7 +128,7 @@ def scanner_of(properties: Mapping[str, str]) -> str:
     return next((properties[n] for n in names if properties.get(n)), "unknown")
 
 
-def facts_of_image(path: Path, mpp: float | None) -> Slide:
+def facts_of_image(path: Path, files: Sequence[Path], mpp: float | None) -> Slide:
     try:
         with (
             warnings.catch_warnings(action="ignore", category=UserWarning),
@@ -130,11 +145,11 @@ def facts_of_image(path: Path, mpp: float | None) -> Slide:
             mpp = mpp or believable_mpp(path, mpp_of_dpi(image.info.get("dpi")))
             image.verify()
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError) as error:
-        raise SlideError(
+        raise DamagedSlideError(
             f"{path}: not a slide or image that can be read", "see the README for the formats"
         ) from error
     return Slide(
-        content_id(path),
+        content_id(files),
         path.resolve(),
         width,
         height,
@@ -167,19 +182,3 @@ def believable_mpp(path: Path, value: str | float | None) -> float:
             "give the true one with --mpp",
         )
     return mpp
-
-
-def content_id(path: Path) -> str:
-    """Digest of the file's bytes, with those of the data folder that a MRXS slide has beside it."""
-    digest = hashlib.blake2b(digest_size=10)
-    folder = path.with_suffix("")
-    parts = (
-        sorted(p for p in folder.iterdir() if p.is_file())
-        if path.suffix.lower() == ".mrxs" and folder.is_dir()
-        else []
-    )
-    for part in [path, *parts]:
-        with part.open("rb") as file:
-            while block := file.read(1 << 22):
-                digest.update(block)
-    return digest.hexdigest()

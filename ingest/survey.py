@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .errors import SlideError
+from .errors import DamagedSlideError, SlideAwayError, SlideError
 from .readers import read_grid, step_px0, whole_step_px0
 from .slide import Slide
 
@@ -75,6 +75,8 @@ def parts(slide: Slide, step: int, block: int) -> Iterator[tuple[int, np.ndarray
             x1, y1 = min(x + cols, width), min(y + rows, height)
             try:
                 yield y, read_grid(slide, (x, y, x1, y1), step, (255, 255, 255))
+            except SlideAwayError:
+                raise
             except SlideError:
                 yield y, np.full(((y1 - y) // step, (x1 - x) // step, 3), UNREAD, np.uint8)
 
@@ -91,7 +93,7 @@ def survey_slide(slide: Slide) -> Survey:
         [pixels[::4, ::4].reshape(-1, 3) for _, pixels in parts(slide, step, block)]
     )
     if not sample.any():
-        raise SlideError(
+        raise DamagedSlideError(
             f"{slide.path}: no part of it can be decoded",
             "is it cut short? copy it again from the scanner",
         )
@@ -205,5 +207,7 @@ def sample_window(
     x, y = (int((n + 0.5) * smear.block_px0) // step * step - half for n in (col, row))
     try:
         return read_grid(slide, (x, y, x + px * step, y + px * step), step, smear.background_rgb)
+    except SlideAwayError:
+        raise
     except SlideError:
         return None

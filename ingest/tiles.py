@@ -9,7 +9,7 @@ from itertools import product
 
 import numpy as np
 
-from .errors import SlideError
+from .errors import SlideAwayError, SlideError
 from .readers import READ_MPP, read_grid, step_px0
 from .slide import Slide
 from .survey import Smear
@@ -97,7 +97,7 @@ def read_tile(
         pixels = read_grid(slide, (x0, y0, x1, y1), step, background_rgb)
         unread: tuple[tuple[int, int, int, int], ...] = ()
     except SlideError as error:
-        if getattr(error.__cause__, "errno", None) is not None:
+        if isinstance(error, SlideAwayError) or getattr(error.__cause__, "errno", None) is not None:
             raise
         pixels, unread = read_around(slide, (x0, y0, x1, y1), step, background_rgb, error)
     return Tile(spec, pixels, x0, y0, slide.mpp * step, unread)
@@ -130,6 +130,8 @@ def read_around(
                 read_grid(slide, part, step, background_rgb),
                 read + inside(part, slide),
             )
+        except SlideAwayError:
+            raise
         except SlideError:
             pixels[where] = background_rgb
             unread.append(

@@ -14,6 +14,7 @@ import ssl
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -67,6 +68,11 @@ class Workers(Protocol):
             CytostreamError: it failed, or ended the worker, or took longer than `limit_s`.
         """
 
+    def everywhere(self, function: Callable[[T], R], item: T) -> dict[str, R | BaseException]:
+        """`function(item)` on every worker of other machines, by its address, or what it raised.
+        Empty where all workers are processes of this machine.
+        """
+
     def each(
         self, function: Callable[[T], R], items: Iterable[T], limit_s: float
     ) -> Iterator[tuple[T, R | CytostreamError] | None]:
@@ -82,6 +88,9 @@ class SerialWorkers:
     """This process, one item at a time: for a single field of view, and the fake beside Dask."""
 
     count = 1
+
+    def everywhere(self, function: Callable[[T], R], item: T) -> dict[str, R | BaseException]:
+        return {}
 
     def call(self, function: Callable[[T], R], item: T, limit_s: float) -> R:
         return only(self.each(function, [item], limit_s))
@@ -100,13 +109,19 @@ class DaskWorkers:
     be lost with a worker that dies, and take its neighbours along.
     """
 
-    def __init__(self, client: Client):
+    def __init__(self, client: Client, of_others: bool = False):
         self.client = client
+        self.of_others = of_others
 
     @property
     def count(self) -> int:
         """Workers there are now: an adaptive cluster has more while tasks wait."""
         return max(1, len(self.client.scheduler_info(n_workers=-1)["workers"]))
+
+    def everywhere(self, function: Callable[[T], R], item: T) -> dict[str, R | BaseException]:
+        if not self.of_others:
+            return {}
+        return self.client.run(function, item, on_error="return")
 
     def call(self, function: Callable[[T], R], item: T, limit_s: float) -> R:
         return only(self.one_by_one(function, [item], limit_s))
@@ -270,7 +285,7 @@ def open_workers(
         if scheduler:
             with connect(scheduler) as client:
                 check_workers(client)
-                yield DaskWorkers(client)
+                yield DaskWorkers(client, of_others=True)
         else:
             with deaf_to_interrupts():
                 cluster = LocalCluster(
@@ -329,6 +344,11 @@ def check_workers(client: Client) -> None:
         ) from error
     finally:
         asked.cancel()
+    versions = client.run(own_version, on_error="return")
+    other = sorted(address for address, version in versions.items() if version != own_version())
+    if other:
+        what = f"workers {', '.join(other[:3])} have no cytostream {own_version()}"
+        raise CytostreamError(what, "install the same version there, with the same extras")
     if any(
         worker["nthreads"] != 1
         for worker in client.scheduler_info(n_workers=-1)["workers"].values()
@@ -337,6 +357,10 @@ def check_workers(client: Client) -> None:
             "the cluster's workers must have one thread each",
             "start them with `dask worker --nthreads 1`",
         )
+
+
+def own_version() -> str:
+    return version("cytostream")
 
 
 def connect(scheduler: Scheduler) -> Client:

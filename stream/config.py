@@ -206,6 +206,9 @@ class Watch(Section):
     fields: tuple[str, ...] = Field(
         ("*.fields",), description="folders of fields of view, read while they fill"
     )
+    hosts: tuple[str, ...] = Field(
+        (), description="further names of this machine, under which its HTTP interface is called"
+    )
     quarantine: str = Field(
         "quarantine", description="folder for broken ones, in the watched one; empty leaves them"
     )

@@ -15,7 +15,7 @@ FOLDERS = ["ingest", "segment", "classify", "stream"]
 ORDER = {
     "": [{name} for name in FOLDERS],
     "ingest": [
-        {"errors", "failure", "slide"},
+        {"dicom_header", "errors", "failure", "slide", "slide_files"},
         {"readers", "workers", "folder_watch", "deep_zoom"},
         {"survey"},
         {"tiles", "smear_map"},
@@ -67,7 +67,7 @@ OWNERS = {
     "psutil": {"stream.store"},
     "rich": {"stream.cli"},
     "skimage": {"segment"},
-    "starlette": {"stream.review.web", "stream.http"},
+    "starlette": {"stream.review.web", "stream.http", "stream.intake"},
     "tensorrt": {"classify.engines"},
     "tensorrt_rtx": {"classify.engines"},
     "tifffile": {"ingest"},

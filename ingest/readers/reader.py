@@ -1,21 +1,32 @@
 """Reads pixels of a slide. Lives in the worker that reads; never travels."""
 
+import errno
 import math
 from collections.abc import Iterator
 from functools import lru_cache
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import openslide
 from PIL import Image
 
-from ingest.errors import SlideError
+from ingest.errors import DamagedSlideError, SlideAwayError, SlideError
 from ingest.slide import Slide
 
 from .tiff import TiffReader
 
 CACHE_BYTES = 64 << 20
 SAMPLE_PX = 64
+AWAY = {
+    errno.ENOENT,
+    errno.EIO,
+    errno.ESTALE,
+    errno.ENOTCONN,
+    errno.EACCES,
+    errno.ETIMEDOUT,
+    errno.EHOSTDOWN,
+}
 READ_MPP = 36.0 / 128  # of the crops that the classifier is trained on
 
 
@@ -65,7 +76,7 @@ class ImageReader:
             with Image.open(slide.path) as image:
                 self.pixels = np.asarray(image.convert("RGB"))
         except (OSError, SyntaxError) as error:
-            raise SlideError(
+            raise DamagedSlideError(
                 f"{slide.path}: cannot be decoded: {error}", "copy it again from the microscope"
             ) from error
 
@@ -84,8 +95,8 @@ def reader_of(slide: Slide) -> Reader:
             else ImageReader(slide)
         )
     except openslide.OpenSlideError as error:
-        raise SlideError(
-            f"{slide.path}: cannot be opened: {error}", "can every worker see this path?"
+        raise DamagedSlideError(
+            f"{slide.path}: cannot be opened: {error}", "copy it again from the scanner"
         ) from error
 
 
@@ -148,7 +159,30 @@ def read_grid(
 
     The box may leave the slide, where it is `background`. Its corner must lie on the grid
     (multiples of the step).
+
+    Raises:
+        SlideAwayError: the file is not there now.
+        SlideError: the place cannot be decoded.
     """
+    try:
+        return _read_grid(slide, box, step_px0, background)
+    except SlideError as error:
+        if is_there(slide.path) and getattr(error.__cause__, "errno", None) not in AWAY:
+            raise
+        hint = "does every worker see this path, and is the share still there?"
+        raise SlideAwayError(f"{slide.path}: not there for this worker", hint) from error
+
+
+def is_there(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def _read_grid(
+    slide: Slide, box: tuple[int, int, int, int], step_px0: int, background: tuple[int, int, int]
+) -> np.ndarray:
     level = level_for(slide, step_px0)
     d = int(slide.levels[level].downsample)
     x0, y0, x1, y1 = (v // d for v in box)

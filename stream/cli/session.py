@@ -31,12 +31,15 @@ PACKAGES = ("cytostream", "openvino", "openslide-bin", "scikit-image", "numpy")
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What the command line chooses: the models' folders, the engine, where events go."""
+    """What the command line chooses: the models' folders, the engine, where events go, and whether
+    slides are run anew as a new version where they were begun under something else.
+    """
 
     model: Path = SHIPPED
     engine: str = "auto"
     sinks: Sequence[str] = ("kafka",)
     red_model: Path = Path("red")
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +118,16 @@ def open_lab(
     with closing, Board(screen, station.backlog, only, quiet) as board:
         stamp = stamp_of(config, model.model_id, station.outbox.secret)
         yield Lab(
-            config, model, engine, pool, station.outbox, station.store, stamp, board.show, red
+            config,
+            model,
+            engine,
+            pool,
+            station.outbox,
+            station.store,
+            stamp,
+            board.show,
+            red,
+            choice.again,
         )
 
 

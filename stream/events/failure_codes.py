@@ -24,6 +24,16 @@ FAILURE_TEXTS = {
     "open.unavailable": FixedText(
         "the file cannot be reached now", "is the share mounted? It is tried again"
     ),
+    "open.incomplete": FixedText(
+        "a file of the slide is missing", "copy the whole slide, with all its files"
+    ),
+    "open.other_work": FixedText(
+        "the store has it under another model, configuration or scale",
+        "--again runs it anew as a new version, or choose another --store",
+    ),
+    "run.unexpected": FixedText(
+        "an unexpected error ended the work on the slide", "report it; the log has the details"
+    ),
     "survey.unreadable": FixedText(
         "the slide cannot be surveyed", "look at it in a viewer, then scan the slide again"
     ),

@@ -1,3 +1,4 @@
-from .http import door_router, open_door
+from .folder import FolderIntake
+from .http import Served, intake_router, intake_token, open_intake
 
-__all__ = ["door_router", "open_door"]
+__all__ = ["FolderIntake", "Served", "intake_router", "intake_token", "open_intake"]

@@ -1,20 +1,55 @@
-"""A small HTTP door: scanners and laboratory systems announce slides with `POST /slides`."""
+"""HTTP interface of the intake: scanners and laboratory systems announce slides with `POST
+/slides`.
+"""
 
+import hashlib
 import hmac
+import os
+import secrets
+import socket
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
 
 import uvicorn
-from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException
+from fastapi import APIRouter, FastAPI, HTTPException, Request
+from fastapi import Path as PathParameter
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.datastructures import Headers
+from starlette.types import Scope
 
-from ingest import CytostreamError
+from ingest import CytostreamError, SlideFiles, slide_at
+from stream.http import (
+    Bucket,
+    Caller,
+    Limits,
+    Shield,
+    address_of,
+    guarded_protocol,
+    sample_logs,
+)
 from stream.store import STAT, Backlog, Job
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
+BODY_BYTES = 10_000
+REQUESTS_PER_S = 50.0
+BURST_S = 4.0
+CONNECTIONS_MAX = 128
+LAST_S = 3
+NUMBER_MAX = 2**53
+TOKEN_FILE = "intake.token"  # noqa: S105 the name of a file, not a token
+TOKEN_BYTES = 32
+TOKEN_LETTERS_MIN = 16
+REASONS = {  # a stored reason names files, and so patients
+    "waiting": "it is tried again later; the terminal says why",
+    "partial": "some of it could not be read; the review page says what",
+    "failed": "it could not be done; the terminal says why",
+}
 
 
 class Announcement(BaseModel):
@@ -29,7 +64,7 @@ class Announcement(BaseModel):
 
 
 class Place(BaseModel):
-    """A slide of the backlog."""
+    """A slide of the backlog; `reason` names no file."""
 
     number: int
     state: Literal["waiting", "running", "done", "partial", "failed"]
@@ -38,84 +73,156 @@ class Place(BaseModel):
     reason: str | None
 
 
-def door_router(backlog: Backlog, roots: Sequence[Path]) -> APIRouter:
-    """`POST /slides` and `GET /slides/{number}`, for an app that sees to who may call. Only slides
-    below `roots` are taken.
-    """
+@dataclass(frozen=True, slots=True)
+class Served:
+    """The folders whose slides may be announced, and folders of which nothing is ever taken."""
+
+    roots: tuple[Path, ...]
+    closed: tuple[Path, ...] = ()
+
+
+def intake_router(backlog: Backlog, served: Served) -> APIRouter:
+    """`POST /slides` and `GET /slides/{number}`, for an application that sees to who may call."""
     router = APIRouter(tags=["slides"])
 
     @router.post("/slides", status_code=202, responses={403: {}, 404: {}})
     def announce(slide: Announcement) -> Place:
         """Queue a slide; one that is known already keeps its place."""
-        path = allowed(slide.path, roots)
-        backlog.add([Job(path, STAT if slide.priority == "stat" else 0, slide.mpp)])
-        return Place(**backlog.place(path))
+        root, found = allowed(slide.path, served)
+        priority = STAT if slide.priority == "stat" else 0
+        backlog.add([Job(found.path, priority, slide.mpp, found.set_id, root=root)])
+        return place_of(backlog.place(found.path))
 
     @router.get("/slides/{number}", responses={404: {}})
-    def ask(number: int) -> Place:
+    def ask(number: Annotated[int, PathParameter(ge=1, le=NUMBER_MAX)]) -> Place:
         """How far a slide is."""
         if found := backlog.place_of(number):
-            return Place(**found)
+            return place_of(found)
         raise HTTPException(404, "no such slide")
 
     return router
 
 
-def allowed(path: Path, roots: Sequence[Path]) -> Path:
-    """The path, if it is a file below one of the roots, links followed; where it is not, nothing is
-    told of what is there.
+def place_of(row: dict) -> Place:
+    """A row of the backlog as a caller may see it."""
+    reason = REASONS.get(row["state"]) if row["reason"] else None
+    return Place(**{**row, "reason": reason})
+
+
+def allowed(path: Path, served: Served) -> tuple[Path, SlideFiles]:
+    """The slide at a path, by its real path, and the folder that it is served from.
 
     Raises:
-        HTTPException: 403 outside of the roots, 404 where there is no file.
+        HTTPException: 403 outside of the folders, whatever is there; 404 where no slide is.
     """
     try:
         real = path.resolve()
-        inside = path.is_absolute() and any(real.is_relative_to(root.resolve()) for root in roots)
-        there = inside and real.is_file()
+        roots = [root for root in served.roots if real.is_relative_to(root)]
+        closed = any(real.is_relative_to(folder) for folder in served.closed)
+        is_file = bool(roots) and real.is_file()
     except (OSError, ValueError, RuntimeError):  # names that no file can have
-        inside = there = False
-    if not inside:
-        raise HTTPException(403, "not in a folder that this door serves")
-    if not there:
-        raise HTTPException(404, "no such file: is the share mounted here?")
-    return path
+        roots, closed, is_file = [], False, False
+    if not (roots and path.is_absolute()) or closed:
+        raise HTTPException(403, "not in a folder whose slides may be announced")
+    found = slide_at(real) if is_file else None
+    if found is None:
+        raise HTTPException(404, "no slide is there: is the share mounted here?")
+    return roots[0], found
 
 
-def token_guard(token: str):
-    """A dependency that lets in who shows `Authorization: Bearer TOKEN`."""
+class Guard:
+    """Who may call: whoever shows the token, under a name of this machine, and no web page."""
 
-    def guard(authorization: Annotated[str, Header()] = "") -> None:
-        if not hmac.compare_digest(authorization.encode(), f"Bearer {token}".encode()):
-            raise HTTPException(401, "show the token: Authorization: Bearer ...")
+    def __init__(self, token: str, hosts: Sequence[str]):
+        self._digest = digest_of(f"Bearer {token}")
+        self._hosts = {host.casefold() for host in hosts}
 
-    return guard
+    def refused(self, scope: Scope) -> tuple[int, str] | None:
+        """Status and sentence for a request that is not answered."""
+        headers = Headers(scope=scope)
+        if not self.is_own_host(headers.get("host", "")):
+            return 400, "this host name is not served here"
+        if "origin" in headers or headers.get("sec-fetch-site", "none") != "none":
+            return 403, "no web page may call this"
+        if not self.is_known(scope):
+            return 401, "show the token: Authorization: Bearer ..."
+        return None
+
+    def is_known(self, scope: Scope) -> bool:
+        shown = Headers(scope=scope).get("authorization", "")
+        return hmac.compare_digest(digest_of(shown), self._digest)
+
+    def caller(self, scope: Scope) -> Caller:
+        return Caller(address_of(scope), self.is_known(scope))
+
+    def is_own_host(self, header: str) -> bool:
+        """An address or a name of this machine, not one that another site points here."""
+        name = header.rpartition(":")[0] if header.rpartition(":")[2].isdecimal() else header
+        name = name.strip("[]").casefold()
+        try:
+            ip_address(name)
+        except ValueError:
+            return name in self._hosts
+        return True
+
+
+def digest_of(text: str) -> bytes:
+    return hashlib.blake2b(text.encode("utf-8", "replace")).digest()
+
+
+def make_intake_app(backlog: Backlog, served: Served, guard: Guard) -> FastAPI:
+    """The application: no pages that describe it, and no answer that repeats what was sent."""
+    app = FastAPI(title="cytostream intake", docs_url=None, redoc_url=None, openapi_url=None)
+    app.include_router(intake_router(backlog, served))
+    app.add_exception_handler(RequestValidationError, refuse_invalid)
+    bucket = Bucket(REQUESTS_PER_S, REQUESTS_PER_S * BURST_S)
+    limits = Limits(bucket, BODY_BYTES)
+    app.add_middleware(Shield, limits=limits, caller=guard.caller, refused=guard.refused)
+    return app
+
+
+async def refuse_invalid(request: Request, error: Exception) -> JSONResponse:
+    """422 with the place and the rule of the first fault, without the value."""
+    first = error.errors()[0] if isinstance(error, RequestValidationError) else {}
+    place = ".".join(str(part) for part in first.get("loc", ()))
+    detail = f"{place}: {first.get('msg', 'not valid')}"
+    shown = detail[:200].encode("ascii", "backslashreplace").decode()
+    return JSONResponse({"detail": shown, "hint": ""}, 422)
 
 
 @contextmanager
-def open_door(
-    address: str, backlog: Backlog, roots: Sequence[Path], token_file: Path | None
+def open_intake(
+    address: str,
+    backlog: Backlog,
+    served: Served,
+    token: str,
+    hosts: Sequence[str] = (),
 ) -> Iterator[str]:
-    """Serves the door in a thread; its URL.
+    """Serves the interface at HOST:PORT in a thread; its URL. `hosts` are further names by which
+    this machine is called.
 
     Raises:
-        CytostreamError: an address off the loopback without a token, or one that cannot be listened
-        on.
+        CytostreamError: no such address, or one that cannot be listened on.
     """
-    host, _, port = address.rpartition(":")
-    token = read_token(token_file) if token_file else None
-    if host not in LOOPBACK and not token:
-        raise CytostreamError(
-            f"{address}: a door off the loopback needs a token", "give --door-token FILE"
-        )
-    app = FastAPI(
-        title="cytostream door", dependencies=[Depends(token_guard(token))] if token else []
+    host, port = host_and_port(address)
+    own = (host, "localhost", socket.gethostname(), socket.getfqdn(), *hosts)
+    app = make_intake_app(backlog, served, Guard(token, own))
+    sample_logs()
+    config = uvicorn.Config(
+        app,
+        host,
+        port,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        http=guarded_protocol(CONNECTIONS_MAX),
+        ws="none",
+        timeout_graceful_shutdown=LAST_S,
     )
-    app.include_router(door_router(backlog, roots))
-    server = uvicorn.Server(
-        uvicorn.Config(app, host or "127.0.0.1", int(port), log_level="warning")
-    )
+    server = uvicorn.Server(config)
     server.install_signal_handlers = lambda: None  # the command has its own
-    thread = threading.Thread(target=serve, args=(server,), name="door", daemon=True)
+    thread = threading.Thread(target=serve, args=(server,), name="intake", daemon=True)
     thread.start()
     while not server.started:
         thread.join(0.05)
@@ -131,11 +238,45 @@ def open_door(
         thread.join()
 
 
+def host_and_port(address: str) -> tuple[str, int]:
+    host, _, port = address.rpartition(":")
+    if not port.isdecimal() or not 0 <= int(port) < 1 << 16:
+        raise CytostreamError(
+            f"{address}: no address to listen on", "give HOST:PORT, as 127.0.0.1:8080"
+        )
+    return host.strip("[]") or "127.0.0.1", int(port)
+
+
 def serve(server: uvicorn.Server) -> None:
     try:
         server.run()
     except SystemExit:
         return  # it has logged why; the caller sees that it has not started
+
+
+def intake_token(given: Path | None, store: Path, on_made: Callable[[Path, str], None]) -> str:
+    """The token that callers must show: of the file that was given, else of the store's own, which
+    is made where there is none; `on_made` is told of it once.
+
+    Raises:
+        CytostreamError: the file cannot be read or made, or holds too short a token.
+    """
+    if given:
+        return read_token(given)
+    path = store / TOKEN_FILE
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    except FileExistsError:
+        return read_token(path)
+    except OSError as error:
+        raise CytostreamError(
+            f"{path}: cannot be made: {error.strerror}", "choose another --store"
+        ) from error
+    token = secrets.token_hex(TOKEN_BYTES)
+    with os.fdopen(handle, "w") as file:
+        file.write(f"{token}\n")
+    on_made(path, token)
+    return token
 
 
 def read_token(path: Path) -> str:
@@ -145,8 +286,7 @@ def read_token(path: Path) -> str:
         raise CytostreamError(
             f"{path}: cannot be read: {error}", "give a file with the token"
         ) from error
-    if len(token) < 16:
-        raise CytostreamError(
-            f"{path}: a token of fewer than 16 characters", "openssl rand -hex 32"
-        )
+    if len(token) < TOKEN_LETTERS_MIN:
+        what = f"{path}: a token of fewer than {TOKEN_LETTERS_MIN} characters"
+        raise CytostreamError(what, "openssl rand -hex 32")
     return token

@@ -118,6 +118,13 @@ class SlideShelf:
         facts = self.facts().get("slide")
         return slide_of(facts) if facts else None
 
+    def names(self) -> list[Path]:
+        """Where the slide lies: each path under which it has been done."""
+        if not self._library.state.rows("SELECT 1 FROM sqlite_master WHERE name = 'backlog'"):
+            return []
+        sql = "SELECT path FROM backlog WHERE slide_id = ? ORDER BY number"
+        return [Path(path) for (path,) in self._library.state.rows(sql, self.slide_id)]
+
     def standing_at(self, version: int | None) -> Standing:
         """The standing now, or as a version was signed."""
         signed = next((s for s in self.standing.signatures if s.version == version), None)

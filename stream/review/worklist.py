@@ -14,7 +14,7 @@ from stream.events import SLIDE_ALERT, Progress, text_of
 from .cell_classes import scheme_of
 from .differential import differential
 from .review_state import Standing
-from .slides import FINISHED, Library, reason_says
+from .slides import FINISHED, Library, SlideShelf, reason_says
 
 RUNNING = ("running", "seen")
 _WAITING = """
@@ -174,6 +174,13 @@ class Board:
             Share(title=line.title, percent=line.percent, colour=scheme[line.name].colour)
             for line in lines
         ]
+
+    def other_names(self, shelf: SlideShelf, facts: dict) -> list[str]:
+        """Further file names under which the slide lies, where the config shows names."""
+        if not self._library.config.review.show_names:
+            return []
+        first = Path(facts.get("slide", {}).get("path", ""))
+        return [path.name for path in shelf.names() if path != first]
 
     def name(self, slide_id: str, facts: dict) -> str:
         """The file's name, where the config shows names."""

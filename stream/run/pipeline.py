@@ -4,12 +4,14 @@ concrete engine or sink.
 
 import json
 import logging
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
+from itertools import count
 from pathlib import Path
 from time import monotonic
 
@@ -18,13 +20,19 @@ import numpy as np
 from classify import Engine, Model, Verdict, judge
 from ingest import (
     CytostreamError,
+    DamagedSlideError,
     Failure,
+    IncompleteSlideError,
     Slide,
+    SlideAwayError,
     SlideError,
     TileSpec,
     Workers,
+    file_state,
+    files_of,
     open_slide,
     plan_tiles,
+    sample_digest,
 )
 from segment import Cell, Outlook, TileCells, begin_reading
 from stream.alerts import Desk, Share, red_alerts
@@ -48,6 +56,7 @@ from .red_cells import RedJudge, RedReading, read_red_cells
 
 log = logging.getLogger(__name__)
 DONE = "done"
+SAME_MPP = 1e-4  # relative; file formats round the scale
 COMMIT_CELLS = 16  # a commit waits for the disk some milliseconds, so cells share it
 
 
@@ -64,25 +73,42 @@ class Lab:
     stamp: Stamp
     on_progress: Callable[[Slide, Progress, Counter], None] = lambda *_: None
     red: RedJudge | None = None
+    again: bool = False  # run a slide anew that was begun under something else
 
 
 class SlideBusyError(CytostreamError):
     """Another process is at this slide."""
 
 
-def run_slide(lab: Lab, path: Path, mpp: float | None = None) -> Report:
+class OtherWorkError(CytostreamError):
+    """The store has results of this slide under another model, configuration or scale."""
+
+
+class UnseenByWorkerError(SlideAwayError):
+    """A worker of the cluster does not see the slide, or sees another one in its place."""
+
+
+def run_slide(lab: Lab, path: Path, mpp: float | None = None, root: Path | None = None) -> Report:
     """Read, find, judge and commit one slide; what an earlier run has done of it is not done again.
 
     A slide that cannot be read is a failure event and a report, not an exception.
 
     Raises:
         SlideBusyError, LeaseLostError: another process is at this slide, or has taken it over.
+        SlideAwayError: it is not there now, or changes.
         StoreError: results cannot be written.
     """
     try:
-        slide = open_slide(path, mpp)
+        slide = version_of(lab, opened(path, mpp, root))
+        check_workers_see(lab, slide)
+    except SlideAwayError:
+        raise
+    except OtherWorkError as error:
+        return refuse(lab, failure_of(error, "", "open"), path)
     except CytostreamError as error:
-        return refuse(lab, failure_of(error, "", "open"), path, again=is_passing(error))
+        damaged = isinstance(error, DamagedSlideError)
+        failure = failure_of(error, "", "open")
+        return refuse(lab, failure, path, again=is_passing(error), damaged=damaged)
     lease = lease_of(slide)
     if not lab.outbox.leases.take(lease):
         raise SlideBusyError(f"{path}: another process is at it", "wait for it")
@@ -93,20 +119,98 @@ def run_slide(lab: Lab, path: Path, mpp: float | None = None) -> Report:
             lab.outbox.leases.give(lease)
 
 
+def opened(path: Path, mpp: float | None, root: Path | None) -> Slide:
+    """The slide at a path; below `root`, where one is given, with no link on the way.
+
+    Raises:
+        SlideError: as `open_slide` does, and where a link leads elsewhere.
+    """
+    slide = open_slide(path, mpp)
+    if root and not (slide.path == path and path.is_relative_to(root)):
+        raise SlideError(
+            f"{path}: a link, or in a folder that is one",
+            "copy the slide itself into the watched folder",
+        )
+    return slide
+
+
+def check_workers_see(lab: Lab, slide: Slide) -> None:
+    """That every worker of a cluster of other machines sees the slide as this process does.
+
+    Raises:
+        UnseenByWorkerError: one does not.
+    """
+    seen = lab.workers.everywhere(sample_digest, slide.path)
+    if not seen:
+        return
+    expected = sample_digest(slide.path)
+    blind = sorted(address for address, digest in seen.items() if digest != expected)
+    if blind:
+        what = f"{slide.path}: not seen, or seen otherwise, by {', '.join(blind[:3])}"
+        what += f" and {len(blind) - 3} more" if len(blind) > 3 else ""
+        raise UnseenByWorkerError(
+            what, "mount the share there as here, or end that worker; the slide waits"
+        )
+
+
+def version_of(lab: Lab, slide: Slide) -> Slide:
+    """The slide as the version that the store has under this model, configuration and scale, or
+    that it begins now.
+
+    The first version has the id of the content, the later ones end with "-2", "-3" and so on.
+
+    Raises:
+        OtherWorkError: it was begun under others only, and is not to be run anew.
+    """
+    for number in count(1):
+        slide_id = slide.slide_id if number == 1 else f"{slide.slide_id}-{number}"
+        begun = lab.outbox.facts(slide_id)
+        if not begun:
+            break
+        differs = differences(lab, slide, begun)
+        if not differs or not has_results(lab.outbox, slide_id):
+            return replace(
+                slide,
+                slide_id=slide_id,
+                mpp=slide.mpp if "mpp" in differs else begun.get("mpp", slide.mpp),
+            )
+    if number > 1 and not lab.again:
+        what = f"{slide.path}: begun in {lab.folder} with another {', '.join(differs)}"
+        raise OtherWorkError(
+            what, "--again runs it anew as a new version, or choose another --store"
+        )
+    return replace(slide, slide_id=slide_id)
+
+
+def has_results(outbox: Outbox, slide_id: str) -> bool:
+    """Whether any of the slide has been read."""
+    is_done = outbox.status(slide_id) == DONE
+    return is_done or bool(outbox.tiles_done(slide_id)) or any(True for _ in outbox.cells(slide_id))
+
+
+def differences(lab: Lab, slide: Slide, begun: dict) -> list[str]:
+    """In what the work on a slide is to be other than that which the store has of it."""
+    asked = work_of(lab, slide)
+    same_scale = math.isclose(begun.get("mpp", slide.mpp), slide.mpp, rel_tol=SAME_MPP)
+    return [
+        name
+        for name in asked
+        if not (same_scale if name == "mpp" else begun.get(name, asked[name]) == asked[name])
+    ]
+
+
 def run_leased(lab: Lab, slide: Slide, path: Path) -> Report:
-    check_same_work(lab, slide)
     if lab.outbox.status(slide.slide_id) == DONE:
         return finished(lab, slide)
     try:
         begin = partial(begin_reading, area=lab.config.reading.area)
         outlook = lab.workers.call(begin, slide, lab.config.reading.survey_limit_s)
+    except SlideAwayError:
+        raise
     except CytostreamError as error:
+        failure = failure_of(error, slide.slide_id, "survey")
         return refuse(
-            lab,
-            failure_of(error, slide.slide_id, "survey"),
-            path,
-            slide,
-            is_passing(error),
+            lab, failure, path, slide, is_passing(error), isinstance(error, DamagedSlideError)
         )
     run = SlideRun(lab, outlook)
     try:
@@ -121,6 +225,8 @@ def is_passing(error: CytostreamError) -> bool:
     """Whether another try may go better: the share was away, or the cluster lost a worker; not
     where the file is at fault.
     """
+    if isinstance(error, SlideAwayError):
+        return True
     return not isinstance(error, SlideError) or getattr(error.__cause__, "errno", None) is not None
 
 
@@ -129,11 +235,20 @@ def failure_of(
 ) -> Failure:
     """The failure of an error; its code says whether it is the file's fault."""
     kind = "unavailable" if is_passing(error) else "unreadable"
+    if isinstance(error, OtherWorkError):
+        kind = "other_work"
+    elif isinstance(error, IncompleteSlideError):
+        kind = "incomplete"
     return Failure(slide_id, stage, error.what, error.hint, box_px0, f"{stage}.{kind}")
 
 
 def refuse(
-    lab: Lab, failure: Failure, path: Path, slide: Slide | None = None, again: bool = False
+    lab: Lab,
+    failure: Failure,
+    path: Path,
+    slide: Slide | None = None,
+    again: bool = False,
+    damaged: bool = False,
 ) -> Report:
     """Tell of a slide that cannot be read."""
     with lab.outbox.transaction() as tx:
@@ -149,7 +264,7 @@ def refuse(
                 "at": datetime.now(UTC).isoformat(),
             }
             tx.set_status(slide.slide_id, "failed", **about, **work_of(lab, slide))
-    return Report(slide, "failed", Counter(), Progress(failures=1), failure, again)
+    return Report(slide, "failed", Counter(), Progress(failures=1), failure, again, damaged=damaged)
 
 
 def finished(lab: Lab, slide: Slide) -> Report:
@@ -157,23 +272,6 @@ def finished(lab: Lab, slide: Slide) -> Report:
     counts, progress = Counter(facts["counts"]), Progress(**facts["progress"])
     unfit, red_cells = tuple(facts.get("unfit", ())), facts.get("red_cells")
     return Report(slide, "done before", counts, progress, unfit=unfit, red_cells=red_cells)
-
-
-def check_same_work(lab: Lab, slide: Slide) -> None:
-    """Results of two models, configurations or scales do not mix.
-
-    Raises:
-        CytostreamError: the slide was begun with others.
-    """
-    begun = lab.outbox.facts(slide.slide_id)
-    differs = [
-        name for name, value in work_of(lab, slide).items() if begun.get(name, value) != value
-    ]
-    if differs:
-        raise CytostreamError(
-            f"{slide.path}: begun in {lab.folder} with another {', '.join(differs)}",
-            "choose another --store",
-        )
 
 
 class SlideRun:
@@ -242,6 +340,7 @@ class SlideRun:
             if len(self.decided) >= COMMIT_CELLS:
                 self.commit()
         self.commit()
+        self.check_unchanged()
         self.writer.write(final=True)
         self.red_reading = read_red_cells(
             self.lab.workers,
@@ -274,6 +373,20 @@ class SlideRun:
             red_cells=self.red_cells,
         )
 
+    def check_unchanged(self) -> None:
+        """Raises SlideAwayError where the files are no longer those that were read."""
+        try:
+            same = file_state(files_of(self.slide.path)) == self.slide.file_state
+        except OSError as error:
+            raise SlideAwayError(
+                f"{self.slide.path}: {error.strerror}", "is the share still there?"
+            ) from error
+        if not same:
+            raise SlideAwayError(
+                f"{self.slide.path}: changed while it was read",
+                "leave it as it is until it is done",
+            )
+
     def crops(self) -> Iterator[tuple[str, np.ndarray] | None]:
         """Crops of the cells as tiles come back; `None` where none is ready, and then what is
         decided is committed.
@@ -286,6 +399,8 @@ class SlideRun:
                 self.commit()
                 continue
             spec, outcome = arrived
+            if isinstance(outcome, SlideAwayError):
+                raise outcome
             if isinstance(outcome, CytostreamError):
                 self.again |= is_passing(outcome)
                 self.fail(failure_of(outcome, self.slide.slide_id, "tile", spec.box_px0))

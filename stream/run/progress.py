@@ -37,7 +37,9 @@ class Tally:
 @dataclass(frozen=True, slots=True)
 class Report:
     """How a slide ended: status, cells a label, alerts, failures; `again` where another try may end
-    better, `unfit` why it is not fit for reading, `red_cells` the figures of its event."""
+    better, `unfit` why it is not fit for reading, `red_cells` the figures of its event, `damaged`
+    where the file's content is at fault.
+    """
 
     slide: Slide | None
     status: str
@@ -47,3 +49,4 @@ class Report:
     again: bool = False
     unfit: tuple[str, ...] = ()
     red_cells: dict | None = None
+    damaged: bool = False

@@ -1,5 +1,6 @@
 """Works off the backlog, slide by slide, until it is empty or somebody says stop."""
 
+import logging
 import signal
 import threading
 from collections import Counter
@@ -8,12 +9,23 @@ from contextlib import suppress
 from dataclasses import replace
 from time import monotonic
 
-from ingest import CytostreamError, Failure
-from stream.events import Progress
+from ingest import CytostreamError, Failure, SlideAwayError, SlideError
+from stream.events import EventError, Progress
 from stream.store import FAILED, Backlog, Job, LeaseLostError, Outbox, slide_of
 
-from .pipeline import Lab, Report, SlideBusyError, run_slide
+from .pipeline import (
+    Lab,
+    Report,
+    SlideBusyError,
+    UnseenByWorkerError,
+    failure_of,
+    refuse,
+    run_slide,
+)
 
+log = logging.getLogger(__name__)
+
+UNEXPECTED = "run.unexpected"
 _LOOK_S = 0.5  # for what other processes leave, and for retries that come due
 
 
@@ -24,12 +36,16 @@ def work(
     only: Collection[str] | None = None,
     forever: bool = False,
     ended: Callable[[Job, Report], None] = lambda *_: None,
+    waits: Callable[[Job, SlideError], None] = lambda *_: None,
 ) -> list[tuple[Job, Report]]:
     """Does slides until none waits or runs anywhere (`forever`: until `stop`); returns those that
     this process has ended.
 
+    A slide that is not there now is tried again, `forever` without end; `waits` is called each
+    time.
+
     Raises:
-        CytostreamError: the store cannot be written, or the work is another than before.
+        CytostreamError: the store cannot be written, or the cluster is lost.
     """
     reports = []
     while not stop.is_set():
@@ -38,10 +54,32 @@ def work(
             if not forever and not backlog.is_open(only):
                 break
             stop.wait(_LOOK_S)
-        elif report := do(lab, backlog, job):
+            continue
+        try:
+            report = do(lab, backlog, job)
+        except SlideAwayError as error:
+            report = put_off(lab, backlog, job, error, forever)
+            waits(job, error)
+        if report:
             reports.append((job, report))
             ended(job, report)
     return reports
+
+
+def put_off(
+    lab: Lab, backlog: Backlog, job: Job, error: SlideAwayError, forever: bool
+) -> Report | None:
+    """A slide that is not there now: a try less where it is to end, and a failure where that was
+    the last, or where the slide was not there when it was queued.
+    """
+    if forever or isinstance(error, UnseenByWorkerError):
+        backlog.wait(job, error.what)
+        return None
+    if job.stamp is None:
+        backlog.give_up(job, error.what)
+    elif not backlog.fail(job, error.what):
+        return None
+    return refuse(lab, failure_of(error, "", "open"), job.path)
 
 
 def do(lab: Lab, backlog: Backlog, job: Job) -> Report | None:
@@ -49,11 +87,25 @@ def do(lab: Lab, backlog: Backlog, job: Job) -> Report | None:
     start_s = monotonic()
     try:
         report = run_slide(
-            replace(lab, stamp=replace(lab.stamp, set_id=job.set_id)), job.path, job.mpp
+            replace(lab, stamp=replace(lab.stamp, set_id=job.set_id)), job.path, job.mpp, job.root
         )
     except (SlideBusyError, LeaseLostError):
         backlog.give_back(job, _LOOK_S)
         return None
+    except SlideAwayError:
+        raise  # whoever called puts it off
+    except EventError as error:
+        what = f"{job.path}: {error.what}"
+        report = refuse(lab, Failure("", "run", what, error.hint, code=UNEXPECTED), job.path)
+    except CytostreamError:
+        with suppress(CytostreamError):
+            backlog.give_back(job)
+        raise
+    except Exception as error:
+        log.exception("%s", job.path)
+        what = f"{job.path}: unexpected {type(error).__name__}: {error}"
+        failure = Failure("", "run", what, "report it, with this slide if you may", code=UNEXPECTED)
+        report = refuse(lab, failure, job.path, again=True)
     except BaseException:
         with suppress(CytostreamError):
             backlog.give_back(job)
@@ -84,12 +136,8 @@ def report_of(outbox: Outbox, job: Job) -> Report:
         return Report(
             None, job.state, Counter(), Progress(), Failure("", "run", f"{job.path}: {job.state}")
         )
-    return Report(
-        slide_of(facts["slide"]),
-        "done before",
-        Counter(facts["counts"]),
-        Progress(**facts["progress"]),
-    )
+    slide = replace(slide_of(facts["slide"]), path=job.path)
+    return Report(slide, "done before", Counter(facts["counts"]), Progress(**facts["progress"]))
 
 
 def reason_of(report: Report) -> str:

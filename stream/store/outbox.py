@@ -10,7 +10,7 @@ import secrets
 import shutil
 import sqlite3
 import uuid
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -41,6 +41,7 @@ CREATE TABLE IF NOT EXISTS refused (sink TEXT, seq INTEGER, reason TEXT NOT NULL
 """
 _COLUMNS = "seq, id, type, subject, headers, value"
 _CHECK_S = 2.0
+_MARK_S = 1.0
 _UNSENT = """
 FROM records WHERE seq > coalesce((SELECT seq FROM cursors WHERE sink = ?1), 0)
 AND seq NOT IN (SELECT seq FROM refused WHERE sink = ?1)
@@ -113,6 +114,7 @@ class Outbox(JournalReader):
         self.leases = Leases(self._relays, lease_s)
         self._listeners: list[Callable[[], None]] = []
         self._checked_s = 0.0
+        self._alert_marks: deque[tuple[float, int]] = deque()
         with self._state.transaction() as db:
             db.execute(
                 "INSERT INTO store SELECT ? WHERE NOT EXISTS (SELECT 1 FROM store)",
@@ -183,9 +185,18 @@ class Outbox(JournalReader):
         return Counter(rule for (rule,) in self._state.rows(sql, slide_id, ALERT))
 
     def alerts_since(self, seconds: float) -> int:
-        """How many cell alerts all slides have raised in the last `seconds`."""
-        sql = f"SELECT count(*) FROM records WHERE type = '{ALERT}' AND added > ?"
-        return self._state.rows(sql, time() - seconds)[0][0]
+        """How many cell alerts all slides have raised in the last `seconds`, as far as this process
+        has seen them pass: by its own monotonic clock, since times of day differ between hosts and
+        are set.
+        """
+        now_s = monotonic()
+        last_seq = self._state.rows("SELECT coalesce(max(seq), 0) FROM records")[0][0]
+        if not self._alert_marks or now_s - self._alert_marks[-1][0] >= _MARK_S:
+            self._alert_marks.append((now_s, last_seq))
+        while len(self._alert_marks) > 1 and self._alert_marks[1][0] <= now_s - seconds:
+            self._alert_marks.popleft()
+        sql = f"SELECT count(*) FROM records WHERE type = '{ALERT}' AND seq > ?"
+        return self._state.rows(sql, self._alert_marks[0][1])[0][0]
 
     def record(self, seq: int) -> OutboxRecord:
         return _record(*self._state.rows(f"SELECT {_COLUMNS} FROM records WHERE seq = ?", seq)[0])

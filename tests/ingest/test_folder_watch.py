@@ -4,12 +4,12 @@ import os
 
 import pytest
 
-from ingest.folder_watch import Habits, Watcher, slides_in
+from ingest.folder_watch import ScannerConventions, Watcher, slides_in
 
 
 @pytest.fixture
 def watcher(tmp_path):
-    return Watcher(tmp_path, Habits(still_looks=2))
+    return Watcher(tmp_path, ScannerConventions(still_looks=2))
 
 
 def look(watcher, times=1):
@@ -57,7 +57,7 @@ def test_the_scanners_marker_says_that_it_is_whole(tmp_path, watcher, marker):
 
 
 def test_where_a_marker_is_needed_standing_still_is_not_enough(tmp_path):
-    watcher = Watcher(tmp_path, Habits(still_looks=1, need_marker=True))
+    watcher = Watcher(tmp_path, ScannerConventions(still_looks=1, need_marker=True))
     write(tmp_path / "a.svs")
     assert look(watcher, 5) == []
     (tmp_path / "a.svs.done").touch()

@@ -83,6 +83,7 @@ def demo(
             area=None,
             model=SHIPPED,
             engine="auto",
+            again=False,
             json_report=False,
         )
         events = list(read_all(Kafka(bootstrap=broker.bootstrap)))

@@ -1,7 +1,9 @@
 """Commands of the main path: run slides, send what waits, send again."""
 
 import json
-from collections.abc import Iterable, Iterator
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +12,7 @@ import typer
 from rich.console import Console
 
 from classify import SHIPPED
-from ingest import CytostreamError, slides_in
+from ingest import CytostreamError, SlideError, look_at_folder
 from segment import AREAS
 from stream.cli.console import print_error, report_table
 from stream.cli.session import Choice, changed, drain, open_lab, open_station
@@ -30,6 +32,7 @@ SinkOption = Annotated[
 ]
 RESULTS = Path("cytostream-results")
 INTERRUPTED = 130
+NOT_UTF8 = "its name is not UTF-8", "rename it"
 LISTS = {".txt", ".lst", ".list"}
 
 
@@ -70,6 +73,13 @@ def run(
         Path, typer.Option(help="Model folder for red cells; the shipped one by default.")
     ] = Path("red"),
     engine: Annotated[str, typer.Option(help="auto, openvino, tensorrt or tensorrt-rtx.")] = "auto",
+    again: Annotated[
+        bool,
+        typer.Option(
+            "--again",
+            help="Run slides anew that were begun under another model, configuration or scale.",
+        ),
+    ] = False,
     json_report: Annotated[
         bool, typer.Option("--json", help="Write one JSON line a slide to stdout at the end.")
     ] = False,
@@ -91,8 +101,9 @@ def run(
         raise CytostreamError(f"no area {area!r}", f"one of {', '.join(AREAS)}")
     reading = {"workers": workers, "scheduler": scheduler, "insecure_scheduler": insecure_scheduler}
     settings = changed(load_config(config), {**reading, "tile_px": tile_px, "area": area})
-    choice = Choice(model, engine, sink or ["kafka"], red_model)
-    jobs = [Job(path.absolute(), mpp=mpp) for path in expanded(slides)]
+    choice = Choice(model, engine, sink or ["kafka"], red_model, again)
+    found = expanded(slides)
+    jobs = [Job(path.absolute(), mpp=mpp) for path in found.slides]
     try:
         reports, unsent = run_jobs(jobs, store, settings, choice, json_report)
     except KeyboardInterrupt:
@@ -107,7 +118,9 @@ def run(
             print_error(f"{report.slide.path.name}: {problem}", word="not fit for reading")
     for failed in (r.failure for r in reports if r.failure):
         print_error(failed.what, failed.hint, "failed")
-    if unsent or any(r.failure for r in reports):
+    for path, (why, hint) in found.left_out.items():
+        print_error(f"{shown_path(path)}: {why}", hint, "left out")
+    if unsent or found.left_out or any(r.failure for r in reports):
         raise typer.Exit(1)
 
 
@@ -120,12 +133,10 @@ def run_jobs(
         Ending(settings.backlog.drain_s) as ending,
         open_station(store, settings, choice.sinks) as station,
     ):
-        station.backlog.add(jobs)
         with open_lab(station, choice, only, quiet) as lab:
-            mine = {
-                str(job.path): report
-                for job, report in work(lab, station.backlog, ending.stop, only)
-            }
+            station.backlog.add(jobs, asked=f"{lab.stamp.model_hash} {lab.stamp.config_hash}")
+            ended = work(lab, station.backlog, ending.stop, only, waits=waits)
+            mine = {str(job.path): report for job, report in ended}
         unsent = drain(station.relays, settings.kafka.give_up_s)
         if ending.stop.is_set() and station.backlog.is_open(only):
             raise KeyboardInterrupt
@@ -135,24 +146,74 @@ def run_jobs(
         ], unsent
 
 
-def expanded(slides: Iterable[Path]) -> Iterator[Path]:
-    """The slides of folders and lists, each once.
+def waits(job: Job, error: SlideError) -> None:
+    """Says why a slide is tried again later."""
+    print_error(error.what, error.hint, "waits")
+
+
+@dataclass(slots=True)
+class FoundSlides:
+    """The slides of folders and lists, each path once, and what had to be left out: why, and what
+    to do.
+    """
+
+    slides: list[Path] = field(default_factory=list)
+    left_out: dict[Path, tuple[str, str]] = field(default_factory=dict)
+
+
+def expanded(paths: Iterable[Path]) -> FoundSlides:
+    """The slides of folders and lists.
 
     Raises:
         CytostreamError: a folder without a slide, or a list that cannot be read.
     """
-    seen: set[Path] = set()
-    for path in slides:
-        many = (
-            folder_of(path) if path.is_dir() else list_of(path) if path.suffix in LISTS else [path]
+    found = FoundSlides()
+    for path in paths:
+        if is_folder(path):
+            add_folder(found, path)
+        elif path.suffix in LISTS:
+            add_slides(found, list_of(path))
+        else:
+            add_slides(found, [path])
+    return found
+
+
+def is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:
+        return False  # opening it says why
+
+
+def add_slides(found: FoundSlides, paths: Iterable[Path]) -> None:
+    known = {path.absolute() for path in found.slides}
+    for path in dict.fromkeys(paths):
+        try:
+            str(path).encode()
+        except UnicodeEncodeError:
+            found.left_out[path] = NOT_UTF8
+        else:
+            found.slides += [path] if path.absolute() not in known else []
+
+
+def add_folder(found: FoundSlides, folder: Path) -> None:
+    look = look_at_folder(folder, follow_links=True)
+    left_out = {path: NOT_UTF8 for path in look.refused}
+    left_out |= {
+        path: (why, "give this user the right to read it, or mount it again")
+        for path, why in look.unseen.items()
+    }
+    if not look.slides and not left_out:
+        raise CytostreamError(
+            f"{folder}: no slide in this folder", "see the README for the formats"
         )
-        yield from (p for p in many if not (p.absolute() in seen or seen.add(p.absolute())))
+    add_slides(found, [slide.path for slide in look.slides])
+    found.left_out |= left_out
 
 
-def folder_of(path: Path) -> list[Path]:
-    if found := [found.path for found in slides_in(path)]:
-        return found
-    raise CytostreamError(f"{path}: no slide in this folder", "see the README for the formats")
+def shown_path(path: Path) -> str:
+    """A path whose name need not be text, as text."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def list_of(path: Path) -> list[Path]:

@@ -23,6 +23,7 @@ from stream.store import make_private_folder
 from .run import ConfigOption
 
 if TYPE_CHECKING:
+    from stream.intake import Served
     from stream.review.web import Accounts, Doors, Mode
 
 screen = Console(stderr=True, soft_wrap=True)
@@ -162,7 +163,7 @@ def opened(page: Page, settings: Config) -> Iterator[object]:
         CytostreamError: the store cannot be used, another page serves it, or the address needs
         accounts.
     """
-    from stream.intake import door_router
+    from stream.intake import intake_router
     from stream.review import Library, custody_folder
     from stream.review.web import Accounts, Setting, make_app
     from stream.store import Backlog
@@ -184,12 +185,22 @@ def opened(page: Page, settings: Config) -> Iterator[object]:
         known = page.store / "known.npz"
         nearest = page.nearest or (known if known.is_file() else None)
         door = (
-            door_router(Backlog(library.outbox, settings.backlog), page.scans)
+            intake_router(Backlog(library.outbox, settings.backlog), served_folders(page, settings))
             if page.scans
             else None
         )
         setting = Setting(mode, page.secure, proxy_secret, page.model, nearest, door)
         yield make_app(library, accounts, workers, settings, setting)
+
+
+def served_folders(page: Page, settings: Config) -> "Served":
+    """The folders whose slides the page may queue, without the store and their quarantines."""
+    from stream.intake import Served
+
+    roots = tuple(folder.resolve() for folder in page.scans)
+    name = settings.watch.quarantine
+    quarantines = tuple(root / name for root in roots) if name else ()
+    return Served(roots, (page.store.resolve(), *quarantines))
 
 
 def hold(store: Path, stack: ExitStack) -> None:

@@ -7,14 +7,17 @@ from threading import Lock
 
 from ingest import Slide, Workers, beside, view_levels, view_tile
 
+from .slide_check import SlideCheck
+
 KEPT = 1024
 
 
 class Viewer:
     """Tiles of slides as JPEG; the last ones are kept. Threads may share it."""
 
-    def __init__(self, workers: Workers, limit_s: float):
+    def __init__(self, workers: Workers, limit_s: float, check_limit_s: float = 300.0):
         self._workers, self._limit_s = workers, limit_s
+        self.check = SlideCheck(workers, check_limit_s)
         self._kept: OrderedDict[tuple, bytes] = OrderedDict()
         self._lock = Lock()
 
@@ -46,11 +49,3 @@ class Viewer:
             CytostreamError: there is none.
         """
         return self._workers.call(beside, (slide, name), self._limit_s)
-
-
-def exists(slide: Slide | None) -> bool:
-    """Whether the file of a slide is still where it was read."""
-    try:
-        return slide is not None and slide.path.is_file()
-    except OSError:
-        return False

@@ -110,7 +110,7 @@ def make_parts(
         board,
         Desk(library, stamp),
         Crops(library.store, library.state),
-        Viewer(workers, review.tile_s),
+        Viewer(workers, review.tile_s, config.reading.survey_limit_s),
         Reasons(setting.model, review.reasons_s, setting.nearest),
         Hub(Watch(library, board), review.look_s),
         Doors(

@@ -109,6 +109,7 @@ class ViewSays(BaseModel):
     """How to show the slide: tiles of `tile_px`, `levels` of them, the last one in level-0 px."""
 
     available: bool
+    changed: bool = False
     width_px0: int
     height_px0: int
     mpp: float
@@ -137,6 +138,7 @@ class SlideSays(BaseModel):
 
     slide_id: str
     name: str
+    other_names: list[str]
     classes: list[ClassSays]
     model_classes: list[str]
     view: ViewSays

@@ -7,9 +7,9 @@ from fastapi import APIRouter, HTTPException, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
-from ingest import VIEW_PX, CytostreamError
+from ingest import VIEW_PX, CytostreamError, Slide
 from stream.review.detections import Found
-from stream.review.images import exists
+from stream.review.images import CheckedSlide
 from stream.review.slides import SlideShelf, reason_says
 from stream.review.worklist import Row, Waiting
 
@@ -91,6 +91,7 @@ def slide(shelf: Shelf, parts: Having) -> says.SlideSays:
     return says.SlideSays(
         slide_id=shelf.slide_id,
         name=parts.board.name(shelf.slide_id, facts),
+        other_names=parts.board.other_names(shelf, facts),
         classes=says.classes_say(shelf),
         model_classes=list(shelf.classes),
         view=view_of(shelf, parts),
@@ -106,9 +107,29 @@ def view_of(shelf: SlideShelf, parts: Parts) -> says.ViewSays:
             available=False, width_px0=0, height_px0=0, mpp=0, levels=0, tile_px=VIEW_PX
         )
     size = {"width_px0": slide.width_px0, "height_px0": slide.height_px0, "mpp": slide.mpp}
+    standing = parts.viewer.check.find(slide, shelf.names()).standing
     return says.ViewSays(
-        available=exists(slide), levels=parts.viewer.levels(slide), tile_px=VIEW_PX, **size
+        available=standing == "there",
+        changed=standing == "changed",
+        levels=parts.viewer.levels(slide),
+        tile_px=VIEW_PX,
+        **size,
     )
+
+
+def shown_slide(shelf: SlideShelf, parts: Parts) -> Slide:
+    """The slide with the file that was read.
+
+    Raises:
+        HTTPException: 404 where it is gone, or another file has its name.
+    """
+    slide = shelf.slide()
+    found = parts.viewer.check.find(slide, shelf.names()) if slide else CheckedSlide("gone")
+    if found.slide is None:
+        gone = "the slide is no longer where it was read"
+        changed = "the file has changed since the slide was read"
+        raise HTTPException(404, changed if found.standing == "changed" else gone)
+    return found.slide
 
 
 @router.get("/slides/{slide_id}/changes")
@@ -235,9 +256,7 @@ def tile(
     """A tile of the slide: at the last level a pixel is a level-0 px, each level before has
     half of it.
     """
-    slide = shelf.slide()
-    if slide is None or not exists(slide):
-        raise HTTPException(404, "the slide is no longer where it was read")
+    slide = shown_slide(shelf, parts)
     try:
         picture = parts.viewer.tile(slide, level, column, row)
     except CytostreamError as error:
@@ -253,9 +272,9 @@ def beside(shelf: Shelf, parts: Having, name: Literal["label", "macro"]) -> Resp
     """The label or macro image of the slide, only where the config shows them: they often
     name the patient.
     """
-    slide = shelf.slide()
-    if not parts.config.review.show_label_images or slide is None or not exists(slide):
+    if not parts.config.review.show_label_images:
         raise HTTPException(404, "not shown")
+    slide = shown_slide(shelf, parts)
     try:
         return Response(parts.viewer.beside(slide, name), media_type="image/jpeg")
     except CytostreamError as error:

@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from ingest import open_workers
-from stream.cli.commands.watch import Post
+from stream.cli.commands.watch import WatchReport, intake_of
 from stream.cli.session import open_station
 from stream.config import Backlog, Config, Reading, Watch
 from stream.events.event import Stamp
@@ -51,17 +51,17 @@ def watch(tmp_path):
                 store,
                 Stamp("test", "m", "c", {}),
             )
-            post, stop = Post(scans, lab, station, None, once=True), threading.Event()
-            post.look()
-            post.look()
+            report, stop = WatchReport(lab), threading.Event()
+            intake = intake_of(scans, station, report, mpp=None, once=True)
+            intake.look()
+            intake.look()
 
-            def ended(job, report):
-                order.append((job.path.name, report.status))
-                post.ended(job, report)
+            def ended(job, outcome):
+                order.append((job.path.name, outcome.status))
+                report.ended(job, outcome)
 
-            with post.looking(stop):
-                work(lab, station.backlog, stop, forever=True, ended=ended)
-            post.check()
+            with intake.looking(stop):
+                work(lab, station.backlog, stop, forever=True, ended=ended, waits=report.waits)
             return [record.event for record in station.outbox.events()], order
 
     watch.scans = scans

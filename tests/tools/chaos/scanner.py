@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from ingest import open_slide, open_workers
-from stream.cli.commands.watch import Post
+from stream.cli.commands.watch import WatchReport, intake_of
 from stream.cli.session import open_station
 from stream.config import load_config
 from stream.events.event import Stamp
@@ -85,24 +85,26 @@ def main() -> int:
                 folder / "store",
                 stamp,
             )
-            post, stop = Post(scans, lab, station, None, once=False), threading.Event()
+            report, stop = WatchReport(lab), threading.Event()
+            intake = intake_of(scans, station, report, mpp=None, once=False)
             writing = threading.Thread(target=scanner.scan)
             writing.start()
 
             def end() -> None:
                 writing.join()
                 while (
-                    post.watcher.growing()
+                    intake.watcher.growing()
                     or station.backlog.is_open()
-                    or not post.arrived.keys() >= expected(scanner)
+                    or expected(scanner) - set(intake.arrived) - quarantined(scans)
                 ):
                     time.sleep(0.2)
                 stop.set()
 
             threading.Thread(target=end, daemon=True).start()
-            with post.looking(stop):
-                work(lab, station.backlog, stop, forever=True, ended=post.ended)
-            post.check()
+            with intake.looking(stop):
+                work(
+                    lab, station.backlog, stop, forever=True, ended=report.ended, waits=report.waits
+                )
             result = told(scanner, station, scans)
     print(json.dumps(result, indent=1))
     if options.json:
@@ -112,6 +114,10 @@ def main() -> int:
 
 def expected(scanner: Scanner) -> set[Path]:
     return {scanner.folder / name for name in scanner.last_byte}
+
+
+def quarantined(scans: Path) -> set[Path]:
+    return {scans / path.name for path in (scans / "quarantine").glob("*.tiff")}
 
 
 def told(scanner: Scanner, station, scans: Path) -> dict:

@@ -270,6 +270,7 @@ function furnish() {
 function openViewer() {
   const absent = (text) => $("#viewer").append(h("p", { class: "absent" }, text));
   if (viewerWord !== "yes") return absent("The slide viewer is not installed on this machine: pip install xstatic-leaflet. Everything else works.");
+  if (slide.view.changed) return absent("The slide file has changed since it was read, so only its cells can be shown.");
   if (!slide.view.available) return absent("The slide file is no longer where it was read, so only its cells can be shown.");
   return import("./viewer.js").then(({ Viewer }) => {
     viewer = new Viewer($("#map"), slide.view, cells, slideId, (cell) => goTo(cell.id));
@@ -281,7 +282,7 @@ async function begin() {
   person = await me();
   slide = await call("GET", base);
   document.title = `${slide.name} \u2013 cytostream`;
-  $("#name").textContent = slide.name;
+  $("#name").textContent = [slide.name, ...slide.other_names].join(" = ");
   cells = new Cells(slide.classes);
   const touching = () => matchMedia("(pointer: coarse)").matches;
   detail = new Detail($("#detail"), slide, cells, { act: actOn, comment, mayDecide });

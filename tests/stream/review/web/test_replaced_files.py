@@ -1,0 +1,79 @@
+"""The file of a slide is held against what was read, before its pixels are shown."""
+
+import os
+import shutil
+
+import pytest
+
+from ingest import open_slide
+from ingest.workers import SerialWorkers
+from stream.config import Backlog as Rules
+from stream.review.images.slide_check import SlideCheck
+from stream.store.backlog import Backlog, Job
+from tests.make import smear
+
+
+@pytest.fixture
+def slide(tmp_path):
+    smear(tmp_path / "a.tiff", side_px=300, whites=1)
+    return open_slide(tmp_path / "a.tiff")
+
+
+@pytest.fixture
+def check():
+    return SlideCheck(SerialWorkers(), limit_s=10)
+
+
+def test_another_picture_under_the_same_path_is_not_shown(lab):
+    path = lab.made.slide.path
+    assert lab.one.get(f"{lab.slide}/tiles/10/0/0").status_code == 200
+    view = lab.one.get(lab.slide).json()["view"]
+    assert view["available"] and not view["changed"]
+    shutil.copy(path, path.with_suffix(".kept"))
+    try:
+        smear(path, side_px=700, whites=4, seed=7)
+        said = lab.one.get(f"{lab.slide}/tiles/10/0/0")
+        assert said.status_code == 404 and "changed" in said.json()["detail"]
+        view = lab.one.get(lab.slide).json()["view"]
+        assert view["changed"] and not view["available"]
+    finally:
+        path.with_suffix(".kept").replace(path)
+    assert lab.one.get(f"{lab.slide}/tiles/10/0/0").status_code == 200  # the same content again
+
+
+def test_a_file_of_the_same_size_and_time_is_told_apart(slide, check):
+    facts = slide.path.stat()
+    data = bytearray(slide.path.read_bytes())
+    data[-1] ^= 1
+    slide.path.write_bytes(data)
+    os.utime(slide.path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    assert slide.path.stat().st_size == facts.st_size
+    assert check.find(slide).standing == "changed"
+
+
+def test_a_copy_that_was_touched_is_still_the_slide(slide, check):
+    os.utime(slide.path)
+    found = check.find(slide)
+    assert found.standing == "there" and found.slide.path == slide.path
+
+
+def test_a_slide_that_was_renamed_is_found_under_its_other_name(slide, check):
+    other = slide.path.rename(slide.path.with_name("b.tiff"))
+    assert check.find(slide).standing == "gone"
+    assert check.find(slide, [other]).slide.path == other
+
+
+def test_a_file_is_read_in_whole_once_for_each_state(slide, check, monkeypatch):
+    os.utime(slide.path)
+    check.find(slide)
+    monkeypatch.setattr(check._workers, "call", None)  # it would be an error now
+    assert check.find(slide).standing == "there"
+
+
+def test_both_names_of_a_slide_are_shown(lab, tmp_path):
+    slide = lab.made.slide
+    backlog = Backlog(lab.library.outbox, Rules())
+    for path in (slide.path, tmp_path / "copy.tiff"):
+        backlog.add([Job(path)])
+        backlog.finish(backlog.next(), slide.slide_id, 1.0)
+    assert lab.one.get(lab.slide).json()["other_names"] == ["copy.tiff"]
