@@ -52,7 +52,14 @@ def _length(file: BinaryIO, tag: tuple[int, ...]) -> int:
     head = file.read(4)
     explicit = tag[0] != DELIMITERS and head[:2].isalpha() and head[:2].isupper()
     if not explicit:
-        return struct.unpack("<I", head)[0]
+        return unsigned(head)
     if head[:2] in LONG_VRS:
-        return struct.unpack("<I", file.read(4))[0]
-    return struct.unpack("<H", head[2:])[0]
+        return unsigned(file.read(4))
+    return unsigned(head[2:])
+
+
+def unsigned(data: bytes) -> int:
+    """A little-endian number; raises struct.error where the file has ended."""
+    if len(data) not in (2, 4):
+        raise struct.error("the file ends")
+    return int.from_bytes(data, "little")

@@ -121,7 +121,8 @@ class DaskWorkers:
     def everywhere(self, function: Callable[[T], R], item: T) -> dict[str, R | BaseException]:
         if not self.of_others:
             return {}
-        return self.client.run(function, item, on_error="return")
+        found: dict[str, R | BaseException] = self.client.run(function, item, on_error="return")
+        return found
 
     def call(self, function: Callable[[T], R], item: T, limit_s: float) -> R:
         return only(self.one_by_one(function, [item], limit_s))
