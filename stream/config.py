@@ -76,6 +76,22 @@ class RatioRule(Section):
     severity: Severity = "urgent"
 
 
+class ExcessRule(Section):
+    """More cells of this class than the background rate explains are an alert of the slide.
+
+    The number is tested against a binomial distribution of the slide's white cells at `background`,
+    the share of normal white cells that the model calls so in a laboratory that it does not know.
+    """
+
+    label: ClassName
+    background: float = Field(gt=0, lt=1)
+    chance_below: float = Field(
+        1e-4, gt=0, lt=1, description="an alert if chance gives so many cells less often than this"
+    )
+    at_least: int = Field(3, ge=1, description="cells of the class that an alert needs")
+    severity: Severity = "urgent"
+
+
 class Alerts(Section):
     anomaly_above: float = Field(
         0.999, ge=0, le=1, description="share of normal cells that are less odd: 1 - false alerts"
@@ -89,6 +105,10 @@ class Alerts(Section):
     severity: Severity = Field("warning", description="of an odd cell")
     classes: tuple[ClassRule, ...] = ()
     per_100_white: tuple[RatioRule, ...] = ()
+    excess: tuple[ExcessRule, ...] = Field(
+        (ExcessRule(label="blast", background=0.02),),
+        description="rare classes; those that the model does not have are left out",
+    )
     white_at_least: int = Field(
         50, ge=1, description="white cells that a slide must have for a ratio"
     )
@@ -240,6 +260,12 @@ class Review(Section):
         "basophil": (0.0, 1.0),
         "ig": (0.0, 1.0),
         "erythroblast": (0.0, 0.0),
+        "segmented-neutrophil": (40.0, 75.0),
+        "band-neutrophil": (0.0, 8.0),
+        "metamyelocyte": (0.0, 1.0),
+        "myelocyte": (0.0, 0.0),
+        "promyelocyte": (0.0, 0.0),
+        "blast": (0.0, 0.0),
     }
     not_white: tuple[str, ...] = Field(
         ("erythroblast", "platelet", "other", "smudge"),

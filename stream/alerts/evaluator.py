@@ -63,6 +63,7 @@ class Desk:
         cells = counts.total()
         found = [
             *self._ratios(counts, white),
+            *self._excess(counts, white),
             *self._many(cells),
             *self._chance(cells),
             *self._drift(cells, before),
@@ -112,6 +113,26 @@ class Desk:
                     reason,
                     white,
                     self.scanner,
+                )
+
+    def _excess(self, counts: Counter[str], white: int) -> Iterable[SlideAlert]:
+        for rule in self.rules.excess:
+            count = counts[rule.label]
+            chance = by_chance(count, white, rule.background) if count else 1.0
+            if count >= rule.at_least and chance < rule.chance_below:
+                expected = rule.background * white
+                reason = (
+                    f"{count} of {white} white cells are called {rule.label}, where {expected:.1f} "
+                    "are to be expected on a normal slide: look at these cells first"
+                )
+                yield SlideAlert(
+                    rule=f"excess {rule.label}",
+                    severity=rule.severity,
+                    score=chance,
+                    threshold=rule.chance_below,
+                    reason=reason,
+                    cells=white,
+                    scanner=self.scanner,
                 )
 
     def _many(self, cells: int) -> Iterable[SlideAlert]:

@@ -9,11 +9,17 @@ from stream.config import Review
 
 UNIDENTIFIED = "unidentified"
 _ORDER = (
+    "blast",
+    "segmented-neutrophil",
+    "band-neutrophil",
     "neutrophil",
     "lymphocyte",
     "monocyte",
     "eosinophil",
     "basophil",
+    "metamyelocyte",
+    "myelocyte",
+    "promyelocyte",
     "ig",
     "erythroblast",
     "platelet",
@@ -25,6 +31,7 @@ _TITLES = {
     "band": "Band neutrophil",
     "smudge": "Smudge cell",
 }
+_SAME = {"band": "band-neutrophil"}  # names of a class for people and of a model's own class
 _LOINC = {
     "neutrophil": "26511-6",
     "lymphocyte": "26478-8",
@@ -38,6 +45,8 @@ _LOINC = {
     "myelocyte": "26498-6",
     "metamyelocyte": "28541-1",
     "band": "26508-2",
+    "band-neutrophil": "26508-2",
+    "segmented-neutrophil": "26505-8",
     "variant_lymphocyte": "13046-8",
     "plasma_cell": "13047-6",
 }
@@ -103,7 +112,8 @@ def scheme_of(model_classes: Iterable[str], config: Review) -> Scheme:
     known = sorted(
         model_classes, key=lambda name: _ORDER.index(name) if name in _ORDER else len(_ORDER)
     )
-    names = list(dict.fromkeys([*known, *config.classes]))
+    by_people = [name for name in config.classes if _SAME.get(name) not in known]
+    names = list(dict.fromkeys([*known, *by_people]))
     keys = {name: str(n) for n, name in enumerate(names[:9], 1)}
     classes = [
         _class(name, keys.get(name, ""), _COLOURS[n % len(_COLOURS)], config)
@@ -115,7 +125,7 @@ def scheme_of(model_classes: Iterable[str], config: Review) -> Scheme:
 
 def _class(name: str, key: str, colour: str, config: Review) -> CellClass:
     low, high = config.ranges.get(name, (None, None))
-    title = _TITLES.get(name, name.replace("_", " ").capitalize())
+    title = _TITLES.get(name, name.replace("_", " ").replace("-", " ").capitalize())
     return CellClass(
         name, title, key, name not in config.not_white, low, high, _LOINC.get(name, ""), colour
     )

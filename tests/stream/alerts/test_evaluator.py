@@ -49,6 +49,20 @@ def test_a_class_above_its_level():
 
 
 @pytest.mark.parametrize(
+    ("blasts", "white", "speaks"),
+    [(2, 5, False), (3, 200, False), (10, 200, False), (16, 200, True), (40, 200, True)],
+)
+def test_more_blasts_than_normal_slides_have(blasts, white, speaks):
+    counts = Counter({"blast": blasts, "lymphocyte": white - blasts})
+    found = [a for a in desk().of_slide(counts, white, []) if a.rule == "excess blast"]
+    assert len(found) == speaks
+    if speaks:
+        assert (
+            found[0].severity == "urgent" and f"{blasts} of {white} white cells" in found[0].reason
+        )
+
+
+@pytest.mark.parametrize(
     ("ig", "white", "speaks"), [(6, 100, True), (5, 100, False), (6, 49, False), (6, 200, False)]
 )
 def test_so_many_per_100_white_cells(ig, white, speaks):
