@@ -33,6 +33,9 @@ class ClassEntry(BaseModel):
     title: str = Field("", description="plain name")
     loinc: str = Field("", description="LOINC code of its share of the white cells")
     snomed: str = Field("", description="SNOMED CT code of the kind of cell")
+    prior: float = Field(
+        1.0, gt=0, description="how common it is beside the others, before anything is seen"
+    )
     normal: bool = Field(
         True, description="cells of it are normal: what is unlike all normal cells is an anomaly"
     )

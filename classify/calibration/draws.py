@@ -41,13 +41,13 @@ def candidates(count: int, image_px: int, seed: int = 0) -> Draws:
     )
 
 
-def best_temperature(logits: np.ndarray, y: np.ndarray) -> float:
-    """The temperature under which softmax of logits (n, K) is likeliest for labels y (n,) (Guo et
-    al. 2017).
+def best_temperature(logits: np.ndarray, y: np.ndarray, bias: np.ndarray | float = 0.0) -> float:
+    """The temperature under which softmax of logits (n, K) / temperature + bias (K,) is likeliest
+    for labels y (n,) (Guo et al. 2017).
     """
 
     def loss(log_t: float) -> float:
-        return -log_softmax(logits / np.exp(log_t), axis=1)[np.arange(len(y)), y].mean()
+        return -log_softmax(logits / np.exp(log_t) + bias, axis=1)[np.arange(len(y)), y].mean()
 
     return float(np.exp(minimize_scalar(loss, bounds=(-6.0, 6.0), method="bounded").x))
 

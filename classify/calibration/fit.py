@@ -47,27 +47,33 @@ def error_table(engine: Engine, images: np.ndarray, draws: Draws | Model) -> np.
 
 
 def fit(
-    table: ErrorTable, weight: np.ndarray, sigma: np.ndarray, normal: np.ndarray
+    table: ErrorTable,
+    weight: np.ndarray,
+    sigma: np.ndarray,
+    normal: np.ndarray,
+    bias: np.ndarray,
 ) -> dict[str, np.ndarray]:
     """The calibration of a model with draws of these weights and noise levels (D,), as `Model`
     names it.
 
     Temperature (D,), bias (K,), mean and spread (D, K), and what the errors of cells of the
-    `normal` classes (K,)
-    are like (`anomaly.score`).
+    `normal` classes (K,) are like (`anomaly.score`).
 
     Notes:
         What is no cell to count is left out of the oddity: red cells and borders are so plain that
         they lie near its centre anyway; learnt on, they would make smudges and the like plain too.
-        The bias is none: one fitted at home gained little there and lost much in other
-        laboratories. A laboratory's own labelled cells may set it (`lab.recalibrate`).
+        The bias is the logarithm of the taxonomy's prior, not fitted: one fitted at home gained
+        little there and lost much in other laboratories. A laboratory's own labelled cells may
+        change it (`laboratory.recalibrate`).
     """
     logits = -np.cumsum(weight[:, None] * table.errors, axis=1, dtype=np.float64)
-    temperature = np.array([best_temperature(logits[:, d], table.y) for d in range(len(weight))])
+    temperature = np.array(
+        [best_temperature(logits[:, d], table.y, bias) for d in range(len(weight))]
+    )
     mean, spread = own_errors(table)
     scale = {
         "temperature": temperature,
-        "bias": np.zeros(logits.shape[2]),
+        "bias": bias,
         "mean": mean,
         "spread": spread,
     }

@@ -171,7 +171,7 @@ def build(run_folder: Path, out: Path, name: str, guide_share: float) -> None:
     draws = choose_draws(out, ordering_cells(cfg, classes, run.network.image_px))
     engine = open_engine(draws, "openvino", "f32")
     table = ErrorTable(error_table(engine, cells.images, draws), cells.y)
-    fitted = fit(table, draws.weight, draws.sigma, normal_classes(draft))
+    fitted = fit(table, draws.weight, draws.sigma, normal_classes(draft), log_prior(draft))
     low = error_table(open_engine(draws, "openvino", "bf16"), cells.images, draws)
     scale = Fitted(draws.weight, fitted["temperature"], fitted["bias"])
     probabilities = [posterior(errors, scale) for errors in (table.errors, low)]
@@ -223,6 +223,12 @@ def normal_classes(card: Card) -> np.ndarray:
             for name in card.classes
         ]
     )
+
+
+def log_prior(card: Card) -> np.ndarray:
+    """Logarithm of each class's prior (K,)."""
+    prior = [card.taxonomy[name].prior if name in card.taxonomy else 1.0 for name in card.classes]
+    return np.log(prior)
 
 
 def write_draft(
