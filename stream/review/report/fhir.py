@@ -9,7 +9,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from stream.review.differential import Line
 
-from .red_cells import GRADE_WORDS, RedLine, red_lines
+from .red_cells import GRADE_WORDS, RedLine
 from .report import Report
 
 LOINC, UCUM = "http://loinc.org", "http://unitsofmeasure.org"
@@ -43,9 +43,7 @@ def fhir_of(report: Report) -> str:
         for line in lines
         if line.name not in ("other", "unidentified", "platelet")
     ]
-    observations += [
-        _red_observation(report, line) for line in red_lines(report.facts) if line.loinc
-    ]
+    observations += [_red_observation(report, line) for line in report.red_lines if line.loinc]
     resources = [_diagnostic(report, observations), *observations]
     entries = [{"fullUrl": _urn(r["id"]), "resource": r} for r in resources]
     bundle = {"resourceType": "Bundle", "type": "collection", "entry": entries}

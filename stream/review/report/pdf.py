@@ -13,7 +13,6 @@ from fpdf.fonts import FontFace
 from stream.review.detections import Found
 from stream.review.differential import Line
 
-from .red_cells import red_lines, red_sentences
 from .report import Notable, Report
 
 FONT = "Roboto"
@@ -105,7 +104,7 @@ def _table(sheet: Sheet, report: Report) -> None:
 
 def _red_cells(sheet: Sheet, report: Report) -> None:
     """Sentences and the graded table; nothing where no field was measured."""
-    sentences, lines = red_sentences(report.facts), red_lines(report.facts)
+    sentences, lines = report.red_sentences, report.red_lines
     if not sentences:
         return
     sheet.line_of("Red cells and platelets", 12, "B", 8)

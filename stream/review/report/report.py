@@ -15,6 +15,8 @@ from stream.review.differential import Line, differential, white_cells
 from stream.review.review_state import Comment, Signature, Standing
 from stream.review.slides import Library, SlideShelf
 
+from .red_cells import RedLine, red_lines, red_sentences
+
 SHOWN_ALERTS = 24
 SHOWN_A_CLASS = 6
 
@@ -60,6 +62,16 @@ class Report:
         if self.signature is None:
             return "preliminary"
         return "final" if self.version == 1 else "amended"
+
+    @property
+    def red_lines(self) -> list[RedLine]:
+        """The kinds of the slide's red cells; none where no red cell was judged."""
+        return red_lines(self.facts)
+
+    @property
+    def red_sentences(self) -> list[str]:
+        """Size, chromia, platelets and white cells of the sampled fields."""
+        return red_sentences(self.facts)
 
     def label(self, cell: Found) -> str:
         return self.standing.label(cell.cell_id, cell.label)

@@ -1,10 +1,13 @@
 """What a report says of red cells, and that FHIR and PDF say it too."""
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from jinja2 import Environment, FileSystemLoader
 
+import stream.review.web
 from stream.review.report.fhir import fhir_of
 from stream.review.report.pdf import pdf_of
 from stream.review.report.red_cells import RED_KINDS, red_lines, red_sentences
@@ -87,6 +90,15 @@ def test_fhir_has_an_observation_a_graded_kind():
     assert codes.keys() == {"802-9", "800-3"} and len(report["result"]) == 2
     assert codes["802-9"]["valueCodeableConcept"]["text"] == "3+ many"
     assert codes["802-9"]["component"][0]["valueQuantity"]["value"] == 12.0
+
+
+def test_the_printable_page_has_their_table():
+    folder = Path(stream.review.web.__file__).parent / "templates"
+    page = Environment(loader=FileSystemLoader(folder), autoescape=True).get_template("report.html")
+    told = page.render(report=report_with({"red_cells": figures()}), titles={}, pictures={})
+    assert "Spherocytes" in told and "3+" in told and "Red cells and platelets" in told
+    told = page.render(report=report_with({}), titles={}, pictures={})
+    assert "Red cells and platelets" not in told
 
 
 def test_the_paper_has_their_table():
