@@ -12,10 +12,11 @@ import resource
 import signal
 import ssl
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -288,31 +289,42 @@ def open_workers(
                 check_workers(client)
                 yield DaskWorkers(client, of_others=True)
         else:
-            with deaf_to_interrupts():
-                cluster = LocalCluster(
-                    n_workers=count,
-                    threads_per_worker=1,
-                    silence_logs=logging.CRITICAL,
-                    security=Security.temporary(),
-                    dashboard_address=address_of(dashboard),
-                    scheduler_kwargs={"dashboard": bool(dashboard)},
-                )
-            if most > count:
-                cluster.adapt(minimum=count, maximum=most, interval="500ms")
-            with cluster, Client(cluster, set_as_default=False) as client:
-                yield DaskWorkers(client)
+            with ExitStack() as stack:
+                with interrupts_later():
+                    cluster = stack.enter_context(
+                        LocalCluster(
+                            n_workers=count,
+                            threads_per_worker=1,
+                            silence_logs=logging.CRITICAL,
+                            security=Security.temporary(),
+                            dashboard_address=address_of(dashboard),
+                            scheduler_kwargs={"dashboard": bool(dashboard)},
+                        )
+                    )
+                if most > count:
+                    cluster.adapt(minimum=count, maximum=most, interval="500ms")
+                yield DaskWorkers(stack.enter_context(Client(cluster, set_as_default=False)))
 
 
 @contextmanager
-def deaf_to_interrupts() -> Iterator[None]:
-    """Processes started inside ignore Ctrl-C, which a terminal sends to all: the one that
-    started them ends them in order.
+def interrupts_later() -> Iterator[None]:
+    """Ctrl-C, which a terminal sends to all processes, waits until the end of the block. Those that
+    are started inside never hear it: the one that started them ends them in order.
+
+    Raises:
+        KeyboardInterrupt: at the end, if it came meanwhile.
     """
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    came: list[int] = []
+    resource_tracker.ensure_running()  # else the start of a process does it, and unblocks Ctrl-C
+    before = signal.signal(signal.SIGINT, lambda number, _frame: came.append(number))
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         signal.signal(signal.SIGINT, before)
+    if came:
+        raise KeyboardInterrupt
 
 
 def address_of(dashboard: str) -> str:
@@ -324,7 +336,7 @@ def address_of(dashboard: str) -> str:
     if dashboard and find_spec("bokeh") is None:
         raise CytostreamError(
             "Dask's dashboard needs bokeh",
-            "pip install 'cytostream[dashboard]', or empty reading.dashboard",
+            "pip install -e '.[dashboard]', or empty reading.dashboard",
         )
     return dashboard or "127.0.0.1:0"
 

@@ -3,16 +3,21 @@ differences.
 """
 
 import os
+import re
 import tomllib
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from classify import ClassName
 from ingest import CytostreamError
 
 from .events import Severity
+
+CODECS = {"snappy": "snappy", "lz4": "lz4", "zstd": "zstandard"}
+ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[\w.-]+):\d{1,5}")
 
 
 class ConfigError(CytostreamError):
@@ -48,7 +53,7 @@ class Kafka(Section):
         False, description="believe only what a consumer sees: for a broker that forgets"
     )
     linger_ms: int = Field(5, ge=0)
-    compression: str | None = "gzip"
+    compression: Literal["gzip", "snappy", "lz4", "zstd"] | None = "gzip"
     max_event_bytes: int = Field(
         1_000_000,
         ge=10_000,
@@ -58,6 +63,38 @@ class Kafka(Section):
     give_up_s: float = Field(
         10.0, gt=0, description="how long the end of a run waits for an absent broker"
     )
+
+    @field_validator("compression")
+    @classmethod
+    def _can_compress(cls, name: str | None) -> str | None:
+        package = CODECS.get(name or "")
+        if package and find_spec(package) is None:
+            raise ValueError(f"{name} needs {package}: pip install {package}, or take gzip")
+        return name
+
+    @field_validator("bootstrap")
+    @classmethod
+    def _are_addresses(cls, servers: str) -> str:
+        named = [server.strip() for server in servers.split(",") if server.strip()]
+        wrong = [server for server in named if not ADDRESS.fullmatch(server)]
+        if wrong or not named:
+            raise ValueError(
+                f"{', '.join(wrong) or 'empty'}: HOST:PORT is wanted, with commas between"
+            )
+        return ",".join(named)
+
+    @model_validator(mode="after")
+    def _has_an_account(self) -> Self:
+        protocol = str(self.security.get("security_protocol", ""))
+        mechanism = str(self.security.get("sasl_mechanism", ""))
+        by_password = mechanism in ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+        if protocol.startswith("SASL") and not mechanism:
+            raise ValueError("security: sasl_mechanism is missing, as PLAIN or SCRAM-SHA-512")
+        if by_password and not (
+            self.security.get("sasl_plain_username") and self.security.get("sasl_plain_password")
+        ):
+            raise ValueError("security: sasl_plain_username and sasl_plain_password are missing")
+        return self
 
 
 class ClassRule(Section):
@@ -354,7 +391,8 @@ def load_config(path: Path | None) -> Config:
     except ValidationError as error:
         first = error.errors()[0]
         raise ConfigError(
-            f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}", "see `cytostream config`"
+            f"{path or 'CYTOSTREAM_BOOTSTRAP'}: {'.'.join(map(str, first['loc']))}: {first['msg']}",
+            "see `cytostream config`",
         ) from error
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise ConfigError(f"{path}: {error}", "give a TOML file") from error

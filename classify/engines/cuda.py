@@ -50,7 +50,7 @@ def load_cuda() -> ModuleType:
         return importlib.import_module("cuda.bindings.runtime")
     except (ImportError, OSError) as error:
         raise EngineError(
-            f"no CUDA bindings: {error}", "pip install 'cytostream[rtx]' or 'cytostream[tensorrt]'"
+            f"no CUDA bindings: {error}", "pip install -e '.[rtx]' or -e '.[tensorrt]'"
         ) from error
 
 

@@ -89,6 +89,6 @@ def reference(model: Model, precision: str | None) -> Engine:
         from .torch import TorchEngine
     except ImportError as error:
         raise EngineError(
-            f"the torch engine needs the training side: {error}", "pip install 'cytostream[train]'"
+            f"the torch engine needs the training side: {error}", "pip install -e '.[train]'"
         ) from error
     return TorchEngine(model, precision)

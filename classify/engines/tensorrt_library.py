@@ -97,7 +97,7 @@ def open_library(name: str) -> Library:
     Raises:
         EngineError: it is not installed, or is too old.
     """
-    install = f"pip install 'cytostream[{EXTRAS[name]}]'"
+    install = f"pip install -e '.[{EXTRAS[name]}]'"
     try:
         module = importlib.import_module(MODULES[name])
         found = tuple(map(int, module.__version__.split(".")[:2]))

@@ -1,76 +1,207 @@
 """The command `cytostream`: the one place that chooses engines and sinks and turns errors
 into one line.
+
+A command is imported when it is run: help, a typo and a path that is not there are answered
+without the packages that read slides.
 """
 
 import logging
 import os
 import sys
-from typing import Annotated
+from importlib import import_module
+from importlib.metadata import version
+from typing import Annotated, NamedTuple
 
 import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
 
-from ingest import CytostreamError
-from stream.store import OTHERS
+from .printable import printable
 
-from .commands import bench
-from .commands.bench_locate import locate as bench_locate
-from .commands.compile import compile_engine
-from .commands.demo import demo
-from .commands.doctor import doctor
-from .commands.evaluate import evaluate
-from .commands.explain import authenticity, calibrate, explain, index
-from .commands.export import audit, export_results
-from .commands.model import card, classify, export, generate, train
-from .commands.run import relay, replay, run
-from .commands.serve import accounts_app, serve
-from .commands.slide import locate, map_slide, simulate
-from .commands.topics import alerts, config, failures, schemas, tail
-from .commands.watch import watch
-from .console import print_error
+INTERRUPTED = 130
+OTHERS = 0o077  # the rights of others, which nothing that is written here has
+PACKAGE = "stream.cli.commands"
+
+
+EXTRAS = {
+    **dict.fromkeys(("torch", "matplotlib", "onnx", "onnxscript", "torchvision"), "train"),
+    **dict.fromkeys(("cuda", "tensorrt_rtx"), "rtx"),
+    "tensorrt": "tensorrt",
+    "noida_db": "broker",
+    "bokeh": "dashboard",
+}
+
+
+class Entry(NamedTuple):
+    """Where a command is, and the summary of its help. `reads`: its first argument is a path
+    that must be there.
+    """
+
+    module: str
+    name: str
+    summary: str
+    reads: bool = False
+
+
+COMMANDS = {
+    "run": Entry(
+        "run",
+        "run",
+        "Find and classify every cell of slides, and stream labels and alerts.",
+        reads=True,
+    ),
+    "watch": Entry(
+        "watch", "watch", "Run every slide that arrives in a folder, once it is whole.", reads=True
+    ),
+    "relay": Entry(
+        "run", "relay", "Send what waits in a store, and what the broker has lost of it since."
+    ),
+    "replay": Entry("run", "replay", "Send the events of slides again, each with a new id."),
+    "tail": Entry("topics", "tail", "Follow the topics in the terminal, until Ctrl-C."),
+    "alerts": Entry("topics", "alerts", "List the alerts of a store that nobody has acknowledged."),
+    "failures": Entry(
+        "topics",
+        "failures",
+        "List what could not be read, with the names of files: they stay on this machine.",
+    ),
+    "serve": Entry(
+        "serve",
+        "serve",
+        "Serve the review page: worklist, cells, slide, decisions, signature, report.",
+    ),
+    "accounts": Entry(
+        "serve", "accounts_app", "Who may open the review page from another machine."
+    ),
+    "export-results": Entry(
+        "export", "export_results", "Write results as files: cells, the count, reviewed cells."
+    ),
+    "audit": Entry("export", "audit", "Check the audit trail of a store."),
+    "demo": Entry(
+        "demo", "demo", "Make a small smear from generated cells, and run it through everything."
+    ),
+    "locate": Entry(
+        "slide", "locate", "Find the cells of a slide, without classifying them.", reads=True
+    ),
+    "map": Entry("slide", "map_slide", "Draw where a smear can be read.", reads=True),
+    "simulate": Entry("slide", "simulate", "Make a smear of any size from generated cells."),
+    "classify": Entry("model", "classify", "Classify a folder of cell images.", reads=True),
+    "card": Entry(
+        "model", "card", "Show a model's card, after checking the files against it.", reads=True
+    ),
+    "train": Entry("model", "train", "Train a denoiser on image folders.", reads=True),
+    "export": Entry(
+        "model",
+        "export",
+        "Export a training run: ONNX graph, draws, calibration, card.",
+        reads=True,
+    ),
+    "evaluate": Entry(
+        "evaluate", "evaluate", "Measure a model on every axis, beside a discriminative baseline."
+    ),
+    "explain": Entry(
+        "explain", "explain", "Show why cells were called what they were called.", reads=True
+    ),
+    "index": Entry("explain", "index", "Make an index of known cells.", reads=True),
+    "calibrate": Entry(
+        "explain",
+        "calibrate",
+        "Fit a model's probabilities of being normal to your laboratory.",
+        reads=True,
+    ),
+    "authenticity": Entry(
+        "explain", "authenticity", "Make a blinded test page, or score what an expert answered."
+    ),
+    "generate": Entry(
+        "model", "generate", "Generate cells of a class with the classifier's own model."
+    ),
+    "bench": Entry("bench", "app", "Measure speed and what it costs in decisions."),
+    "compile": Entry("compile", "compile_engine", "Build engines ahead of time, on any machine."),
+    "schemas": Entry("topics", "schemas", "Write the JSON Schema of every event type."),
+    "config": Entry(
+        "topics", "config", "Check a configuration file, and show what it resolves to.", reads=True
+    ),
+    "doctor": Entry("doctor", "doctor", "Check this machine: reader, model, engine, broker, disk."),
+}
+
+
+class LazyCommands(TyperGroup):
+    """Lists the commands by their summaries, and imports the one that is run."""
+
+    def __init__(self, **options: object) -> None:
+        super().__init__(**options)
+        self.commands = {
+            name: TyperCommand(name, help=entry.summary) for name, entry in COMMANDS.items()
+        }
+
+    def resolve_command(
+        self, ctx: typer.Context, args: list[str]
+    ) -> tuple[str | None, TyperCommand | TyperGroup | None, list[str]]:
+        name, command, rest = super().resolve_command(ctx, args)
+        if name not in COMMANDS:
+            return name, command, rest
+        if COMMANDS[name].reads and rest and not rest[0].startswith("-"):
+            check_there(rest[0])
+        return name, load(name), rest
+
+    def invoke(self, ctx: typer.Context) -> object:
+        """Ctrl-C at any time is one line."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            typer.echo("stopped", err=True)
+            raise typer.Exit(INTERRUPTED) from None
+
+
+def check_there(path: str) -> None:
+    """Ends the command where a path that it reads is not there."""
+    if not os.path.lexists(path):
+        typer.echo(
+            f"error: {printable(path)}: no such file or folder\n  -> check the path", err=True
+        )
+        raise typer.Exit(1)
+
+
+def load(name: str) -> TyperCommand | TyperGroup:
+    """The command itself, imported now."""
+    entry = COMMANDS[name]
+    found = getattr(import_module(f"{PACKAGE}.{entry.module}"), entry.name)
+    if not isinstance(found, typer.Typer):
+        alone = typer.Typer(add_completion=False, rich_markup_mode="rich")
+        alone.command(name)(found)
+        found = alone
+    command = get_command(found)
+    command.name = name
+    return command
+
+
+def missing_package(error: ModuleNotFoundError) -> Exception:
+    """What to install for a package that a command needs."""
+    from ingest import CytostreamError
+
+    extra = EXTRAS.get((error.name or "").partition(".")[0])
+    hint = f"pip install -e '.[{extra}]'" if extra else "install cytostream again: pip install -e ."
+    return CytostreamError(f"this command needs {error.name}, which is not installed", hint)
+
+
+def show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"cytostream {version('cytostream')}")
+        raise typer.Exit
+
 
 app = typer.Typer(
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    cls=LazyCommands, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich"
 )
-
-app.command()(run)
-app.command()(watch)
-app.command()(relay)
-app.command()(replay)
-app.command()(tail)
-app.command()(alerts)
-app.command()(failures)
-app.command()(serve)
-app.add_typer(accounts_app, name="accounts")
-app.command("export-results")(export_results)
-app.command()(audit)
-app.command()(demo)
-app.command()(locate)
-app.command("map")(map_slide)
-app.command()(simulate)
-app.command()(classify)
-app.command()(card)
-app.command()(train)
-app.command()(export)
-app.command()(evaluate)
-app.command()(explain)
-app.command()(index)
-app.command()(calibrate)
-app.command()(authenticity)
-app.command()(generate)
-bench.app.command("locate")(bench_locate)
-app.add_typer(bench.app, name="bench")
-app.command("compile")(compile_engine)
-app.command()(schemas)
-app.command()(config)
-app.command()(doctor)
 
 
 @app.callback()
 def settings(
     verbose: Annotated[
         bool, typer.Option("--verbose", help="Log to stderr: among others how long each tile took.")
+    ] = False,
+    _version: Annotated[
+        bool,
+        typer.Option("--version", help="Show the version.", is_eager=True, callback=show_version),
     ] = False,
 ) -> None:
     """Finds every cell of a blood smear slide, classifies it, and streams labels and alerts
@@ -88,6 +219,13 @@ def main() -> None:
     os.umask(OTHERS)
     try:
         app(standalone_mode=True)
-    except CytostreamError as error:
-        print_error(error.what, error.hint)
+    except Exception as error:
+        from ingest import CytostreamError  # a command that raises it has imported it already
+
+        if not isinstance(error, CytostreamError | ModuleNotFoundError):
+            raise
+        from .console import print_error
+
+        told = error if isinstance(error, CytostreamError) else missing_package(error)
+        print_error(told.what, told.hint)
         sys.exit(1)

@@ -2,26 +2,53 @@
 stderr; stdout is for programs.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from time import monotonic
+from typing import TYPE_CHECKING, TypeVar
 
+from rich import progress
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
-from stream.run import Report
+from .printable import printable
+
+if TYPE_CHECKING:
+    from stream.run import Report
+
+T = TypeVar("T")
+LINE_S = 10.0  # between two lines of progress where nobody looks at a terminal
 
 
-def print_error(what: str, hint: str = "", word: str = "error") -> None:
+class Screen(Console):
+    """stderr. Texts are printed as they are: what a name or a comment holds is no markup and no
+    order to the terminal.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(stderr=True, markup=False, emoji=False, highlight=False)
+
+    def print(self, *objects: object, **options: object) -> None:
+        """As `Console.print`; a text stays one line, however long it is."""
+        options.setdefault("soft_wrap", all(isinstance(one, str | Text) for one in objects))
+        super().print(*objects, **options)
+
+    def render_str(self, text: str, **options: object) -> Text:
+        return super().render_str(printable(text), **options)
+
+
+screen = Screen()
+
+
+def print_error(what: str, hint: str = "", word: str = "error", style: str = "red") -> None:
     """One line of what went wrong and one of what to do next."""
-    next_step = f"\n  -> {escape(hint)}" if hint else ""
-    Console(stderr=True, soft_wrap=True).print(
-        f"[red]{word}:[/] {escape(what)}{next_step}", highlight=False
-    )
+    next_step = f"\n  -> {printable(hint)}" if hint else ""
+    screen.print(Text.assemble((f"{word}:", style), f" {printable(what)}{next_step}"))
 
 
 def say(line: str) -> None:
     """One line that a person may want to know."""
-    Console(stderr=True, soft_wrap=True).print(escape(line), highlight=False)
+    screen.print(line)
 
 
 def red_cells_line(figures: dict) -> str:
@@ -34,7 +61,22 @@ def red_cells_line(figures: dict) -> str:
     return "  ".join([str(figures["cells"]), *graded]) if figures else ""
 
 
-def report_table(reports: Iterable[Report]) -> Table:
+def track(items: Iterable[T], what: str, total: int) -> Iterator[T]:
+    """The items, with a bar of how many have passed; where nobody looks at a terminal, with a
+    line every ten seconds.
+    """
+    if screen.is_terminal:
+        yield from progress.track(items, what, total, console=screen)
+        return
+    told_s = monotonic()
+    for number, item in enumerate(items, 1):
+        yield item
+        if monotonic() - told_s >= LINE_S:
+            told_s = monotonic()
+            screen.print(f"{what}: {number} of {total}")
+
+
+def report_table(reports: Iterable["Report"]) -> Table:
     """One row a slide: how it ended, its cells by label, alerts, failures."""
     table = Table(
         "slide",

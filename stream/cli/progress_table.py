@@ -16,7 +16,9 @@ from rich.text import Text
 
 from ingest import Slide
 from stream.events import Progress
-from stream.store import RUNNING, WAITING, Backlog, Job
+from stream.store import RUNNING, WAITING, Backlog, Job, lease_of
+
+from .console import LINE_S
 
 _LOOK_S = 1.0
 
@@ -43,7 +45,9 @@ class Row:
 
 
 class Board:
-    """A live table; nothing where `quiet` or where nobody looks at a terminal."""
+    """A live table; a line every ten seconds where nobody looks at a terminal; nothing where
+    `quiet`.
+    """
 
     def __init__(
         self,
@@ -53,6 +57,9 @@ class Board:
         quiet: bool = False,
     ):
         self.backlog, self.only = backlog, only
+        self.console = console
+        self.quiet = quiet
+        self.told_s = monotonic()
         seen = console.is_terminal and not quiet
         self.live = (
             Live(self, console=console, refresh_per_second=2, transient=True) if seen else None
@@ -81,6 +88,16 @@ class Board:
         if key not in self.rows:
             self.rows = {key: Row(progress, progress.cells, progress.tiles_done)}
         self.rows[key].progress = progress
+        if not self.quiet and not self.live and monotonic() - self.told_s >= LINE_S:
+            self.told_s = monotonic()
+            self.console.print(self._line(slide.path.name, self.rows[key]))
+
+    def _line(self, name: str, row: Row) -> str:
+        p = row.progress
+        return (
+            f"{name}: {p.tiles_done}/{p.tiles} tiles, {p.cells} cells, {p.alerts} alerts, "
+            f"left {duration(row.left_s())}"
+        )
 
     def __rich__(self) -> Group:
         self._look()
@@ -113,7 +130,8 @@ class Board:
             p, rate, left = row.progress, f"{row.cells_a_second():.0f}", duration(row.left_s())
         else:
             facts = self.backlog.outbox.facts_of_path(str(job.path.resolve()))
-            p, rate, left = Progress(**facts.get("progress", {})), "", "elsewhere"
+            here = self.backlog.outbox.leases.holds(lease_of(job))
+            p, rate, left = Progress(**facts.get("progress", {})), "", "-" if here else "elsewhere"
         bar = ProgressBar(max(1, p.tiles), p.tiles_done, width=20)
         table.add_row(
             job.path.name, bar, f"{p.tiles_done}/{p.tiles}", str(p.cells), rate, str(p.alerts), left

@@ -10,8 +10,6 @@ from hashlib import blake2b
 from importlib.metadata import version
 from pathlib import Path
 
-from rich.console import Console
-
 from classify import SHIPPED, ModelError, load_model, model_folder, open_engine
 from ingest import CytostreamError, Scheduler, Workers, open_workers
 from segment import CROP_PX, CROP_UM
@@ -22,10 +20,9 @@ from stream.run import Lab, RedJudge
 from stream.sinks import Relay, Sink
 from stream.store import Backlog, Outbox, Room, make_private_folder
 
-from .console import say
+from .console import say, screen
 from .progress_table import Board
 
-screen = Console(stderr=True)
 PACKAGES = ("cytostream", "openvino", "openslide-bin", "scikit-image", "numpy")
 
 
@@ -189,8 +186,7 @@ def drain(relays: list[Relay], give_up_s: float) -> int:
         if unsent:
             why = f": {relay.trouble}" if relay.trouble else ""
             screen.print(
-                f"[yellow]{unsent} events wait in the store{why}[/]\n  -> the same command sends "
-                "them",
+                f"{unsent} events wait in the store{why}\n  -> the same command sends them",
                 soft_wrap=True,
             )
         left += unsent

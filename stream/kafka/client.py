@@ -6,7 +6,13 @@ import logging
 import socket
 
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
-from kafka.errors import AuthorizationError, LeaderNotAvailableError, TopicAlreadyExistsError
+from kafka.errors import (
+    AuthorizationError,
+    InvalidReplicationFactorError,
+    LeaderNotAvailableError,
+    SaslAuthenticationFailedError,
+    TopicAlreadyExistsError,
+)
 
 from stream.config import Kafka
 
@@ -110,7 +116,11 @@ def hint(error: Exception) -> str:
         )
     if isinstance(error, ValueError):
         return "check [kafka] in the config; what is not sent waits in the store"
+    if isinstance(error, SaslAuthenticationFailedError):
+        return "check the account and password in [kafka.security]; what is not sent waits"
+    if isinstance(error, InvalidReplicationFactorError):
+        return "set kafka.replication to at most the number of brokers; what is not sent waits"
     return (
-        "is the broker up, and kafka.bootstrap right? What is not sent waits in the store and "
-        "goes out by itself"
+        "is the broker up, kafka.bootstrap right, and [kafka.security] what it speaks? What is not "
+        "sent waits in the store and goes out by itself; --sink none does without a broker"
     )

@@ -123,7 +123,7 @@ def _binary() -> str:
         path = Path(str(files("noida_db"))) / "noida-db"
     except ModuleNotFoundError as error:
         raise BrokerError(
-            "the embedded broker is not installed", "pip install 'cytostream[broker]'"
+            "the embedded broker is not installed", "pip install -e '.[broker]'"
         ) from error
     path.chmod(0o755)
     return str(path)

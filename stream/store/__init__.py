@@ -1,4 +1,4 @@
-from .backlog import FAILED, RUNNING, STAT, WAITING, Backlog, Job
+from .backlog import FAILED, RUNNING, STAT, WAITING, Backlog, Job, lease_of
 from .database import State
 from .leases import LeaseLostError
 from .outbox import Outbox, Room, Transaction
@@ -39,6 +39,7 @@ __all__ = [
     "close_to_others",
     "crop_digest",
     "facts_of",
+    "lease_of",
     "make_private_file",
     "make_private_folder",
     "open_to_others",

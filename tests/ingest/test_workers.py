@@ -1,13 +1,17 @@
 """Workers: the serial fake and real Dask processes, under one contract."""
 
 import os
+import signal
 import socket
+import subprocess
+import sys
 import time
 from urllib.request import urlopen
 
 import pytest
 
 from ingest import CytostreamError, Scheduler, SlideError, open_workers
+from ingest.workers import interrupts_later
 
 
 def work(item):
@@ -100,3 +104,14 @@ def test_the_dashboard_answers():
         assert pool.call(work, 7, 30.0) == 70
         with urlopen(f"http://127.0.0.1:{port}/status", timeout=10) as page:
             assert page.status == 200 and b"Dask" in page.read()
+
+
+def test_ctrl_c_while_workers_start_comes_after_the_start():
+    ended = False
+    ask = "import signal; print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))"
+    with pytest.raises(KeyboardInterrupt), interrupts_later():
+        os.kill(os.getpid(), signal.SIGINT)
+        child = subprocess.run([sys.executable, "-c", ask], capture_output=True, check=True)
+        ended = True
+    assert ended and child.stdout.strip() == b"True"  # a process that is started never hears it
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])

@@ -6,21 +6,23 @@ from typing import Annotated
 
 import numpy as np
 import typer
-from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
 from classify import SHIPPED, Model, load_model, open_engine
-from stream.cli.console import say
+from stream.cli.console import say, screen
 
+from .bench_locate import locate
 from .model import training_side
 
 app = typer.Typer(
     help="Measure speed and what it costs in decisions, against a reference in the same run.",
     no_args_is_help=True,
 )
-screen = Console(stderr=True)
 REFERENCE, OURS = "exhaustive reference, f32", "ours"
+
+
+app.command("locate")(locate)
 
 
 @app.callback()

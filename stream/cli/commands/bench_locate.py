@@ -15,7 +15,6 @@ from typing import Annotated
 
 import numpy as np
 import typer
-from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 from scipy.spatial import cKDTree
@@ -31,9 +30,9 @@ from ingest import (
     plan_tiles,
 )
 from segment import AREAS, WORK_MPP, Cell, Scan, begin_scan, plain_scan
+from stream.cli.console import screen
 from stream.config import Reading
 
-screen = Console(stderr=True)
 OURS, EVERYWHERE, PLAIN = "ours", "every place", "every place at full resolution"
 SAME_UM = 3.0
 

@@ -10,12 +10,12 @@ from typing import Annotated
 import numpy as np
 import typer
 from PIL import Image
-from rich.console import Console
 from rich.table import Table
 
 from classify import SHIPPED
 from ingest import CytostreamError
 from ingest.synthetic import Sprite, glass, place, red_cell, write_pyramid
+from stream.cli.console import screen
 from stream.config import Kafka
 from stream.events import Event
 from stream.kafka import Broker, read_all
@@ -24,7 +24,6 @@ from .run import run
 from .serve import serve as serve_page
 from .topics import sentence
 
-screen = Console(stderr=True)
 MPP = 0.25
 SIDE_PX, PITCH_PX = (
     3072,

@@ -13,11 +13,11 @@ from typing import Annotated
 
 import numpy as np
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from classify import SHIPPED, load_model, open_engine
 from ingest import CytostreamError, openslide_version
+from stream.cli.console import screen
 from stream.config import load_config
 from stream.store import open_to_others
 
@@ -60,8 +60,8 @@ def doctor(
     else:
         table = Table("", "", "")
         for f in findings:
-            table.add_row("[green]ok[/]" if f.ok else "[red]no[/]", f.what, f.says)
-        Console(stderr=True).print(table)
+            table.add_row("ok" if f.ok else "no", f.what, f.says)
+        screen.print(table)
     if not all(f.ok for f in findings if f.what != "broker"):
         raise typer.Exit(1)
 

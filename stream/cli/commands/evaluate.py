@@ -6,14 +6,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from classify import SHIPPED
+from stream.cli.console import screen
 
 from .model import training_side
-
-screen = Console(stderr=True)
 
 
 def evaluate(

@@ -8,8 +8,6 @@ from typing import Annotated
 import numpy as np
 import typer
 from PIL import Image
-from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
 from classify import (
@@ -25,13 +23,12 @@ from classify import (
     load_model,
 )
 from classify import open_engine as open_named
-from stream.cli.console import say
+from stream.cli.console import say, screen, track
 from stream.cli.pictures import sheet_of
 from stream.store import SlideStore
 
 from .model import EngineOption, ModelOption, line_of
 
-screen = Console(stderr=True)
 STORES = "*.zarr"
 
 
@@ -63,7 +60,7 @@ def explain(
     index = Nearest.open(known, loaded) if known else None
     out.mkdir(parents=True, exist_ok=True)
     wanted = [name.strip() for name in classes.split(",") if name.strip()]
-    bar = track(cells, description="explaining", total=len(cells.paths), console=screen)
+    bar = track(cells, "explaining", len(cells.paths))
     with (out / "explained.jsonl").open("w") as lines:
         for number, (path, crop) in enumerate(bar):
             ((_, verdict),) = judge([(0, crop)], runner, loaded, exhaustive=True)
@@ -130,7 +127,7 @@ def index(
 
     loaded = load_model(model)
     cells = CropFolder(folder, loaded.card.crop_px)
-    bar = track(cells, description="indexing", total=len(cells.paths), console=screen)
+    bar = track(cells, "indexing", len(cells.paths))
     known = (Known(path.parent.name, str(path.relative_to(folder)), crop) for path, crop in bar)
     count = build_index(open_named(loaded, engine, None, say), loaded, known, out)
     tell_skipped(cells)

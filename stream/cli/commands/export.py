@@ -2,22 +2,22 @@
 trail checked.
 """
 
+import re
 from collections.abc import Iterable
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from ingest import CytostreamError
+from stream.cli.console import screen
 from stream.config import Config, load_config
 from stream.events import Event, Stamp
 from stream.store import write_private_file
 
 from .run import ConfigOption
 
-screen = Console(stderr=True, soft_wrap=True)
 STORE = Path("cytostream-results")
 StoreOption = Annotated[
     Path, typer.Option(help="Folder of results, as of `cytostream run --store`.")
@@ -99,7 +99,10 @@ def write(
     if form == "crops":
         files = folder_of(report, lambda cell: crops.png(slide_id, cell))
     else:
-        files = [(f"{slide_id}-v{report.version}.{form}", FORMS[form].make(report, crops))]
+        stem = re.sub(r"[^\w.-]+", "_", Path(report.name).stem).strip("._") or "slide"
+        name = f"{stem}-{slide_id[:8]}-v{report.version}.{form}"
+        files = [(name, FORMS[form].make(report, crops))]
+        screen.print(str(out / name))
     with writing(out):
         return sum(save(out, path, content) for path, content in files)
 

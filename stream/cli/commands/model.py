@@ -2,6 +2,7 @@
 
 import json
 import tomllib
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from os import environ
@@ -10,18 +11,16 @@ from typing import Annotated
 
 import typer
 from pydantic import ValidationError
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
     TextColumn,
     TimeRemainingColumn,
-    track,
 )
 
 from classify import SHIPPED, CropFolder, DataError, judge, load_model, open_engine, read_card
-from stream.cli.console import say
+from stream.cli.console import say, screen, track
 from stream.cli.json_lines import json_lines
 from stream.config import ConfigError
 
@@ -31,7 +30,6 @@ ModelOption = Annotated[
 EngineOption = Annotated[
     str, typer.Option("--engine", help="auto, openvino, tensorrt or tensorrt-rtx.")
 ]
-screen = Console(stderr=True)
 
 
 def classify(
@@ -66,8 +64,9 @@ def classify(
     loaded = load_model(model)
     images = CropFolder(folder, loaded.card.crop_px, mpp and loaded.card.crop_um / mpp)
     runner = open_engine(loaded, engine, "f32" if exhaustive else None, say)
-    bar = track(images, description="classifying", total=len(images.paths), console=screen)
+    bar = track(images, "classifying", len(images.paths))
     right: dict[str, list[bool]] = {}
+    called: Counter[str] = Counter()
     draws = 0
     with json_lines(json_out) as write:
         for path, verdict in judge(bar, runner, loaded, exhaustive):
@@ -75,7 +74,9 @@ def classify(
             right.setdefault(path.parent.name, []).append(
                 path.parent.name in (verdict.label, verdict.parent)
             )
+            called[verdict.label] += 1
             draws += verdict.draws
+    screen.print("  ".join(f"{label} {count}" for label, count in called.most_common()))
     summarise(images, right, (*loaded.card.classes, *loaded.card.parents), draws)
 
 
@@ -189,9 +190,7 @@ def training_side() -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        raise DataError(
-            f"training needs {error.name}", "pip install 'cytostream[train]'"
-        ) from error
+        raise DataError(f"training needs {error.name}", "pip install -e '.[train]'") from error
 
 
 def left_out(run: Path) -> str:

@@ -9,19 +9,17 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from classify import SHIPPED
 from ingest import CytostreamError, SlideError, look_at_folder
 from segment import AREAS
-from stream.cli.console import print_error, report_table
+from stream.cli.console import print_error, report_table, screen
 from stream.cli.session import Choice, changed, drain, open_lab, open_station
 from stream.config import Config, load_config
 from stream.events import replayed
 from stream.run import Ending, Report, report_of, work
 from stream.store import Backlog, Job
 
-screen = Console(stderr=True)
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="TOML file; see configs/example.toml.")
 ]

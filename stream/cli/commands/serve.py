@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 
 from classify import SHIPPED
 from ingest import CytostreamError, open_workers
+from stream.cli.console import screen
 from stream.config import Config, load_config
 from stream.events import Stamp
 from stream.store import make_private_folder
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from stream.intake import Served
     from stream.review.web import Accounts, Doors, Mode
 
-screen = Console(stderr=True, soft_wrap=True)
 StoreOption = Annotated[
     Path, typer.Option(help="Folder of results, as of `cytostream run --store`.")
 ]
@@ -73,6 +72,7 @@ def serve(
     cytostream serve --store results --host 0.0.0.0 --cert lab.pem --key lab.key
     """
     settings = load_config(config)
+    check_store(store)
     with ExitStack() as stack:
         setting = Page(
             store,
@@ -113,12 +113,12 @@ def path_of(doors: "Doors") -> str:
 def say_where(host: str, port: int, secure: bool, path: str) -> None:
     shown = f"[{host}]" if ":" in host else host
     address = f"http{'s' if secure else ''}://{shown}:{port}/{path}"
-    screen.print(f"review page: {escape(address)}   Ctrl-C ends it", highlight=False)
+    screen.print(f"review page: {address}   Ctrl-C ends it", highlight=False)
     if path:
         screen.print("whoever has this address can read and sign: give it to nobody")
 
 
-def listen(app: object, host: str, port: int, cert: Path | None, key: Path | None) -> None:
+def listen(app: "FastAPI", host: str, port: int, cert: Path | None, key: Path | None) -> None:
     """Serves until Ctrl-C.
 
     Raises:
@@ -129,21 +129,32 @@ def listen(app: object, host: str, port: int, cert: Path | None, key: Path | Non
     from stream.http import guarded_protocol, sample_logs
 
     sample_logs()
+
+    class PageServer(uvicorn.Server):
+        """Ends the streams of open pages first, so that none has to be cut off."""
+
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            app.state.parts.hub.close()
+            super().handle_exit(sig, frame)
+
+    server = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        ssl_certfile=cert,
+        ssl_keyfile=key,
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=LAST_S,
+        server_header=False,
+        proxy_headers=False,
+        http=guarded_protocol(),
+        ws="none",
+    )
     try:
-        uvicorn.run(
-            app,
-            host=host,
-            port=port,
-            ssl_certfile=cert,
-            ssl_keyfile=key,
-            log_level="warning",
-            access_log=False,
-            timeout_graceful_shutdown=LAST_S,
-            server_header=False,
-            proxy_headers=False,
-            http=guarded_protocol(),
-            ws="none",
-        )
+        PageServer(server).run()
+    except KeyboardInterrupt:
+        screen.print("the page is closed")
     except OSError as error:
         raise CytostreamError(
             f"{host}:{port}: {error.strerror or error}", "choose another --port, or check --cert"
@@ -201,6 +212,17 @@ def served_folders(page: Page, settings: Config) -> "Served":
     name = settings.watch.quarantine
     quarantines = tuple(root / name for root in roots) if name else ()
     return Served(roots, (page.store.resolve(), *quarantines))
+
+
+def check_store(store: Path) -> None:
+    """A page is about a store that is there: a mistyped one is not made.
+
+    Raises:
+        CytostreamError: there is none.
+    """
+    if not (store / "state.db").is_file():
+        hint = "check --store, or make one with `cytostream run SLIDE --store DIR`"
+        raise CytostreamError(f"{store}: no results here", hint)
 
 
 def hold(store: Path, stack: ExitStack) -> None:
@@ -300,14 +322,10 @@ def warn(host: str, mode: str, secure: bool) -> None:
 
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     if leaflet_folder() is None:
-        screen.print(
-            "[yellow]the slide viewer is not installed[/]\n  -> pip install "
-            "xstatic-leaflet==1.9.3.0"
-        )
+        screen.print("the slide viewer is not installed\n  -> pip install xstatic-leaflet==1.9.3.0")
     if mode == "accounts" and not secure and not is_loopback(host):
         screen.print(
-            "[yellow]passwords travel in the clear[/]\n  -> give --cert and --key, or put a TLS "
-            "proxy in front"
+            "passwords travel in the clear\n  -> give --cert and --key, or put a TLS proxy in front"
         )
 
 

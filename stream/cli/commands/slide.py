@@ -7,8 +7,7 @@ from typing import Annotated
 import numpy as np
 import typer
 from PIL import Image
-from rich.console import Console
-from rich.progress import Progress, track
+from rich.progress import Progress
 
 from classify import SHIPPED, load_model, on_white
 from ingest import (
@@ -26,13 +25,13 @@ from ingest import (
 )
 from ingest.synthetic import LOOKS, Layer, Synthetic, write_synthetic
 from segment import AREAS, Cell, begin_scan
+from stream.cli.console import screen, track
 from stream.cli.json_lines import json_lines
 from stream.cli.pictures import draw
 from stream.config import Reading
 
 from .demo import read_sheet
 
-screen = Console(stderr=True)
 KINDS = ("wbc", "platelet", "rbc")
 
 
@@ -71,7 +70,7 @@ def locate(
         results = (
             r for r in pool.each(scan.cells_in, specs, reading.read_limit_s) if r is not None
         )
-        for spec, outcome in track(results, "locating", total=len(specs), console=screen):
+        for spec, outcome in track(results, "locating", len(specs)):
             if isinstance(outcome, CytostreamError):
                 screen.print(f"tile {spec.box_px0}: {outcome}")
                 continue
@@ -118,7 +117,12 @@ def map_slide(
         seen = survey_slide(facts)
         found = look_closer(facts, seen)
         out = out or slide.with_suffix(".map.png")
-        draw(thumbnail(facts), found, battlement(found)).save(out)
+        picture = draw(thumbnail(facts), found, battlement(found))
+        try:
+            picture.save(out)
+        except (OSError, ValueError) as error:
+            what = f"{out}: {getattr(error, 'strerror', None) or error}"
+            raise CytostreamError(what, "choose another --out, as map.png") from error
     for ground in Ground:
         screen.print(f"  {ground.name.lower():10}{found.area_mm2(ground):9.2f} mm2")
     for problem in found.problems():

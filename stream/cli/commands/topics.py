@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from ingest import CytostreamError
-from stream.cli.console import print_error
+from stream.cli.console import print_error, screen
 from stream.config import ConfigError, load_config
 from stream.events import (
     ACCESS,
@@ -29,8 +28,6 @@ from stream.kafka import Acks, write_asyncapi
 from stream.store import Outbox
 
 from .run import RESULTS, ConfigOption, StoreOption
-
-screen = Console(stderr=True)
 
 
 def tail(
@@ -61,10 +58,8 @@ def tail(
 
 def sentence(event: Event) -> str:
     """An event in one line for a person."""
-    again = " [dim](sent again)[/]" if event.replay_of else ""
-    return (
-        f"[dim]{event.time:%H:%M:%S}[/] {event.subject[:8]} {SAID[event.type](event.data)}{again}"
-    )
+    again = " (sent again)" if event.replay_of else ""
+    return f"{event.time:%H:%M:%S} {event.subject[:8]} {SAID[event.type](event.data)}{again}"
 
 
 def say_cell(data: dict) -> str:
@@ -75,30 +70,27 @@ def say_cell(data: dict) -> str:
 
 
 def say_alert(data: dict) -> str:
-    return (
-        f"[bold red]ALERT[/]   {data['label']:<12} at {data['x_px0']},{data['y_px0']}: "
-        f"{data['reason']}"
-    )
+    return f"ALERT   {data['label']:<12} at {data['x_px0']},{data['y_px0']}: {data['reason']}"
 
 
 def say_slide(data: dict) -> str:
     counts = "  ".join(f"{k} {v}" for k, v in Counter(data["counts"] or {}).most_common())
-    return f"[bold]slide[/]   {data['status']}  {data['progress']['cells']} cells  {counts}"
+    return f"slide   {data['status']}  {data['progress']['cells']} cells  {counts}"
 
 
 def say_failure(data: dict) -> str:
-    return f"[yellow]failure[/] {data['stage']}: {data['what']} -> {data['hint']}"
+    return f"failure {data['stage']}: {data['what']} -> {data['hint']}"
 
 
 def say_review(data: dict) -> str:
     return (
-        f"[cyan]review[/]  {data['reviewer']}: {data['action']} {data['label'] or ''} "
+        f"review  {data['reviewer']}: {data['action']} {data['label'] or ''} "
         f"{data['comment'] or ''}"
     )
 
 
 def say_access(data: dict) -> str:
-    return f"[cyan]access[/]  {data['account']}: {data['action']}, by {data['by']}"
+    return f"access  {data['account']}: {data['action']}, by {data['by']}"
 
 
 SAID = {
@@ -106,10 +98,10 @@ SAID = {
     ALERT: say_alert,
     SLIDE: say_slide,
     FAILURE: say_failure,
-    SLIDE_ALERT: lambda data: f"[bold red]ALERT[/]   {data['severity']:<12} {data['reason']}",
+    SLIDE_ALERT: lambda data: f"ALERT   {data['severity']:<12} {data['reason']}",
     REVIEW: say_review,
     ACCESS: say_access,
-    DEAD: lambda data: f"[yellow]refused[/] {data['event_type']}: {data['reason']}",
+    DEAD: lambda data: f"refused {data['event_type']}: {data['reason']}",
 }
 
 
@@ -161,7 +153,7 @@ def alerts(
                     )
                 )
             else:
-                by = f" [green]seen by {standing.reviewer}[/]" if standing.reviewer else ""
+                by = f" seen by {standing.reviewer}" if standing.reviewer else ""
                 screen.print(f"{sentence(standing.event)}{by}", highlight=False)
 
 

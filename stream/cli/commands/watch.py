@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from classify import SHIPPED
 from ingest import CytostreamError, SlideError, SlideFiles, open_slide
-from stream.cli.console import print_error, say
+from stream.cli.console import print_error, say, screen
 from stream.cli.session import Choice, Station, changed, drain, open_lab, open_station
 from stream.config import load_config
 from stream.events import slide_event
@@ -21,8 +20,6 @@ from stream.run import Ending, Lab, Report, work
 from stream.store import Job
 
 from .run import RESULTS, ConfigOption, SinkOption, StoreOption
-
-screen = Console(stderr=True)
 
 
 def watch(

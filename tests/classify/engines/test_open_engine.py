@@ -40,7 +40,7 @@ def test_auto_falls_back_with_one_line(model, without_gpu, without_packages):
 def test_a_named_engine_without_its_package(model, without_packages, name, extra):
     with pytest.raises(EngineError, match=f"{name} is not installed") as caught:
         open_engine(model, name)
-    assert f"cytostream[{extra}]" in caught.value.hint
+    assert f"'.[{extra}]'" in caught.value.hint
 
 
 def test_an_old_library(model, monkeypatch):
