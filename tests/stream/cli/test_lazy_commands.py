@@ -3,11 +3,13 @@
 import json
 import subprocess
 import sys
+from importlib import import_module
 
 import pytest
 
 from stream.cli.app import COMMANDS, app, load
 
+module = import_module("stream.cli.app")  # `stream.cli` may have a name `app` of its own
 HEAVY = {
     "anndata",
     "dask",
@@ -64,8 +66,6 @@ def test_the_summary_is_that_of_the_command(name):
 
 
 def test_an_absent_extra_says_what_to_install(monkeypatch, capsys):
-    from stream.cli import app as module
-
     def absent(name):
         raise ModuleNotFoundError("no", name="torch")
 
@@ -79,8 +79,6 @@ def test_an_absent_extra_says_what_to_install(monkeypatch, capsys):
 
 
 def test_ctrl_c_is_one_line(monkeypatch, capsys):
-    from stream.cli import app as module
-
     def interrupted(name):
         raise KeyboardInterrupt
 

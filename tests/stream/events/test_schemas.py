@@ -127,7 +127,9 @@ def test_a_wrong_event_does_not():
 
 
 def test_the_document_names_every_topic_and_message():
-    document = asyncapi(Kafka(security={"security_protocol": "SASL_SSL"}))
+    document = asyncapi(
+        Kafka(security={"security_protocol": "SASL_SSL", "sasl_mechanism": "OAUTHBEARER"})
+    )
     assert {channel["address"] for channel in document["channels"].values()} == set(
         Kafka().topics.model_dump().values()
     )

@@ -163,7 +163,7 @@ def test_the_shell_writes_the_same(signed, tmp_path):
     )
     assert done.exit_code == 0, done.output
     slide_id = signed.made.slide.slide_id
-    assert (tmp_path / "out" / f"{slide_id}-v1.csv").read_bytes() == form(signed, "csv")
+    assert (tmp_path / "out" / f"smear-{slide_id[:8]}-v1.csv").read_bytes() == form(signed, "csv")
     assert len(list((tmp_path / "out" / "blast").glob("*.png"))) == 2
     assert CliRunner().invoke(command, ["audit", "--store", str(signed.made.store)]).exit_code == 0
 
