@@ -4,7 +4,7 @@ come in.
 
 import fcntl
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,7 +86,7 @@ def serve(
         )
         app = stack.enter_context(opened(setting, settings))
         say_where(host, port, cert is not None, path_of(app.state.doors))
-        listen(app, host, port, cert, key)
+        listen(app, host, port, cert, key, app.state.parts.hub.close)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,14 @@ def say_where(host: str, port: int, secure: bool, path: str) -> None:
         screen.print("whoever has this address can read and sign: give it to nobody")
 
 
-def listen(app: "FastAPI", host: str, port: int, cert: Path | None, key: Path | None) -> None:
+def listen(
+    app: object,
+    host: str,
+    port: int,
+    cert: Path | None,
+    key: Path | None,
+    end_streams: Callable[[], None],
+) -> None:
     """Serves until Ctrl-C.
 
     Raises:
@@ -134,7 +141,7 @@ def listen(app: "FastAPI", host: str, port: int, cert: Path | None, key: Path | 
         """Ends the streams of open pages first, so that none has to be cut off."""
 
         def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-            app.state.parts.hub.close()
+            end_streams()
             super().handle_exit(sig, frame)
 
     server = uvicorn.Config(
