@@ -155,6 +155,7 @@ def test_an_unreachable_broker_delays_and_loses_nothing(slide_file, reference, t
 )
 def test_errors_are_one_line_with_a_next_step(tmp_path, words, says):
     (tmp_path / "bad.toml").write_text('colour = "blue"\n')
+    (tmp_path / "x.svs").touch()
     failed = subprocess.run(
         [*CLI, *words], capture_output=True, text=True, timeout=110, cwd=tmp_path
     )
