@@ -2,6 +2,7 @@ from .deep_zoom import VIEW_PX, beside, view_levels, view_tile
 from .errors import (
     CytostreamError,
     DamagedSlideError,
+    HeldError,
     IncompleteSlideError,
     SlideAwayError,
     SlideError,
@@ -23,7 +24,8 @@ from .folder_watch import (
     slides_beside,
     slides_in,
 )
-from .readers import READ_MPP, openslide_version, step_px0
+from .readers import READ_MPP, openslide_version, read_grid, step_px0
+from .scale import MPP_RANGE
 from .slide import Level, Slide, check_file, open_slide
 from .slide_files import content_id, file_state, files_of, mrxs_folder, sample_digest
 from .smear_map import (
@@ -35,17 +37,19 @@ from .smear_map import (
     thumbnail,
     whole_field,
 )
-from .survey import Smear, Survey, stain_samples, survey_slide
+from .survey import Smear, Survey, background_of, stain_samples, survey_slide
 from .tiles import Tile, TileSpec, plan_tiles, read_tile
 from .workers import Scheduler, SerialWorkers, Workers, open_workers
 
 __all__ = [
+    "MPP_RANGE",
     "CytostreamError",
     "DamagedSlideError",
     "Failure",
     "FolderLook",
     "Ground",
     "IMAGES",
+    "HeldError",
     "IncompleteSlideError",
     "Level",
     "READ_MPP",
@@ -67,6 +71,7 @@ __all__ = [
     "WHOLE_SLIDES",
     "Watcher",
     "Workers",
+    "background_of",
     "battlement",
     "beside",
     "check_file",
@@ -82,6 +87,7 @@ __all__ = [
     "open_workers",
     "openslide_version",
     "plan_tiles",
+    "read_grid",
     "read_tile",
     "sample_digest",
     "sample_fields",

@@ -32,5 +32,21 @@ class DamagedSlideError(SlideError):
     """A slide whose content is at fault: only another copy of it can be read."""
 
 
+class HeldError(SlideError):
+    """A slide that can be read, but not believed: a person has to decide what holds.
+
+    `code` says why ("scale" or "content"); `figures` are numbers and units alone, so that they may
+    be sent where the text may not.
+    """
+
+    def __init__(self, what: str, hint: str = "", code: str = "content", figures: str = ""):
+        super().__init__(what, hint)
+        self.code = code
+        self.figures = figures
+
+    def __reduce__(self) -> tuple[type["HeldError"], tuple[str, str, str, str]]:
+        return type(self), (self.what, self.hint, self.code, self.figures)
+
+
 class StoreError(CytostreamError):
     """A result store that cannot be opened or written."""

@@ -1,5 +1,6 @@
 """A slide as facts: no open handle, so that it travels to workers and into events."""
 
+import errno
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,10 +10,14 @@ import openslide
 from PIL import Image, UnidentifiedImageError
 
 from .errors import DamagedSlideError, SlideAwayError, SlideError
+from .scale import settled_mpp, stated_by_image, stated_by_slide
 from .slide_files import check_files, content_id, file_state, files_of
+from .tiff_pages import check_tiff
 
-MPP_RANGE = (0.02, 5.0)  # a microscope's; 72 dpi, which editors write unasked, is 353
 IMAGE_PX_MAX = 250_000_000
+Image.MAX_IMAGE_PIXELS = (
+    IMAGE_PX_MAX  # Pillow's own limit is lower than the one that is stated here
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,24 +57,27 @@ class Slide:
     file_state: str = ""
 
 
-def open_slide(path: Path, mpp: float | None = None) -> Slide:
+def open_slide(path: Path, mpp: float | None = None, override: float | None = None) -> Slide:
     """Read the facts of any slide that OpenSlide reads, or of a PNG, JPEG or TIFF field of view.
 
-    `mpp` (um per level-0 px) stands in for a file that does not say, and overrules one that does.
+    `mpp` (um per level-0 px) stands in for a file that does not say; `override` overrules one that
+    does.
 
     Raises:
         SlideAwayError: its file is not there.
         IncompleteSlideError: a part of it is not there.
         DamagedSlideError: its content is at fault.
-        SlideError: no slide or image, changed while it was read, or without a believable mpp.
+        SlideError: no slide or image, of several images, changed while it was
+            read, or without a believable mpp.
     """
     path = Path(path)
     try:
         files = check_file(path)
         state = file_state(files)
-        mpp = mpp if mpp is None else believable_mpp(path, mpp)
         vendor = openslide.OpenSlide.detect_format(path)
-        slide = facts_of_slide(path, files, mpp) if vendor else facts_of_image(path, files, mpp)
+        check_tiff(path, vendor)
+        facts_of = facts_of_slide if vendor else facts_of_image
+        slide = facts_of(path, files, mpp, override)
         if file_state(files_of(path)) != state:
             raise SlideAwayError(
                 f"{path}: changed while it was read", "wait until it is written, then try again"
@@ -83,8 +91,16 @@ def open_slide(path: Path, mpp: float | None = None) -> Slide:
             f"{path}: no such file", "is the disk or the share still there?"
         ) from error
     except OSError as error:
-        what = f"{path}: {error.strerror or error}"
-        raise SlideError(what, "is the disk or the share still there?") from error
+        raise SlideError(f"{path}: {error.strerror or error}", hint_of(error)) from error
+
+
+def hint_of(error: OSError) -> str:
+    """What to do about a file that the system does not give."""
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return "give this user the right to read it"
+    if error.errno == errno.ENAMETOOLONG:
+        return "check the path, or give the file a shorter name"
+    return "is the disk or the share still there?"
 
 
 def check_file(path: Path) -> tuple[Path, ...]:
@@ -98,7 +114,9 @@ def check_file(path: Path) -> tuple[Path, ...]:
     return files
 
 
-def facts_of_slide(path: Path, files: Sequence[Path], mpp: float | None) -> Slide:
+def facts_of_slide(
+    path: Path, files: Sequence[Path], mpp: float | None, override: float | None
+) -> Slide:
     with openslide.OpenSlide(path) as handle:
         properties = handle.properties
         levels = tuple(
@@ -109,7 +127,7 @@ def facts_of_slide(path: Path, files: Sequence[Path], mpp: float | None) -> Slid
             content_id(files),
             path.resolve(),
             *handle.dimensions,
-            mpp or believable_mpp(path, properties.get("openslide.mpp-x")),
+            settled_mpp(path, stated_by_slide(path, properties), mpp, override),
             levels,
             properties.get("openslide.vendor", "unknown"),
             scanner_of(properties),
@@ -128,10 +146,12 @@ def scanner_of(properties: Mapping[str, str]) -> str:
     return next((properties[n] for n in names if properties.get(n)), "unknown")
 
 
-def facts_of_image(path: Path, files: Sequence[Path], mpp: float | None) -> Slide:
+def facts_of_image(
+    path: Path, files: Sequence[Path], mpp: float | None, override: float | None
+) -> Slide:
     try:
         with (
-            warnings.catch_warnings(action="ignore", category=UserWarning),
+            warnings.catch_warnings(action="ignore"),
             Image.open(path) as image,
         ):  # an error says it
             width, height = image.size
@@ -142,9 +162,18 @@ def facts_of_image(path: Path, files: Sequence[Path], mpp: float | None) -> Slid
                 )
             if image.mode.startswith(("I", "F")):
                 raise SlideError(f"{path}: {image.mode} pixels", "give an 8-bit RGB image")
-            mpp = mpp or believable_mpp(path, mpp_of_dpi(image.info.get("dpi")))
+            frames = getattr(image, "n_frames", 1)
+            if image.format != "TIFF" and frames > 1:
+                what = f"{path}: {frames} images, of which only the first would be read"
+                raise SlideError(what, "save each as a file of its own")
+            settled = settled_mpp(path, stated_by_image(path, image), mpp, override)
             image.verify()
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError) as error:
+    except Image.DecompressionBombError as error:
+        what = f"{path}: more than {IMAGE_PX_MAX // 1_000_000} million px without a pyramid"
+        raise SlideError(what, "convert it to a tiled pyramidal TIFF") from error
+    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
         raise DamagedSlideError(
             f"{path}: not a slide or image that can be read", "see the README for the formats"
         ) from error
@@ -153,32 +182,9 @@ def facts_of_image(path: Path, files: Sequence[Path], mpp: float | None) -> Slid
         path.resolve(),
         width,
         height,
-        mpp,
+        settled,
         (Level(width, height, 1.0),),
         "image",
         "unknown",
         "image",
     )
-
-
-def mpp_of_dpi(dpi: tuple[float, float] | None) -> float | None:
-    return 25_400 / float(dpi[0]) if dpi and dpi[0] else None
-
-
-def believable_mpp(path: Path, value: str | float | None) -> float:
-    """The file's um per pixel.
-
-    Raises:
-        SlideError: it does not say, or says what no microscope has.
-    """
-    if value is None:
-        raise SlideError(
-            f"{path}: does not say its um per pixel", "give --mpp, 0.25 for most 40x scanners"
-        )
-    mpp = float(value)
-    if not MPP_RANGE[0] <= mpp <= MPP_RANGE[1]:
-        raise SlideError(
-            f"{path}: {mpp:.4g} um per pixel is what no microscope has",
-            "give the true one with --mpp",
-        )
-    return mpp

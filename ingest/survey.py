@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .errors import DamagedSlideError, SlideAwayError, SlideError
-from .readers import read_grid, step_px0, whole_step_px0
+from .readers import BLACK, read_grid, step_px0, whole_step_px0
 from .slide import Slide
 
 BLOCK_UM = 32.0
@@ -14,6 +14,7 @@ LOOK_MPP = 1.7  # coarse enough to be quick, fine enough for a platelet to leave
 PART_PX = 512, 2048
 DARK = 100  # mean of an 8-bit background that no bright-field scanner leaves
 UNREAD = 0
+LEAST_SEEN = 0.002  # share of the slide that is not black
 THRESHOLD_RANGE = (0.06, 0.15)  # optical density
 
 
@@ -61,7 +62,9 @@ def look_step_px0(slide: Slide) -> int:
     return best * max(1, int(wanted // best))
 
 
-def parts(slide: Slide, step: int, block: int) -> Iterator[tuple[int, np.ndarray]]:
+def parts(
+    slide: Slide, step: int, block: int, keep_black: bool = False
+) -> Iterator[tuple[int, np.ndarray]]:
     """The whole slide at `step`, row by row in parts of whole blocks, so that memory does not grow
     with it: (row, pixels).
 
@@ -74,7 +77,7 @@ def parts(slide: Slide, step: int, block: int) -> Iterator[tuple[int, np.ndarray
         for x in range(0, width, cols):
             x1, y1 = min(x + cols, width), min(y + rows, height)
             try:
-                yield y, read_grid(slide, (x, y, x1, y1), step, (255, 255, 255))
+                yield y, read_grid(slide, (x, y, x1, y1), step, (255, 255, 255), keep_black)
             except SlideAwayError:
                 raise
             except SlideError:
@@ -90,14 +93,15 @@ def survey_slide(slide: Slide) -> Survey:
     step = look_step_px0(slide)
     block = max(1, round(BLOCK_UM / slide.mpp / step))
     sample = np.concatenate(
-        [pixels[::4, ::4].reshape(-1, 3) for _, pixels in parts(slide, step, block)]
+        [pixels[::4, ::4].reshape(-1, 3) for _, pixels in parts(slide, step, block, True)]
     )
     if not sample.any():
         raise DamagedSlideError(
             f"{slide.path}: no part of it can be decoded",
             "is it cut short? copy it again from the scanner",
         )
-    background = background_of(sample)
+    seen = sample[sample.max(axis=1) >= BLACK]  # black filling is no background
+    background = background_of(seen) if len(seen) > LEAST_SEEN * len(sample) else (0, 0, 0)
     if np.mean(background) < DARK:
         raise SlideError(
             f"{slide.path}: dark background, as in fluorescence", "a bright-field smear is wanted"
@@ -110,7 +114,7 @@ def survey_slide(slide: Slide) -> Survey:
         for i in range(2)
     )
     stained, density = stained.astype(np.float16), density.astype(np.float16)
-    smear = Smear(block * step, look_map(stained > look_threshold(sample, background)), background)
+    smear = Smear(block * step, look_map(stained > look_threshold(seen, background)), background)
     return Survey(smear, density, stained)
 
 

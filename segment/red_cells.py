@@ -114,6 +114,11 @@ def _whole(owner: np.ndarray, peaks: Peaks) -> np.ndarray:
     return np.where(held[parts], owner, -1)
 
 
+def red_body(values: np.ndarray, grid: Grid, stain: Stain) -> np.ndarray:
+    """What of a map (h, w) of stain in mOD red cells cover (h, w) bool."""
+    return red_matter(values, _rims_around(values, grid, stain), grid, stain)
+
+
 def red_matter(values: np.ndarray, rims: np.ndarray, grid: Grid, stain: Stain) -> np.ndarray:
     """All that is stained (h, w) bool, the pallor of red cells filled, specks removed."""
     values = values - _glass(values, grid, stain)

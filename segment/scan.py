@@ -24,6 +24,7 @@ from .cells import Cell, find_cells
 from .crops import CROP_UM
 from .grid import WORK_MPP
 from .red_cell_fields import RedCrops, RedField, measure_field
+from .smear_check import RED_CELL_UM, check_smear
 from .stain import Stain, fit_stain
 
 AREAS = "all", "battlement"
@@ -114,28 +115,39 @@ class Outlook:
 
 
 def begin_scan(
-    slide: Slide, kinds: tuple[str, ...] = ("wbc", "platelet"), area: str = "all"
+    slide: Slide,
+    kinds: tuple[str, ...] = ("wbc", "platelet"),
+    area: str = "all",
+    red_cell_um: float = RED_CELL_UM,
 ) -> Scan:
     """The first look, and the stain fitted on samples of what it saw; `area` is "all" or
-    "battlement".
+    "battlement", `red_cell_um` the diameter that red cells have, 0 not to check it.
 
     Raises:
+        HeldError: it is no blood smear, or its scale is not what it states.
         SlideError: not a bright-field slide, or it cannot be read.
     """
     if area != "all":
-        return begin_reading(slide, kinds, area).scan
-    return scan_of(slide, survey_slide(slide), kinds)
+        return begin_reading(slide, kinds, area, red_cell_um).scan
+    seen = survey_slide(slide)
+    check_smear(slide, seen, red_cell_um)
+    return scan_of(slide, seen, kinds)
 
 
 def begin_reading(
-    slide: Slide, kinds: tuple[str, ...] = ("wbc", "platelet"), area: str = "all"
+    slide: Slide,
+    kinds: tuple[str, ...] = ("wbc", "platelet"),
+    area: str = "all",
+    red_cell_um: float = RED_CELL_UM,
 ) -> Outlook:
     """The same with the map of the smear, which says whether it is fit for reading.
 
     Raises:
+        HeldError: it is no blood smear, or its scale is not what it states.
         SlideError: not a bright-field slide, or it cannot be read.
     """
     seen = survey_slide(slide)
+    check_smear(slide, seen, red_cell_um)
     scan, found = scan_of(slide, seen, kinds), look_closer(slide, seen)
     smear, reds = (counted(where, found, area) for where in (seen.smear, everywhere(seen.smear)))
     return Outlook(replace(scan, smear=smear, reds=reds), found, sample_fields(slide, found))

@@ -12,7 +12,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from classify import ClassName
-from ingest import CytostreamError
+from ingest import MPP_RANGE, CytostreamError
 
 from .events import Severity
 
@@ -206,6 +206,15 @@ class Reading(Section):
     )
     dashboard: str = Field(
         "", description="host and port of Dask's pages, as 127.0.0.1:8787; needs bokeh"
+    )
+    mpp_override: float | None = Field(
+        None, ge=MPP_RANGE[0], le=MPP_RANGE[1], description="um per px, whatever the files say"
+    )
+    red_cell_um: float = Field(
+        7.2,
+        ge=0,
+        description="median red cell; a slide whose scale makes it a quarter more or less, or that "
+        "has none, is held; 0 does not look",
     )
     area: Literal["all", "battlement"] = Field(
         "all", description="battlement: a technologist's path through the monolayer"

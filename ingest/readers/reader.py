@@ -14,6 +14,7 @@ from PIL import Image
 from ingest.errors import DamagedSlideError, SlideAwayError, SlideError
 from ingest.slide import Slide
 
+from .black_fill import without_black
 from .tiff import TiffReader
 
 CACHE_BYTES = 64 << 20
@@ -74,7 +75,7 @@ class ImageReader:
     def __init__(self, slide: Slide):
         try:
             with Image.open(slide.path) as image:
-                self.pixels = np.asarray(image.convert("RGB"))
+                self.pixels = np.asarray(on_white(image))
         except (OSError, SyntaxError) as error:
             raise DamagedSlideError(
                 f"{slide.path}: cannot be decoded: {error}", "copy it again from the microscope"
@@ -83,6 +84,16 @@ class ImageReader:
     def read(self, x_px0: int, y_px0: int, level: int, size_px: tuple[int, int]) -> np.ndarray:
         width, height = size_px
         return self.pixels[y_px0 : y_px0 + height, x_px0 : x_px0 + width]
+
+
+def on_white(image: Image.Image) -> Image.Image:
+    """The image in RGB; what is transparent is white, as it is in slides."""
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    layer = image.convert("RGBA")
+    white = Image.new("RGB", image.size, (255, 255, 255))
+    white.paste(layer, mask=layer.getchannel("A"))
+    return white
 
 
 @lru_cache(maxsize=2)
@@ -145,27 +156,55 @@ def whole_step_px0(slide: Slide, wanted: float) -> int:
     )
 
 
-def level_for(slide: Slide, step_px0: int) -> int:
-    """The coarsest level whose pixels fit a whole number of times into a `step_px0` square."""
+def levels_for(slide: Slide, step_px0: int) -> list[int]:
+    """The levels whose pixels fit a whole number of times into a `step_px0` square, coarsest first;
+    level 0 at least."""
     fits = [i for i, level in enumerate(slide.levels) if step_px0 % level.downsample == 0]
-    return max(fits, key=lambda i: slide.levels[i].downsample, default=0)
+    return sorted(fits, key=lambda i: -slide.levels[i].downsample) or [0]
 
 
 def read_grid(
-    slide: Slide, box: tuple[int, int, int, int], step_px0: int, background: tuple[int, int, int]
+    slide: Slide,
+    box: tuple[int, int, int, int],
+    step_px0: int,
+    background: tuple[int, int, int],
+    keep_black: bool = False,
 ) -> np.ndarray:
     """Box means of the slide over squares of `step_px0` level-0 px: uint8 (h, w, 3) for a box in
-    level-0 px.
+    level-0 px; black filling is white, unless it is to be kept.
 
     The box may leave the slide, where it is `background`. Its corner must lie on the grid
-    (multiples of the step).
+    (multiples of the step). What cannot be decoded of one level is read from the next finer one.
 
     Raises:
         SlideAwayError: the file is not there now.
-        SlideError: the place cannot be decoded.
+        SlideError: no level can be decoded there.
     """
+    *coarser, finest = levels_for(slide, step_px0)
+    pixels = None
+    for level in coarser:
+        try:
+            pixels = read_level(slide, box, step_px0, background, level)
+            break
+        except SlideAwayError:
+            raise
+        except SlideError:
+            continue
+    if pixels is None:
+        pixels = read_level(slide, box, step_px0, background, finest)
+    return pixels if keep_black else without_black(pixels, slide.mpp * step_px0)
+
+
+def read_level(
+    slide: Slide,
+    box: tuple[int, int, int, int],
+    step_px0: int,
+    background: tuple[int, int, int],
+    level: int,
+) -> np.ndarray:
+    """As `read_grid`, from one level."""
     try:
-        return _read_grid(slide, box, step_px0, background)
+        return _read_level(slide, box, step_px0, background, level)
     except SlideError as error:
         if is_there(slide.path) and getattr(error.__cause__, "errno", None) not in AWAY:
             raise
@@ -180,10 +219,13 @@ def is_there(path: Path) -> bool:
         return False
 
 
-def _read_grid(
-    slide: Slide, box: tuple[int, int, int, int], step_px0: int, background: tuple[int, int, int]
+def _read_level(
+    slide: Slide,
+    box: tuple[int, int, int, int],
+    step_px0: int,
+    background: tuple[int, int, int],
+    level: int,
 ) -> np.ndarray:
-    level = level_for(slide, step_px0)
     d = int(slide.levels[level].downsample)
     x0, y0, x1, y1 = (v // d for v in box)
     wide, high = slide.levels[level].width_px, slide.levels[level].height_px

@@ -289,7 +289,10 @@ def private_digest(stamp: Stamp, text: str) -> str:
 
 
 def _said(failure: Failure, stamp: Stamp) -> FixedText:
-    return FixedText(failure.what, failure.hint) if stamp.share_names else text_of(failure.code)
+    if stamp.share_names:
+        return FixedText(failure.what, failure.hint)
+    said = text_of(failure.code)
+    return FixedText(f"{said.what}: {failure.figures}", said.hint) if failure.figures else said
 
 
 def _place(slide: Slide, cell: Cell, stamp: Stamp) -> dict:

@@ -40,6 +40,14 @@ FAILURE_TEXTS = {
     "survey.unavailable": FixedText(
         "the survey of the slide did not end", "it is tried again; raise reading.survey_limit_s"
     ),
+    "held.scale": FixedText(
+        "held: the size of the red cells contradicts the scale",
+        "check the objective, then give the true um per pixel with --mpp-override",
+    ),
+    "held.content": FixedText(
+        "held: it does not look like a stained blood smear",
+        "look at it in a viewer; reading.red_cell_um = 0 reads it all the same",
+    ),
     "survey.empty": FixedText("nothing stained on the slide", "is it empty, or not a smear?"),
     "tile.unreadable": FixedText("a place of the slide cannot be decoded", "scan the slide again"),
     "tile.unavailable": FixedText(

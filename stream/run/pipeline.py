@@ -22,6 +22,7 @@ from ingest import (
     CytostreamError,
     DamagedSlideError,
     Failure,
+    HeldError,
     IncompleteSlideError,
     Slide,
     SlideAwayError,
@@ -99,7 +100,7 @@ def run_slide(lab: Lab, path: Path, mpp: float | None = None, root: Path | None 
         StoreError: results cannot be written.
     """
     try:
-        slide = version_of(lab, opened(path, mpp, root))
+        slide = version_of(lab, opened(path, mpp, lab.config.reading.mpp_override, root))
         check_workers_see(lab, slide)
     except SlideAwayError:
         raise
@@ -119,13 +120,13 @@ def run_slide(lab: Lab, path: Path, mpp: float | None = None, root: Path | None 
             lab.outbox.leases.give(lease)
 
 
-def opened(path: Path, mpp: float | None, root: Path | None) -> Slide:
+def opened(path: Path, mpp: float | None, override: float | None, root: Path | None) -> Slide:
     """The slide at a path; below `root`, where one is given, with no link on the way.
 
     Raises:
         SlideError: as `open_slide` does, and where a link leads elsewhere.
     """
-    slide = open_slide(path, mpp)
+    slide = open_slide(path, mpp, override)
     if root and not (slide.path == path and path.is_relative_to(root)):
         raise SlideError(
             f"{path}: a link, or in a folder that is one",
@@ -203,7 +204,8 @@ def run_leased(lab: Lab, slide: Slide, path: Path) -> Report:
     if lab.outbox.status(slide.slide_id) == DONE:
         return finished(lab, slide)
     try:
-        begin = partial(begin_reading, area=lab.config.reading.area)
+        reading = lab.config.reading
+        begin = partial(begin_reading, area=reading.area, red_cell_um=reading.red_cell_um)
         outlook = lab.workers.call(begin, slide, lab.config.reading.survey_limit_s)
     except SlideAwayError:
         raise
@@ -234,6 +236,9 @@ def failure_of(
     error: CytostreamError, slide_id: str, stage: str, box_px0: Box | None = None
 ) -> Failure:
     """The failure of an error; its code says whether it is the file's fault."""
+    if isinstance(error, HeldError):
+        code = f"held.{error.code}"
+        return Failure(slide_id, "held", error.what, error.hint, box_px0, code, error.figures)
     kind = "unavailable" if is_passing(error) else "unreadable"
     if isinstance(error, OtherWorkError):
         kind = "other_work"

@@ -29,8 +29,9 @@ def test_the_same_content_is_the_same_slide(slide_file, tmp_path):
     assert open_slide(copy).slide_id == open_slide(slide_file).slide_id
 
 
-def test_mpp_given_overrules(slide_file):
-    assert open_slide(slide_file, mpp=0.5).mpp == 0.5
+def test_mpp_given_stands_in_and_only_an_override_overrules(slide_file):
+    assert open_slide(slide_file, mpp=0.5).mpp == pytest.approx(MPP)
+    assert open_slide(slide_file, mpp=0.5, override=0.3).mpp == 0.3
 
 
 @pytest.mark.parametrize("mpp", [40, 0, -0.25, float("nan")])

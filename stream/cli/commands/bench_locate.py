@@ -31,6 +31,7 @@ from ingest import (
 )
 from segment import AREAS, WORK_MPP, Cell, Scan, begin_scan, plain_scan
 from stream.cli.console import screen
+from stream.cli.scale_options import MppOption
 from stream.config import Reading
 
 OURS, EVERYWHERE, PLAIN = "ours", "every place", "every place at full resolution"
@@ -156,9 +157,7 @@ def agreement_of(a: np.ndarray, b: np.ndarray) -> float:
 
 def locate(
     slide: Annotated[Path, typer.Argument(help="Slide or field of view.")],
-    mpp: Annotated[
-        float | None, typer.Option(help="um per level-0 px, where the file does not say.")
-    ] = None,
+    mpp: MppOption = None,
     workers: Annotated[int, typer.Option(min=0, help="Worker processes; 0 is this process.")] = 2,
     tile_px: Annotated[int, typer.Option(min=256, max=8192)] = 1024,
     kinds: Annotated[

@@ -75,6 +75,7 @@ def demo(
             sink=None,
             config=config,
             mpp=None,
+            mpp_override=None,
             workers=None,
             scheduler=None,
             insecure_scheduler=None,

@@ -14,6 +14,7 @@ from classify import SHIPPED
 from ingest import CytostreamError, SlideError, look_at_folder
 from segment import AREAS
 from stream.cli.console import print_error, report_table, screen
+from stream.cli.scale_options import MppOption, MppOverrideOption
 from stream.cli.session import Choice, changed, drain, open_lab, open_station
 from stream.config import Config, load_config
 from stream.events import replayed
@@ -41,9 +42,8 @@ def run(
     store: StoreOption = RESULTS,
     sink: SinkOption = None,
     config: ConfigOption = None,
-    mpp: Annotated[
-        float | None, typer.Option(help="um per level-0 px, where the file does not say.")
-    ] = None,
+    mpp: MppOption = None,
+    mpp_override: MppOverrideOption = None,
     workers: Annotated[
         int | None, typer.Option(min=0, help="Worker processes; 0 is this process.")
     ] = None,
@@ -97,7 +97,12 @@ def run(
     """
     if area not in (None, *AREAS):
         raise CytostreamError(f"no area {area!r}", f"one of {', '.join(AREAS)}")
-    reading = {"workers": workers, "scheduler": scheduler, "insecure_scheduler": insecure_scheduler}
+    reading = {
+        "mpp_override": mpp_override,
+        "workers": workers,
+        "scheduler": scheduler,
+        "insecure_scheduler": insecure_scheduler,
+    }
     settings = changed(load_config(config), {**reading, "tile_px": tile_px, "area": area})
     choice = Choice(model, engine, sink or ["kafka"], red_model, again)
     found = expanded(slides)

@@ -28,6 +28,7 @@ from segment import AREAS, Cell, begin_scan
 from stream.cli.console import screen, track
 from stream.cli.json_lines import json_lines
 from stream.cli.pictures import draw
+from stream.cli.scale_options import MppOption, MppOverrideOption
 from stream.config import Reading
 
 from .demo import read_sheet
@@ -40,9 +41,8 @@ def locate(
     json_out: Annotated[
         Path | None, typer.Option("--json", help="Write one JSON line a cell here; - is stdout.")
     ] = None,
-    mpp: Annotated[
-        float | None, typer.Option(help="um per level-0 px, where the file does not say.")
-    ] = None,
+    mpp: MppOption = None,
+    mpp_override: MppOverrideOption = None,
     kinds: Annotated[
         list[str] | None, typer.Option("--kind", help="wbc, platelet, rbc; all by default.")
     ] = None,
@@ -56,7 +56,7 @@ def locate(
 
     Example: cytostream locate smear.svs --json cells.jsonl
     """
-    facts, reading = open_slide(slide, mpp), Reading()
+    facts, reading = open_slide(slide, mpp, mpp_override), Reading()
     found = {kind: 0 for kind in kinds or KINDS}
     if unknown := set(found) - set(KINDS):
         raise CytostreamError(f"no kind {', '.join(unknown)}", f"of {', '.join(KINDS)}")
@@ -103,16 +103,15 @@ def map_slide(
     out: Annotated[
         Path | None, typer.Option(help="Picture to write; SLIDE.map.png by default.")
     ] = None,
-    mpp: Annotated[
-        float | None, typer.Option(help="um per level-0 px, where the file does not say.")
-    ] = None,
+    mpp: MppOption = None,
+    mpp_override: MppOverrideOption = None,
 ) -> None:
     """Draw where a smear can be read: glass, too thin, monolayer, too thick, out of focus, and the
     counting path.
 
     Example: cytostream map smear.svs --out map.png
     """
-    facts = open_slide(slide, mpp)
+    facts = open_slide(slide, mpp, mpp_override)
     with screen.status("looking at the slide"):
         seen = survey_slide(facts)
         found = look_closer(facts, seen)

@@ -11,6 +11,7 @@ import typer
 from classify import SHIPPED
 from ingest import CytostreamError, SlideError, SlideFiles, open_slide
 from stream.cli.console import print_error, say, screen
+from stream.cli.scale_options import MppOption, MppOverrideOption
 from stream.cli.session import Choice, Station, changed, drain, open_lab, open_station
 from stream.config import load_config
 from stream.events import slide_event
@@ -29,9 +30,8 @@ def watch(
     store: StoreOption = RESULTS,
     sink: SinkOption = None,
     config: ConfigOption = None,
-    mpp: Annotated[
-        float | None, typer.Option(help="um per level-0 px, where the files do not say.")
-    ] = None,
+    mpp: MppOption = None,
+    mpp_override: MppOverrideOption = None,
     workers: Annotated[
         int | None, typer.Option(min=0, help="Worker processes; 0 is this process.")
     ] = None,
@@ -76,7 +76,12 @@ def watch(
 
     cytostream watch /scans --door 127.0.0.1:8080
     """
-    reading = {"workers": workers, "scheduler": scheduler, "insecure_scheduler": insecure_scheduler}
+    reading = {
+        "mpp_override": mpp_override,
+        "workers": workers,
+        "scheduler": scheduler,
+        "insecure_scheduler": insecure_scheduler,
+    }
     settings = changed(load_config(config), reading)
     choice = Choice(model, engine, sink or ["kafka"], again=again)
     with (
@@ -128,7 +133,8 @@ class WatchReport:
     def say_seen(self, found: SlideFiles) -> None:
         """The status event; a failure of one that cannot be opened follows when its turn comes."""
         try:
-            slide = open_slide(found.path, self.intake and self.intake.mpp)
+            override = self.lab.config.reading.mpp_override
+            slide = open_slide(found.path, self.intake and self.intake.mpp, override)
         except CytostreamError:
             return
         if not self.lab.outbox.status(slide.slide_id):

@@ -1,0 +1,313 @@
+"""Whether a slide is a blood smear, and whether its red cells are as large as its scale makes them.
+
+Both are decided on windows of the slide, read as if the scale were the stated one, and others:
+where it is right, red cells part from each other and from the glass as round bodies of one size.
+
+The limits were chosen with `python -m tests.tools.bench.smear_limits` on fields of five collections
+of smears, each as an image of its own, and on tissue, fluorescence and the photographs of
+`skimage.data`. Round bodies make up 0.42 to 0.92 of what covers a smear of 15 bodies or more, and
+at most 0.15 of tissue or of a photograph at any scale; a field of few large cells has 0.11 to 0.47.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage as ndi
+
+from ingest import (
+    READ_MPP,
+    HeldError,
+    Slide,
+    SlideError,
+    Survey,
+    Tile,
+    TileSpec,
+    background_of,
+    read_grid,
+)
+
+from .grid import work_grid
+from .red_cells import red_body, red_owners
+from .stain import fit_stain
+from .white_cells import find_whites
+
+RED_CELL_UM = 7.2
+TOLERANCE = 0.25
+# The stated scale stands without a try of others if its red cells differ by less than LIKELY from
+# the expected diameter and make up more than CLEAR_SHARE; else scales STEP apart are tried.
+LIKELY = 0.12
+CLEAR_SHARE = 0.4
+STEP = 1.5
+TRIED_MPP = 0.025, 0.9
+FIELD_UM = 160.0
+LEAST_FIELD_UM = 12.0
+MOST_WINDOWS = 3
+MOST_PX0 = 4096
+AROUND_BLOCKS = 7
+DENSITY = 0.08, 0.6  # of windows, where there are such
+LEAST_COVERED = 0.005  # a slide with less is empty, which is reported elsewhere
+FREE_RIM = 0.4  # of the outline of a red cell, next to what is not covered
+IN_DISC = 0.88  # of its area, in the disc of the same area about its middle
+DIAMETER_UM = 5.0, 10.0  # as the tried scale has it
+MANY_BODIES = 15
+SHARE_OF_MANY = 0.25
+SHARE_OF_FEW = 0.1
+RULER_CELLS = 5
+RULER_SHARE = 0.2
+CLEARLY_BETTER = 1.5  # times the score of the stated scale
+GLASS_OD = 0.04
+LEAST_GLASS = 0.15  # share of a window
+LEAST_GLASS_OF_FEW = 0.26
+COVERED_OD = 0.08
+LEAST_COLOUR = 0.15  # spread of optical density over the channels; 0.33 or more in smears
+
+
+@dataclass(frozen=True, slots=True)
+class RedCellFit:
+    """What a scale of `mpp` um/px makes of some windows: how many `bodies` touch no border, the
+    `diameters_um` of those that are round, and their `share` of the area that is covered."""
+
+    mpp: float
+    bodies: int
+    diameters_um: np.ndarray
+    share: float
+
+    @property
+    def score(self) -> float:
+        """How well the scale fits: the share, and less of it where it stands on few cells."""
+        return self.share * min(1.0, len(self.diameters_um) / RULER_CELLS)
+
+    @property
+    def diameter_px0(self) -> float:
+        """The median diameter in level-0 px, nan without cells."""
+        return (
+            float(np.median(self.diameters_um)) / self.mpp if len(self.diameters_um) else math.nan
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What may be a red cell; `diameter_um` is that of the disc of its area."""
+
+    diameter_um: float
+    area_um2: float
+    is_round: bool
+
+
+def check_smear(slide: Slide, seen: Survey, red_cell_um: float = RED_CELL_UM) -> None:
+    """Holds what is no smear, and what has another scale than it states.
+
+    An empty slide passes, and with `red_cell_um` 0 any.
+
+    Raises:
+        HeldError: a person has to decide.
+        SlideError: nothing of it can be decoded.
+    """
+    is_empty = (seen.density > LEAST_COVERED).mean() < LEAST_COVERED
+    if not red_cell_um or is_empty:
+        return
+    narrowest_um = min(slide.width_px0, slide.height_px0) * slide.mpp
+    if narrowest_um < LEAST_FIELD_UM:
+        what = f"{slide.path}: {narrowest_um:.3g} um narrow, which holds no cells to judge it by"
+        raise HeldError(what, "give a larger field, or the true scale with --mpp-override")
+    places = places_of(slide, seen)
+    stated = fit_at(slide, places, slide.mpp)
+    if is_clear(stated, red_cell_um):
+        check_content(slide, places, stated, stated)
+        return
+    best = max([stated, *fits_beside(slide, places, red_cell_um)], key=lambda fit: fit.score)
+    check_content(slide, places, stated, best)
+    check_scale(slide, stated, best, red_cell_um)
+
+
+def check_content(
+    slide: Slide, places: Sequence[tuple[int, int]], stated: RedCellFit, best: RedCellFit
+) -> None:
+    """Raises:
+    HeldError: neither the stated scale nor the best shows colour, glass and red cells.
+    """
+    fault = fault_of(slide, places, stated, SHARE_OF_FEW / 2)
+    if fault and best is not stated:
+        fault = fault_of(slide, places, best, SHARE_OF_FEW)
+    if fault:
+        raise HeldError(
+            f"{slide.path}: no blood smear: {fault}",
+            "give a stained blood smear in colour; reading.red_cell_um = 0 in the config reads it "
+            "all the same",
+        )
+
+
+def fault_of(
+    slide: Slide, places: Sequence[tuple[int, int]], fit: RedCellFit, share_of_few: float
+) -> str | None:
+    """What speaks against a smear, None if nothing does; few bodies need a `share_of_few`."""
+    glass, colour = appearance(list(windows_at(slide, places, fit.mpp)))
+    are_many = fit.bodies >= MANY_BODIES
+    if colour < LEAST_COLOUR:
+        return "it has no colour"
+    needs_glass = LEAST_GLASS if are_many or fit.share >= SHARE_OF_MANY else LEAST_GLASS_OF_FEW
+    if glass < needs_glass:
+        return "there is no empty glass between its cells"
+    if fit.share < (SHARE_OF_MANY if are_many else share_of_few):
+        return f"round bodies as red cells are make up {fit.share:.0%} of what lies on it"
+    return None
+
+
+def check_scale(slide: Slide, stated: RedCellFit, best: RedCellFit, red_cell_um: float) -> None:
+    """Raises:
+    HeldError: the median red cell is more than a quarter smaller or larger than expected.
+    """
+    diameter_um = best.diameter_px0 * slide.mpp
+    is_sure = len(best.diameters_um) >= RULER_CELLS and best.share >= RULER_SHARE
+    is_sure = is_sure and (best is stated or best.score >= CLEARLY_BETTER * stated.score)
+    if is_sure and abs(diameter_um / red_cell_um - 1) > TOLERANCE:
+        fitting = red_cell_um / best.diameter_px0
+        figures = (
+            f"at {slide.mpp:.4g} um per pixel the median red cell would be {diameter_um:.3g} um"
+        )
+        figures += f" wide, where {red_cell_um:g} um is usual; {fitting:.2g} um per pixel would fit"
+        hint = "check the objective, then give the true um per pixel with --mpp-override"
+        raise HeldError(f"{slide.path}: {figures}", hint, "scale", figures)
+
+
+def is_clear(fit: RedCellFit, red_cell_um: float) -> bool:
+    """Whether no other scale need be tried: much is round, and of the expected size."""
+    ratio = fit.diameter_px0 * fit.mpp / red_cell_um
+    return fit.share >= CLEAR_SHARE and abs(ratio - 1) < LIKELY and fit.bodies >= MANY_BODIES
+
+
+def fits_beside(
+    slide: Slide, places: Sequence[tuple[int, int]], red_cell_um: float
+) -> list[RedCellFit]:
+    """Other scales about the stated one, and the best of them refined to the size that it gives."""
+    tried = [slide.mpp * STEP**power for power in range(-12, 13) if power]
+    fits = [fit_at(slide, places, mpp) for mpp in tried if TRIED_MPP[0] <= mpp <= TRIED_MPP[1]]
+    best = max(fits, key=lambda fit: fit.score)
+    if best.score > 0:
+        fits.append(fit_at(slide, places, red_cell_um / best.diameter_px0))
+    return fits
+
+
+def fit_at(slide: Slide, places: Sequence[tuple[int, int]], mpp: float) -> RedCellFit:
+    """The windows about some places (x, y) in level-0 px, read as if of `mpp` um/px."""
+    bodies: list[Body] = []
+    covered_um2 = 0.0
+    for tile in windows_at(slide, places, mpp):
+        found, covered = bodies_of(tile)
+        bodies += found
+        covered_um2 += covered
+    cells = [body for body in bodies if body.is_round]
+    likely = [body for body in cells if DIAMETER_UM[0] < body.diameter_um < DIAMETER_UM[1]]
+    share = sum(body.area_um2 for body in likely) / max(covered_um2, 1.0)
+    return RedCellFit(mpp, len(bodies), np.array([body.diameter_um for body in cells]), share)
+
+
+def places_of(slide: Slide, seen: Survey) -> list[tuple[int, int]]:
+    """Middles (x, y) of windows in level-0 px, spread over where the smear is neither empty nor
+    thick; over all that is covered where nothing is so."""
+    density = ndi.uniform_filter(seen.density.astype(np.float32), AROUND_BLOCKS, mode="nearest")
+    blocks = np.argwhere((density > DENSITY[0]) & (density < DENSITY[1]))
+    if not len(blocks):
+        blocks = np.argwhere(density >= min(LEAST_COVERED, density.max()))
+    chosen = blocks[np.linspace(0, len(blocks) - 1, 2 * MOST_WINDOWS + 1).astype(int)[1::2]]
+    side = seen.smear.block_px0
+    return [
+        (
+            min((col * side + side // 2), slide.width_px0),
+            min(row * side + side // 2, slide.height_px0),
+        )
+        for row, col in chosen
+    ]
+
+
+def windows_at(slide: Slide, places: Sequence[tuple[int, int]], mpp: float) -> Iterator[Tile]:
+    """Windows of `FIELD_UM` about the places, each once, as tiles without a margin; one that cannot
+    be decoded is left out.
+
+    Raises:
+        SlideError: none can be decoded.
+    """
+    step = max(1, math.floor(READ_MPP / mpp + 1e-6))
+    side = min(MOST_PX0, round(FIELD_UM / mpp)) // step * step
+    boxes = {box_about(slide, place, side, step): None for place in places}
+    trouble = None
+    read = 0
+    for x0, y0, x1, y1 in boxes:
+        if x1 <= x0 or y1 <= y0:
+            continue
+        try:
+            pixels = read_grid(slide, (x0, y0, x1, y1), step, (255, 255, 255))
+        except SlideError as error:
+            trouble = error
+            continue
+        read += 1
+        yield Tile(TileSpec(x0, y0, x1 - x0, y1 - y0, 0, step), pixels, x0, y0, mpp * step)
+    if trouble and not read:
+        raise trouble
+
+
+def box_about(
+    slide: Slide, place: tuple[int, int], side: int, step: int
+) -> tuple[int, int, int, int]:
+    """A square (x0, y0, x1, y1) in level-0 px on the grid of `step`, within the slide."""
+    ends = []
+    for middle, size in zip(place, (slide.width_px0, slide.height_px0), strict=True):
+        start = max(0, min(middle - side // 2, size - side)) // step * step
+        ends.append((start, min(start + side, size // step * step)))
+    (x0, x1), (y0, y1) = ends
+    return x0, y0, x1, y1
+
+
+def bodies_of(tile: Tile) -> tuple[list[Body], float]:
+    """The bodies of a window that touch no border, and the area in um^2 that is covered."""
+    background = background_of(tile.pixels.reshape(-1, 3))
+    grid = work_grid(tile)
+    if min(grid.sums.shape[:2]) < grid.px(DIAMETER_UM[1]):
+        return [], 0.0
+    stain = fit_stain([tile.pixels], background, tile.mpp)
+    red = stain.red(grid.sums, grid.share)
+    _, taken = find_whites(stain.white(grid.sums, grid.share), grid, stain)
+    owner, _ = red_owners(red, taken, grid, stain)
+    body = red_body(red, grid, stain)
+    beside_free = ndi.binary_dilation(~body)
+    high, wide = owner.shape
+    found = []
+    for number, where in enumerate(ndi.find_objects(owner + 1)):
+        if where is None:
+            continue
+        rows, cols = where
+        if rows.start and cols.start and rows.stop < high and cols.stop < wide:
+            found.append(body_at(owner[where] == number, beside_free[where], grid.mpp))
+    return found, float(np.count_nonzero(body | taken)) * grid.mpp**2
+
+
+def body_at(mask: np.ndarray, beside_free: np.ndarray, mpp: float) -> Body:
+    """Measures a mask (h, w) bool of a body; `beside_free` is what borders on uncovered places."""
+    area = np.count_nonzero(mask)
+    radius = math.sqrt(area / math.pi)
+    rim = mask & ~ndi.binary_erosion(np.pad(mask, 1))[1:-1, 1:-1]
+    free = np.count_nonzero(rim & beside_free) / max(1, np.count_nonzero(rim))
+    rows, cols = np.nonzero(mask)
+    in_disc = np.hypot(rows - rows.mean(), cols - cols.mean()) <= radius + 0.5
+    return Body(
+        2 * radius * mpp,
+        area * mpp**2,
+        bool(free > FREE_RIM and in_disc.mean() > IN_DISC and area >= 8),
+    )
+
+
+def appearance(tiles: Sequence[Tile]) -> tuple[float, float]:
+    """The share of empty glass in windows, and the median colour of what is covered: the spread of
+    its optical density over the channels, by the mean."""
+    glass, colours = [], []
+    for tile in tiles:
+        background = np.array(background_of(tile.pixels.reshape(-1, 3)), np.float32)
+        density = -np.log10((tile.pixels.astype(np.float32) + 1) / (background + 1))
+        density = ndi.uniform_filter(density, (3, 3, 1), mode="nearest")
+        glass.append((np.abs(density).max(axis=2) < GLASS_OD).mean())
+        covered = np.maximum(density[density[..., 1] > COVERED_OD], 0)
+        colours.append(np.ptp(covered, axis=1) / np.maximum(covered.mean(axis=1), 0.02))
+    spread = np.concatenate(colours) if colours else np.zeros(0)
+    return float(np.mean(glass)) if glass else 0.0, float(np.median(spread)) if len(spread) else 0.0
