@@ -171,7 +171,7 @@ def facts_of_image(
     except Image.DecompressionBombError as error:
         what = f"{path}: more than {IMAGE_PX_MAX // 1_000_000} million px without a pyramid"
         raise SlideError(what, "convert it to a tiled pyramidal TIFF") from error
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+    except (UnidentifiedImageError, OSError, SyntaxError, TypeError, ValueError, KeyError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise DamagedSlideError(

@@ -56,6 +56,7 @@ SHARE_OF_MANY = 0.25
 SHARE_OF_FEW = 0.1
 RULER_CELLS = 5
 RULER_SHARE = 0.2
+NEAR = 1.7  # another scale than the stated one, by less than this, may show what is there
 CLEARLY_BETTER = 1.5  # times the score of the stated scale
 GLASS_OD = 0.04
 LEAST_GLASS = 0.15  # share of a window
@@ -115,28 +116,42 @@ def check_smear(slide: Slide, seen: Survey, red_cell_um: float = RED_CELL_UM) ->
     places = places_of(slide, seen)
     stated = fit_at(slide, places, slide.mpp)
     if is_clear(stated, red_cell_um):
-        check_content(slide, places, stated, stated)
+        hold_content(slide, fault_of(slide, places, stated, SHARE_OF_FEW / 2))
         return
     best = max([stated, *fits_beside(slide, places, red_cell_um)], key=lambda fit: fit.score)
-    check_content(slide, places, stated, best)
-    check_scale(slide, stated, best, red_cell_um)
-
-
-def check_content(
-    slide: Slide, places: Sequence[tuple[int, int]], stated: RedCellFit, best: RedCellFit
-) -> None:
-    """Raises:
-    HeldError: neither the stated scale nor the best shows colour, glass and red cells.
-    """
     fault = fault_of(slide, places, stated, SHARE_OF_FEW / 2)
-    if fault and best is not stated:
-        fault = fault_of(slide, places, best, SHARE_OF_FEW)
+    if fault and fault_of(slide, places, best, SHARE_OF_FEW) is None:
+        fault = None
+        if not 1 / NEAR < best.mpp / slide.mpp < NEAR:
+            hold_scale(slide, best, red_cell_um)
+    hold_content(slide, fault)
+    is_sure = len(best.diameters_um) >= RULER_CELLS and best.share >= RULER_SHARE
+    if is_sure and (best is stated or best.score >= CLEARLY_BETTER * stated.score):
+        hold_scale(slide, best, red_cell_um)
+
+
+def hold_content(slide: Slide, fault: str | None) -> None:
+    """Raises:
+    HeldError: there is a fault.
+    """
     if fault:
-        raise HeldError(
-            f"{slide.path}: no blood smear: {fault}",
-            "give a stained blood smear in colour; reading.red_cell_um = 0 in the config reads it "
-            "all the same",
+        hint = "give a stained blood smear in colour; reading.red_cell_um = 0 reads it all the same"
+        raise HeldError(f"{slide.path}: no blood smear: {fault}", hint)
+
+
+def hold_scale(slide: Slide, best: RedCellFit, red_cell_um: float) -> None:
+    """Raises:
+    HeldError: the median red cell is more than a quarter smaller or larger than expected.
+    """
+    diameter_um = best.diameter_px0 * slide.mpp
+    if abs(diameter_um / red_cell_um - 1) > TOLERANCE:
+        fitting = red_cell_um / best.diameter_px0
+        figures = f"at {slide.mpp:.4g} um per pixel the median red cell would be {diameter_um:.3g} "
+        figures += (
+            f"um wide, where {red_cell_um:g} um is usual; {fitting:.2g} um per pixel would fit"
         )
+        hint = "check the objective, then give the true um per pixel with --mpp-override"
+        raise HeldError(f"{slide.path}: {figures}", hint, "scale", figures)
 
 
 def fault_of(
@@ -155,23 +170,6 @@ def fault_of(
     return None
 
 
-def check_scale(slide: Slide, stated: RedCellFit, best: RedCellFit, red_cell_um: float) -> None:
-    """Raises:
-    HeldError: the median red cell is more than a quarter smaller or larger than expected.
-    """
-    diameter_um = best.diameter_px0 * slide.mpp
-    is_sure = len(best.diameters_um) >= RULER_CELLS and best.share >= RULER_SHARE
-    is_sure = is_sure and (best is stated or best.score >= CLEARLY_BETTER * stated.score)
-    if is_sure and abs(diameter_um / red_cell_um - 1) > TOLERANCE:
-        fitting = red_cell_um / best.diameter_px0
-        figures = (
-            f"at {slide.mpp:.4g} um per pixel the median red cell would be {diameter_um:.3g} um"
-        )
-        figures += f" wide, where {red_cell_um:g} um is usual; {fitting:.2g} um per pixel would fit"
-        hint = "check the objective, then give the true um per pixel with --mpp-override"
-        raise HeldError(f"{slide.path}: {figures}", hint, "scale", figures)
-
-
 def is_clear(fit: RedCellFit, red_cell_um: float) -> bool:
     """Whether no other scale need be tried: much is round, and of the expected size."""
     ratio = fit.diameter_px0 * fit.mpp / red_cell_um
@@ -186,7 +184,8 @@ def fits_beside(
     fits = [fit_at(slide, places, mpp) for mpp in tried if TRIED_MPP[0] <= mpp <= TRIED_MPP[1]]
     best = max(fits, key=lambda fit: fit.score)
     if best.score > 0:
-        fits.append(fit_at(slide, places, red_cell_um / best.diameter_px0))
+        refined = red_cell_um / best.diameter_px0
+        fits.append(fit_at(slide, places, min(max(refined, TRIED_MPP[0]), TRIED_MPP[1])))
     return fits
 
 

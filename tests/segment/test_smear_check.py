@@ -61,7 +61,7 @@ def test_a_field_of_few_large_cells_passes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["chelsea", "astronaut", "coffee", "immunohistochemistry"])
 def test_a_photograph_is_held(tmp_path: Path, name: str) -> None:
     path = saved(tmp_path / "photograph.png", getattr(data, name)())
-    with pytest.raises(HeldError, match="no blood smear"):
+    with pytest.raises(HeldError):
         check(path, MPP)
 
 
@@ -74,7 +74,7 @@ def test_a_drawing_is_held(tmp_path: Path) -> None:
             (60 * number, 40 * number, 60 * number + 50, 40 * number + 25), outline="blue"
         )
     image.save(tmp_path / "drawing.png")
-    with pytest.raises(HeldError, match="no blood smear"):
+    with pytest.raises(HeldError):
         check(tmp_path / "drawing.png", MPP)
 
 
