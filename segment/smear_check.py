@@ -126,7 +126,11 @@ def check_smear(slide: Slide, seen: Survey, red_cell_um: float = RED_CELL_UM) ->
             hold_scale(slide, best, red_cell_um)
     hold_content(slide, fault)
     is_sure = len(best.diameters_um) >= RULER_CELLS and best.share >= RULER_SHARE
-    if is_sure and (best is stated or best.score >= CLEARLY_BETTER * stated.score):
+    if (
+        is_sure
+        and not agrees(stated, red_cell_um)
+        and (best is stated or best.score >= CLEARLY_BETTER * stated.score)
+    ):
         hold_scale(slide, best, red_cell_um)
 
 
@@ -174,6 +178,13 @@ def is_clear(fit: RedCellFit, red_cell_um: float) -> bool:
     """Whether no other scale need be tried: much is round, and of the expected size."""
     ratio = fit.diameter_px0 * fit.mpp / red_cell_um
     return fit.share >= CLEAR_SHARE and abs(ratio - 1) < LIKELY and fit.bodies >= MANY_BODIES
+
+
+def agrees(stated: RedCellFit, red_cell_um: float) -> bool:
+    """Whether the stated scale itself shows many red cells of a size that is possible."""
+    ratio = stated.diameter_px0 * stated.mpp / red_cell_um
+    is_many = stated.bodies >= MANY_BODIES and stated.share >= SHARE_OF_MANY
+    return is_many and abs(ratio - 1) <= TOLERANCE
 
 
 def fits_beside(
