@@ -12,7 +12,7 @@ class CytostreamError(Exception):
 
     def __reduce__(
         self,
-    ) -> tuple[type, tuple[str, str]]:  # so that it crosses process borders whole
+    ) -> tuple[type, tuple[str, ...]]:  # so that it crosses process borders whole
         return type(self), (self.what, self.hint)
 
 
@@ -44,7 +44,7 @@ class HeldError(SlideError):
         self.code = code
         self.figures = figures
 
-    def __reduce__(self) -> tuple[type["HeldError"], tuple[str, str, str, str]]:
+    def __reduce__(self) -> tuple[type, tuple[str, ...]]:
         return type(self), (self.what, self.hint, self.code, self.figures)
 
 

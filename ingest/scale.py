@@ -88,13 +88,14 @@ def stated_by_image(path: Path, image: Image.Image) -> Sides | None:
     if image.format in ("JPEG", "MPO"):
         exif = image.getexif()
         unit_um = {2: INCH_UM, 3: CENTIMETRE_UM}.get(exif.get(RESOLUTION_UNIT, 0))
-        density = exif.get(X_RESOLUTION), exif.get(Y_RESOLUTION, exif.get(X_RESOLUTION))
+        wide = exif.get(X_RESOLUTION)
+        high = exif.get(Y_RESOLUTION, wide)
     else:
         unit_um = INCH_UM
-        density = image.info.get("dpi", (None, None))
-    if not unit_um or not all(density):
+        wide, high = image.info.get("dpi", (None, None))
+    if not unit_um or not wide or not high:
         return None
-    return unit_um / float(density[0]), unit_um / float(density[1])
+    return unit_um / float(wide), unit_um / float(high)
 
 
 def stated_by_text(path: Path) -> Sides | None:
