@@ -15,7 +15,7 @@ FOLDERS = ["ingest", "segment", "classify", "stream"]
 ORDER = {
     "": [{name} for name in FOLDERS],
     "ingest": [
-        {"dicom_header", "errors", "failure", "slide", "slide_files"},
+        {"dicom_header", "errors", "failure", "scale", "slide", "slide_files", "tiff_pages"},
         {"readers", "workers", "folder_watch", "deep_zoom"},
         {"survey"},
         {"tiles", "smear_map"},
