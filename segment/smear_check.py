@@ -298,7 +298,7 @@ def body_at(mask: np.ndarray, beside_free: np.ndarray, mpp: float) -> Body:
     area = np.count_nonzero(mask)
     radius = math.sqrt(area / math.pi)
     rim = mask & ~ndi.binary_erosion(np.pad(mask, 1))[1:-1, 1:-1]
-    free = np.count_nonzero(rim & beside_free) / max(1, np.count_nonzero(rim))
+    free = np.count_nonzero(rim & beside_free) / max(1, int(np.count_nonzero(rim)))
     rows, cols = np.nonzero(mask)
     in_disc = np.hypot(rows - rows.mean(), cols - cols.mean()) <= radius + 0.5
     return Body(
@@ -318,6 +318,8 @@ def appearance(tiles: Sequence[Tile]) -> tuple[float, float]:
         density = ndi.uniform_filter(density, (3, 3, 1), mode="nearest")
         glass.append((np.abs(density).max(axis=2) < GLASS_OD).mean())
         covered = np.maximum(density[density[..., 1] > COVERED_OD], 0)
-        colours.append(np.ptp(covered, axis=1) / np.maximum(covered.mean(axis=1), 0.02))
+        colours.append(
+            (covered.max(axis=1) - covered.min(axis=1)) / np.maximum(covered.mean(axis=1), 0.02)
+        )
     spread = np.concatenate(colours) if colours else np.zeros(0)
     return float(np.mean(glass)) if glass else 0.0, float(np.median(spread)) if len(spread) else 0.0
