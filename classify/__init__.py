@@ -1,10 +1,10 @@
 from .anomaly import FAR_DRIFT, by_chance, calibration_drift
 from .calibration import LabCells
-from .engines import NAMES as ENGINES
+from .engines import ENGINE_NAMES as ENGINES
 from .engines import Engine, compile_ahead, open_engine
 from .errors import DataError, EngineError, ModelError
 from .explain import Explanation, Nearest, explain_cell
-from .image_folder import CropFolder
+from .image_folder import OTHER_CLASS, CropFolder
 from .judge import judge
 from .model_card import (
     CLASS_NAME,
@@ -17,9 +17,11 @@ from .model_card import (
     read_card,
 )
 from .pixels import on_white, to_input, to_uint8
-from .verdict import Anomaly, Verdict
+from .verdict import UNIDENTIFIED, Anomaly, Verdict
 
 __all__ = [
+    "OTHER_CLASS",
+    "UNIDENTIFIED",
     "Anomaly",
     "CLASS_NAME",
     "Card",

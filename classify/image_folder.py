@@ -11,7 +11,7 @@ from PIL import Image, UnidentifiedImageError
 from .errors import DataError
 
 SUFFIXES = {".webp", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"}
-OTHER = "other"
+OTHER_CLASS = "other"
 
 
 @dataclass(frozen=True, slots=True)

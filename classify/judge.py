@@ -25,7 +25,7 @@ class Pending:
     errors: list[np.ndarray] = field(default_factory=list)
 
 
-class Scale(Protocol):
+class DrawScale(Protocol):
     """What turns errors into probabilities: `weight`, `temperature` (D,) and `bias` (K,), as
     `Model` has them.
     """
@@ -79,12 +79,12 @@ class Rule:
         possible = may_be(self.model, probability)
         return Verdict(
             label=card.classes[int(np.argmax(np.where(left & inside[:, best], probability, -1)))],
-            scores=named(card.classes, probability),
+            scores=_named(card.classes, probability),
             anomaly=anomaly,
             draws=draws,
             decided=bool(left.sum() == 1),
             may_be=possible,
-            parents=named(card.parents, probability @ inside),
+            parents=_named(card.parents, probability @ inside),
             parent=card.parents[best],
             parents_possible=tuple(dict.fromkeys(map(card.parent_of, possible))),
         )
@@ -96,7 +96,7 @@ class Rule:
         return survivors_of(chance[-1:] if self.exhaustive else chance, self.model.card.elimination)
 
 
-def named(names: tuple[str, ...], probability: np.ndarray) -> dict[str, float]:
+def _named(names: tuple[str, ...], probability: np.ndarray) -> dict[str, float]:
     return {name: round(float(p), 6) for name, p in zip(names, probability, strict=True)}
 
 
@@ -112,7 +112,7 @@ def may_be(model: Model, probability: np.ndarray) -> tuple[str, ...]:
     )
 
 
-def posterior(errors: np.ndarray, scale: Scale) -> np.ndarray:
+def posterior(errors: np.ndarray, scale: DrawScale) -> np.ndarray:
     """Class probabilities (..., d, K) after 1, 2, ... d draws, of errors (..., d, K)."""
     d = errors.shape[-2]
     evidence = -np.cumsum(scale.weight[:d, None] * errors, axis=-2, dtype=np.float64)

@@ -15,7 +15,7 @@ from .errors import ModelError
 
 SHIPPED = Path(__file__).parent / "model"
 SHORT_NAMES = {"white": SHIPPED, "red": SHIPPED / "red"}
-GRAPH, TABLES, CARD, SHEET = "denoiser.onnx", "tables.npz", "card.json", "cells.png"
+GRAPH, TABLES_FILE, CARD, SHEET_FILE = "denoiser.onnx", "tables.npz", "card.json", "cells.png"
 # it becomes a folder, a column, an attribute: nothing that has a meaning there
 CLASS_NAME = r"[A-Za-z0-9][A-Za-z0-9_ -]{0,63}"
 ClassName = Annotated[str, StringConstraints(pattern=f"^{CLASS_NAME}$")]
@@ -224,7 +224,7 @@ def load_model(folder: Path = SHIPPED) -> Model:
     """
     folder = model_folder(folder)
     card = read_card(folder)
-    for name in (GRAPH, TABLES):
+    for name in (GRAPH, TABLES_FILE):
         expected = card.sha256.get(name)
         if not (folder / name).is_file() or sha256_of(folder / name) != expected:
             raise ModelError(
@@ -232,24 +232,24 @@ def load_model(folder: Path = SHIPPED) -> Model:
                 "export the model again, or restore the file",
             )
     try:
-        with np.load(folder / TABLES) as tables:
+        with np.load(folder / TABLES_FILE) as tables:
             return Model(
                 card, folder / GRAPH, **{k: tables[k].astype(np.float32) for k in tables.files}
             )
     except (TypeError, ValueError) as error:
         raise ModelError(
-            f"{folder / TABLES}: of another version of cytostream: {error}",
+            f"{folder / TABLES_FILE}: of another version of cytostream: {error}",
             "export the model again",
         ) from error
 
 
 def save_tables(folder: Path, tables: dict[str, np.ndarray]) -> None:
     noise = {"noise": tables["noise"].astype(np.float16)}
-    np.savez_compressed(folder / TABLES, **{**tables, **noise})
+    np.savez_compressed(folder / TABLES_FILE, **{**tables, **noise})
 
 
 def write_card(folder: Path, facts: dict) -> Card:
     """Write the card with the digests of the files as they are."""
-    card = Card(**facts, sha256={name: sha256_of(folder / name) for name in (GRAPH, TABLES)})
+    card = Card(**facts, sha256={name: sha256_of(folder / name) for name in (GRAPH, TABLES_FILE)})
     (folder / CARD).write_text(card.model_dump_json(indent=1) + "\n")
     return card

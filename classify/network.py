@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from .encoder import SKIP_CHANNELS, Encoder
 
-SIGMA_DATA = 0.5
+_SIGMA_DATA = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +170,7 @@ class EncoderTrunk(nn.Module):
         return F.silu(self.norm(h)), pooled
 
 
-def disc(px: int, fraction: float) -> Tensor:
+def _disc(px: int, fraction: float) -> Tensor:
     """Soft disc of `fraction` of the image's half width, mean 1: background tells the lab, not the
     cell.
     """
@@ -202,7 +202,7 @@ class Denoiser(nn.Module):
         self.guide = nn.Linear(cfg.features, cfg.classes)
         self.attributes = nn.Linear(cfg.features, sum(cfg.attributes)) if cfg.attributes else None
         self.gain = nn.Parameter(torch.tensor([3.0, 0.0]))  # log a(sigma), log-linear in sigma
-        mask = F.pixel_unshuffle(disc(cfg.image_px, cfg.disc_fraction)[None], cfg.patch_px).repeat(
+        mask = F.pixel_unshuffle(_disc(cfg.image_px, cfg.disc_fraction)[None], cfg.patch_px).repeat(
             3, 1, 1
         )
         self.register_buffer("mask", mask, persistent=False)
@@ -239,7 +239,7 @@ class Denoiser(nn.Module):
         """F of noisy images x (b, 3, px, px), and the coarsest features, pooled (b,
         channels[-1]).
         """
-        c_in = (sigma**2 + SIGMA_DATA**2).rsqrt()[:, None, None, None]
+        c_in = (sigma**2 + _SIGMA_DATA**2).rsqrt()[:, None, None, None]
         x, emb = c_in * x, self.trunk.embed(sigma.log() / 4)
         hidden, pooled = self.trunk(x, emb)
         of_classes = self.heads(hidden).unflatten(1, (self.cfg.classes, -1))
@@ -297,5 +297,5 @@ class Denoiser(nn.Module):
 def scales(sigma: Tensor) -> tuple[Tensor, Tensor]:
     """c_skip and c_out (b, 1, 1, 1) of noise levels (b,)."""
     s = sigma[:, None, None, None]
-    total = s**2 + SIGMA_DATA**2
-    return SIGMA_DATA**2 / total, s * SIGMA_DATA / total.sqrt()
+    total = s**2 + _SIGMA_DATA**2
+    return _SIGMA_DATA**2 / total, s * _SIGMA_DATA / total.sqrt()

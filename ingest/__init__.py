@@ -1,4 +1,4 @@
-from .deep_zoom import VIEW_PX, beside, view_levels, view_tile
+from .deep_zoom import VIEW_PX, associated_image, view_levels, view_tile
 from .errors import (
     CytostreamError,
     DamagedSlideError,
@@ -29,15 +29,15 @@ from .scale import MPP_RANGE
 from .slide import Level, Slide, check_file, open_slide
 from .slide_files import content_id, file_state, files_of, mrxs_folder, sample_digest
 from .smear_map import (
-    Ground,
     SmearMap,
+    SmearZone,
     battlement,
-    look_closer,
+    map_smear,
     sample_fields,
     thumbnail,
     whole_field,
 )
-from .survey import Smear, Survey, background_of, stain_samples, survey_slide
+from .survey import StainMask, Survey, background_of, stain_samples, survey_slide
 from .tiles import Tile, TileSpec, plan_tiles, read_tile
 from .workers import Scheduler, SerialWorkers, Workers, open_workers
 
@@ -47,7 +47,7 @@ __all__ = [
     "DamagedSlideError",
     "Failure",
     "FolderLook",
-    "Ground",
+    "SmearZone",
     "IMAGES",
     "HeldError",
     "IncompleteSlideError",
@@ -61,7 +61,7 @@ __all__ = [
     "SlideAwayError",
     "SlideError",
     "SlideFiles",
-    "Smear",
+    "StainMask",
     "SmearMap",
     "StoreError",
     "Survey",
@@ -73,13 +73,13 @@ __all__ = [
     "Workers",
     "background_of",
     "battlement",
-    "beside",
+    "associated_image",
     "check_file",
     "content_id",
     "file_state",
     "files_of",
     "look_at_folder",
-    "look_closer",
+    "map_smear",
     "markers",
     "matches",
     "mrxs_folder",

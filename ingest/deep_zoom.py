@@ -46,7 +46,7 @@ def view_levels(slide: Slide) -> int:
     return (max(slide.width_px0, slide.height_px0) - 1).bit_length() + 1
 
 
-def beside(ask: tuple[Slide, str]) -> bytes:
+def associated_image(ask: tuple[Slide, str]) -> bytes:
     """JPEG of a picture that the scanner stored beside the tissue: (slide, "label") or (slide,
     "macro"). It may name the patient.
 

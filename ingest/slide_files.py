@@ -15,7 +15,7 @@ from .errors import IncompleteSlideError, SlideAwayError, SlideError
 BLOCK_BYTES = 1 << 22
 SETTLED_S = 2.0
 SAMPLE_BYTES = 1 << 16
-SAMPLES = 16  # of a file, evenly spaced
+_SAMPLES = 16  # of a file, evenly spaced
 KEY_FILES = {".vms", ".vmu"}
 KEY_BYTES_MAX = 1 << 20
 PART_KEYS = ("imagefile", "mapfile", "macroimage", "optimisationfile")
@@ -211,8 +211,8 @@ def sample_digest(path: Path) -> str:
         size = file.stat().st_size
         digest.update(f"{size} ".encode())
         with file.open("rb") as opened:
-            for number in range(SAMPLES):
-                opened.seek(max(0, size - SAMPLE_BYTES) * number // (SAMPLES - 1))
+            for number in range(_SAMPLES):
+                opened.seek(max(0, size - SAMPLE_BYTES) * number // (_SAMPLES - 1))
                 digest.update(opened.read(SAMPLE_BYTES))
     return digest.hexdigest()
 

@@ -14,21 +14,21 @@ from .slide import Slide
 from .survey import Survey, parts, sample_window
 from .tiles import MARGIN_UM, TileSpec
 
-AROUND_BLOCKS = 7  # density is that of some 220 um around: cells are few in one block
+_AROUND_BLOCKS = 7  # density is that of some 220 um around: cells are few in one block
 BARE, THIN, THICK = 0.02, 0.12, 0.62  # share of the glass that is covered
 FOCUS_UM = 250.0
-MOST_WINDOWS = 600
+_MOST_WINDOWS = 600
 WINDOW_PX = 128
 SMOOTH_PX, LEAST_CONTRAST = 0.8, 12.0
 BLURRED_UM = 2.2  # an edge wider than this is out of focus
 LEAST_MM2 = 1.0
-FIELD_UM = 195.0  # a square as large as the field of a 100x objective under a 22 mm eyepiece
+_FIELD_UM = 195.0  # a square as large as the field of a 100x objective under a 22 mm eyepiece
 MOSTLY = 0.8
-PALE = 0.12  # optical density
+_PALE = 0.12  # optical density
 LANE_BLOCKS, RUN_BLOCKS = 6, 60  # a lane of about 200 um, 2 mm long, as a field at 100x moves
 
 
-class Ground(IntEnum):
+class SmearZone(IntEnum):
     """What lies at a place of the slide."""
 
     GLASS = 0
@@ -50,38 +50,40 @@ class SmearMap:
     block_um: float
     stain: float
 
-    def area_mm2(self, *kinds: Ground) -> float:
+    def area_mm2(self, *kinds: SmearZone) -> float:
         return float(np.isin(self.ground, kinds).sum() * (self.block_um / 1000) ** 2)
 
     def problems(self) -> list[str]:
         """Why the slide is not fit for reading, in a technologist's words; empty if it is."""
-        smear = self.area_mm2(Ground.THIN, Ground.MONOLAYER, Ground.THICK, Ground.BLURRED)
-        blurred, monolayer = self.area_mm2(Ground.BLURRED), self.area_mm2(Ground.MONOLAYER)
+        smear = self.area_mm2(
+            SmearZone.THIN, SmearZone.MONOLAYER, SmearZone.THICK, SmearZone.BLURRED
+        )
+        blurred, monolayer = self.area_mm2(SmearZone.BLURRED), self.area_mm2(SmearZone.MONOLAYER)
         found = []
         if smear == 0:
             return ["nothing lies on the glass"]
         if blurred > 0.5 * smear:
             found.append(f"{blurred / smear:.0%} of the smear is out of focus")
         if monolayer < min(LEAST_MM2, 0.2 * smear):
-            thick = self.area_mm2(Ground.THICK) > self.area_mm2(Ground.THIN)
+            thick = self.area_mm2(SmearZone.THICK) > self.area_mm2(SmearZone.THIN)
             found.append(
                 f"only {monolayer:.2f} mm2 of monolayer: most is too {'thick' if thick else 'thin'}"
             )
-        if self.stain < PALE:
+        if self.stain < _PALE:
             found.append(
                 f"pale stain: the darkest places have an optical density of {self.stain:.2f}"
             )
         return found
 
 
-def look_closer(slide: Slide, seen: Survey) -> SmearMap:
+def map_smear(slide: Slide, seen: Survey) -> SmearMap:
     """The map of a surveyed slide; reads some hundred small windows at full resolution for the
     focus.
 
     Raises:
         SlideError: the slide has gone.
     """
-    density = ndi.uniform_filter(seen.density.astype(np.float32), AROUND_BLOCKS, mode="nearest")
+    density = ndi.uniform_filter(seen.density.astype(np.float32), _AROUND_BLOCKS, mode="nearest")
     block_um = seen.smear.block_px0 * slide.mpp
     edge_um = (
         slide.mpp
@@ -89,8 +91,8 @@ def look_closer(slide: Slide, seen: Survey) -> SmearMap:
         * edge_map(slide, seen, density > BARE, max(1, round(FOCUS_UM / block_um)))
     )
     ground = np.digitize(density, (BARE, THIN, THICK)).astype(np.uint8)
-    ground[np.isin(ground, (Ground.THIN, Ground.MONOLAYER)) & (edge_um > BLURRED_UM)] = (
-        Ground.BLURRED
+    ground[np.isin(ground, (SmearZone.THIN, SmearZone.MONOLAYER)) & (edge_um > BLURRED_UM)] = (
+        SmearZone.BLURRED
     )
     stain = float(np.percentile(seen.stained, 99)) if seen.stained.size else 0.0
     return SmearMap(ground, edge_um, block_um, stain)
@@ -100,7 +102,7 @@ def edge_map(slide: Slide, seen: Survey, covered: np.ndarray, every: int) -> np.
     """Width of the edges, in px, in a window of each covered square of `every` blocks, for the
     square (rows, cols) float32.
     """
-    while np.count_nonzero(covered[every // 2 :: every, every // 2 :: every]) > MOST_WINDOWS:
+    while np.count_nonzero(covered[every // 2 :: every, every // 2 :: every]) > _MOST_WINDOWS:
         every *= 2
     coarse = np.full([-(-n // every) for n in covered.shape], np.nan, np.float32)
     for i, j in np.ndindex(*coarse.shape):
@@ -138,9 +140,9 @@ def battlement(found: SmearMap) -> np.ndarray:
 
     Everything that can be read where there is too little monolayer for lanes.
     """
-    readable = found.ground == Ground.MONOLAYER
-    if found.area_mm2(Ground.MONOLAYER) < LEAST_MM2:
-        return np.isin(found.ground, (Ground.THIN, Ground.MONOLAYER, Ground.THICK))
+    readable = found.ground == SmearZone.MONOLAYER
+    if found.area_mm2(SmearZone.MONOLAYER) < LEAST_MM2:
+        return np.isin(found.ground, (SmearZone.THIN, SmearZone.MONOLAYER, SmearZone.THICK))
     rows, cols = np.indices(readable.shape)
     lane, run = cols // LANE_BLOCKS, rows % (2 * RUN_BLOCKS)
     upright = lane % 2 == 0
@@ -155,15 +157,15 @@ def sample_fields(slide: Slide, found: SmearMap, most: int = 20) -> list[TileSpe
     """Fields of a 100x objective spread evenly over the monolayer, as tiles; none where there
     is no monolayer. A slide that is hardly larger than a field is one.
     """
-    if max(slide.width_px0, slide.height_px0) * slide.mpp <= 2 * FIELD_UM:
+    if max(slide.width_px0, slide.height_px0) * slide.mpp <= 2 * _FIELD_UM:
         return [whole_field(slide)]
-    step, side = step_px0(slide), max(1, round(FIELD_UM / found.block_um))
+    step, side = step_px0(slide), max(1, round(_FIELD_UM / found.block_um))
     block_px0 = round(found.block_um / slide.mpp)
     if min(found.ground.shape) < side:
         return []
     ground = (
         found.ground[: len(found.ground) // side * side, : found.ground.shape[1] // side * side]
-        == Ground.MONOLAYER
+        == SmearZone.MONOLAYER
     )
     share = ground.reshape(ground.shape[0] // side, side, -1, side).mean(axis=(1, 3))
     places = np.argwhere(share >= MOSTLY)
@@ -174,7 +176,7 @@ def sample_fields(slide: Slide, found: SmearMap, most: int = 20) -> list[TileSpe
     )
     margin, px0 = (
         math.ceil(MARGIN_UM / slide.mpp / step) * step,
-        round(FIELD_UM / slide.mpp / step) * step,
+        round(_FIELD_UM / slide.mpp / step) * step,
     )
     return [
         TileSpec(int(x) // step * step, int(y) // step * step, px0, px0, margin, step)

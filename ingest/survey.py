@@ -19,7 +19,7 @@ THRESHOLD_RANGE = (0.06, 0.15)  # optical density
 
 
 @dataclass(frozen=True, slots=True)
-class Smear:
+class StainMask:
     """Where to look: `look` (rows, cols) bool over blocks of `block_px0` level-0 px, where
     something stained lies or may lie. `background_rgb` is the empty glass. Travels to every worker.
 
@@ -48,7 +48,7 @@ class Survey:
     light.
     """
 
-    smear: Smear
+    smear: StainMask
     density: np.ndarray
     stained: np.ndarray
 
@@ -114,7 +114,9 @@ def survey_slide(slide: Slide) -> Survey:
         for i in range(2)
     )
     stained, density = stained.astype(np.float16), density.astype(np.float16)
-    smear = Smear(block * step, look_map(stained > look_threshold(seen, background)), background)
+    smear = StainMask(
+        block * step, look_map(stained > look_threshold(seen, background)), background
+    )
     return Survey(smear, density, stained)
 
 
@@ -204,7 +206,7 @@ def stain_samples(slide: Slide, seen: Survey, count: int = 16) -> list[np.ndarra
 
 
 def sample_window(
-    slide: Slide, smear: Smear, row: int, col: int, px: int = 256
+    slide: Slide, smear: StainMask, row: int, col: int, px: int = 256
 ) -> np.ndarray | None:
     step = step_px0(slide)
     half = px // 2 * step

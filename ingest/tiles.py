@@ -12,7 +12,7 @@ import numpy as np
 from .errors import SlideAwayError, SlideError
 from .readers import READ_MPP, read_grid, step_px0
 from .slide import Slide
-from .survey import Smear
+from .survey import StainMask
 
 MARGIN_UM = 40.0
 BLOCK_PX = 256  # as read: the least that is given up where the file is damaged
@@ -65,7 +65,7 @@ class Tile:
 
 
 def plan_tiles(
-    slide: Slide, smear: Smear, tile_px: int = 1024, mpp: float = READ_MPP
+    slide: Slide, smear: StainMask, tile_px: int = 1024, mpp: float = READ_MPP
 ) -> Iterator[TileSpec]:
     """Tiles of `tile_px` pixels as read, row by row, only where the smear has something to look at;
     `mpp` is as coarse as they are read at most."""
@@ -128,7 +128,7 @@ def read_around(
         try:
             pixels[where], read = (
                 read_grid(slide, part, step, background_rgb),
-                read + inside(part, slide),
+                read + _inside(part, slide),
             )
         except SlideAwayError:
             raise
@@ -147,5 +147,5 @@ def read_around(
     return pixels, tuple(unread)
 
 
-def inside(box: tuple[int, int, int, int], slide: Slide) -> bool:
+def _inside(box: tuple[int, int, int, int], slide: Slide) -> bool:
     return box[2] > 0 and box[3] > 0 and box[0] < slide.width_px0 and box[1] < slide.height_px0

@@ -39,7 +39,7 @@ MEMORY_BYTES = (
 STATM = Path("/proc/self/statm")
 # tasks in flight are few, and short: an adaptive cluster would not grow for them by its own measure
 TARGET_S = "500ms"
-T = TypeVar("T")
+_T = TypeVar("_T")
 R = TypeVar("R")
 
 
@@ -62,21 +62,21 @@ class Workers(Protocol):
     def count(self) -> int:
         """Items that are worked on at a time."""
 
-    def call(self, function: Callable[[T], R], item: T, limit_s: float) -> R:
+    def call(self, function: Callable[[_T], R], item: _T, limit_s: float) -> R:
         """`function(item)`, once, on a worker.
 
         Raises:
             CytostreamError: it failed, or ended the worker, or took longer than `limit_s`.
         """
 
-    def everywhere(self, function: Callable[[T], R], item: T) -> dict[str, R | BaseException]:
+    def everywhere(self, function: Callable[[_T], R], item: _T) -> dict[str, R | BaseException]:
         """`function(item)` on every worker of other machines, by its address, or what it raised.
         Empty where all workers are processes of this machine.
         """
 
     def each(
-        self, function: Callable[[T], R], items: Iterable[T], limit_s: float
-    ) -> Iterator[tuple[T, R | CytostreamError] | None]:
+        self, function: Callable[[_T], R], items: Iterable[_T], limit_s: float
+    ) -> Iterator[tuple[_T, R | CytostreamError] | None]:
         """`function(item)` of every item as they finish, a few in flight; `None` where the next one
         is still awaited.
 
@@ -90,15 +90,15 @@ class SerialWorkers:
 
     count = 1
 
-    def everywhere(self, function: Callable[[T], R], item: T) -> dict[str, R | BaseException]:
+    def everywhere(self, function: Callable[[_T], R], item: _T) -> dict[str, R | BaseException]:
         return {}
 
-    def call(self, function: Callable[[T], R], item: T, limit_s: float) -> R:
+    def call(self, function: Callable[[_T], R], item: _T, limit_s: float) -> R:
         return only(self.each(function, [item], limit_s))
 
     def each(
-        self, function: Callable[[T], R], items: Iterable[T], limit_s: float
-    ) -> Iterator[tuple[T, R | CytostreamError]]:
+        self, function: Callable[[_T], R], items: Iterable[_T], limit_s: float
+    ) -> Iterator[tuple[_T, R | CytostreamError]]:
         for item in items:
             yield item, outcome_of(function, item)
 
@@ -119,24 +119,24 @@ class DaskWorkers:
         """Workers there are now: an adaptive cluster has more while tasks wait."""
         return max(1, len(self.client.scheduler_info(n_workers=-1)["workers"]))
 
-    def everywhere(self, function: Callable[[T], R], item: T) -> dict[str, R | BaseException]:
+    def everywhere(self, function: Callable[[_T], R], item: _T) -> dict[str, R | BaseException]:
         if not self.of_others:
             return {}
         found: dict[str, R | BaseException] = self.client.run(function, item, on_error="return")
         return found
 
-    def call(self, function: Callable[[T], R], item: T, limit_s: float) -> R:
+    def call(self, function: Callable[[_T], R], item: _T, limit_s: float) -> R:
         return only(self.one_by_one(function, [item], limit_s))
 
     def each(
-        self, function: Callable[[T], R], items: Iterable[T], limit_s: float
-    ) -> Iterator[tuple[T, R | CytostreamError] | None]:
+        self, function: Callable[[_T], R], items: Iterable[_T], limit_s: float
+    ) -> Iterator[tuple[_T, R | CytostreamError] | None]:
         todo = iter(items)
-        suspects: list[T] = []
-        alive: dict[Future[R | CytostreamError], T] = {}
+        suspects: list[_T] = []
+        alive: dict[Future[R | CytostreamError], _T] = {}
         completed = as_completed(loop=self.client.loop)
 
-        def start(item: T) -> None:
+        def start(item: _T) -> None:
             future = self.client.submit(limited, function, item, limit_s, pure=False)
             alive[future] = item
             completed.add(future)
@@ -171,8 +171,8 @@ class DaskWorkers:
             ) from error
 
     def one_by_one(
-        self, function: Callable[[T], R], suspects: list[T], limit_s: float
-    ) -> Iterator[tuple[T, R | CytostreamError]]:
+        self, function: Callable[[_T], R], suspects: list[_T], limit_s: float
+    ) -> Iterator[tuple[_T, R | CytostreamError]]:
         """One at a time: only the item that ended its worker is to blame, not those that
         waited beside it.
         """
@@ -205,18 +205,18 @@ def result_of(future: "Future[R | CytostreamError]") -> R | CytostreamError | Ki
         ) from error
 
 
-def only(outcomes: Iterator[tuple[T, R | CytostreamError]]) -> R:
+def only(outcomes: Iterator[tuple[_T, R | CytostreamError]]) -> R:
     ((_, outcome),) = outcomes
     if isinstance(outcome, CytostreamError):
         raise outcome
     return outcome
 
 
-def first(items: Iterator[T], n: int) -> list[T]:
+def first(items: Iterator[_T], n: int) -> list[_T]:
     return [item for _, item in zip(range(n), items, strict=False)]
 
 
-def outcome_of(function: Callable[[T], R], item: T) -> R | CytostreamError:
+def outcome_of(function: Callable[[_T], R], item: _T) -> R | CytostreamError:
     """What `function` returns, or what stopped it: a fault that shows on one item must not
     stop the others.
     """
@@ -233,7 +233,7 @@ def outcome_of(function: Callable[[T], R], item: T) -> R | CytostreamError:
         )
 
 
-def limited(function: Callable[[T], R], item: T, limit_s: float) -> R | CytostreamError:
+def limited(function: Callable[[_T], R], item: _T, limit_s: float) -> R | CytostreamError:
     """Run under a watchdog in C, which works where a decoder holds the interpreter's lock: past the
     limit the process ends.
 
@@ -297,7 +297,7 @@ def open_workers(
                             threads_per_worker=1,
                             silence_logs=logging.CRITICAL,
                             security=Security.temporary(),
-                            dashboard_address=address_of(dashboard),
+                            dashboard_address=dashboard_address(dashboard),
                             scheduler_kwargs={"dashboard": bool(dashboard)},
                         )
                     )
@@ -327,7 +327,7 @@ def interrupts_later() -> Iterator[None]:
         raise KeyboardInterrupt
 
 
-def address_of(dashboard: str) -> str:
+def dashboard_address(dashboard: str) -> str:
     """Where Dask serves its pages; any free port where nobody has asked for them.
 
     Raises:

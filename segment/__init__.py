@@ -2,7 +2,7 @@ from .cells import Cell, cell_id, find_cells
 from .contour import outline
 from .crops import CROP_PX, CROP_UM
 from .grid import WORK_MPP
-from .masks import LABELS, cell_labels, cell_masks
+from .masks import MASK_LABELS, cell_labels, cell_masks
 from .red_cell_fields import RedCell, RedCrops, RedField, RedSmear, measure_field, summary_of
 from .scan import AREAS, Outlook, Scan, TileCells, begin_reading, begin_scan, plain_scan
 from .stain import Stain, fit_stain
@@ -11,7 +11,7 @@ __all__ = [
     "AREAS",
     "CROP_PX",
     "CROP_UM",
-    "LABELS",
+    "MASK_LABELS",
     "WORK_MPP",
     "Cell",
     "Outlook",

@@ -11,9 +11,9 @@ from .nuclei import find_nuclei, white_matter
 from .stain import Stain
 from .white_cells import cell_around
 
-LABELS = "cytoplasm", "nucleus"
+MASK_LABELS = "cytoplasm", "nucleus"
 NUCLEAR = (0.7, 0.3, 0.0)  # of R, G, B: the red of granules counts little
-PALE = 0.6  # of the Otsu threshold, so that pale cytoplasm is in
+_PALE = 0.6  # of the Otsu threshold, so that pale cytoplasm is in
 SPREAD_PX = 20.0
 
 
@@ -53,7 +53,7 @@ def _by_stain(crop: np.ndarray, stain: Stain) -> tuple[np.ndarray, np.ndarray]:
 def _by_crop(crop: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     od = _optical_density(crop)
     stained = np.sqrt((od**2).sum(axis=2))
-    cell = stained > PALE * threshold_otsu(np.sqrt(stained)) ** 2
+    cell = stained > _PALE * threshold_otsu(np.sqrt(stained)) ** 2
     cell = _middle(ndi.binary_opening(ndi.binary_fill_holes(cell), disk(5)))
     nuclear = od @ NUCLEAR
     if not cell.any() or np.ptp(nuclear[cell]) == 0:

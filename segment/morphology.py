@@ -4,7 +4,7 @@ import numpy as np
 from scipy import ndimage as ndi
 
 
-def opened(mask: np.ndarray) -> np.ndarray:
+def opening(mask: np.ndarray) -> np.ndarray:
     """Without what is thinner than a cross of 3 px. What lies outside the mask is empty."""
     out = np.zeros_like(mask)
     inner = mask[1:-1, 1:-1] & mask[:-2, 1:-1] & mask[2:, 1:-1] & mask[1:-1, :-2] & mask[1:-1, 2:]

@@ -4,17 +4,17 @@ import numpy as np
 from scipy import ndimage as ndi
 
 from .grid import Grid
-from .morphology import grown, opened
+from .morphology import grown, opening
 from .region import Blob, blob_of
 from .stain import Stain, platelet
 
-WINDOW_UM = 5.0
+_WINDOW_UM = 5.0
 LONGEST_UM = 8.0
 AREA_UM2 = (1.2, 30.0)
 BODY = 0.55  # of the least peak, bounds the body
-HALF = 0.45  # of its own peak, bounds the body of a strong one, so that neighbours part
+_HALF = 0.45  # of its own peak, bounds the body of a strong one, so that neighbours part
 CLEAR = 2.5  # times the least peak, a stain that no rim of a red cell reaches
-GLASS, CLEAR_GLASS = (
+_GLASS, CLEAR_GLASS = (
     0.65,
     0.15,
 )  # least share of glass around it: on a red cell it is debris or a rim
@@ -27,14 +27,14 @@ def find_platelets(
     """Platelets of maps (h, w) of white-cell and whole stain in mOD, outside `taken` (h, w) bool,
     as blobs of kind "platelet"."""
     values = np.where(taken, 0, platelet(white, stained))
-    body = opened(values > BODY * stain.platelet_mod)
+    body = opening(values > BODY * stain.platelet_mod)
     glass = (stained <= 1.3 * stain.stained_mod) & ~taken
     found = []
     for row, col in _peaks(values * body, grid, stain):
         where, mask = _around(values, body, row, col, grid)
         clear = values[row, col] > CLEAR * stain.platelet_mod
         if mask is not None and _is_platelet(
-            mask, glass[where], CLEAR_GLASS if clear else GLASS, grid
+            mask, glass[where], CLEAR_GLASS if clear else _GLASS, grid
         ):
             found.append(
                 blob_of(
@@ -55,10 +55,10 @@ def _around(
 ) -> tuple[tuple[slice, slice], np.ndarray | None]:
     """A window around a peak, and in it (h, w) bool the body that hangs together with it; None if
     that has a higher peak, or an equal one before this."""
-    half = grid.px(WINDOW_UM) + 3
+    half = grid.px(_WINDOW_UM) + 3
     top, left = max(0, row - half), max(0, col - half)
     where = slice(top, row + half + 1), slice(left, col + half + 1)
-    labels, _ = ndi.label(body[where] & (values[where] >= HALF * values[row, col]))
+    labels, _ = ndi.label(body[where] & (values[where] >= _HALF * values[row, col]))
     mask: np.ndarray = labels == labels[row - top, col - left]
     inside = np.where(mask, values[where], 0)
     first_row, first_col = np.unravel_index(inside.argmax(), inside.shape)

@@ -123,12 +123,12 @@ def measure_field(
     reds = tuple(
         replace(
             red_cell(i, blob, owner, red, grid),
-            whole=inside(blob.box_px0(grid), size_px0, grid.step_px0),
+            whole=_inside(blob.box_px0(grid), size_px0, grid.step_px0),
             separate=bool(touched[i] <= TOUCH),
         )
         for i, blob in own
     )
-    judged = evenly([i for i, r in enumerate(reds) if r.whole and r.separate], cut)
+    judged = _evenly([i for i, r in enumerate(reds) if r.whole and r.separate], cut)
     here = [b for b in platelets if tile.spec.owns(*b.centre_px0(grid))]
     return RedField(
         (x0, y0, x1, y1),
@@ -147,7 +147,7 @@ def measure_field(
     )
 
 
-def evenly(numbers: list[int], cut: RedCrops | None) -> tuple[int, ...]:
+def _evenly(numbers: list[int], cut: RedCrops | None) -> tuple[int, ...]:
     """At most `cut.most` of them, spread over all."""
     if cut is None or not numbers:
         return ()
@@ -155,7 +155,7 @@ def evenly(numbers: list[int], cut: RedCrops | None) -> tuple[int, ...]:
     return tuple(numbers[i] for i in chosen)
 
 
-def inside(
+def _inside(
     box_px0: tuple[int, int, int, int], size_px0: tuple[int, int] | None, edge_px0: int
 ) -> bool:
     """Whether a box keeps clear of the slide's edge."""

@@ -21,20 +21,20 @@ PALLOR_UM = 5.0  # a gap no longer than this inside the stain is a pallor, not g
 RING_UM = 7.5  # nor longer than this where the rim of a cell lies around it
 RING = 60 * SCALE  # so much of a rim
 RADII_UM = (2.6, 4.6)
-DEPTH_UM = 5.0  # distances to the edge are told apart up to here
+_DEPTH_UM = 5.0  # distances to the edge are told apart up to here
 DEPTH_SHARE = 64  # weight of a full depth in the score of a middle, out of 255
-PEAK_RADIUS_UM = 1.8
+_PEAK_RADIUS_UM = 1.8
 SAME_CELL_UM = 4.5
 VALLEY = 0.9
 LONG_CELL_UM = 8.0  # from middle to middle of the parts of one long cell
-NECK = 0.88  # one cell is nearly as wide where two parts meet; touching cells leave a neck
+_NECK = 0.88  # one cell is nearly as wide where two parts meet; touching cells leave a neck
 LONG_UM2 = 70.0  # a long cell is no larger; two that touch are
 ELLIPSE = 0.98  # how much of an ellipse such parts are together
 EXPECTED = 100  # votes at the middle of a clean round cell
-LEAST = 24 * SCALE
-CELL_REACH_UM = 6.5
+_LEAST = 24 * SCALE
+_CELL_REACH_UM = 6.5
 RED_UM2 = (12.0, 150.0)
-RIVALS = 6
+_RIVALS = 6
 
 
 def find_reds(values: np.ndarray, taken: np.ndarray, grid: Grid, stain: Stain) -> list[Blob]:
@@ -50,9 +50,9 @@ def red_owners(
     """Which red cell each pixel (h, w) falls to, -1 for none, and how many numbers there are."""
     rims = _rims_around(values, grid, stain)
     body = red_matter(values, rims, grid, stain) & ~taken
-    depth = np.minimum(ndi.distance_transform_edt(body) * grid.mpp, DEPTH_UM)
+    depth = np.minimum(ndi.distance_transform_edt(body) * grid.mpp, _DEPTH_UM)
     score = _middles(rims, depth, grid)
-    peaks = find_peaks(score, grid.x, grid.y, grid.px(PEAK_RADIUS_UM), LEAST)
+    peaks = find_peaks(score, grid.x, grid.y, grid.px(_PEAK_RADIUS_UM), _LEAST)
     if not len(peaks):
         return np.full(values.shape, -1), 0
     pairs = pairs_within(peaks, SAME_CELL_UM / grid.mpp)
@@ -75,7 +75,7 @@ def _joined(
     level = (depth * SCALE).astype(np.int32)
     width = level[peaks.y[pairs], peaks.x[pairs]].min(axis=1)
     one = (both[:, 0] * grid.mpp**2 <= LONG_UM2) & (_ellipticity(both) >= ELLIPSE)
-    one &= lowest_between(level, peaks, pairs) >= NECK * width
+    one &= lowest_between(level, peaks, pairs) >= _NECK * width
     part = group(peaks, pairs[one], LONG_CELL_UM / grid.mpp)
     part = np.where(part < 0, np.arange(len(peaks)), part)
     return np.where(owner >= 0, part[owner], -1)
@@ -193,7 +193,7 @@ def _middles(rims: np.ndarray, depth: np.ndarray, grid: Grid) -> np.ndarray:
     """How much a place (h, w) int32 looks like the middle of a red cell: rims all around it,
     and far from the edge.
     """
-    depth = smooth((depth * (DEPTH_SHARE / DEPTH_UM)).astype(np.int32), grid.px(0.5), times=2)
+    depth = smooth((depth * (DEPTH_SHARE / _DEPTH_UM)).astype(np.int32), grid.px(0.5), times=2)
     return np.where(depth > 0, rims * (255 - DEPTH_SHARE) // 255 + depth, 0)
 
 
@@ -208,14 +208,14 @@ def _owner(
     square = (peaks.y[near] - rows[:, None]) ** 2 + (peaks.x[near] - cols[:, None]) ** 2
     power = square - (depth[peaks.y[near], peaks.x[near]] / grid.mpp) ** 2
     best = np.lexsort((-peaks.rank[near], power), axis=1)[:, :1]
-    close = np.take_along_axis(square, best, 1)[:, 0] <= (CELL_REACH_UM / grid.mpp) ** 2
+    close = np.take_along_axis(square, best, 1)[:, 0] <= (_CELL_REACH_UM / grid.mpp) ** 2
     owner[rows, cols] = np.where(close, root[np.take_along_axis(near, best, 1)[:, 0]], -1)
     return owner
 
 
 def _nearest(peaks: Peaks, rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
     _, near = cKDTree(np.c_[peaks.y, peaks.x]).query(
-        np.c_[rows, cols], k=range(1, min(RIVALS, len(peaks)) + 1)
+        np.c_[rows, cols], k=range(1, min(_RIVALS, len(peaks)) + 1)
     )
     result: np.ndarray = near
     return result

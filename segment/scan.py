@@ -7,12 +7,12 @@ import numpy as np
 
 from ingest import (
     Slide,
-    Smear,
     SmearMap,
+    StainMask,
     Survey,
     TileSpec,
     battlement,
-    look_closer,
+    map_smear,
     read_tile,
     sample_fields,
     stain_samples,
@@ -51,18 +51,18 @@ class Scan:
     """
 
     slide: Slide
-    smear: Smear
+    smear: StainMask
     stain: Stain
     kinds: tuple[str, ...]
     work_mpp: float = WORK_MPP
-    reds: Smear | None = None
+    reds: StainMask | None = None
 
     @property
-    def looked_at(self) -> Smear:
+    def looked_at(self) -> StainMask:
         """Where tiles are wanted."""
         return self._smear_of("rbc") if "rbc" in self.kinds else self.smear
 
-    def _smear_of(self, kind: str) -> Smear:
+    def _smear_of(self, kind: str) -> StainMask:
         return self.reds if kind == "rbc" and self.reds else self.smear
 
     def cells_in(self, spec: TileSpec) -> TileCells:
@@ -148,7 +148,7 @@ def begin_reading(
     """
     seen = survey_slide(slide)
     check_smear(slide, seen, red_cell_um)
-    scan, found = scan_of(slide, seen, kinds), look_closer(slide, seen)
+    scan, found = scan_of(slide, seen, kinds), map_smear(slide, seen)
     smear, reds = (counted(where, found, area) for where in (seen.smear, everywhere(seen.smear)))
     return Outlook(replace(scan, smear=smear, reds=reds), found, sample_fields(slide, found))
 
@@ -169,10 +169,10 @@ def plain_scan(slide: Slide, kinds: tuple[str, ...], work_mpp: float) -> Scan:
     return Scan(slide, everywhere(seen.smear), stain, kinds, work_mpp)
 
 
-def everywhere(smear: Smear) -> Smear:
+def everywhere(smear: StainMask) -> StainMask:
     return replace(smear, look=np.ones_like(smear.look))
 
 
-def counted(smear: Smear, found: SmearMap, area: str) -> Smear:
+def counted(smear: StainMask, found: SmearMap, area: str) -> StainMask:
     """Where cells count: everywhere, or on a technologist's path through the monolayer."""
     return smear if area == "all" else replace(smear, look=smear.look & battlement(found))

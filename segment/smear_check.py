@@ -39,14 +39,14 @@ TOLERANCE = 0.25
 # the expected diameter and make up more than CLEAR_SHARE; else scales STEP apart are tried.
 LIKELY = 0.12
 CLEAR_SHARE = 0.4
-STEP = 1.5
+_STEP = 1.5
 TRIED_MPP = 0.025, 0.9
-FIELD_UM = 160.0
+_FIELD_UM = 160.0
 LEAST_FIELD_UM = 12.0
-MOST_WINDOWS = 3
+_MOST_WINDOWS = 3
 MOST_PX0 = 4096
-AROUND_BLOCKS = 7
-DENSITY = 0.08, 0.6  # of windows, where there are such
+_AROUND_BLOCKS = 7
+_DENSITY = 0.08, 0.6  # of windows, where there are such
 LEAST_COVERED = 0.005  # a slide with less is empty, which is reported elsewhere
 FREE_RIM = 0.4  # of the outline of a red cell, next to what is not covered
 IN_DISC = 0.88  # of its area, in the disc of the same area about its middle
@@ -56,7 +56,7 @@ SHARE_OF_MANY = 0.25
 SHARE_OF_FEW = 0.1
 RULER_CELLS = 5
 RULER_SHARE = 0.2
-NEAR = 1.7  # another scale than the stated one, by less than this, may show what is there
+_NEAR = 1.7  # another scale than the stated one, by less than this, may show what is there
 CLEARLY_BETTER = 1.5  # times the score of the stated scale
 GLASS_OD = 0.04
 LEAST_GLASS = 0.15  # share of a window
@@ -89,7 +89,7 @@ class RedCellFit:
 
 
 @dataclass(frozen=True, slots=True)
-class Body:
+class _Body:
     """What may be a red cell; `diameter_um` is that of the disc of its area."""
 
     diameter_um: float
@@ -122,7 +122,7 @@ def check_smear(slide: Slide, seen: Survey, red_cell_um: float = RED_CELL_UM) ->
     fault = fault_of(slide, places, stated, SHARE_OF_FEW / 2)
     if fault and fault_of(slide, places, best, SHARE_OF_FEW) is None:
         fault = None
-        if not 1 / NEAR < best.mpp / slide.mpp < NEAR:
+        if not 1 / _NEAR < best.mpp / slide.mpp < _NEAR:
             hold_scale(slide, best, red_cell_um)
     hold_content(slide, fault)
     is_sure = len(best.diameters_um) >= RULER_CELLS and best.share >= RULER_SHARE
@@ -191,7 +191,7 @@ def fits_beside(
     slide: Slide, places: Sequence[tuple[int, int]], red_cell_um: float
 ) -> list[RedCellFit]:
     """Other scales about the stated one, and the best of them refined to the size that it gives."""
-    tried = [slide.mpp * STEP**power for power in range(-12, 13) if power]
+    tried = [slide.mpp * _STEP**power for power in range(-12, 13) if power]
     fits = [fit_at(slide, places, mpp) for mpp in tried if TRIED_MPP[0] <= mpp <= TRIED_MPP[1]]
     best = max(fits, key=lambda fit: fit.score)
     if best.score > 0:
@@ -202,7 +202,7 @@ def fits_beside(
 
 def fit_at(slide: Slide, places: Sequence[tuple[int, int]], mpp: float) -> RedCellFit:
     """The windows about some places (x, y) in level-0 px, read as if of `mpp` um/px."""
-    bodies: list[Body] = []
+    bodies: list[_Body] = []
     covered_um2 = 0.0
     for tile in windows_at(slide, places, mpp):
         found, covered = bodies_of(tile)
@@ -217,11 +217,11 @@ def fit_at(slide: Slide, places: Sequence[tuple[int, int]], mpp: float) -> RedCe
 def places_of(slide: Slide, seen: Survey) -> list[tuple[int, int]]:
     """Middles (x, y) of windows in level-0 px, spread over where the smear is neither empty nor
     thick; over all that is covered where nothing is so."""
-    density = ndi.uniform_filter(seen.density.astype(np.float32), AROUND_BLOCKS, mode="nearest")
-    blocks = np.argwhere((density > DENSITY[0]) & (density < DENSITY[1]))
+    density = ndi.uniform_filter(seen.density.astype(np.float32), _AROUND_BLOCKS, mode="nearest")
+    blocks = np.argwhere((density > _DENSITY[0]) & (density < _DENSITY[1]))
     if not len(blocks):
         blocks = np.argwhere(density >= min(LEAST_COVERED, density.max()))
-    chosen = blocks[np.linspace(0, len(blocks) - 1, 2 * MOST_WINDOWS + 1).astype(int)[1::2]]
+    chosen = blocks[np.linspace(0, len(blocks) - 1, 2 * _MOST_WINDOWS + 1).astype(int)[1::2]]
     side = seen.smear.block_px0
     return [
         (
@@ -240,7 +240,7 @@ def windows_at(slide: Slide, places: Sequence[tuple[int, int]], mpp: float) -> I
         SlideError: none can be decoded.
     """
     step = max(1, math.floor(READ_MPP / mpp + 1e-6))
-    side = min(MOST_PX0, round(FIELD_UM / mpp)) // step * step
+    side = min(MOST_PX0, round(_FIELD_UM / mpp)) // step * step
     boxes = {box_about(slide, place, side, step): None for place in places}
     trouble = None
     read = 0
@@ -270,7 +270,7 @@ def box_about(
     return x0, y0, x1, y1
 
 
-def bodies_of(tile: Tile) -> tuple[list[Body], float]:
+def bodies_of(tile: Tile) -> tuple[list[_Body], float]:
     """The bodies of a window that touch no border, and the area in um^2 that is covered."""
     background = background_of(tile.pixels.reshape(-1, 3))
     grid = work_grid(tile)
@@ -293,7 +293,7 @@ def bodies_of(tile: Tile) -> tuple[list[Body], float]:
     return found, float(np.count_nonzero(body | taken)) * grid.mpp**2
 
 
-def body_at(mask: np.ndarray, beside_free: np.ndarray, mpp: float) -> Body:
+def body_at(mask: np.ndarray, beside_free: np.ndarray, mpp: float) -> _Body:
     """Measures a mask (h, w) bool of a body; `beside_free` is what borders on uncovered places."""
     area = np.count_nonzero(mask)
     radius = math.sqrt(area / math.pi)
@@ -301,7 +301,7 @@ def body_at(mask: np.ndarray, beside_free: np.ndarray, mpp: float) -> Body:
     free = np.count_nonzero(rim & beside_free) / max(1, int(np.count_nonzero(rim)))
     rows, cols = np.nonzero(mask)
     in_disc = np.hypot(rows - rows.mean(), cols - cols.mean()) <= radius + 0.5
-    return Body(
+    return _Body(
         2 * radius * mpp,
         area * mpp**2,
         bool(free > FREE_RIM and in_disc.mean() > IN_DISC and area >= 8),

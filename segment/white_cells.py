@@ -10,8 +10,8 @@ from .peaks import Peaks
 from .region import Blob, blob_of
 from .stain import Stain
 
-CELL_REACH_UM = 11.0  # from a nucleus or lobe to the edge of its cell
-WINDOW_UM = 19.0
+_CELL_REACH_UM = 11.0  # from a nucleus or lobe to the edge of its cell
+_WINDOW_UM = 19.0
 AROUND_UM = 50.0
 ROUND_UM = 1.2  # thinner bits of a cell's outline are something that touches it
 CELL_UM2 = 22.0
@@ -71,7 +71,7 @@ def _cells(white: White, grid: Grid, least_um2: float) -> tuple[list[Blob], np.n
 
 def window_around(white: White, peaks: Peaks, index: int, grid: Grid) -> tuple[slice, slice]:
     """The window around a peak that its cell does not leave."""
-    half, centre = int(WINDOW_UM / grid.mpp), (int(peaks.y[index]), int(peaks.x[index]))
+    half, centre = int(_WINDOW_UM / grid.mpp), (int(peaks.y[index]), int(peaks.x[index]))
     rows, cols = (
         slice(max(0, c - half), min(n, c + half + 1))
         for c, n in zip(centre, white.body.shape, strict=True)
@@ -85,10 +85,10 @@ def cell_around(
     """A window around the peak `index`, a root, and in it (h, w) bool the white matter nearest to
     the root's lobes.
     """
-    where, half = window_around(white, peaks, index, grid), int(WINDOW_UM / grid.mpp)
+    where, half = window_around(white, peaks, index, grid), int(_WINDOW_UM / grid.mpp)
     y, x = int(peaks.y[index]), int(peaks.x[index])
     near = np.flatnonzero((np.abs(peaks.y - y) <= half) & (np.abs(peaks.x - x) <= half))
-    own = _nearest(peaks, near, root[near] == index, where, CELL_REACH_UM / grid.mpp)
+    own = _nearest(peaks, near, root[near] == index, where, _CELL_REACH_UM / grid.mpp)
     mask = grown(shrunk(white.body[where] & own, grid.px(ROUND_UM)), grid.px(ROUND_UM))
     return where, _holding(mask, y - where[0].start, x - where[1].start)
 

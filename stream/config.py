@@ -225,7 +225,7 @@ class Reading(Section):
     )
 
 
-class Backlog(Section):
+class BacklogSettings(Section):
     tries: int = Field(3, ge=1, description="of a slide that fails")
     retry_s: float = Field(10.0, ge=0, description="pause before the next try, doubled each time")
     deaths: int = Field(
@@ -252,7 +252,7 @@ class Store(Section):
     )
 
 
-class Watch(Section):
+class WatchSettings(Section):
     look_s: float = Field(2.0, gt=0, description="between two looks at the folder")
     still_looks: int = Field(2, ge=1, description="looks over which a file must not change")
     marker: str = Field(
@@ -280,7 +280,7 @@ class Watch(Section):
     )
 
 
-class Review(Section):
+class ReviewSettings(Section):
     """The review page. Ranges are per cent of white cells (per 100 of them where the class is
     none): set your own.
     """
@@ -376,10 +376,10 @@ class Config(Section):
     alerts: Alerts = Alerts()
     reading: Reading = Reading()
     red_cells: RedCells = RedCells()
-    backlog: Backlog = Backlog()
+    backlog: BacklogSettings = BacklogSettings()
     store: Store = Store()
-    watch: Watch = Watch()
-    review: Review = Review()
+    watch: WatchSettings = WatchSettings()
+    review: ReviewSettings = ReviewSettings()
     source: str = Field("cytostream", description="CloudEvents source: name your lab and scanner")
     share_names: bool = Field(
         False, description="file names and paths in events: they may name a patient"

@@ -6,7 +6,7 @@ import numpy as np
 
 from classify import Card, Model
 from classify.anomaly.score import fit_oddity, tables_of
-from ingest.synthetic.sprites import Sprite, glass, place, red_cell, write_pyramid
+from ingest.synthetic.sprites import Sprite, glass, place, red_cell_sprite, write_pyramid
 
 GLASS = (246, 240, 230)
 MPP = 0.25
@@ -39,7 +39,7 @@ def smear(
     place(
         canvas,
         [
-            Sprite(*red_cell(mpp, rng), *rng.integers(0, side_px, 2))
+            Sprite(*red_cell_sprite(mpp, rng), *rng.integers(0, side_px, 2))
             for _ in range(side_px**2 // 6000)
         ],
     )

@@ -14,7 +14,7 @@ from ingest import open_slide
 from segment import Cell, cell_id
 from stream.alerts.cell_rules import alerts_of
 from stream.config import Alerts
-from stream.events.event import Stamp, alert_event, cell_event, slide_event
+from stream.events.event import Provenance, alert_event, cell_event, slide_event
 from stream.events.payloads import Progress
 from stream.store.outbox import Outbox
 from stream.store.results import ResultWriter, body_of, store_path
@@ -23,7 +23,7 @@ from stream.store.slide_store import SlideStore
 from tests.make import smear, white_cell
 
 CARD = read_card(SHIPPED)
-STAMP = Stamp("test", "model-1", "config-1", {"cytostream": "0.1.0"})
+STAMP = Provenance("test", "model-1", "config-1", {"cytostream": "0.1.0"})
 COLOURS = 16
 TILES = 10
 

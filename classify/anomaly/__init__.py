@@ -1,4 +1,4 @@
-from .conformal import by_chance, label_scores, padded, prediction_sets
+from .conformal import by_chance, label_scores, padded_scores, prediction_sets
 from .drift import FAR_DRIFT, calibration_drift
 from .score import Oddity, fit_oddity, oddity_of, relative, scores, tables_of
 from .verdict import assess
@@ -12,7 +12,7 @@ __all__ = [
     "fit_oddity",
     "label_scores",
     "oddity_of",
-    "padded",
+    "padded_scores",
     "prediction_sets",
     "relative",
     "scores",

@@ -12,7 +12,7 @@ from scipy.special import bdtrc
 
 TAIL = 0.1  # share of the normal scores that the tail is fitted to
 EXPONENTIAL = 1e-6  # a shape below this is none
-LEAST = 1e-30
+_LEAST = 1e-30
 
 
 def fit_tail(normal: np.ndarray) -> tuple[float, float, float]:
@@ -65,7 +65,7 @@ def survival(raw: np.ndarray, tail: np.ndarray) -> np.ndarray:
     threshold, scale, shape = tail
     over = np.maximum(raw - threshold, 0) / scale
     return np.maximum(
-        np.exp(-over) if shape < EXPONENTIAL else (1 + shape * over) ** (-1 / shape), LEAST
+        np.exp(-over) if shape < EXPONENTIAL else (1 + shape * over) ** (-1 / shape), _LEAST
     )
 
 
@@ -77,10 +77,10 @@ def label_scores(probability: np.ndarray, y: np.ndarray, least: int = 0) -> np.n
     """
     own = 1 - probability[np.arange(len(y)), y]
     rows = [own[y == c] if (y == c).sum() >= least else own for c in range(probability.shape[1])]
-    return padded([np.sort(row) for row in rows])
+    return padded_scores([np.sort(row) for row in rows])
 
 
-def padded(rows: list[np.ndarray]) -> np.ndarray:
+def padded_scores(rows: list[np.ndarray]) -> np.ndarray:
     """Sorted rows of different lengths as one array, with infinity at their ends."""
     longest = max(map(len, rows))
     return np.stack([np.pad(row, (0, longest - len(row)), constant_values=np.inf) for row in rows])

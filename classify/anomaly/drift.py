@@ -8,7 +8,7 @@ from scipy.special import kolmogorov
 
 from classify.model_card import Model
 
-FAR_DRIFT, SURE, LEAST = 0.25, 1e-3, 30
+FAR_DRIFT, _SURE, _LEAST = 0.25, 1e-3, 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Drift:
     @property
     def far(self) -> bool:
         """So far that p-values and probabilities are not to be trusted: calibrate anew."""
-        return self.cells >= LEAST and self.distance > FAR_DRIFT and self.p_value < SURE
+        return self.cells >= _LEAST and self.distance > FAR_DRIFT and self.p_value < _SURE
 
 
 def calibration_drift(model: Model, labels: Sequence[str], absolute: np.ndarray) -> Drift:

@@ -19,14 +19,14 @@ from .conformal import fit_tail, p_values
 
 BANDS = 4
 DETAIL = 0.12
-SHRINK = 0.05  # of the covariance towards its diagonal
+_SHRINK = 0.05  # of the covariance towards its diagonal
 FOLDS = 5
 WEIGHTS = (
     0.5,
     1.0,
     1.0,
 )  # relative, least, pattern: what lies between two classes is first of all undecided, not odd
-FLOOR = 1e-12
+_FLOOR = 1e-12
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,7 +60,7 @@ class Oddity:
         return p_values(self.raw(errors), self.normal[d], self.tail[d])
 
 
-TABLES = ("centre", "covariance", "parts", "part_tails", "normal", "tail")
+SCORE_TABLES = ("centre", "covariance", "parts", "part_tails", "normal", "tail")
 
 
 def oddity_of(model: Model) -> Oddity:
@@ -73,12 +73,12 @@ def oddity_of(model: Model) -> Oddity:
         raise ModelError(
             f"{model.graph.parent}: nothing on normal cells in its tables", "export the model again"
         )
-    return Oddity(model.sigma, *(getattr(model, name) for name in TABLES))
+    return Oddity(model.sigma, *(getattr(model, name) for name in SCORE_TABLES))
 
 
 def tables_of(oddity: Oddity) -> dict[str, np.ndarray]:
     """As a model keeps it."""
-    return {name: getattr(oddity, name).astype(np.float32) for name in TABLES}
+    return {name: getattr(oddity, name).astype(np.float32) for name in SCORE_TABLES}
 
 
 def relative(errors: np.ndarray) -> np.ndarray:
@@ -105,7 +105,7 @@ def features(errors: np.ndarray, sigma: np.ndarray) -> np.ndarray:
     """Mean log errors (m, F) of errors (m, d, K), class by class in each band of noise; 0 where no
     draw was in a band.
     """
-    logs, band = np.log(np.maximum(errors, FLOOR)), bands_of(sigma)[: errors.shape[1]]
+    logs, band = np.log(np.maximum(errors, _FLOOR)), bands_of(sigma)[: errors.shape[1]]
     blank = np.zeros((len(errors), errors.shape[2]))
     return np.concatenate(
         [logs[:, band == b].mean(axis=1) if (band == b).any() else blank for b in range(BANDS)],
@@ -120,7 +120,7 @@ def least(errors: np.ndarray, sigma: np.ndarray) -> np.ndarray:
     With less than `DETAIL` the error is the noise's own, whatever the cell.
     """
     weight = 1 / np.maximum(sigma[: errors.shape[1]], DETAIL)
-    return np.log(np.maximum(errors.min(axis=2), FLOOR)) @ (weight / weight.sum())
+    return np.log(np.maximum(errors.min(axis=2), _FLOOR)) @ (weight / weight.sum())
 
 
 def scores(
@@ -135,7 +135,7 @@ def scores(
 def together(three: np.ndarray, parts: np.ndarray, tails: np.ndarray) -> np.ndarray:
     """Fisher's -2 sum log p (m,), weighted, of scores (3, m) against sorted ones (3, n)."""
     logs = [
-        np.log(np.maximum(p_values(s, n, t), FLOOR))
+        np.log(np.maximum(p_values(s, n, t), _FLOOR))
         for s, n, t in zip(three, parts, tails, strict=True)
     ]
     return -2 * np.asarray(WEIGHTS) @ np.stack(logs)
@@ -165,8 +165,8 @@ def regular(covariance: np.ndarray) -> np.ndarray:
     of no draw stand alone.
     """
     diagonal = np.einsum("dff->df", covariance)
-    return (1 - SHRINK) * covariance + np.stack(
-        [np.diag(SHRINK * v + (v == 0) + 1e-8) for v in diagonal]
+    return (1 - _SHRINK) * covariance + np.stack(
+        [np.diag(_SHRINK * v + (v == 0) + 1e-8) for v in diagonal]
     )
 
 

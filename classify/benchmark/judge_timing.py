@@ -39,10 +39,10 @@ class Cells:
         """About `count` of the cells, evenly from the whole, so from every class; all where it is
         0.
         """
-        return self.part(evenly(len(self.y), count))
+        return self.part(_evenly(len(self.y), count))
 
 
-def evenly(n: int, count: int) -> np.ndarray:
+def _evenly(n: int, count: int) -> np.ndarray:
     """At most `count` of the numbers below n, evenly spread; all where it is 0."""
     return np.arange(n) if not 0 < count < n else np.linspace(0, n - 1, count).round().astype(int)
 
@@ -61,7 +61,7 @@ def read_cells(model: Model, folders: dict[int, Path], count: int = 0) -> Cells:
     known = {name: number for number, name in enumerate(model.card.classes)}
     for number, folder in folders.items():
         paths = image_paths(folder)
-        for i in evenly(len(paths), count):
+        for i in _evenly(len(paths), count):
             try:
                 crops.append(read_crop(paths[i], model.card.crop_px))
             except ValueError:
@@ -93,7 +93,7 @@ class Watched:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Entry:
+class TimedEntry:
     """One way on n cells: `passes` of the net in all, `inside_s` of `seconds` in it; labels,
     oddness, draws, decided (n,).
     """
@@ -114,7 +114,7 @@ class Entry:
 
 def judged(
     name: str, model: Model, engine: Engine, crops: np.ndarray, exhaustive: bool = False
-) -> Entry:
+) -> TimedEntry:
     """The judge on crops, from pixels to verdicts. The first pass, which compiles, is not
     counted.
     """
@@ -126,7 +126,7 @@ def judged(
     number = {c: i for i, c in enumerate(model.card.classes)}
     labels = np.array([number[v.label] for v in rows])
     odd, draws, decided = zip(*((v.anomaly.score, v.draws, v.decided) for v in rows), strict=True)
-    return Entry(
+    return TimedEntry(
         name, seconds, watched.seconds, watched.pairs, labels, *map(np.array, (odd, draws, decided))
     )
 
@@ -135,13 +135,13 @@ def one_pair(model: Model) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return np.zeros_like(model.noise[:1]), model.noise[:1], model.sigma[:1]
 
 
-def proceeded(name: str, procedure: Callable, images: Iterable[np.ndarray]) -> Entry:
+def proceeded(name: str, procedure: Callable, images: Iterable[np.ndarray]) -> TimedEntry:
     """A procedure (`procedure.Procedure`) on images (3, px, px), one at a time."""
     start = perf_counter()
     outcomes = [procedure(image) for image in images]
     seconds = perf_counter() - start
     rows = ((o.label, o.odd, o.draws, o.decided) for o in outcomes)
-    return Entry(
+    return TimedEntry(
         name,
         seconds,
         procedure.inside_s,
@@ -161,7 +161,7 @@ def first_verdicts(model: Model, engine: Engine, crops: np.ndarray) -> np.ndarra
     return np.array(took)
 
 
-def figures(entry: Entry, cells: Cells, reference: Entry) -> dict[str, float]:
+def figures(entry: TimedEntry, cells: Cells, reference: TimedEntry) -> dict[str, float]:
     """What a row of the contest says; a figure whose cells are not there is left out."""
     n, y, group = len(entry.labels), cells.y, cells.group
     rows = {
@@ -183,7 +183,9 @@ def figures(entry: Entry, cells: Cells, reference: Entry) -> dict[str, float]:
     return rows
 
 
-def disagreement(entry: Entry, cells: Cells, reference: Entry) -> dict[str, tuple[int, int]]:
+def disagreement(
+    entry: TimedEntry, cells: Cells, reference: TimedEntry
+) -> dict[str, tuple[int, int]]:
     """(cells decided otherwise than by all draws, cells) of each set."""
     differs, home = entry.labels != reference.labels, cells.group == HOME
     sets = {

@@ -21,7 +21,7 @@ from classify.engines.torch import released
 from classify.model_card import Model
 from classify.network import Denoiser
 
-FIRST, STEP, MOST = 21, 5, 2000
+FIRST, _STEP, _MOST = 21, 5, 2000
 P_VALUE = 2e-3
 
 Passes = Callable[[Tensor, Tensor, Tensor, np.ndarray], np.ndarray]
@@ -85,7 +85,7 @@ class Procedure:
         together: int = 1,
         classes: int | None = None,
         seed: int = 0,
-        most: int = MOST,
+        most: int = _MOST,
     ):
         net = released(model).eval().requires_grad_(False)
         self.passes = a_pass_a_class(net) if passes_a_class else one_pass(net)
@@ -132,7 +132,7 @@ class Procedure:
 
 def steps(most: int) -> list[tuple[int, int]]:
     """(first, after the last) draw number between two tests."""
-    ends = [*range(FIRST, most, STEP), most]
+    ends = [*range(FIRST, most, _STEP), most]
     return list(zip([0, *ends[:-1]], ends, strict=True))
 
 

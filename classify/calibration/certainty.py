@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from classify.anomaly import label_scores, padded
+from classify.anomaly import label_scores, padded_scores
 from classify.judge import Rule, posterior
 from classify.model_card import Model, load_model, save_tables, write_card
 from classify.verdict import Verdict
@@ -16,7 +16,7 @@ from classify.verdict import Verdict
 from .fit import ErrorTable
 from .psychometric import fit_psychometric
 
-NAMES = (
+CERTAINTY_NAMES = (
     "sigma",
     "noise",
     "weight",
@@ -38,11 +38,11 @@ NAMES = (
     "guide",
     "attributes",
 )
-LEAST = 20  # right and wrong labels of a class, before it has a psychometric function of its own
+_LEAST = 20  # right and wrong labels of a class, before it has a psychometric function of its own
 DIGITS = 4
 
 
-def replay(model: Model, errors: np.ndarray) -> Iterator[tuple[Verdict, np.ndarray]]:
+def replayed_verdicts(model: Model, errors: np.ndarray) -> Iterator[tuple[Verdict, np.ndarray]]:
     """What the judge would say, and the probabilities (K,) it would say it with, of cells' errors
     (n, D, K).
     """
@@ -60,7 +60,7 @@ def finish(folder: Path, table: ErrorTable, labelled: bool = True) -> None:
     psychometric functions.
     """
     model = load_model(folder)
-    verdicts, probability = zip(*replay(model, table.errors), strict=True)
+    verdicts, probability = zip(*replayed_verdicts(model, table.errors), strict=True)
     probability = np.stack(probability)
     made = {"usual": usual_of(model, verdicts)}
     card = model.card.model_dump(exclude={"sha256"})
@@ -70,7 +70,9 @@ def finish(folder: Path, table: ErrorTable, labelled: bool = True) -> None:
             **card["figures"],
             "psychometric, calibration cells": functions_of(model, probability, table.y),
         }
-    kept = {name: values for name in NAMES if (values := getattr(model, name)) is not None}
+    kept = {
+        name: values for name in CERTAINTY_NAMES if (values := getattr(model, name)) is not None
+    }
     save_tables(folder, kept | made)
     write_card(folder, card)
 
@@ -81,7 +83,7 @@ def usual_of(model: Model, verdicts: tuple[Verdict, ...]) -> np.ndarray:
         np.sort([v.anomaly.absolute for v in verdicts if v.label == name])
         for name in model.card.classes
     ]
-    return padded(rows).astype(np.float32)
+    return padded_scores(rows).astype(np.float32)
 
 
 def functions_of(model: Model, probability: np.ndarray, y: np.ndarray) -> dict[str, dict]:
@@ -96,7 +98,7 @@ def functions_of(model: Model, probability: np.ndarray, y: np.ndarray) -> dict[s
     told = {
         n: g
         for n, g in groups.items()
-        if n == "all" or min(right[g].sum(), (~right[g]).sum()) >= LEAST
+        if n == "all" or min(right[g].sum(), (~right[g]).sum()) >= _LEAST
     }
     fits = {
         name: asdict(fit_psychometric(sure[g], right[g], len(model.card.classes)))

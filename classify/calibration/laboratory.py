@@ -18,16 +18,16 @@ from classify.judge import posterior
 from classify.model_card import GRAPH, Model, load_model, save_tables, write_card
 from classify.pixels import to_input
 
-from .certainty import NAMES, finish
+from .certainty import CERTAINTY_NAMES, finish
 from .fit import ErrorTable, error_table
 
-LEAST = 50
+_LEAST = 50
 PRIOR_CELLS = (
     20.0  # the model's own statistics of a class weigh as much as so many of the laboratory's cells
 )
 PRIOR_SCALE = 5.0  # of temperature and bias, in cells
 LEAST_SPREAD = 0.1
-BATCH = 64
+_BATCH = 64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,10 +57,10 @@ def recalibrate(
     Raises:
         DataError: fewer than 50 cells.
     """
-    if len(cells.crops) < LEAST:
+    if len(cells.crops) < _LEAST:
         raise DataError(
             f"{len(cells.crops)} cells are too few to calibrate on",
-            f"give {LEAST} or more, some hundred if you can",
+            f"give {_LEAST} or more, some hundred if you can",
         )
     return refitted(model, measured(model, engine, cells.crops, on_cell), cells.labels, out, name)
 
@@ -78,7 +78,7 @@ def refitted(
         | scale
         | {"mean": mean, "spread": spread}
     )
-    write(model, out, fitted, {"cells": len(y), "labelled": labelled, "name": name})
+    _write(model, out, fitted, {"cells": len(y), "labelled": labelled, "name": name})
     finish(out, table, labelled)
     return load_model(out)
 
@@ -88,10 +88,10 @@ def measured(
 ) -> np.ndarray:
     """Errors (n, D, K) of crops under all draws."""
     card, parts = model.card, []
-    for start in range(0, len(crops), BATCH):
-        x = to_input(crops[start : start + BATCH], card.window_px, card.image_px, card.white)
+    for start in range(0, len(crops), _BATCH):
+        x = to_input(crops[start : start + _BATCH], card.window_px, card.image_px, card.white)
         parts.append(error_table(engine, x, model))
-        on_cell(min(start + BATCH, len(crops)))
+        on_cell(min(start + _BATCH, len(crops)))
     return np.concatenate(parts)
 
 
@@ -147,11 +147,13 @@ def drawn(here: np.ndarray, mean: np.ndarray, spread: np.ndarray) -> tuple[np.nd
     return mean, np.sqrt(share * ((here - mean) ** 2).mean(axis=0) + (1 - share) * spread**2)
 
 
-def write(model: Model, out: Path, fitted: dict[str, np.ndarray], facts: dict) -> None:
+def _write(model: Model, out: Path, fitted: dict[str, np.ndarray], facts: dict) -> None:
     out.mkdir(parents=True, exist_ok=True)
     if not (out / GRAPH).exists() or not (out / GRAPH).samefile(model.graph):
         shutil.copyfile(model.graph, out / GRAPH)
-    kept = {name: values for name in NAMES if (values := getattr(model, name)) is not None}
+    kept = {
+        name: values for name in CERTAINTY_NAMES if (values := getattr(model, name)) is not None
+    }
     save_tables(out, kept | fitted)
     card = model.card.model_dump(exclude={"sha256", "figures"})
     card["training"] = {**card["training"], "calibration_cells": facts["cells"]}

@@ -8,9 +8,9 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit, logit
 
-SURE = 1e-4
-RESAMPLES = 200
-BINS = 200
+_SURE = 1e-4
+_RESAMPLES = 200
+_BINS = 200
 STARTS = ((0.5, 0.4), (0.75, 0.2), (0.9, 0.05))  # threshold, width
 ALPHA = 0.05  # the width runs from this share of the rise to all but it (Wichmann & Hill 2001)
 LAPSE_PRIOR = (1.0, 10.0)  # Beta, as psignifit has it: most cells are not lapses
@@ -43,7 +43,7 @@ def curve(x: np.ndarray, threshold: float, width: float, lapse: float, guess: fl
 
 
 def fit_psychometric(
-    confidence: np.ndarray, right: np.ndarray, classes: int, resamples: int = RESAMPLES
+    confidence: np.ndarray, right: np.ndarray, classes: int, resamples: int = _RESAMPLES
 ) -> Psychometric:
     """Fit to confidences (n,) in [0, 1] and whether the label was right (n,), by penalised maximum
     likelihood.
@@ -57,12 +57,12 @@ def fit_psychometric(
     """
     if not len(confidence):
         raise ValueError("no cells to fit a psychometric function to")
-    cell = np.clip((np.asarray(confidence) * BINS).astype(int), 0, BINS - 1)
+    cell = np.clip((np.asarray(confidence) * _BINS).astype(int), 0, _BINS - 1)
     hit = np.asarray(right, float)
-    found = best(*binned(cell, hit), 1 / classes, STARTS)
+    found = best_fit(*binned(cell, hit), 1 / classes, STARTS)
     rng = np.random.default_rng(0)
     draws = (rng.integers(0, len(hit), len(hit)) for _ in range(resamples))
-    again = np.array([best(*binned(cell[i], hit[i]), 1 / classes, (found[:2],)) for i in draws])
+    again = np.array([best_fit(*binned(cell[i], hit[i]), 1 / classes, (found[:2],)) for i in draws])
     spans = (
         [tuple(map(float, np.quantile(column, (0.025, 0.975)))) for column in again.T]
         if resamples
@@ -73,12 +73,12 @@ def fit_psychometric(
 
 def binned(cell: np.ndarray, hit: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Middle, right ones and wrong ones of the bins that have cells."""
-    n, hits = np.bincount(cell, minlength=BINS), np.bincount(cell, hit, minlength=BINS)
+    n, hits = np.bincount(cell, minlength=_BINS), np.bincount(cell, hit, minlength=_BINS)
     some = n > 0
-    return ((np.arange(BINS) + 0.5) / BINS)[some], hits[some], (n - hits)[some]
+    return ((np.arange(_BINS) + 0.5) / _BINS)[some], hits[some], (n - hits)[some]
 
 
-def best(
+def best_fit(
     x: np.ndarray, right: np.ndarray, wrong: np.ndarray, guess: float, starts: tuple
 ) -> np.ndarray:
     """Threshold, width and lapse of the likeliest curve from any of the starts, given counts at
@@ -87,7 +87,7 @@ def best(
 
     def loss(v: np.ndarray) -> float:
         lapse = 0.5 * expit(v[2])
-        p = np.clip(curve(x, v[0], np.exp(v[1]), lapse, guess), SURE, 1 - SURE)
+        p = np.clip(curve(x, v[0], np.exp(v[1]), lapse, guess), _SURE, 1 - _SURE)
         a, b = LAPSE_PRIOR
         prior = (
             (a - 1) * np.log(lapse)

@@ -1,4 +1,4 @@
-from .engine import NAMES, Engine, open_engine
+from .engine import ENGINE_NAMES, Engine, open_engine
 from .tensorrt import compile_ahead
 
-__all__ = ["Engine", "NAMES", "compile_ahead", "open_engine"]
+__all__ = ["Engine", "ENGINE_NAMES", "compile_ahead", "open_engine"]

@@ -9,7 +9,7 @@ from classify.errors import EngineError
 from classify.model_card import Model
 
 BEST_FIRST = ("tensorrt", "tensorrt-rtx", "openvino")
-NAMES = ("auto", *BEST_FIRST, "torch")
+ENGINE_NAMES = ("auto", *BEST_FIRST, "torch")
 
 
 class Engine(Protocol):
@@ -54,14 +54,14 @@ def open_engine(
     Raises:
         EngineError: it is not known or does not work here.
     """
-    if name not in NAMES:
-        raise EngineError(f"no engine {name!r}", f"one of {', '.join(NAMES)}")
+    if name not in ENGINE_NAMES:
+        raise EngineError(f"no engine {name!r}", f"one of {', '.join(ENGINE_NAMES)}")
     if name != "auto":
-        return opened(model, name, precision, tell)
+        return open_named(model, name, precision, tell)
     refused = []
     for candidate in BEST_FIRST:
         try:
-            engine = opened(model, candidate, precision, tell)
+            engine = open_named(model, candidate, precision, tell)
         except EngineError as error:
             refused.append(error.what)
             continue
@@ -72,7 +72,9 @@ def open_engine(
     )
 
 
-def opened(model: Model, name: str, precision: str | None, tell: Callable[[str], None]) -> Engine:
+def open_named(
+    model: Model, name: str, precision: str | None, tell: Callable[[str], None]
+) -> Engine:
     if name == "openvino":  # an engine is loaded only where one runs
         from .openvino import OpenVinoEngine
 

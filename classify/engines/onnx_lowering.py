@@ -23,7 +23,7 @@ from classify.errors import ModelError
 FLOAT = TensorProto.FLOAT
 TYPES = {"f32": FLOAT, "f16": TensorProto.FLOAT16, "bf16": TensorProto.BFLOAT16}
 PRODUCTS = {"Conv", "Gemm", "MatMul"}
-WHOLE = {"InstanceNormalization"}  # its sums run over thousands of pixels
+_WHOLE = {"InstanceNormalization"}  # its sums run over thousands of pixels
 PARAMETERS = {"Resize": 1}  # inputs from this one on are settings that stay as they are
 
 
@@ -37,7 +37,7 @@ def specialised(path: Path, output: str, batch: int, precision: str = "f32") -> 
         KeyError: the precision is none of f32, f16, bf16.
         ModelError: the file is no graph.
     """
-    model = load(path)
+    model = load_graph(path)
     unfold_weights(model.graph)
     cut(model.graph, output)
     fix_batch(model.graph, batch)
@@ -47,7 +47,7 @@ def specialised(path: Path, output: str, batch: int, precision: str = "f32") -> 
     return model
 
 
-def load(path: Path) -> ModelProto:
+def load_graph(path: Path) -> ModelProto:
     try:
         return onnx.load(path)
     except (OSError, DecodeError) as error:
@@ -164,7 +164,7 @@ def between_products(graph: GraphProto) -> list[bool]:
     after = comes_from(graph.node, {name for n in products for name in n.output})
     before = leads_to(graph.node, {name for n in products for name in n.input})
     rows = zip(graph.node, after, before, strict=True)
-    return [n.op_type in PRODUCTS or (a and b and n.op_type not in WHOLE) for n, a, b in rows]
+    return [n.op_type in PRODUCTS or (a and b and n.op_type not in _WHOLE) for n, a, b in rows]
 
 
 def float_tensors(model: ModelProto) -> set[str]:

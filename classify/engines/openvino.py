@@ -26,7 +26,7 @@ class OpenVinoEngine:
         self.chunk = batch or CHUNK
         self.batch = self.chunk * self.streams
         self.core = openvino.Core()
-        self.precision = precision or best_precision(self.core, model.card.precisions)
+        self.precision = precision or openvino_precision(self.core, model.card.precisions)
         self.model = model
         self.queues: dict[str, openvino.AsyncInferQueue] = {}
 
@@ -48,7 +48,7 @@ class OpenVinoEngine:
         queue.set_callback(keep)
         for start in range(0, len(inputs[0]), self.chunk):
             queue.start_async(
-                [padded(x[start : start + self.chunk], self.chunk) for x in inputs], start
+                [padded_batch(x[start : start + self.chunk], self.chunk) for x in inputs], start
             )
         queue.wait_all()
         return np.concatenate([parts[start] for start in sorted(parts)])[: len(inputs[0])]
@@ -76,12 +76,12 @@ class OpenVinoEngine:
             ) from error
 
 
-def best_precision(core: openvino.Core, allowed: tuple[str, ...]) -> str:
+def openvino_precision(core: openvino.Core, allowed: tuple[str, ...]) -> str:
     """The fastest arithmetic that the card allows and this processor has."""
     able = {c.lower() for c in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")}
     return next((p for p in allowed if p == "f32" or p in able), "f32")
 
 
-def padded(x: np.ndarray, n: int) -> np.ndarray:
+def padded_batch(x: np.ndarray, n: int) -> np.ndarray:
     x = np.ascontiguousarray(x, dtype=np.float32)
     return x if len(x) == n else np.concatenate([x, np.repeat(x[-1:], n - len(x), axis=0)])

@@ -18,10 +18,10 @@ from classify.model_card import GRAPH, Model
 
 from .cuda import Device, FixedPass, open_device
 from .plan_cache import PlanKey, PlanStore
-from .tensorrt_library import Library, open_library
+from .tensorrt_library import TensorRtLibrary, open_library
 
-BATCH = 64
-BESIDE, KEPT = "engines", Path(".cache", "cytostream", "engines")
+_BATCH = 64
+BESIDE, _KEPT = "engines", Path(".cache", "cytostream", "engines")
 PRECISIONS = ("f16", "bf16", "f32")
 
 
@@ -33,11 +33,11 @@ class TensorRtEngine:
     def __init__(
         self,
         model: Model,
-        library: Library,
+        library: TensorRtLibrary,
         device: Device,
         store: PlanStore,
         precision: str,
-        batch: int = BATCH,
+        batch: int = _BATCH,
     ):
         self.name, self.version, self.precision, self.batch = (
             library.name,
@@ -102,13 +102,13 @@ def open_tensorrt(
         graph.
     """
     library, device = open_library(name), open_device()
-    store = PlanStore(Path.home() / KEPT, (model.graph.parent / BESIDE,), tell)
+    store = PlanStore(Path.home() / _KEPT, (model.graph.parent / BESIDE,), tell)
     return TensorRtEngine(
-        model, library, device, store, checked(precision or best_precision(model))
+        model, library, device, store, checked(precision or tensorrt_precision(model))
     )
 
 
-def best_precision(model: Model) -> str:
+def tensorrt_precision(model: Model) -> str:
     """The fastest arithmetic that the card allows."""
     return next((p for p in model.card.precisions if p in PRECISIONS), "f32")
 
@@ -132,7 +132,7 @@ def shapes_of(model: Model, batch: int, output: str) -> tuple[dict[str, tuple], 
 
 
 def key_of(
-    library: Library, model: Model, target: str, precision: str, batch: int, output: str
+    library: TensorRtLibrary, model: Model, target: str, precision: str, batch: int, output: str
 ) -> PlanKey:
     return PlanKey(
         model.card.sha256[GRAPH],
@@ -144,7 +144,7 @@ def key_of(
     )
 
 
-def build_plan(library: Library, model: Model, key: PlanKey) -> bytes:
+def build_plan(library: TensorRtLibrary, model: Model, key: PlanKey) -> bytes:
     """The plan that a key describes.
 
     Raises:
@@ -175,7 +175,7 @@ def compile_ahead(
     target: str,
     folder: Path,
     precision: str | None = None,
-    batch: int = BATCH,
+    batch: int = _BATCH,
 ) -> Compiled:
     """The judge's plan for a compute capability such as sm_89, built in `folder` with no GPU.
 
@@ -194,7 +194,7 @@ def compile_ahead(
     library, store = open_library(name), PlanStore(folder)
     library.capability(target)
     key = key_of(
-        library, model, target, checked(precision or best_precision(model)), batch, "errors"
+        library, model, target, checked(precision or tensorrt_precision(model)), batch, "errors"
     )
     took: list[float] = []
 

@@ -10,12 +10,12 @@ from types import ModuleType
 from classify.errors import EngineError
 
 MODULES = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
-EXTRAS = {"tensorrt": "tensorrt", "tensorrt-rtx": "rtx"}
+_EXTRAS = {"tensorrt": "tensorrt", "tensorrt-rtx": "rtx"}
 OLDEST = {"tensorrt": (10, 0), "tensorrt-rtx": (1, 7)}
 
 
 @dataclass(frozen=True, slots=True)
-class Library:
+class TensorRtLibrary:
     """One of the two. RTX plans are portable: built anywhere, good for every GPU of a compute
     capability; TensorRT's are good only for the GPU they were built on."""
 
@@ -91,13 +91,13 @@ class Library:
         return logger_of(self.module).last or "it gives no reason"
 
 
-def open_library(name: str) -> Library:
+def open_library(name: str) -> TensorRtLibrary:
     """The library, loaded.
 
     Raises:
         EngineError: it is not installed, or is too old.
     """
-    install = f"pip install -e '.[{EXTRAS[name]}]'"
+    install = f"pip install -e '.[{_EXTRAS[name]}]'"
     try:
         module = importlib.import_module(MODULES[name])
         found = tuple(map(int, module.__version__.split(".")[:2]))
@@ -105,7 +105,7 @@ def open_library(name: str) -> Library:
         raise EngineError(f"{name} is not installed ({error})", install) from error
     if found < OLDEST[name]:
         raise EngineError(f"{name} {module.__version__} is too old", install)
-    return Library(name, module)
+    return TensorRtLibrary(name, module)
 
 
 @cache

@@ -15,9 +15,9 @@ from classify.errors import EngineError
 from classify.model_card import Model
 from classify.network import Denoiser, NetworkConfig
 
-from .onnx_lowering import load, unfold_weights
+from .onnx_lowering import load_graph, unfold_weights
 
-BATCH = 16
+_BATCH = 16
 
 
 class TorchEngine:
@@ -25,7 +25,7 @@ class TorchEngine:
 
     name, version, precision = "torch", torch.__version__, "f32"
 
-    def __init__(self, model: Model, precision: str | None = None, batch: int = BATCH):
+    def __init__(self, model: Model, precision: str | None = None, batch: int = _BATCH):
         if precision not in (None, "f32"):
             raise EngineError(
                 f"the torch engine has no {precision}",
@@ -65,7 +65,7 @@ def released(model: Model) -> Denoiser:
         ModelError: the file is no graph.
         EngineError: the graph is not that of this network.
     """
-    graph = load(model.graph).graph
+    graph = load_graph(model.graph).graph
     unfold_weights(graph)
     tensors = {t.name: torch.from_numpy(numpy_helper.to_array(t).copy()) for t in graph.initializer}
     net = Denoiser(config_of(model)).eval()
@@ -76,7 +76,7 @@ def released(model: Model) -> Denoiser:
     own["gain"] = (
         net.gain.data if model.gain is None else torch.from_numpy(model.gain)
     )  # it is in the tables, not in the graph
-    own |= maps_of(net, model)
+    own |= _maps_of(net, model)
     try:
         net.load_state_dict(own)
     except RuntimeError as error:
@@ -86,7 +86,7 @@ def released(model: Model) -> Denoiser:
     return net
 
 
-def maps_of(net: Denoiser, model: Model) -> dict[str, Tensor]:
+def _maps_of(net: Denoiser, model: Model) -> dict[str, Tensor]:
     """Linear maps of the features, from the tables; where those have none, as the network begins
     with them.
     """

@@ -13,19 +13,19 @@ from classify.image_folder import LabelledCrops
 from . import metrics, plots
 from .contender import Arm
 from .contenders import Workshop, odd
-from .figures import Figure, Findings, Row, best
-from .retrain import BASELINE, OURS
+from .figures import Figure, Findings, ResampledRow, best_figure
+from .retrain import BASELINE, OUR_ARM
 from .scoring import Scores, centred
 
-PAIR = (OURS, BASELINE)
+PAIR = (OUR_ARM, BASELINE)
 GROUPS = ("biological", "not a cell")
 COVERAGES = (0.9, 0.8)
-HEADLINE = f"{OURS}: combined"
-RIVALS = (
+HEADLINE = f"{OUR_ARM}: combined"
+_RIVALS = (
     f"{BASELINE}: softmax",
     f"{BASELINE}: energy",
 )  # what the difference is taken to: the better of the two by AUC
-WHOLE, HALF = "pbc/val, all", "pbc/val, half that calibrated nothing"
+_WHOLE, _HALF = "pbc/val, all", "pbc/val, half that calibrated nothing"
 
 
 def labels_in(arm: Arm, data: LabelledCrops) -> np.ndarray:
@@ -40,7 +40,7 @@ def labels_in(arm: Arm, data: LabelledCrops) -> np.ndarray:
 
 
 def pair(work: Workshop) -> dict[str, Arm]:
-    return {OURS: work.shipped, BASELINE: work.baseline}
+    return {OUR_ARM: work.shipped, BASELINE: work.baseline}
 
 
 def accuracies(
@@ -53,7 +53,7 @@ def accuracies(
         ("accuracy", lambda a, b: float((a == b).mean())),
     ):
         statistics = {arm: lambda i, p=p, m=measure: m(y[i], p[i]) for arm, p in predicted.items()}
-        made += Row(axis, of, metric, y, work.suite.resamples).compare(statistics, PAIR)
+        made += ResampledRow(axis, of, metric, y, work.suite.resamples).compare(statistics, PAIR)
     return made
 
 
@@ -64,17 +64,17 @@ def in_domain(work: Workshop) -> Findings:
     predicted = {name: arm.scores("val", data.images).predicted for name, arm in arms.items()}
     half = odd(data)
     found = Findings(
-        accuracies(work, "in-domain", HALF, y[half], {k: p[half] for k, p in predicted.items()})
+        accuracies(work, "in-domain", _HALF, y[half], {k: p[half] for k, p in predicted.items()})
     )
-    found.figures += accuracies(work, "in-domain", WHOLE, y, predicted)
+    found.figures += accuracies(work, "in-domain", _WHOLE, y, predicted)
     for c in np.unique(y):
         own = np.flatnonzero(y == c)
         statistics = {
             k: lambda i, p=p[own], c=c: float((p[i] == c).mean()) for k, p in predicted.items()
         }
-        found.figures += Row("in-domain", names[c], "recall", y[own], work.suite.resamples).compare(
-            statistics, PAIR
-        )
+        found.figures += ResampledRow(
+            "in-domain", names[c], "recall", y[own], work.suite.resamples
+        ).compare(statistics, PAIR)
     tables = {name: metrics.confusion(y, p, len(names)) for name, p in predicted.items()}
     found.pictures["Confusion on pbc/val"] = plots.confusion_matrix(tables, names)
     return found
@@ -124,9 +124,9 @@ def anomalies(
         ("caught at 1 % false alerts", metrics.sensitivity),
     ):
         statistics = {k: lambda i, v=v, m=measure: m(v[i], anomalous[i]) for k, v in odds.items()}
-        row = Row(axis, of, metric, anomalous, work.suite.resamples)
+        row = ResampledRow(axis, of, metric, anomalous, work.suite.resamples)
         plain = row.compare(statistics)
-        rival = best((f for f in made or plain if f.arm in RIVALS), BASELINE)
+        rival = best_figure((f for f in made or plain if f.arm in _RIVALS), BASELINE)
         made += [*plain, row.compare(statistics, (HEADLINE, rival))[-1]]
     return made
 
@@ -142,12 +142,12 @@ def held_out(work: Workshop) -> Findings:
         arms = {arm: work.held_out(name, arm) for arm in PAIR}
         data, absent = work.val, work.val.labels == work.val.classes.index(name)
         chosen = np.concatenate([np.flatnonzero(~absent)[1::2], np.flatnonzero(absent)])
-        scores = {arm: picked(a.scores("val", data.images), chosen) for arm, a in arms.items()}
+        scores = {arm: _picked(a.scores("val", data.images), chosen) for arm, a in arms.items()}
         found.figures += anomalies(
             work, "held-out class", f"{name} left out", scores, absent[chosen]
         )
         normal = ~absent[chosen]
-        y = labels_in(arms[OURS], data)[chosen][normal]
+        y = labels_in(arms[OUR_ARM], data)[chosen][normal]
         found.figures += accuracies(
             work,
             "held-out class",
@@ -156,7 +156,7 @@ def held_out(work: Workshop) -> Findings:
             {arm: s.predicted[normal] for arm, s in scores.items()},
         )
         found.pictures[f"{name} left out"] = plots.roc(
-            curves_of(scores, absent[chosen]), f"{name} left out of training"
+            _curves_of(scores, absent[chosen]), f"{name} left out of training"
         )
     return found
 
@@ -184,7 +184,7 @@ def far(work: Workshop) -> Findings:
     ):
         normal, strange = (
             {
-                arm: picked(a.scores(f"lab-{which}", data.images), rows[which])
+                arm: _picked(a.scores(f"lab-{which}", data.images), rows[which])
                 for arm, a in arms.items()
             }
             for which, data in cells.items()
@@ -192,14 +192,14 @@ def far(work: Workshop) -> Findings:
         for kind, chosen in kinds(work, rows["anomaly"]).items():
             if not len(chosen):
                 continue
-            joined = {arm: joint(normal[arm], picked(strange[arm], chosen)) for arm in arms}
+            joined = {arm: joint(normal[arm], _picked(strange[arm], chosen)) for arm in arms}
             anomalous = np.arange(len(rows["normal"]) + len(chosen)) >= len(rows["normal"])
             found.figures += anomalies(work, f"far anomalies, {title}", kind, joined, anomalous)
             if kind in GROUPS:
                 found.pictures[f"{kind}, {title}"] = plots.roc(
-                    curves_of(joined, anomalous), f"{kind}, {title}"
+                    _curves_of(joined, anomalous), f"{kind}, {title}"
                 )
-        y = labels_in(arms[OURS], work.lab_normal)[rows["normal"]]
+        y = labels_in(arms[OUR_ARM], work.lab_normal)[rows["normal"]]
         said = {k: s.predicted for k, s in normal.items()}
         found.figures += accuracies(work, f"far anomalies, {title}", "normal cells named", y, said)
     return found
@@ -240,7 +240,7 @@ def low_data(work: Workshop) -> Findings:
     )
     for images in wanted.images:
         arms = {arm: [work.low_data(images, seed, arm) for seed in wanted.seeds] for arm in PAIR}
-        y = labels_in(arms[OURS][0], data)
+        y = labels_in(arms[OUR_ARM][0], data)
         predicted = {
             arm: [a.scores("val", data.images).predicted for a in several]
             for arm, several in arms.items()
@@ -251,7 +251,9 @@ def low_data(work: Workshop) -> Findings:
             )
             for arm, several in predicted.items()
         }
-        row = Row("low data", f"{images} a class", "balanced accuracy", y, work.suite.resamples)
+        row = ResampledRow(
+            "low data", f"{images} a class", "balanced accuracy", y, work.suite.resamples
+        )
         found.figures += row.compare(statistics, PAIR)
     lines = {arm: (wanted.images, [f.value for f in found.figures if f.arm == arm]) for arm in PAIR}
     found.pictures["Low data"] = plots.curves(
@@ -265,20 +267,20 @@ def calibration(work: Workshop) -> Findings:
     note = "Both arms: a temperature, fitted on the half of pbc/val that is not in these figures."
     found = Findings(notes=[note])
     half = odd(work.val)
-    sets = {HALF: (work.val, half, "val")}
+    sets = {_HALF: (work.val, half, "val")}
     for name, folder in work.suite.shift.items():
         data = work.crops(folder)
         sets[name] = data, np.arange(len(data.labels)), kept_as(work, name)
     for of, (data, rows, key) in sets.items():
         y = labels_in(work.shipped, data)[rows]
-        scores = {arm: picked(a.scores(key, data.images), rows) for arm, a in pair(work).items()}
+        scores = {arm: _picked(a.scores(key, data.images), rows) for arm, a in pair(work).items()}
         for metric, measure in uncertainty().items():
             statistics = {
-                k: lambda i, s=s, m=measure, y=y: m(picked(s, i), y[i]) for k, s in scores.items()
+                k: lambda i, s=s, m=measure, y=y: m(_picked(s, i), y[i]) for k, s in scores.items()
             }
-            found.figures += Row("calibration", of, metric, y, work.suite.resamples).compare(
-                statistics, PAIR
-            )
+            found.figures += ResampledRow(
+                "calibration", of, metric, y, work.suite.resamples
+            ).compare(statistics, PAIR)
         sure = {k: (s.confidence, s.predicted == y) for k, s in scores.items()}
         found.pictures[f"Reliability, {of}"] = plots.reliability(sure, of)
         fits = {
@@ -319,7 +321,7 @@ def uncertainty() -> dict[str, Callable[[Scores, np.ndarray], float]]:
     return {"Brier": lambda s, y: metrics.brier(s.probability, y)} | made
 
 
-def picked(scores: Scores, rows: np.ndarray) -> Scores:
+def _picked(scores: Scores, rows: np.ndarray) -> Scores:
     return Scores(scores.probability[rows], {k: v[rows] for k, v in scores.odd.items()})
 
 
@@ -328,7 +330,7 @@ def joint(first: Scores, second: Scores) -> Scores:
     return Scores(np.concatenate([first.probability, second.probability]), odds)
 
 
-def curves_of(
+def _curves_of(
     scores: dict[str, Scores], anomalous: np.ndarray
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     return {

@@ -11,9 +11,9 @@ from classify.pixels import to_input, to_uint8
 from . import plots
 from .contender import remembered
 from .contenders import Workshop
-from .figures import Figure, Findings, Row, plain
-from .generation_metrics import Memory, covered, kid_interval, nearest, nearest_pixels
-from .retrain import OURS
+from .figures import Figure, Findings, ResampledRow, plain
+from .generation_metrics import Memory, covered, kid_interval, nearest_features, nearest_pixels
+from .retrain import OUR_ARM
 
 AXIS = "generated cells"
 SHOWN = 16
@@ -70,20 +70,20 @@ def intended(work: Workshop, made: np.ndarray, of_class: np.ndarray) -> list[Fig
     arm = work.baseline
     said = np.array(arm.classes)[arm.judge(arm.raw(as_seen(work, made))).predicted]
     right = said == of_class
-    row = Row(
+    row = ResampledRow(
         AXIS, "all classes", "labelled as intended by the baseline", of_class, work.suite.resamples
     )
-    figures = [row.figure(OURS, lambda i: float(right[i].mean()))]
+    figures = [row.figure(OUR_ARM, lambda i: float(right[i].mean()))]
     for name in dict.fromkeys(of_class):
         own = right[of_class == name]
-        row = Row(
+        row = ResampledRow(
             AXIS,
             name,
             "labelled as intended by the baseline",
             np.zeros(len(own)),
             work.suite.resamples,
         )
-        figures.append(row.figure(OURS, lambda i, own=own: float(own[i].mean())))
+        figures.append(row.figure(OUR_ARM, lambda i, own=own: float(own[i].mean())))
     return figures
 
 
@@ -96,7 +96,7 @@ def likeness(work: Workshop, made: np.ndarray, real: LabelledCrops) -> list[Figu
     unseen = arm.raw(arm.see(real.images))
     figures = []
     for name, features in (
-        (OURS, arm.raw(as_seen(work, made))),
+        (OUR_ARM, arm.raw(as_seen(work, made))),
         ("real training cells", arm.raw(seen_trained(work, known.images))),
     ):
         figures.append(
@@ -108,7 +108,9 @@ def likeness(work: Workshop, made: np.ndarray, real: LabelledCrops) -> list[Figu
             ("precision", covered(features, unseen)),
             ("recall", covered(unseen, features)),
         ):
-            row = Row(AXIS, "against pbc/val", metric, np.zeros(len(inside)), work.suite.resamples)
+            row = ResampledRow(
+                AXIS, "against pbc/val", metric, np.zeros(len(inside)), work.suite.resamples
+            )
             figures.append(row.figure(name, lambda i, inside=inside: float(inside[i].mean())))
     return figures
 
@@ -130,7 +132,7 @@ def memory(work: Workshop, made: np.ndarray) -> list[Figure]:
         lambda: arm.raw(trained),
     )
     unseen = arm.see(val.images)
-    by_features = Memory(*(nearest(arm.raw(images), known) for images in (x, unseen)))
+    by_features = Memory(*(nearest_features(arm.raw(images), known) for images in (x, unseen)))
     by_pixels = Memory(*(nearest_pixels(images, trained) for images in (x, unseen)))
     return [
         *nearness(work, "in the baseline's features", by_features),
@@ -140,7 +142,7 @@ def memory(work: Workshop, made: np.ndarray) -> list[Figure]:
 
 def nearness(work: Workshop, of: str, found: Memory) -> list[Figure]:
     copied, metric = found.copied(), "median distance to the nearest training cell"
-    row = Row(
+    row = ResampledRow(
         AXIS,
         of,
         "nearer to a training cell than 99 % of unseen real cells",
@@ -148,8 +150,8 @@ def nearness(work: Workshop, of: str, found: Memory) -> list[Figure]:
         work.suite.resamples,
     )
     return [
-        row.figure(OURS, lambda i: float(copied[i].mean())),
-        plain(AXIS, of, metric, OURS, float(np.median(found.generated)), len(copied)),
+        row.figure(OUR_ARM, lambda i: float(copied[i].mean())),
+        plain(AXIS, of, metric, OUR_ARM, float(np.median(found.generated)), len(copied)),
         plain(
             AXIS, of, metric, "real unseen cells", float(np.median(found.unseen)), len(found.unseen)
         ),
@@ -165,6 +167,6 @@ def sheets(work: Workshop, made: np.ndarray, of_class: np.ndarray) -> dict[str, 
     seen = to_uint8(to_input(val.images, card.window_px, px, card.white))
     real = {c: seen[val.labels == val.classes.index(c)] for c in classes}
     return {
-        "Generated cells": plots.sheet(unreal),
-        "Real cells, as the model sees them": plots.sheet(real),
+        "Generated cells": plots.image_sheet(unreal),
+        "Real cells, as the model sees them": plots.image_sheet(real),
     }

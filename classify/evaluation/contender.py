@@ -14,7 +14,7 @@ from torch import Tensor
 from classify.anomaly import Oddity, fit_oddity, oddity_of
 from classify.calibration import ErrorTable, candidates, error_table
 from classify.engines import Engine
-from classify.image_folder import OTHER, LabelledCrops
+from classify.image_folder import OTHER_CLASS, LabelledCrops
 from classify.model_card import Model
 from classify.network import Denoiser
 from classify.pixels import on_white, to_input
@@ -22,9 +22,9 @@ from classify.training import Jitter, TrainConfig, view
 
 from .baseline import Classifier
 from .retrain import Retrained
-from .scoring import Scale, Scores, bare, discriminative, fit_nearness, ours, scale_of
+from .scoring import Scores, ScoreScale, bare, discriminative, fit_nearness, ours, score_scale_of
 
-BATCH = 64
+_BATCH = 64
 Judge = Callable[[np.ndarray], Scores]
 
 
@@ -33,7 +33,7 @@ class NetEngine:
     cells.
     """
 
-    name, version, precision, batch = "torch", torch.__version__, "bf16", BATCH
+    name, version, precision, batch = "torch", torch.__version__, "bf16", _BATCH
 
     def __init__(self, net: Denoiser | Classifier, device: str = "cpu"):
         self.net, self.device = net.to(device).eval(), device
@@ -58,7 +58,7 @@ class NetEngine:
 
 
 @dataclass(frozen=True, slots=True)
-class Cells:
+class _Cells:
     """Inputs (n, 3, px, px) of labelled cells, class numbers y (n,)."""
 
     images: np.ndarray
@@ -67,21 +67,21 @@ class Cells:
 
 def calibration_cells(
     data: LabelledCrops, recipe: TrainConfig, classes: tuple[str, ...], image_px: int
-) -> Cells:
+) -> _Cells:
     """The crops as inputs, and where `classes` end in `other` as many views beside the cells as
     there are of a class.
     """
     images = to_input(data.images, recipe.window_px, image_px, recipe.white)
-    if OTHER not in classes:
-        return Cells(images, data.labels)
+    if OTHER_CLASS not in classes:
+        return _Cells(images, data.labels)
     crops = data.images[:: len(classes)]
     crops = torch.from_numpy(on_white(crops) if recipe.white else crops)
     still, rng = Jitter(rotate=False, scale=0, shift_px=0), torch.Generator().manual_seed(11)
     around = view(
         crops, torch.ones(len(crops), dtype=torch.bool), recipe.window_px, image_px, still, rng
     ).numpy()
-    y = np.concatenate([data.labels, np.full(len(around), classes.index(OTHER))])
-    return Cells(np.concatenate([images, around]), y)
+    y = np.concatenate([data.labels, np.full(len(around), classes.index(OTHER_CLASS))])
+    return _Cells(np.concatenate([images, around]), y)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,10 @@ class Arm:
 def shipped_arm(model: Model, engine: Engine, folder: Path) -> Arm:
     """The exported model through the serving engine: every draw of its list, no elimination."""
     card = model.card
-    scale, prior = Scale(model.weight, float(model.temperature[-1]), model.bias), oddity_of(model)
+    scale, prior = (
+        ScoreScale(model.weight, float(model.temperature[-1]), model.bias),
+        oddity_of(model),
+    )
     return denoising(
         card.classes,
         lambda crops: to_input(crops, card.window_px, card.image_px, card.white),
@@ -143,12 +146,12 @@ def denoiser_arm(
     with torch.no_grad():
         weight = net.log_gain(torch.from_numpy(listed.sigma).to(device)).exp().cpu().numpy()
     raw = partial(error_table, engine, draws=listed)
-    fitted: tuple[Scale, Oddity | None] = bare(weight, len(done.classes)), None
+    fitted: tuple[ScoreScale, Oddity | None] = bare(weight, len(done.classes)), None
     if calibration:
         cells = calibration_cells(calibration, recipe, done.classes, px)
         errors = remembered(folder / "calibration.npy", lambda: raw(cells.images))
         fitted = (
-            scale_of(ErrorTable(errors, cells.y), weight),
+            score_scale_of(ErrorTable(errors, cells.y), weight),
             fit_oddity(errors[: len(calibration.labels)], listed.sigma),
         )
     return denoising(done.classes, seeing(recipe, px), raw, fitted, folder)
@@ -158,7 +161,7 @@ def denoising(
     classes: tuple[str, ...],
     see: Callable,
     raw: Callable,
-    fitted: tuple[Scale, Oddity | None],
+    fitted: tuple[ScoreScale, Oddity | None],
     folder: Path,
 ) -> Arm:
     """An arm whose raw scores are errors (n, D, K)."""
@@ -189,7 +192,7 @@ def baseline_arm(
     if calibration:
         cells = calibration_cells(calibration, recipe, done.classes, px)
         known = remembered(folder / "calibration.npy", lambda: raw(cells.images))
-        scale = scale_of(ErrorTable(-(known @ head.T + shift)[:, None], cells.y), np.ones(1))
+        scale = score_scale_of(ErrorTable(-(known @ head.T + shift)[:, None], cells.y), np.ones(1))
         nearness = fit_nearness(known, cells.y)
 
     def adapted(features: np.ndarray) -> Judge:

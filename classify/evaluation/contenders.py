@@ -22,14 +22,14 @@ from classify.pixels import on_white
 from classify.training import TrainConfig, Training, of_model
 
 from .contender import Arm, baseline_arm, denoiser_arm, shipped_arm
-from .retrain import BASELINE, OURS, Plan, Retrained, few, part, retrain, without
+from .retrain import BASELINE, OUR_ARM, Plan, Retrained, few, part, retrain, without
 from .suite import Suite
 
 CALIBRATION_PATIENTS = 5  # one in so many of the patients not tested on calibrates the fine-tuned
 Tell = Callable[[str, dict], None]
 
 
-def silent(name: str, row: dict) -> None:
+def say_nothing(name: str, row: dict) -> None:
     """Tells nobody."""
 
 
@@ -78,7 +78,7 @@ class Workshop:
     """
 
     def __init__(
-        self, suite: Suite, model: Model, engine: Engine, folder: Path, tell: Tell = silent
+        self, suite: Suite, model: Model, engine: Engine, folder: Path, tell: Tell = say_nothing
     ):
         self.suite, self.model, self.engine, self.folder, self.tell = (
             suite,
@@ -189,16 +189,18 @@ class Workshop:
             "white": card.white,
             "window_px": card.window_px,
         }
-        own = model_has if arm == OURS else {}
+        own = model_has if arm == OUR_ARM else {}
         slowly = {
             "learning_rate": self.suite.fine_tune_rate,
             "guide_weight": 0.0,
         }  # a new guide would teach the trunk nonsense
         recipe = self.recipe.model_copy(update=slowly | own)
-        folder = self.folder / "runs" / f"fine-tuned-{self.model.model_id if arm == OURS else arm}"
+        folder = (
+            self.folder / "runs" / f"fine-tuned-{self.model.model_id if arm == OUR_ARM else arm}"
+        )
         begin = (
             partial(begin_with_model, self.model)
-            if arm == OURS
+            if arm == OUR_ARM
             else partial(begin_with_run, self.baseline_run.run)
         )
         plan = Plan(

@@ -12,7 +12,7 @@ from classify.model_card import load_model
 
 from .axes import calibration, far, held_out, in_domain, low_data, shift
 from .axis_generated import generated_cells
-from .contenders import Tell, Workshop, silent
+from .contenders import Tell, Workshop, say_nothing
 from .figures import Findings
 from .report import write_report
 from .suite import Suite
@@ -50,7 +50,7 @@ def evaluate_model(
     suite: Suite,
     report: Path,
     only: Iterable[str] = (),
-    tell: Tell = silent,
+    tell: Tell = say_nothing,
     command: str = "",
 ) -> dict[str, Findings]:
     """Run the suite's axes on a model folder and write `report/report.html` and
@@ -80,11 +80,11 @@ def evaluate_model(
         title, axis, _ = AXES[name]
         tell(title, {})
         found[title] = axis(work)
-        write_report(report, head, found, work.took, settings(work))
+        write_report(report, head, found, work.took, suite_settings(work))
     return found
 
 
-def settings(work: Workshop) -> dict:
+def suite_settings(work: Workshop) -> dict:
     """The suite and the recipe as resolved."""
     return {
         "suite": work.suite.model_dump(mode="json"),

@@ -46,7 +46,7 @@ class Findings:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ResampledRow:
     """What the figures of one row share: axis, row, metric, resamples of the bootstrap, strata (n,)
     of its cells.
     """
@@ -79,6 +79,6 @@ def plain(axis: str, of: str, metric: str, arm: str, value: float, cells: int) -
     return Figure(axis, of, metric, arm, value, float("nan"), float("nan"), cells)
 
 
-def best(figures: Iterable[Figure], prefix: str) -> str:
+def best_figure(figures: Iterable[Figure], prefix: str) -> str:
     """The arm of greatest value among those whose name begins so."""
     return max((f for f in figures if f.arm.startswith(prefix)), key=lambda f: f.value).arm

@@ -9,10 +9,10 @@ from scipy.spatial.distance import cdist
 
 from classify.pixels import TURNS, turned
 
-NEIGHBOURS = 3
+_NEIGHBOURS = 3
 SUBSETS, SUBSET = 200, 0.5
-NEAR = 0.01
-THUMB_PX = 16
+_NEAR = 0.01
+_THUMB_PX = 16
 
 
 def kid(a: np.ndarray, b: np.ndarray) -> float:
@@ -41,7 +41,7 @@ def kid_interval(a: np.ndarray, b: np.ndarray, seed: int = 0) -> tuple[float, fl
     return kid(a, b), *(float(q) for q in np.quantile(halves, [0.025, 0.975]))
 
 
-def covered(points: np.ndarray, by: np.ndarray, k: int = NEIGHBOURS) -> np.ndarray:
+def covered(points: np.ndarray, by: np.ndarray, k: int = _NEIGHBOURS) -> np.ndarray:
     """Which points (n, F) lie in the manifold of `by` (m, F): within reach of one of its points'
     k-th neighbour.
 
@@ -52,7 +52,7 @@ def covered(points: np.ndarray, by: np.ndarray, k: int = NEIGHBOURS) -> np.ndarr
     return (cdist(points, by) <= reach).any(axis=1)
 
 
-def nearest(points: np.ndarray, known: np.ndarray) -> np.ndarray:
+def nearest_features(points: np.ndarray, known: np.ndarray) -> np.ndarray:
     """Distance (n,) of each point to the nearest known one."""
     return cdist(points, known).min(axis=1)
 
@@ -60,16 +60,16 @@ def nearest(points: np.ndarray, known: np.ndarray) -> np.ndarray:
 def thumbnails(images: np.ndarray) -> np.ndarray:
     """Inputs (n, 3, px, px) as flat small pictures (n, 3 * 16 * 16)."""
     n, c, px, _ = images.shape
-    step = px // THUMB_PX
-    cut = images[:, :, : step * THUMB_PX, : step * THUMB_PX]
-    return cut.reshape(n, c, THUMB_PX, step, THUMB_PX, step).mean(axis=(3, 5)).reshape(n, -1)
+    step = px // _THUMB_PX
+    cut = images[:, :, : step * _THUMB_PX, : step * _THUMB_PX]
+    return cut.reshape(n, c, _THUMB_PX, step, _THUMB_PX, step).mean(axis=(3, 5)).reshape(n, -1)
 
 
 def nearest_pixels(images: np.ndarray, known: np.ndarray) -> np.ndarray:
     """Distance (n,) in small pictures to the nearest known cell, in whichever turn is nearest."""
     there = thumbnails(known)
     return np.min(
-        [nearest(thumbnails(turned(images, turn)), there) for turn in range(TURNS)], axis=0
+        [nearest_features(thumbnails(turned(images, turn)), there) for turn in range(TURNS)], axis=0
     )
 
 
@@ -86,4 +86,4 @@ class Memory:
         """Which generated cells (n,) are nearer to a training cell than all but 1 % of unseen real
         cells are.
         """
-        return self.generated < np.quantile(self.unseen, NEAR)
+        return self.generated < np.quantile(self.unseen, _NEAR)

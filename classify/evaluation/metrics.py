@@ -11,7 +11,7 @@ from scipy.stats import rankdata
 
 BINS = 15
 FALSE_ALERTS = 0.01
-RESAMPLES = 1000
+_RESAMPLES = 1000
 
 
 def recalls(y: np.ndarray, predicted: np.ndarray) -> dict[int, float]:
@@ -80,7 +80,7 @@ def selective_accuracy(confidence: np.ndarray, right: np.ndarray, coverage: floa
 def interval(
     statistic: Callable[[np.ndarray], float],
     strata: np.ndarray,
-    resamples: int = RESAMPLES,
+    resamples: int = _RESAMPLES,
     seed: int = 0,
 ) -> tuple[float, float, float]:
     """Value and 95 % percentile bootstrap interval of a statistic of chosen row numbers, resampled

@@ -13,7 +13,7 @@ from .metrics import BINS, risk_coverage
 DPI = 110
 
 
-def png(canvas: Canvas) -> bytes:
+def figure_png(canvas: Canvas) -> bytes:
     file = io.BytesIO()
     canvas.savefig(file, format="png", dpi=DPI, bbox_inches="tight", metadata={"Software": None})
     return file.getvalue()
@@ -33,7 +33,7 @@ def confusion_matrix(counts: dict[str, np.ndarray], classes: Sequence[str]) -> b
         axes.set_xticks(range(len(classes)), classes, rotation=60, ha="right")
         axes.set_yticks(range(len(classes)), classes)
         axes.set(title=name, xlabel="predicted", ylabel="labelled")
-    return png(canvas)
+    return figure_png(canvas)
 
 
 def roc(odd: dict[str, tuple[np.ndarray, np.ndarray]], title: str) -> bytes:
@@ -53,7 +53,7 @@ def roc(odd: dict[str, tuple[np.ndarray, np.ndarray]], title: str) -> bytes:
     axes.set(xscale="log", xlim=(1e-3, 1), ylim=(0, 1), title=title)
     axes.set(xlabel="normal cells alarmed", ylabel="anomalous cells caught")
     axes.legend(fontsize=8)
-    return png(canvas)
+    return figure_png(canvas)
 
 
 def reliability(arms: dict[str, tuple[np.ndarray, np.ndarray]], title: str) -> bytes:
@@ -77,7 +77,7 @@ def reliability(arms: dict[str, tuple[np.ndarray, np.ndarray]], title: str) -> b
     left.set(xlabel="confidence", ylabel="share right", title=title)
     right_side.set(xlabel="coverage: share of cells named", ylabel="error rate among them")
     left.legend(fontsize=8)
-    return png(canvas)
+    return figure_png(canvas)
 
 
 def psychometric(
@@ -96,14 +96,14 @@ def psychometric(
         axes.plot(x, function(x), color=dots.get_color(), label=name)
     axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", ylabel="probability right", title=title)
     axes.legend(fontsize=8)
-    return png(canvas)
+    return figure_png(canvas)
 
 
-Line = tuple[Sequence[float], Sequence[float]]
+PlotLine = tuple[Sequence[float], Sequence[float]]
 
 
 def curves(
-    lines: dict[str, Line], x: str, y: str, log_x: bool = False, dots: bool = False
+    lines: dict[str, PlotLine], x: str, y: str, log_x: bool = False, dots: bool = False
 ) -> bytes:
     """Lines of (x, y) by name."""
     canvas = Canvas(figsize=(6, 4), layout="constrained")
@@ -113,10 +113,10 @@ def curves(
     axes.set(xlabel=x, ylabel=y, xscale="log" if log_x else "linear")
     axes.legend(fontsize=8)
     axes.grid(alpha=0.3)
-    return png(canvas)
+    return figure_png(canvas)
 
 
-def sheet(rows: dict[str, np.ndarray], title: str = "") -> bytes:
+def image_sheet(rows: dict[str, np.ndarray], title: str = "") -> bytes:
     """8-bit images (n, px, px, 3), a row a name."""
     widest = max(map(len, rows.values()))
     canvas = Canvas(figsize=(0.62 * widest + 1.4, 0.66 * len(rows) + 0.3), layout="constrained")
@@ -127,4 +127,4 @@ def sheet(rows: dict[str, np.ndarray], title: str = "") -> bytes:
         axes.set_xticks([])
         axes.tick_params(length=0)
     canvas.suptitle(title, fontsize=9)
-    return png(canvas)
+    return figure_png(canvas)

@@ -14,7 +14,7 @@ from .figures import Figure, Findings
 
 HTML, JSON = "report.html", "report.json"
 
-PAGE = """<!doctype html>
+_PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{{ head.model }}: {{ head.preset }}</title>
 <style>
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 75rem; margin: 2rem auto; padding: 0 1rem;
@@ -89,7 +89,7 @@ def colour(figure: Figure | None) -> str:
     return "ahead" if better else "behind"
 
 
-def encoded(png: bytes) -> str:
+def _encoded(png: bytes) -> str:
     return base64.b64encode(png).decode()
 
 
@@ -99,9 +99,9 @@ def write_report(
     """Write `report.html` and `report.json` from what is known so far; each replaces the last in
     one move.
     """
-    page = Environment(autoescape=True).from_string(PAGE)
+    page = Environment(autoescape=True).from_string(_PAGE)
     text = json.dumps(settings, indent=1)
-    functions = {"tables": tables, "shown": shown, "colour": colour, "encoded": encoded}
+    functions = {"tables": tables, "shown": shown, "colour": colour, "encoded": _encoded}
     put(folder / HTML, page.render(head=head, axes=axes, runs=runs, settings=text, **functions))
     figures = [f.as_dict() for findings in axes.values() for f in findings.figures]
     notes = {title: findings.notes for title, findings in axes.items()}

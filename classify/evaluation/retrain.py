@@ -18,7 +18,7 @@ from classify.training import TrainConfig, Training, class_names
 
 from .baseline import BaselineTraining, parameters
 
-OURS, BASELINE = "ours", "baseline"
+OUR_ARM, BASELINE = "ours", "baseline"
 SAVE_EVERY_S = 30.0
 WARMUP_SHARE = 0.08
 MAX_STEPS = 10_000_000
@@ -192,7 +192,7 @@ def log_rows(path: Path) -> list[dict]:
 def keep_plan(plan: Plan) -> None:
     path, kept = plan.folder / "plan.json", plan.as_kept()
     plan.folder.mkdir(parents=True, exist_ok=True)
-    if path.exists() and differences(json.loads(path.read_text())) != differences(kept):
+    if path.exists() and _differences(json.loads(path.read_text())) != _differences(kept):
         raise DataError(
             f"{plan.folder} holds a run of other settings",
             "choose another --report folder or remove that one",
@@ -200,7 +200,7 @@ def keep_plan(plan: Plan) -> None:
     path.write_text(json.dumps(kept, indent=1))
 
 
-def differences(kept: dict) -> dict:
+def _differences(kept: dict) -> dict:
     """A plan with what its recipe says beyond the defaults, so that a later version's new keys
     change nothing.
     """

@@ -10,11 +10,11 @@ from scipy.special import logsumexp, softmax
 from classify.anomaly import Oddity, scores
 from classify.calibration import ErrorTable, best_temperature
 
-FLOOR = 1e-300
+_FLOOR = 1e-300
 
 
 @dataclass(frozen=True, slots=True)
-class Scale:
+class ScoreScale:
     """Errors (n, D, K) to probabilities: softmax(-sum_d weight e / temperature + bias)."""
 
     weight: np.ndarray
@@ -50,22 +50,22 @@ def centred(probability: np.ndarray, home: np.ndarray) -> np.ndarray:
     An adaptation to cells without labels: it takes for granted that the set holds the classes in
     about the shares of home.
     """
-    here, there = (np.log(np.maximum(p, FLOOR)) for p in (probability, home))
+    here, there = (np.log(np.maximum(p, _FLOOR)) for p in (probability, home))
     return (here - here.mean(axis=0) + there.mean(axis=0)).argmax(axis=1)
 
 
-def scale_of(table: ErrorTable, weight: np.ndarray) -> Scale:
+def score_scale_of(table: ErrorTable, weight: np.ndarray) -> ScoreScale:
     """Weights as they are, and the temperature; no class biases, as `calibrate.fit` says why."""
     logits = -np.einsum("d,ndk->nk", weight, table.errors, dtype=np.float64)
-    return Scale(weight, best_temperature(logits, table.y), np.zeros(logits.shape[1]))
+    return ScoreScale(weight, best_temperature(logits, table.y), np.zeros(logits.shape[1]))
 
 
-def bare(weight: np.ndarray, classes: int) -> Scale:
+def bare(weight: np.ndarray, classes: int) -> ScoreScale:
     """No calibration: for labels alone, where every labelled cell counts."""
-    return Scale(weight, 1.0, np.zeros(classes))
+    return ScoreScale(weight, 1.0, np.zeros(classes))
 
 
-def ours(errors: np.ndarray, scale: Scale, oddity: Oddity | None) -> Scores:
+def ours(errors: np.ndarray, scale: ScoreScale, oddity: Oddity | None) -> Scores:
     """Scores of a denoiser's errors (n, D, K): `oddity`'s three and what they come to together."""
     p = scale.probability(errors)
     if oddity is None:
@@ -110,7 +110,7 @@ def fit_nearness(features: np.ndarray, y: np.ndarray) -> Nearness:
 
 
 def discriminative(
-    features: np.ndarray, logits: np.ndarray, scale: Scale, nearness: Nearness | None
+    features: np.ndarray, logits: np.ndarray, scale: ScoreScale, nearness: Nearness | None
 ) -> Scores:
     """Scores of a classifier's features (n, F) and logits (n, K).
 

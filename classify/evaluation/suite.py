@@ -15,7 +15,7 @@ class Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Lab(Part):
+class LaboratoryData(Part):
     """Another lab's cells: normal ones in the model's classes and anomalous ones, file names
     beginning with the patient.
     """
@@ -57,7 +57,7 @@ class Suite(Part):
     train: Path
     val: Path
     shift: dict[str, Path] = {}
-    lab: Lab | None = None
+    lab: LaboratoryData | None = None
     held_out: tuple[str, ...] = ()
     low_data: LowData | None = None
     minutes: Minutes = Minutes()

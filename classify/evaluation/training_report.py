@@ -11,7 +11,7 @@ import torch
 
 from classify.calibration import candidates, error_table
 from classify.explain import polish, sample
-from classify.image_folder import OTHER, LabelledCrops, load_crops
+from classify.image_folder import OTHER_CLASS, LabelledCrops, load_crops
 from classify.pixels import on_white, to_uint8
 from classify.training import TrainConfig, Training, augment_crops, load_run, spread
 
@@ -21,8 +21,8 @@ from .contender import NetEngine, calibration_cells
 from .metrics import balanced_accuracy, confusion, recalls
 from .retrain import log_rows, part
 
-FOLDER = "report"
-SAMPLES, DRAWS, SMOOTH = 8, 8, 50
+_FOLDER = "report"
+_SAMPLES, _DRAWS, SMOOTH = 8, 8, 50
 LOSSES, CHECK = ("denoising", "cross_entropy", "guide"), "val_balanced_accuracy"
 
 
@@ -52,19 +52,22 @@ def report_training(folder: Path, per_class: int = 60) -> Path:
     """
     cfg, classes, run = load_run(folder)
     done = Finished(
-        cfg, classes, run, load_crops(cfg.val, cfg.crop_px, tuple(c for c in classes if c != OTHER))
+        cfg,
+        classes,
+        run,
+        load_crops(cfg.val, cfg.crop_px, tuple(c for c in classes if c != OTHER_CLASS)),
     )
     rows, engine = log_rows(folder / "log.jsonl"), NetEngine(run.averaged())
-    y, said = named(done, engine, per_class)
+    y, said = _named(done, engine, per_class)
     pictures = {
-        **curves_of(rows),
-        "generated": plots.sheet(generated(done, engine), "generated"),
-        "trained-on": plots.sheet(trained_on(done), "as trained on"),
+        **_curves_of(rows),
+        "generated": plots.image_sheet(generated(done, engine), "generated"),
+        "trained-on": plots.image_sheet(trained_on(done), "as trained on"),
         "confusion": plots.confusion_matrix(
             {"validation cells": confusion(y, said, len(classes))}, classes
         ),
     }
-    out = folder / FOLDER
+    out = folder / _FOLDER
     out.mkdir(exist_ok=True)
     for name, png in pictures.items():
         (out / f"{name}.png").write_bytes(png)
@@ -77,7 +80,7 @@ def losses_of(rows: list[dict]) -> dict[str, np.ndarray]:
     return {name: smoothed([row[name] for row in rows]) for name in LOSSES if name in rows[0]}
 
 
-def curves_of(rows: list[dict]) -> dict[str, bytes]:
+def _curves_of(rows: list[dict]) -> dict[str, bytes]:
     """Losses, gradient and validation accuracy by the step."""
     steps = [row["step"] for row in rows]
     losses = {name: (steps, values) for name, values in losses_of(rows).items()}
@@ -104,7 +107,7 @@ def smoothed(values: list[float]) -> np.ndarray:
 def generated(done: Finished, engine: NetEngine) -> dict[str, np.ndarray]:
     """A few generated cells (n, px, px, 3) of each class."""
     rng = np.random.default_rng(0)
-    wanted = np.repeat(np.arange(len(done.classes)), SAMPLES)
+    wanted = np.repeat(np.arange(len(done.classes)), _SAMPLES)
     noise = rng.standard_normal((len(wanted), 3, done.image_px, done.image_px)).astype(np.float32)
     cells = to_uint8(polish(engine, sample(engine, noise, wanted), wanted, rng))
     return {name: cells[wanted == c] for c, name in enumerate(done.classes)}
@@ -115,9 +118,11 @@ def trained_on(done: Finished) -> dict[str, np.ndarray]:
     images = on_white(done.val.images) if done.cfg.white else done.val.images
     rng, shown = torch.Generator().manual_seed(0), {}
     for c, name in enumerate(done.classes):
-        own = np.arange(len(images)) if name == OTHER else np.flatnonzero(done.val.labels == c)
-        crops = torch.from_numpy(images[np.resize(spread(own, SAMPLES), SAMPLES)])
-        other = torch.full((SAMPLES,), name == OTHER)
+        own = (
+            np.arange(len(images)) if name == OTHER_CLASS else np.flatnonzero(done.val.labels == c)
+        )
+        crops = torch.from_numpy(images[np.resize(spread(own, _SAMPLES), _SAMPLES)])
+        other = torch.full((_SAMPLES,), name == OTHER_CLASS)
         shown[name] = to_uint8(
             augment_crops(
                 crops, other, done.cfg.window_px, done.image_px, done.cfg.jitter, rng
@@ -126,14 +131,14 @@ def trained_on(done: Finished) -> dict[str, np.ndarray]:
     return shown
 
 
-def named(done: Finished, engine: NetEngine, per_class: int) -> tuple[np.ndarray, np.ndarray]:
+def _named(done: Finished, engine: NetEngine, per_class: int) -> tuple[np.ndarray, np.ndarray]:
     """True and predicted class numbers (n,) of validation cells, `other` among them, after a few
     draws.
     """
     members = [np.flatnonzero(done.val.labels == c) for c in range(len(done.val.classes))]
     some = part(done.val, np.concatenate([spread(m, per_class) for m in members]))
     cells = calibration_cells(some, done.cfg, done.classes, done.image_px)
-    draws = candidates(DRAWS, done.image_px, done.cfg.seed)
+    draws = candidates(_DRAWS, done.image_px, done.cfg.seed)
     weight = engine.net.log_gain(torch.from_numpy(draws.sigma)).exp().detach().numpy()
     errors = error_table(engine, cells.images, draws)
     return cells.y, (weight[:, None] * errors).sum(axis=1).argmin(axis=1)
@@ -150,7 +155,7 @@ def summary(rows: list[dict], done: Finished, y: np.ndarray, said: np.ndarray) -
             {"step": row["step"], CHECK: round(row[CHECK], 5)} for row in rows if CHECK in row
         ],
         "cells": len(y),
-        "draws": DRAWS,
+        "draws": _DRAWS,
         "balanced_accuracy": round(balanced_accuracy(y, said), 5),
         "recall": {done.classes[c]: round(value, 5) for c, value in found.items()},
         "confusion": confusion(y, said, len(done.classes)).tolist(),

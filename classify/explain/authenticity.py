@@ -14,7 +14,7 @@ from scipy.stats import beta
 
 from classify.errors import DataError
 
-PAGE, KEY, ANSWERS = "test.html", "key.json", "answers.json"
+_PAGE, KEY, ANSWERS = "test.html", "key.json", "answers.json"
 SHOW_PX = 256
 REAL, MADE = "real", "generated"
 
@@ -64,8 +64,8 @@ def write_test(shown: list[Shown], folder: Path, seed: int = 0) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / KEY).write_text(json.dumps({"test": test, "key": key}, indent=1) + "\n")
     page = (files(__package__) / "authenticity.html").read_text()
-    (folder / PAGE).write_text(page.replace('"@cells@"', cells).replace("@test@", test))
-    return folder / PAGE
+    (folder / _PAGE).write_text(page.replace('"@cells@"', cells).replace("@test@", test))
+    return folder / _PAGE
 
 
 def as_png(picture: np.ndarray) -> str:

@@ -10,7 +10,7 @@ from classify.pixels import to_uint8
 
 SIGMA_MAX, SIGMA_MIN, RHO = 40.0, 0.7, 7.0  # below it this net leaves noise
 POLISH_DRAWS = 16
-BATCH = 16
+_BATCH = 16
 
 
 def sigmas(steps: int) -> np.ndarray:
@@ -72,7 +72,7 @@ def generate_cells(
     classes = np.asarray(classes)
     px = model.card.image_px
     rng = np.random.default_rng(seed)
-    for start in range(0, len(classes), BATCH):
-        part = classes[start : start + BATCH]
+    for start in range(0, len(classes), _BATCH):
+        part = classes[start : start + _BATCH]
         noise = rng.standard_normal((len(part), 3, px, px)).astype(np.float32)
         yield from to_uint8(polish(engine, sample(engine, noise, part, steps), part, rng))

@@ -14,11 +14,11 @@ from classify.judge import posterior
 from classify.model_card import Model
 from classify.pixels import disc, to_input, to_uint8, turned, turned_back
 
-SIGMA_DATA = 0.5  # as the network's
-START, STOP, STEPS = 2.0, 0.5, 6  # noise levels of the counterfactual's way down, and how many
+_SIGMA_DATA = 0.5  # as the network's
+_START, STOP, STEPS = 2.0, 0.5, 6  # noise levels of the counterfactual's way down, and how many
 NOISES = 8
-SMOOTH_PX = 1.5  # of 64: the heads paint patches, and finer than that a map is their seams
-FLOOR = 1e-6
+MAP_SMOOTH_PX = 1.5  # of 64: the heads paint patches, and finer than that a map is their seams
+_FLOOR = 1e-6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,7 +54,7 @@ def explain_cell(
         )
     x = to_input(crop[None], card.window_px, card.image_px, card.white)
     shares = shared_evidence(engine, model, x)
-    order = ranked(engine, model, x)
+    order = ranked_classes(engine, model, x)
     chosen = [card.classes.index(c) for c in classes] or list(telling(model, order))
     heat = np.stack(
         [against(shares, c, order[1] if c == order[0] else order[0], card.image_px) for c in chosen]
@@ -67,7 +67,7 @@ def explain_cell(
     )
 
 
-def ranked(engine: Engine, model: Model, x: np.ndarray) -> np.ndarray:
+def ranked_classes(engine: Engine, model: Model, x: np.ndarray) -> np.ndarray:
     """Class numbers (K,), likeliest first, by every draw, of one input (1, 3, px, px)."""
     errors = engine.errors(every_turn(model, x), model.noise, model.sigma)
     return np.argsort(posterior(errors, model)[-1])[::-1]
@@ -94,7 +94,7 @@ def shared_evidence(engine: Engine, model: Model, x: np.ndarray) -> np.ndarray:
     no gradient to be shared out.
     """
     sigma = model.sigma[:, None, None, None, None]
-    c_out2 = sigma**2 * SIGMA_DATA**2 / (sigma**2 + SIGMA_DATA**2)
+    c_out2 = sigma**2 * _SIGMA_DATA**2 / (sigma**2 + _SIGMA_DATA**2)
     px = model.card.image_px
     views = every_turn(model, x)
     denoised = engine.denoised(views, model.noise, model.sigma)
@@ -112,7 +112,7 @@ def against(shares: np.ndarray, one: int, other: int, px: int) -> np.ndarray:
     log odds, bias aside.
     """
     return ndi.gaussian_filter(
-        (shares[one] - shares[other]).astype(np.float32), SMOOTH_PX * px / 64
+        (shares[one] - shares[other]).astype(np.float32), MAP_SMOOTH_PX * px / 64
     )
 
 
@@ -128,7 +128,7 @@ def as_class(
     """
     noise = np.random.default_rng(seed).standard_normal((NOISES, *x.shape[1:])).astype(np.float32)
     ways = [predicted, *(c for c in classes if c != predicted)]
-    ends = dict(zip(ways, way_down(engine, x + START * noise, np.array(ways)), strict=True))
+    ends = dict(zip(ways, way_down(engine, x + _START * noise, np.array(ways)), strict=True))
     return np.stack([x[0] + (ends[c] - ends[predicted]).mean(axis=0) for c in classes])
 
 
@@ -139,7 +139,7 @@ def way_down(engine: Engine, noisy: np.ndarray, ways: np.ndarray) -> np.ndarray:
     Karras et al. 2022, algorithm 1, from START to STOP and denoised from there.
     """
     k, n = len(ways), len(noisy)
-    levels = np.geomspace(START, STOP, STEPS).astype(np.float32)
+    levels = np.geomspace(_START, STOP, STEPS).astype(np.float32)
     x = np.tile(noisy, (k, 1, 1, 1))
     of = np.repeat(ways, n)
     for now, then in zip(levels, np.append(levels[1:], 0.0), strict=True):
@@ -154,4 +154,4 @@ def inside(heat: np.ndarray, mask: np.ndarray) -> float:
     cell: 0 to 1.
     """
     energy = heat.astype(np.float64) ** 2
-    return float(energy[mask].sum() / max(energy.sum(), FLOOR**2))
+    return float(energy[mask].sum() / max(energy.sum(), _FLOOR**2))

@@ -17,11 +17,11 @@ from classify.model_card import GRAPH, Card, Model
 from classify.pixels import central, to_input
 
 SIGMAS = (0.25, 0.5)  # little noise: the features of what is seen, not of what is guessed
-SHRINK = 0.1
-BATCH = 64
-THUMB_PX, QUALITY = 64, 85
+_SHRINK = 0.1
+_BATCH = 64
+_THUMB_PX, QUALITY = 64, 85
 SAMPLE = 2000
-Found = dict[str, list[tuple[float, np.ndarray, str]]]
+NearestCell = dict[str, list[tuple[float, np.ndarray, str]]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,7 +78,7 @@ class Nearest:
             )
         return index
 
-    def find(self, engine: Engine, crop: np.ndarray, k: int = 5) -> Found:
+    def find(self, engine: Engine, crop: np.ndarray, k: int = 5) -> NearestCell:
         """The k nearest known cells of each class to a crop (h, w, 3) uint8: (distance, picture
         (64, 64, 3) uint8, name).
 
@@ -136,8 +136,8 @@ def build_index(
         waiting.append(cell.crop)
         labels.append(cell.label)
         names.append(cell.name)
-        pictures.append(encoded(cell.crop, model.card.window_px))
-        if len(waiting) == BATCH:
+        pictures.append(_encoded(cell.crop, model.card.window_px))
+        if len(waiting) == _BATCH:
             features.append(features_of(engine, model.card, np.stack(waiting)))
             waiting.clear()
             on_cell(len(labels))
@@ -150,11 +150,11 @@ def build_index(
         )
     on_cell(len(labels))
     classes, label = np.unique(labels, return_inverse=True)
-    write(out, model.card, classes, label, np.array(names), np.concatenate(features), pictures)
+    _write(out, model.card, classes, label, np.array(names), np.concatenate(features), pictures)
     return len(labels)
 
 
-def write(
+def _write(
     out: Path,
     card: Card,
     classes: np.ndarray,
@@ -192,7 +192,7 @@ def whitening(features: np.ndarray, label: np.ndarray) -> np.ndarray:
     )
     covariance = residual.T @ residual / max(1, len(residual) - 1)
     size = covariance.shape[0]
-    shrink = max(SHRINK, size / (size + len(residual)))
+    shrink = max(_SHRINK, size / (size + len(residual)))
     shrunk = (1 - shrink) * covariance + (shrink * np.trace(covariance) / size + 1e-9) * np.eye(
         size
     )
@@ -203,11 +203,11 @@ def whitening(features: np.ndarray, label: np.ndarray) -> np.ndarray:
     return (white / max(usual, 1e-9)).astype(np.float32)
 
 
-def encoded(crop: np.ndarray, window_px: int) -> bytes:
+def _encoded(crop: np.ndarray, window_px: int) -> bytes:
     """The crop's central window as a small WebP."""
     out = io.BytesIO()
     image = Image.fromarray(central(crop, window_px)).resize(
-        (THUMB_PX, THUMB_PX), Image.Resampling.BOX
+        (_THUMB_PX, _THUMB_PX), Image.Resampling.BOX
     )
     image.save(out, format="WEBP", quality=QUALITY)
     return out.getvalue()

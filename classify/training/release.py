@@ -26,13 +26,13 @@ from classify.elimination import settle
 from classify.engines import Engine, open_engine
 from classify.errors import ModelError
 from classify.explain import generate_cells
-from classify.image_folder import OTHER, LabelledCrops, balanced_batches
+from classify.image_folder import OTHER_CLASS, LabelledCrops, balanced_batches
 from classify.judge import posterior
 from classify.model_card import (
     CARD,
     GRAPH,
-    SHEET,
-    TABLES,
+    SHEET_FILE,
+    TABLES_FILE,
     Card,
     Model,
     load_model,
@@ -47,7 +47,7 @@ from .export_onnx import export_graph
 from .sources import read_attributes, read_sources
 from .train import TrainConfig, Training, read_crops
 
-CANDIDATES, DRAWS = 48, 16
+CANDIDATES, _DRAWS = 48, 16
 OF_DRAWS, MAPS = ("sigma", "noise", "turn", "weight"), ("gain", "guide", "attributes")
 NOT_IN_CARD = {"train", "val", "out", "init", "sources", "attributes", "taxonomy", "data"}
 ORDER_CELLS = 450
@@ -62,7 +62,7 @@ PBC = {
 
 
 @dataclass(frozen=True, slots=True)
-class Cells:
+class _Cells:
     """Inputs (n, 3, px, px) of labelled cells, class numbers y (n,)."""
 
     images: np.ndarray
@@ -87,50 +87,50 @@ def load_run(folder: Path) -> tuple[TrainConfig, tuple[str, ...], Training]:
     return cfg, classes, run
 
 
-def calibration_cells(cfg: TrainConfig, classes: tuple[str, ...], image_px: int) -> Cells:
+def labelled_cells(cfg: TrainConfig, classes: tuple[str, ...], image_px: int) -> _Cells:
     """Every second validation cell, so that the others can be measured on, what sources hold out,
     and views beside cells.
     """
     data = held_out_crops(cfg, classes)
     images = to_input(data.images, cfg.window_px, image_px)
-    if OTHER not in classes:
-        return Cells(images, data.labels)
+    if OTHER_CLASS not in classes:
+        return _Cells(images, data.labels)
     crops = torch.from_numpy(data.images[:: max(1, len(classes) - 1)])
     still = Jitter(rotate=False, scale=0, shift_px=0)
     rng = torch.Generator().manual_seed(11)
     around = view(
         crops, torch.ones(len(crops), dtype=torch.bool), cfg.window_px, image_px, still, rng
     ).numpy()
-    y = np.concatenate([data.labels, np.full(len(around), classes.index(OTHER))])
-    return Cells(np.concatenate([images, around]), y)
+    y = np.concatenate([data.labels, np.full(len(around), classes.index(OTHER_CLASS))])
+    return _Cells(np.concatenate([images, around]), y)
 
 
 def held_out_crops(cfg: TrainConfig, classes: tuple[str, ...]) -> LabelledCrops:
     """The crops of `calibration_cells` whose class, and not only whose parent, is known."""
     if not cfg.sources:
-        data = read_crops(cfg.val, cfg, tuple(c for c in classes if c != OTHER))
-        return picked(data, np.arange(0, len(data.labels), 2))
+        data = read_crops(cfg.val, cfg, tuple(c for c in classes if c != OTHER_CLASS))
+        return _picked(data, np.arange(0, len(data.labels), 2))
     home = cfg.sources[0].model_copy(update={"folder": cfg.val, "held_out": 2})
     data = read_sources((home, *cfg.sources[1:]), cfg.crop_px, cfg.white, cfg.labels, held_out=True)
-    return picked(data, np.flatnonzero(data.labels < len(classes)))
+    return _picked(data, np.flatnonzero(data.labels < len(classes)))
 
 
-def picked(data: LabelledCrops, chosen: np.ndarray) -> LabelledCrops:
+def _picked(data: LabelledCrops, chosen: np.ndarray) -> LabelledCrops:
     return LabelledCrops(
         data.images[chosen], data.labels[chosen], data.classes, tuple(data.paths[i] for i in chosen)
     )
 
 
-def ordering_cells(cfg: TrainConfig, classes: tuple[str, ...], image_px: int) -> Cells:
+def ordering_cells(cfg: TrainConfig, classes: tuple[str, ...], image_px: int) -> _Cells:
     """Training cells in the colours of many labs, as many of each class: draws that tell there tell
     elsewhere, and the
     validation cells stay untouched for the calibration."""
     if cfg.sources:
         data = read_sources(cfg.sources, cfg.crop_px, cfg.white, cfg.labels)
-        data = picked(data, np.flatnonzero(data.labels < len(classes)))
+        data = _picked(data, np.flatnonzero(data.labels < len(classes)))
     else:
-        data = read_crops(cfg.train, cfg, tuple(c for c in classes if c != OTHER))
-    around = classes.index(OTHER) if OTHER in classes else len(classes)
+        data = read_crops(cfg.train, cfg, tuple(c for c in classes if c != OTHER_CLASS))
+    around = classes.index(OTHER_CLASS) if OTHER_CLASS in classes else len(classes)
     chosen, y = next(
         balanced_batches(data.labels, len(classes), ORDER_CELLS, cfg.seed, range(1), around)
     )
@@ -139,7 +139,7 @@ def ordering_cells(cfg: TrainConfig, classes: tuple[str, ...], image_px: int) ->
     x = augment_crops(
         torch.from_numpy(data.images[chosen]), off, cfg.window_px, image_px, cfg.jitter, rng
     )
-    return Cells(x.numpy(), y)
+    return _Cells(x.numpy(), y)
 
 
 def release_model(run_folder: Path, out: Path, name: str, guide_share: float = 0.0) -> Model:
@@ -155,7 +155,7 @@ def release_model(run_folder: Path, out: Path, name: str, guide_share: float = 0
     shutil.rmtree(part, ignore_errors=True)
     build(run_folder, part, name, guide_share)
     out.mkdir(parents=True, exist_ok=True)
-    for file in (GRAPH, TABLES, SHEET, CARD):
+    for file in (GRAPH, TABLES_FILE, SHEET_FILE, CARD):
         (part / file).replace(out / file)
     part.rmdir()
     return load_model(out)
@@ -166,7 +166,7 @@ def build(run_folder: Path, out: Path, name: str, guide_share: float) -> None:
     cfg, classes, run = load_run(run_folder)
     run.network = replace(run.network, guide_share=guide_share)
     export_graph(run.averaged(), out)
-    cells = calibration_cells(cfg, classes, run.network.image_px)
+    cells = labelled_cells(cfg, classes, run.network.image_px)
     draft = write_draft(out, run, classes, cfg, name)
     draws = choose_draws(out, ordering_cells(cfg, classes, run.network.image_px))
     engine = open_engine(draws, "openvino", "f32")
@@ -194,10 +194,10 @@ def build(run_folder: Path, out: Path, name: str, guide_share: float) -> None:
     }
     write_card(out, facts)
     finish(out, table)
-    Image.fromarray(sheet(load_model(out), engine)).save(out / SHEET)
+    Image.fromarray(card_sheet(load_model(out), engine)).save(out / SHEET_FILE)
 
 
-def sheet(model: Model, engine: Engine) -> np.ndarray:
+def card_sheet(model: Model, engine: Engine) -> np.ndarray:
     """Generated cells (rows * px, columns * px, 3): a row a counted class, and a last one of
     mixtures of two classes.
     """
@@ -252,7 +252,7 @@ def write_draft(
         "noise": draws.noise,
         "turn": draws.turn,
         "weight": weight,
-        **maps_of(net),
+        **_maps_of(net),
     }
     save_tables(out, {**listed, **blank, "normal": np.zeros((len(sigma), 1))})
     training = json.loads(cfg.model_dump_json(exclude=NOT_IN_CARD))
@@ -279,7 +279,7 @@ def write_draft(
     )
 
 
-def maps_of(net: Denoiser) -> dict[str, np.ndarray]:
+def _maps_of(net: Denoiser) -> dict[str, np.ndarray]:
     """What the tables keep of the network beside its graph: the weight of errors, and linear maps
     of the features.
     """
@@ -292,11 +292,11 @@ def maps_of(net: Denoiser) -> dict[str, np.ndarray]:
     return {"gain": net.gain.detach().numpy(), **found}
 
 
-def choose_draws(out: Path, cells: Cells) -> Model:
+def choose_draws(out: Path, cells: _Cells) -> Model:
     """The model with its draws cut to the best ordered few, weighted for standing together."""
     full = load_model(out)
     errors = error_table(open_engine(full, "openvino"), cells.images, full)
-    chosen = order(errors, full.weight, cells.y, DRAWS)
+    chosen = order(errors, full.weight, cells.y, _DRAWS)
     of_draws = ("sigma", "noise", "turn", "temperature", "mean", "spread", "normal")
     weight = weigh(errors[:, chosen], full.weight[chosen], cells.y)
     return replace(

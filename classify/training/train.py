@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from classify.encoder import imagenet_weights
 from classify.errors import DataError
-from classify.image_folder import OTHER, LabelledCrops, balanced_batches, load_crops
+from classify.image_folder import OTHER_CLASS, LabelledCrops, balanced_batches, load_crops
 from classify.model_card import ClassEntry
 from classify.network import Denoiser, EncoderTrunk, NetworkConfig
 from classify.pixels import on_white
@@ -121,7 +121,7 @@ class TrainConfig(BaseModel):
 
 
 def class_names(data: LabelledCrops, cfg: TrainConfig) -> tuple[str, ...]:
-    return data.classes + ((OTHER,) if cfg.other else ())
+    return data.classes + ((OTHER_CLASS,) if cfg.other else ())
 
 
 def draw_sigma(n: int, cfg: TrainConfig, rng: torch.Generator) -> Tensor:
@@ -420,7 +420,7 @@ def rows(
     """Every step to the last and what it showed; the first process also validates."""
     cfg, ranks = run.cfg, run.ranks
     labels = len(data.classes) if cfg.sources else len(run.classes)
-    around = data.classes.index(OTHER) if OTHER in data.classes else len(data.classes)
+    around = data.classes.index(OTHER_CLASS) if OTHER_CLASS in data.classes else len(data.classes)
     steps = range(run.step, cfg.steps)
     for chosen, y in balanced_batches(data.labels, labels, cfg.batch, cfg.seed, steps, around):
         start = time.perf_counter()

@@ -9,7 +9,7 @@ EDGE_UM = 3.0
 SHADE_UM = 12.0  # from black to the light of the field, in a photograph through an eyepiece
 SHADE = 170
 GREY = 24  # spread of the channels of such a shade
-WHITE = 255
+_WHITE = 255
 
 
 def without_black(pixels: np.ndarray, mpp: float) -> np.ndarray:
@@ -30,4 +30,4 @@ def without_black(pixels: np.ndarray, mpp: float) -> np.ndarray:
     inside = (slice(side, -side), slice(side, -side))
     is_shade = (brightest < SHADE) & (np.ptp(pixels, axis=2) < GREY)
     empty = edge[inside].view(bool) | (near[inside].view(bool) & is_shade)
-    return np.where(empty[..., None] & filling[inside].any(), np.uint8(WHITE), pixels)
+    return np.where(empty[..., None] & filling[inside].any(), np.uint8(_WHITE), pixels)

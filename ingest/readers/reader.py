@@ -17,7 +17,7 @@ from ingest.slide import Slide
 from .black_fill import without_black
 from .tiff import TiffReader
 
-CACHE_BYTES = 64 << 20
+_CACHE_BYTES = 64 << 20
 SAMPLE_PX = 64
 AWAY = {
     errno.ENOENT,
@@ -48,7 +48,7 @@ class OpenSlideReader:
 
     def __init__(self, slide: Slide):
         self.path = slide.path
-        self.cache = openslide.OpenSlideCache(CACHE_BYTES)
+        self.cache = openslide.OpenSlideCache(_CACHE_BYTES)
         self.handle: openslide.OpenSlide | None = self.opened()
 
     def opened(self) -> openslide.OpenSlide:
@@ -75,7 +75,7 @@ class ImageReader:
     def __init__(self, slide: Slide):
         try:
             with Image.open(slide.path) as image:
-                self.pixels = np.asarray(on_white(image))
+                self.pixels = np.asarray(_on_white(image))
         except (OSError, SyntaxError) as error:
             raise DamagedSlideError(
                 f"{slide.path}: cannot be decoded: {error}", "copy it again from the microscope"
@@ -86,7 +86,7 @@ class ImageReader:
         return self.pixels[y_px0 : y_px0 + height, x_px0 : x_px0 + width]
 
 
-def on_white(image: Image.Image) -> Image.Image:
+def _on_white(image: Image.Image) -> Image.Image:
     """The image in RGB; what is transparent is white, as it is in slides."""
     if not image.has_transparency_data:
         return image.convert("RGB")

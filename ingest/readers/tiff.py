@@ -12,9 +12,9 @@ import tifffile
 from ingest.errors import SlideError
 from ingest.slide import Level, Slide
 
-CACHE_BYTES = 64 << 20
-WHITE = 255
-COLOURS = {tifffile.PHOTOMETRIC.RGB, tifffile.PHOTOMETRIC.YCBCR}
+_CACHE_BYTES = 64 << 20
+_WHITE = 255
+_COLOURS = {tifffile.PHOTOMETRIC.RGB, tifffile.PHOTOMETRIC.YCBCR}
 
 
 class TiffReader:
@@ -37,7 +37,7 @@ class TiffReader:
             ) from error
         self.steps = [level.downsample for level in slide.levels]
         page = self.pages[0]
-        self.tile = lru_cache(max(4, CACHE_BYTES // (3 * page.tilewidth * page.tilelength)))(
+        self.tile = lru_cache(max(4, _CACHE_BYTES // (3 * page.tilewidth * page.tilelength)))(
             self.decoded
         )
 
@@ -66,7 +66,7 @@ class TiffReader:
         page = self.pages[level]
         wide, high = page.tilewidth, page.tilelength
         across = -(-page.imagewidth // wide)
-        white = np.full((high, wide, 3), WHITE, np.uint8)
+        white = np.full((high, wide, 3), _WHITE, np.uint8)
         if col >= across or row >= -(-page.imagelength // high):
             return white
         index = row * across + col
@@ -116,6 +116,6 @@ def fits(page: tifffile.TiffPage) -> bool:
         and page.samplesperpixel == 3
         and page.bitspersample == 8
         and page.planarconfig == tifffile.PLANARCONFIG.CONTIG
-        and page.photometric in COLOURS
+        and page.photometric in _COLOURS
         and page.compression in (tifffile.COMPRESSION.JPEG, tifffile.COMPRESSION.NONE)
     )

@@ -1,5 +1,5 @@
 from .smear import LOOKS, Layer, Synthetic, write_synthetic
-from .sprites import Sprite, glass, place, red_cell, write_pyramid
+from .sprites import Sprite, glass, place, red_cell_sprite, write_pyramid
 
 __all__ = [
     "LOOKS",
@@ -8,7 +8,7 @@ __all__ = [
     "Synthetic",
     "glass",
     "place",
-    "red_cell",
+    "red_cell_sprite",
     "write_pyramid",
     "write_synthetic",
 ]

@@ -14,7 +14,7 @@ from scipy import ndimage as ndi
 
 from ingest.readers import box_mean
 
-from .sprites import red_cell
+from .sprites import red_cell_sprite
 
 PATCH_UM = 128.0
 RED_VARIANTS = 48
@@ -51,7 +51,7 @@ LOOKS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class _Placed:
     """A white cell or platelet: class, middle and box in level-0 px."""
 
     label: str
@@ -90,12 +90,12 @@ class Synthetic:
 
     def reds(self) -> list[Layer]:
         """Red cells to choose among, each as what it lets through."""
-        made = (red_cell(self.mpp, self.rng(1, i)) for i in range(RED_VARIANTS))
+        made = (red_cell_sprite(self.mpp, self.rng(1, i)) for i in range(RED_VARIANTS))
         return [
             Layer(1 - alpha[..., None] * (1 - rgb / np.float32(255)), "rbc") for rgb, alpha in made
         ]
 
-    def whites_of(self, row: int, col: int) -> list[tuple[Placed, Layer]]:
+    def whites_of(self, row: int, col: int) -> list[tuple[_Placed, Layer]]:
         """White cells whose middles a patch owns, one at most in each quarter of it, whole on the
         slide.
         """
@@ -112,14 +112,14 @@ class Synthetic:
 
     def white_at(
         self, top: int, left: int, rng: np.random.Generator
-    ) -> tuple[Placed, Layer] | None:
+    ) -> tuple[_Placed, Layer] | None:
         layer = self.whites[int(rng.integers(len(self.whites)))]
         px = layer.light.shape[0]
         free = max(1, self.patch_px // 2 - px)
         x, y = left + px // 2 + int(rng.integers(free)), top + px // 2 + int(rng.integers(free))
         inside = px // 2 <= x < self.width_px - px // 2 and px // 2 <= y < self.height_px - px // 2
         return (
-            (Placed(layer.label, x, y, px), layer)
+            (_Placed(layer.label, x, y, px), layer)
             if inside and not self.scratched(x, y, px)
             else None
         )
@@ -156,7 +156,7 @@ class Synthetic:
         return red + [(cell.x_px0, cell.y_px0, layer) for cell, layer in whites]
 
 
-def strips(smear: Synthetic) -> Iterator[tuple[np.ndarray, list[Placed]]]:
+def strips(smear: Synthetic) -> Iterator[tuple[np.ndarray, list[_Placed]]]:
     """The slide in strips (patch_px, width, 3) uint8 from the top, each with the white cells whose
     middles it owns.
     """
@@ -235,7 +235,7 @@ def write_synthetic(
                 nonlocal count
                 for done, (strip, cells) in enumerate(strips(smear)):
                     count += len(cells)
-                    truth.writelines(json.dumps(line_of(cell)) + "\n" for cell in cells)
+                    truth.writelines(json.dumps(truth_line(cell)) + "\n" for cell in cells)
                     on_strip(done + 1, of)
                     yield strip
 
@@ -309,7 +309,7 @@ def tile_row(rows: np.ndarray, width: int) -> Iterator[np.ndarray]:
         yield np.pad(part, ((0, 0), (0, TILE_PX - part.shape[1]), (0, 0)), constant_values=255)
 
 
-def line_of(cell: Placed) -> dict[str, str | list[int]]:
+def truth_line(cell: _Placed) -> dict[str, str | list[int]]:
     half = cell.side_px0 // 2
     box = [cell.x_px0 - half, cell.y_px0 - half, cell.x_px0 + half, cell.y_px0 + half]
     return {"label": cell.label, "centre": [cell.x_px0, cell.y_px0], "box": box}

@@ -20,7 +20,7 @@ class Sprite:
     y_px: int
 
 
-def red_cell(mpp: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def red_cell_sprite(mpp: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """A red cell, RGB and alpha: a disc of about 7.2 um, a little oval, with a central pallor."""
     radius = rng.normal(3.6, 0.25) / mpp
     px = 2 * int(radius * 1.4) + 1

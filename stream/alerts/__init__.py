@@ -1,5 +1,4 @@
-from .cell_rules import OTHER
-from .evaluator import Desk, Share, check_rules
+from .evaluator import AlertEvaluator, AnomalyShare, check_rules
 from .red_cell_rules import red_alerts
 
-__all__ = ["Desk", "OTHER", "Share", "check_rules", "red_alerts"]
+__all__ = ["AlertEvaluator", "AnomalyShare", "check_rules", "red_alerts"]

@@ -5,12 +5,10 @@ import io
 import numpy as np
 from PIL import Image
 
-from classify import Verdict
+from classify import OTHER_CLASS, Verdict
 from segment import Cell
 from stream.config import Alerts
 from stream.events import Alert
-
-OTHER = "other"
 
 
 def alerts_of(cell: Cell, verdict: Verdict, rules: Alerts) -> list[Alert]:
@@ -19,7 +17,7 @@ def alerts_of(cell: Cell, verdict: Verdict, rules: Alerts) -> list[Alert]:
     A small thing that the model calls `other` (a red cell's edge, a grain of stain) is named and
     not alarmed; an odd white cell is, whatever it is called.
     """
-    if verdict.label == OTHER and cell.kind != "wbc":
+    if verdict.label == OTHER_CLASS and cell.kind != "wbc":
         return []
     anomaly, found = verdict.anomaly, []
     if anomaly.score > rules.anomaly_above:
@@ -37,10 +35,10 @@ def alerts_of(cell: Cell, verdict: Verdict, rules: Alerts) -> list[Alert]:
                     f"{rule.label}, probability {p:.2f}",
                 )
             )
-    return [Alert(*facts, png(cell.crop)) for facts in found]
+    return [Alert(*facts, thumbnail_png(cell.crop)) for facts in found]
 
 
-def png(rgb: np.ndarray) -> bytes:
+def thumbnail_png(rgb: np.ndarray) -> bytes:
     """A (height, width, 3) uint8 image as PNG."""
     out = io.BytesIO()
     Image.fromarray(rgb).save(out, format="PNG")

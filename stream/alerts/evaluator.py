@@ -19,14 +19,14 @@ from .cell_rules import alerts_of
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class AnomalyShare:
     """Odd cells among the cells of one slide."""
 
     odd: int
     cells: int
 
 
-class Desk:
+class AlertEvaluator:
     """The alerts of one slide. `given` are those of an earlier run, by rule; `this_hour` counts
     those of all slides.
     """
@@ -55,7 +55,7 @@ class Desk:
         return [self._limited(alert, cells) for alert in alerts_of(cell, verdict, self.rules)]
 
     def of_slide(
-        self, counts: Counter[str], white: int, before: Sequence[Share]
+        self, counts: Counter[str], white: int, before: Sequence[AnomalyShare]
     ) -> list[SlideAlert]:
         """The alerts of the whole slide: `counts` cells a label, `white` of them white cells,
         `before` the scanner's last slides, newest first.
@@ -189,10 +189,10 @@ class Desk:
                 self.scanner,
             )
 
-    def _drift(self, cells: int, before: Sequence[Share]) -> Iterable[SlideAlert]:
+    def _drift(self, cells: int, before: Sequence[AnomalyShare]) -> Iterable[SlideAlert]:
         """Speaks when the line is crossed, and not again while the share stays there."""
         n, rules = self.rules.drift_slides, self.rules
-        shares = [Share(self.odd, cells), *before]
+        shares = [AnomalyShare(self.odd, cells), *before]
         now, past = (
             share_drift(shares, n, rules.drift_before),
             share_drift(shares[1:], n, rules.drift_before),
@@ -217,7 +217,7 @@ class Desk:
             )
 
 
-def share_drift(shares: Sequence[Share], last: int, before: int) -> float | None:
+def share_drift(shares: Sequence[AnomalyShare], last: int, before: int) -> float | None:
     """How far the share of odd cells on the `last` slides is from that on those `before` them, in
     standard errors.
 

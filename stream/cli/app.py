@@ -18,12 +18,12 @@ from typer.main import get_command
 
 from .printable import printable
 
-INTERRUPTED = 130
-OTHERS = 0o077  # the rights of others, which nothing that is written here has
+_INTERRUPTED = 130
+_OTHERS = 0o077  # the rights of others, which nothing that is written here has
 PACKAGE = "stream.cli.commands"
 
 
-EXTRAS = {
+_EXTRAS = {
     **dict.fromkeys(("torch", "matplotlib", "onnx", "onnxscript", "torchvision"), "train"),
     **dict.fromkeys(("cuda", "tensorrt_rtx"), "rtx"),
     "tensorrt": "tensorrt",
@@ -114,7 +114,7 @@ COMMANDS = {
     "generate": Entry(
         "model", "generate", "Generate cells of a class with the classifier's own model."
     ),
-    "bench": Entry("bench", "app", "Measure speed and what it costs in decisions."),
+    "bench": Entry("bench", "bench_app", "Measure speed and what it costs in decisions."),
     "compile": Entry("compile", "compile_engine", "Build engines ahead of time, on any machine."),
     "schemas": Entry("topics", "schemas", "Write the JSON Schema of every event type."),
     "config": Entry(
@@ -141,7 +141,7 @@ class LazyCommands(TyperGroup):
             return name, command, rest
         if COMMANDS[name].reads and rest and not rest[0].startswith("-"):
             check_there(rest[0])
-        return name, load(name), rest
+        return name, load_command(name), rest
 
     def invoke(self, ctx: typer.Context) -> object:
         """Ctrl-C at any time is one line."""
@@ -149,7 +149,7 @@ class LazyCommands(TyperGroup):
             return super().invoke(ctx)
         except KeyboardInterrupt:
             typer.echo("stopped", err=True)
-            raise typer.Exit(INTERRUPTED) from None
+            raise typer.Exit(_INTERRUPTED) from None
 
 
 def check_there(path: str) -> None:
@@ -161,7 +161,7 @@ def check_there(path: str) -> None:
         raise typer.Exit(1)
 
 
-def load(name: str) -> TyperCommand | TyperGroup:
+def load_command(name: str) -> TyperCommand | TyperGroup:
     """The command itself, imported now."""
     entry = COMMANDS[name]
     found = getattr(import_module(f"{PACKAGE}.{entry.module}"), entry.name)
@@ -178,7 +178,7 @@ def missing_package(error: ModuleNotFoundError) -> Exception:
     """What to install for a package that a command needs."""
     from ingest import CytostreamError
 
-    extra = EXTRAS.get((error.name or "").partition(".")[0])
+    extra = _EXTRAS.get((error.name or "").partition(".")[0])
     hint = f"pip install -e '.[{extra}]'" if extra else "install cytostream again: pip install -e ."
     return CytostreamError(f"this command needs {error.name}, which is not installed", hint)
 
@@ -216,7 +216,7 @@ def main() -> None:
     """Run the command; an error of the house is one line on stderr and exit status 1. What it
     writes is its owner's alone.
     """
-    os.umask(OTHERS)
+    os.umask(_OTHERS)
     try:
         app(standalone_mode=True)
     except Exception as error:

@@ -14,9 +14,9 @@ from rich.text import Text
 from .printable import printable
 
 if TYPE_CHECKING:
-    from stream.run import Report
+    from stream.run import SlideOutcome
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 LINE_S = 10.0  # between two lines of progress where nobody looks at a terminal
 
 
@@ -61,7 +61,7 @@ def red_cells_line(figures: dict) -> str:
     return "  ".join([str(figures["cells"]), *graded]) if figures else ""
 
 
-def track(items: Iterable[T], what: str, total: int) -> Iterator[T]:
+def track(items: Iterable[_T], what: str, total: int) -> Iterator[_T]:
     """The items, with a bar of how many have passed; where nobody looks at a terminal, with a
     line every ten seconds.
     """
@@ -76,7 +76,7 @@ def track(items: Iterable[T], what: str, total: int) -> Iterator[T]:
             screen.print(f"{what}: {number} of {total}")
 
 
-def report_table(reports: Iterable["Report"]) -> Table:
+def report_table(reports: Iterable["SlideOutcome"]) -> Table:
     """One row a slide: how it ended, its cells by label, alerts, failures."""
     table = Table(
         "slide",

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from ingest import Slide
 from stream.events import Progress
-from stream.store import RUNNING, WAITING, Backlog, Job, lease_of
+from stream.store import RUNNING, WAITING, Backlog, Job, job_lease
 
 from .console import LINE_S
 
@@ -24,7 +24,7 @@ _LOOK_S = 1.0
 
 
 @dataclass(slots=True)
-class Row:
+class ProgressRow:
     """A slide in this process's hands."""
 
     progress: Progress
@@ -44,7 +44,7 @@ class Row:
         )
 
 
-class Board:
+class ProgressTable:
     """A live table; a line every ten seconds where nobody looks at a terminal; nothing where
     `quiet`.
     """
@@ -64,11 +64,11 @@ class Board:
         self.live = (
             Live(self, console=console, refresh_per_second=2, transient=True) if seen else None
         )
-        self.rows: dict[str, Row] = {}
+        self.rows: dict[str, ProgressRow] = {}
         self.jobs: list[Job] = []
         self.looked_s, self.start_s, self.ended_before = -_LOOK_S, monotonic(), None
 
-    def __enter__(self) -> "Board":
+    def __enter__(self) -> "ProgressTable":
         if self.live:
             self.live.start()
         return self
@@ -86,13 +86,13 @@ class Board:
         """Called by the pipeline."""
         key = str(slide.path)
         if key not in self.rows:
-            self.rows = {key: Row(progress, progress.cells, progress.tiles_done)}
+            self.rows = {key: ProgressRow(progress, progress.cells, progress.tiles_done)}
         self.rows[key].progress = progress
         if not self.quiet and not self.live and monotonic() - self.told_s >= LINE_S:
             self.told_s = monotonic()
             self.console.print(self._line(slide.path.name, self.rows[key]))
 
-    def _line(self, name: str, row: Row) -> str:
+    def _line(self, name: str, row: ProgressRow) -> str:
         p = row.progress
         return (
             f"{name}: {p.tiles_done}/{p.tiles} tiles, {p.cells} cells, {p.alerts} alerts, "
@@ -130,7 +130,7 @@ class Board:
             p, rate, left = row.progress, f"{row.cells_a_second():.0f}", duration(row.left_s())
         else:
             facts = self.backlog.outbox.facts_of_path(str(job.path.resolve()))
-            here = self.backlog.outbox.leases.holds(lease_of(job))
+            here = self.backlog.outbox.leases.holds(job_lease(job))
             p, rate, left = Progress(**facts.get("progress", {})), "", "-" if here else "elsewhere"
         bar = ProgressBar(max(1, p.tiles), p.tiles_done, width=20)
         table.add_row(

@@ -6,13 +6,13 @@ import typer
 
 from ingest import MPP_RANGE
 
-LEAST, MOST = MPP_RANGE
+_LEAST, _MOST = MPP_RANGE
 
 MppOption = Annotated[
     float | None,
-    typer.Option(min=LEAST, max=MOST, help="um per level-0 px, where the file does not say."),
+    typer.Option(min=_LEAST, max=_MOST, help="um per level-0 px, where the file does not say."),
 ]
 MppOverrideOption = Annotated[
     float | None,
-    typer.Option(min=LEAST, max=MOST, help="um per level-0 px, whatever the file says."),
+    typer.Option(min=_LEAST, max=_MOST, help="um per level-0 px, whatever the file says."),
 ]

@@ -15,19 +15,19 @@ from ingest import CytostreamError, Scheduler, Workers, open_workers
 from segment import CROP_PX, CROP_UM
 from stream.alerts import check_rules
 from stream.config import Config, ConfigError, Reading
-from stream.events import Stamp
-from stream.run import Lab, RedJudge
+from stream.events import Provenance
+from stream.run import RedJudge, RunContext
 from stream.sinks import Relay, Sink
-from stream.store import Backlog, Outbox, Room, make_private_folder
+from stream.store import Backlog, DiskLimits, Outbox, make_private_folder
 
 from .console import say, screen
-from .progress_table import Board
+from .progress_table import ProgressTable
 
 PACKAGES = ("cytostream", "openvino", "openslide-bin", "scikit-image", "numpy")
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class RunOptions:
     """What the command line chooses: the models' folders, the engine, where events go, and whether
     slides are run anew as a new version where they were begun under something else.
     """
@@ -40,7 +40,7 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
-class Station:
+class Session:
     """An open store with its sinks."""
 
     config: Config
@@ -51,7 +51,7 @@ class Station:
 
 
 @contextmanager
-def open_station(store: Path, config: Config, sinks: Sequence[str]) -> Iterator[Station]:
+def open_station(store: Path, config: Config, sinks: Sequence[str]) -> Iterator[Session]:
     """Opens the store and starts its relays; several processes may have it open.
 
     Raises:
@@ -63,7 +63,7 @@ def open_station(store: Path, config: Config, sinks: Sequence[str]) -> Iterator[
         batch = config.kafka.batch_events
         relays = [stack.enter_context(Relay(outbox, sink, batch)) for sink in opened]
         outbox.prune(config.store.keep_days, [sink.name for sink in opened])
-        yield Station(config, store, outbox, Backlog(outbox, config.backlog), relays)
+        yield Session(config, store, outbox, Backlog(outbox, config.backlog), relays)
 
 
 def open_outbox(store: Path, config: Config) -> Outbox:
@@ -73,7 +73,7 @@ def open_outbox(store: Path, config: Config) -> Outbox:
         raise CytostreamError(
             f"{store}: cannot be made: {error.strerror}", "choose another --store"
         ) from error
-    room = Room(config.store.free_gb * 1e9, config.store.waiting_gb * 1e9)
+    room = DiskLimits(config.store.free_gb * 1e9, config.store.waiting_gb * 1e9)
     return Outbox(store / "state.db", room, config.backlog.lease_s)
 
 
@@ -96,8 +96,8 @@ def open_sink(spec: str, config: Config, outbox: Outbox) -> Sink:
 
 @contextmanager
 def open_lab(
-    station: Station, choice: Choice, only: Collection[str] | None = None, quiet: bool = False
-) -> Iterator[Lab]:
+    station: Session, choice: RunOptions, only: Collection[str] | None = None, quiet: bool = False
+) -> Iterator[RunContext]:
     """Loads the model and starts the workers; progress is shown meanwhile."""
     config = station.config
     model = load_model(choice.model)
@@ -112,9 +112,9 @@ def open_lab(
     with screen.status("starting workers"), ExitStack() as starting:
         pool = starting.enter_context(open_pool(config.reading))
         closing = starting.pop_all()
-    with closing, Board(screen, station.backlog, only, quiet) as board:
-        stamp = stamp_of(config, model.model_id, station.outbox.secret)
-        yield Lab(
+    with closing, ProgressTable(screen, station.backlog, only, quiet) as board:
+        stamp = provenance_of(config, model.model_id, station.outbox.secret)
+        yield RunContext(
             config,
             model,
             engine,
@@ -128,7 +128,7 @@ def open_lab(
         )
 
 
-def open_red_judge(choice: Choice) -> RedJudge | None:
+def open_red_judge(choice: RunOptions) -> RedJudge | None:
     """The red-cell model; None where it is the shipped one and none is shipped.
 
     Raises:
@@ -153,7 +153,7 @@ def open_pool(reading: Reading) -> AbstractContextManager[Workers]:
     return open_workers(reading.workers, scheduler or None, reading.workers_most, reading.dashboard)
 
 
-def stamp_of(config: Config, model_id: str, secret: str = "") -> Stamp:
+def provenance_of(config: Config, model_id: str, secret: str = "") -> Provenance:
     """The provenance that every event and result carries; its config hash is of what changes
     results.
     """
@@ -164,7 +164,7 @@ def stamp_of(config: Config, model_id: str, secret: str = "") -> Stamp:
         [config.alerts.model_dump(mode="json"), config.reading.tile_px, *area], sort_keys=True
     )
     digest = blake2b(deciding.encode(), digest_size=6).hexdigest()
-    return Stamp(
+    return Provenance(
         config.source,
         model_id,
         digest,

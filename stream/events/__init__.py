@@ -5,15 +5,15 @@ from .event import (
     ALERT,
     CELL,
     DEAD,
+    EVENT_KINDS,
     FAILURE,
-    KINDS,
     REVIEW,
     SLIDE,
     SLIDE_ALERT,
     TOPICS,
     Event,
     EventError,
-    Stamp,
+    Provenance,
     access_event,
     alert_event,
     cell_event,
@@ -25,7 +25,15 @@ from .event import (
     slide_event,
 )
 from .failure_codes import text_of
-from .payloads import AccessAction, Box, Progress, ReviewData, Severity, schemas, write_schemas
+from .payloads import (
+    AccessAction,
+    Box,
+    Progress,
+    ReviewData,
+    Severity,
+    event_schemas,
+    write_schemas,
+)
 
 __all__ = [
     "ACCESS",
@@ -38,7 +46,7 @@ __all__ = [
     "Event",
     "EventError",
     "FAILURE",
-    "KINDS",
+    "EVENT_KINDS",
     "Progress",
     "REVIEW",
     "ReviewData",
@@ -46,7 +54,7 @@ __all__ = [
     "SLIDE_ALERT",
     "Severity",
     "SlideAlert",
-    "Stamp",
+    "Provenance",
     "TOPICS",
     "access_event",
     "alert_event",
@@ -57,7 +65,7 @@ __all__ = [
     "from_record",
     "replayed",
     "review_event",
-    "schemas",
+    "event_schemas",
     "slide_alert_event",
     "slide_event",
     "text_of",

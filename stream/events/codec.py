@@ -10,7 +10,7 @@ from cloudevents.core.exceptions import BaseCloudEventException
 from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
 
-from .event import KINDS, Event, EventError
+from .event import EVENT_KINDS, Event, EventError
 
 REPLAY = "replayof"  # the one extension attribute: the id of the event that this one repeats
 _JSON = JSONFormat()
@@ -68,7 +68,7 @@ def _cloud_event(event: Event) -> CloudEvent:
 
 def _event(cloud: BaseCloudEvent) -> Event:
     data, kind = cloud.get_data(), cloud.get_type()
-    if kind not in KINDS or not isinstance(data, dict):
+    if kind not in EVENT_KINDS or not isinstance(data, dict):
         raise ValueError(f"type {kind!r} with {type(data).__name__} data")
     at = cloud.get_time().astimezone(UTC)
     return Event(

@@ -40,7 +40,7 @@ from .payloads import (
 )
 
 CELL, ALERT, SLIDE, FAILURE, SLIDE_ALERT, REVIEW, DEAD, ACCESS = PAYLOADS
-KINDS = {
+EVENT_KINDS = {
     CELL: "cells",
     ALERT: "alerts",
     SLIDE: "slides",
@@ -50,7 +50,7 @@ KINDS = {
     DEAD: "dead",
     ACCESS: "reviews",
 }
-TOPICS = tuple(dict.fromkeys(KINDS.values()))
+TOPICS = tuple(dict.fromkeys(EVENT_KINDS.values()))
 
 
 class EventError(CytostreamError):
@@ -75,7 +75,7 @@ class Event:
     @property
     def kind(self) -> str:
         """Which topic it belongs to: cells, alerts, slides, failures, reviews or dead."""
-        return KINDS[self.type]
+        return EVENT_KINDS[self.type]
 
     def payload(self) -> Payload:
         """The data, checked against the type's model."""
@@ -83,7 +83,7 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class Stamp:
+class Provenance:
     """Who speaks: the CloudEvents source, the model and configuration behind a result, package
     versions.
     """
@@ -98,7 +98,7 @@ class Stamp:
 
 
 def cell_event(
-    slide: Slide, cell: Cell, verdict: Verdict, stamp: Stamp, at: datetime | None = None
+    slide: Slide, cell: Cell, verdict: Verdict, stamp: Provenance, at: datetime | None = None
 ) -> Event:
     """The event of a classified cell.
 
@@ -121,7 +121,9 @@ def cell_event(
     return _event(CELL, stamp, cell.slide_id, (cell.cell_id, stamp.model_hash), data, at)
 
 
-def alert_event(slide: Slide, cell: Cell, verdict: Verdict, alert: Alert, stamp: Stamp) -> Event:
+def alert_event(
+    slide: Slide, cell: Cell, verdict: Verdict, alert: Alert, stamp: Provenance
+) -> Event:
     """The event of one alert, timed now.
 
     Raises:
@@ -141,7 +143,7 @@ def alert_event(slide: Slide, cell: Cell, verdict: Verdict, alert: Alert, stamp:
     return _event(ALERT, stamp, cell.slide_id, (cell.cell_id, alert.rule, stamp.model_hash), data)
 
 
-def slide_alert_event(slide_id: str, alert: SlideAlert, stamp: Stamp) -> Event:
+def slide_alert_event(slide_id: str, alert: SlideAlert, stamp: Provenance) -> Event:
     """The event of an alert about a whole slide, timed now; one a slide and rule.
 
     Raises:
@@ -153,7 +155,7 @@ def slide_alert_event(slide_id: str, alert: SlideAlert, stamp: Stamp) -> Event:
 
 
 def review_event(
-    slide_id: str, action: Action, reviewer: str, stamp: Stamp, **about: str | int | None
+    slide_id: str, action: Action, reviewer: str, stamp: Provenance, **about: str | int | None
 ) -> Event:
     """The event of what a person decided, timed now: `cell_id`, `alert_id`, `label`, `was`,
     `comment`, `version` as they apply.
@@ -174,7 +176,7 @@ def review_event(
 
 
 def access_event(
-    action: AccessAction, stamp: Stamp, chain: Mapping[str, str | int], **about: str
+    action: AccessAction, stamp: Provenance, chain: Mapping[str, str | int], **about: str
 ) -> Event:
     """The event of a login or a change of an account, timed now; `chain` is its place in the audit
     trail.
@@ -219,7 +221,7 @@ def replayed(event: Event, occasion: str) -> Event:
 def slide_event(
     slide: Slide,
     status: Status,
-    stamp: Stamp,
+    stamp: Provenance,
     progress: Progress | None = None,
     counts: dict[str, int] | None = None,
     failure: Failure | None = None,
@@ -256,7 +258,7 @@ def slide_event(
     return _event(SLIDE, stamp, slide.slide_id, about, data)
 
 
-def failure_event(failure: Failure, stamp: Stamp, path: Path | None = None) -> Event:
+def failure_event(failure: Failure, stamp: Provenance, path: Path | None = None) -> Event:
     """The event of a failure, timed now: its code and a fixed sentence, no text of a reader.
 
     A failure with no slide id (the file is no slide) takes a digest of the path as its subject,
@@ -281,21 +283,21 @@ def failure_event(failure: Failure, stamp: Stamp, path: Path | None = None) -> E
     return _event(FAILURE, stamp, subject, (failure.stage, place, stamp.model_hash), data)
 
 
-def private_digest(stamp: Stamp, text: str) -> str:
+def private_digest(stamp: Provenance, text: str) -> str:
     """A digest that only who has the store's secret can compute (HMAC)."""
     return hmac.new(stamp.secret.encode(), text.encode(errors="replace"), "blake2b").hexdigest()[
         :32
     ]
 
 
-def _said(failure: Failure, stamp: Stamp) -> FixedText:
+def _said(failure: Failure, stamp: Provenance) -> FixedText:
     if stamp.share_names:
         return FixedText(failure.what, failure.hint)
     said = text_of(failure.code)
     return FixedText(f"{said.what}: {failure.figures}", said.hint) if failure.figures else said
 
 
-def _place(slide: Slide, cell: Cell, stamp: Stamp) -> dict:
+def _place(slide: Slide, cell: Cell, stamp: Provenance) -> dict:
     return {
         "slide_id": cell.slide_id,
         "cell_id": cell.cell_id,
@@ -325,7 +327,7 @@ def _data(model: type[Payload], **values) -> dict:
 
 
 def _event(
-    kind: str, stamp: Stamp, subject: str, about: tuple, data: dict, at: datetime | None = None
+    kind: str, stamp: Provenance, subject: str, about: tuple, data: dict, at: datetime | None = None
 ) -> Event:
     return Event(
         _digest(kind, subject, *about), kind, stamp.source, subject, at or datetime.now(UTC), data

@@ -294,7 +294,7 @@ class _Open(GenerateJsonSchema):
         return made
 
 
-def schemas() -> dict[str, dict]:
+def event_schemas() -> dict[str, dict]:
     """The JSON Schema of each event type's data."""
     return {
         name: {
@@ -308,7 +308,7 @@ def schemas() -> dict[str, dict]:
 def write_schemas(folder: Path) -> list[Path]:
     """Writes one `<type>.json` an event type into `folder`; returns the files."""
     folder.mkdir(parents=True, exist_ok=True)
-    paths = {folder / f"{name}.json": schema for name, schema in schemas().items()}
+    paths = {folder / f"{name}.json": schema for name, schema in event_schemas().items()}
     for path, schema in paths.items():
         path.write_text(json.dumps(schema, indent=2) + "\n")
     return list(paths)

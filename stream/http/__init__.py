@@ -1,5 +1,5 @@
 from .connections import guarded_protocol, sample_logs
-from .limits import Bucket, Caller, Limits, Shield, Tries, UnderFolder, address_of
+from .limits import Bucket, Caller, Limits, Shield, Tries, UnderFolder, client_address
 
 __all__ = [
     "Bucket",
@@ -8,7 +8,7 @@ __all__ = [
     "Shield",
     "Tries",
     "UnderFolder",
-    "address_of",
+    "client_address",
     "guarded_protocol",
     "sample_logs",
 ]

@@ -16,17 +16,17 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEADERS_S = 10.0  # for the whole head of a request
-MOST = 512
+_MOST = 512
 SHARE_OF_FILES = 0.5  # of the files that this process may open: the store needs the others
 LOG_BURST = 20
 LOG_PER_S = 0.2
-KINDS = 256  # of messages that are counted apart
+_KINDS = 256  # of messages that are counted apart
 
 
 class Connections:
     """The open connections of a server, oldest first."""
 
-    def __init__(self, most: int = MOST):
+    def __init__(self, most: int = _MOST):
         self.most = most
         self._open: dict[GuardedProtocol, None] = {}
 
@@ -94,7 +94,7 @@ class GuardedProtocol(H11Protocol):
             self._deadline = None
 
 
-def guarded_protocol(most: int = MOST) -> type[GuardedProtocol]:
+def guarded_protocol(most: int = _MOST) -> type[GuardedProtocol]:
     """The protocol class of one server, with places of its own; as many as the limit of open
     files leaves.
     """
@@ -113,7 +113,7 @@ def raise_file_limit() -> int:
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
         return wanted
-    return MOST * 2 if soft == resource.RLIM_INFINITY else soft
+    return _MOST * 2 if soft == resource.RLIM_INFINITY else soft
 
 
 class SampledLog(logging.Filter):
@@ -135,7 +135,7 @@ class SampledLog(logging.Filter):
         now, kind = self._clock(), str(record.msg)[:40]
         left, then = self._left.get(kind, (float(self._burst), now))
         left = min(float(self._burst), left + (now - then) * self._per_s)
-        if len(self._left) > KINDS:
+        if len(self._left) > _KINDS:
             self._left.clear()
         self._left[kind] = (left - 1 if left >= 1 else left, now)
         return left >= 1

@@ -17,7 +17,7 @@ POLICY = (
     "connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-HEADERS = {
+_HEADERS = {
     "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -154,7 +154,7 @@ class Shield:
         transport = (
             {"Strict-Transport-Security": "max-age=31536000"} if limits.strict_transport else {}
         )
-        self._headers = {**HEADERS, **transport}
+        self._headers = {**_HEADERS, **transport}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -206,7 +206,7 @@ class UnderFolder:
         await self._app(scope, receive, send)
 
 
-def address_of(scope: Scope, trusted: tuple[str, ...] = ()) -> str:
+def client_address(scope: Scope, trusted: tuple[str, ...] = ()) -> str:
     """The address that a request comes from; behind trusted proxies, the last one that they name
     (`X-Forwarded-For`).
 
@@ -217,10 +217,10 @@ def address_of(scope: Scope, trusted: tuple[str, ...] = ()) -> str:
         hops[:0] = [hop.strip() for hop in line.split(",")]
     while len(hops) > 1 and hops[-1] in trusted:
         hops.pop()
-    return site_of(hops[-1])
+    return network_of(hops[-1])
 
 
-def site_of(address: str) -> str:
+def network_of(address: str) -> str:
     try:
         parsed = ip_address(address)
     except ValueError:

@@ -22,12 +22,12 @@ from ingest import (
     mrxs_folder,
     slides_beside,
 )
-from stream.config import Watch
+from stream.config import WatchSettings
 from stream.store import STAT, Backlog, Job
 
 from .quarantine import Quarantine
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 NAMED = 3  # pictures beside slides, in a message
 
 
@@ -43,7 +43,7 @@ class FolderIntake:
         folder: Path,
         store: Path,
         backlog: Backlog,
-        rules: Watch,
+        rules: WatchSettings,
         on_message: Callable[[str], None],
         on_arrival: Callable[[SlideFiles], None] = lambda _: None,
         mpp: float | None = None,
@@ -202,7 +202,7 @@ class LookingThread:
         except (
             BaseException
         ) as error:  # whatever it is: nobody looks any more, so the process must not live on
-            log.exception("the looking has ended")
+            _log.exception("the looking has ended")
             what = f"the folder is no longer looked at: {type(error).__name__}: {error}"
             self.trouble = CytostreamError(what, "start the same command again, and report it")
         finally:
@@ -252,7 +252,7 @@ def names_of(slide: SlideFiles, marker: str) -> list[str]:
     return [path.name for path in parts if not is_gone(path)] + [slide.path.name]
 
 
-def conventions_of(rules: Watch, store: Path) -> ScannerConventions:
+def conventions_of(rules: WatchSettings, store: Path) -> ScannerConventions:
     return ScannerConventions(
         still_looks=rules.still_looks,
         marker=rules.marker,

@@ -30,7 +30,7 @@ from stream.http import (
     Caller,
     Limits,
     Shield,
-    address_of,
+    client_address,
     guarded_protocol,
     sample_logs,
 )
@@ -38,9 +38,9 @@ from stream.store import STAT, Backlog, Job
 
 BODY_BYTES = 10_000
 REQUESTS_PER_S = 50.0
-BURST_S = 4.0
+_BURST_S = 4.0
 CONNECTIONS_MAX = 128
-LAST_S = 3
+_LAST_S = 3
 NUMBER_MAX = 2**53
 TOKEN_FILE = "intake.token"  # noqa: S105 the name of a file, not a token
 TOKEN_BYTES = 32
@@ -63,7 +63,7 @@ class Announcement(BaseModel):
     )
 
 
-class Place(BaseModel):
+class JobPlace(BaseModel):
     """A slide of the backlog; `reason` names no file."""
 
     number: int
@@ -86,27 +86,27 @@ def intake_router(backlog: Backlog, served: Served) -> APIRouter:
     router = APIRouter(tags=["slides"])
 
     @router.post("/slides", status_code=202, responses={403: {}, 404: {}})
-    def announce(slide: Announcement) -> Place:
+    def announce(slide: Announcement) -> JobPlace:
         """Queue a slide; one that is known already keeps its place."""
         root, found = allowed(slide.path, served)
         priority = STAT if slide.priority == "stat" else 0
         backlog.add([Job(found.path, priority, slide.mpp, found.set_id, root=root)])
-        return place_of(backlog.place(found.path))
+        return _place_of(backlog.place(found.path))
 
     @router.get("/slides/{number}", responses={404: {}})
-    def ask(number: Annotated[int, PathParameter(ge=1, le=NUMBER_MAX)]) -> Place:
+    def ask(number: Annotated[int, PathParameter(ge=1, le=NUMBER_MAX)]) -> JobPlace:
         """How far a slide is."""
         if found := backlog.place_of(number):
-            return place_of(found)
+            return _place_of(found)
         raise HTTPException(404, "no such slide")
 
     return router
 
 
-def place_of(row: dict) -> Place:
+def _place_of(row: dict) -> JobPlace:
     """A row of the backlog as a caller may see it."""
     reason = REASONS.get(row["state"]) if row["reason"] else None
-    return Place(**{**row, "reason": reason})
+    return JobPlace(**{**row, "reason": reason})
 
 
 def allowed(path: Path, served: Served) -> tuple[Path, SlideFiles]:
@@ -134,7 +134,7 @@ class Guard:
     """Who may call: whoever shows the token, under a name of this machine, and no web page."""
 
     def __init__(self, token: str, hosts: Sequence[str]):
-        self._digest = digest_of(f"Bearer {token}")
+        self._digest = _digest_of(f"Bearer {token}")
         self._hosts = {host.casefold() for host in hosts}
 
     def refused(self, scope: Scope) -> tuple[int, str] | None:
@@ -150,10 +150,10 @@ class Guard:
 
     def is_known(self, scope: Scope) -> bool:
         shown = Headers(scope=scope).get("authorization", "")
-        return hmac.compare_digest(digest_of(shown), self._digest)
+        return hmac.compare_digest(_digest_of(shown), self._digest)
 
     def caller(self, scope: Scope) -> Caller:
-        return Caller(address_of(scope), self.is_known(scope))
+        return Caller(client_address(scope), self.is_known(scope))
 
     def is_own_host(self, header: str) -> bool:
         """An address or a name of this machine, not one that another site points here."""
@@ -166,7 +166,7 @@ class Guard:
         return True
 
 
-def digest_of(text: str) -> bytes:
+def _digest_of(text: str) -> bytes:
     return hashlib.blake2b(text.encode("utf-8", "replace")).digest()
 
 
@@ -175,7 +175,7 @@ def make_intake_app(backlog: Backlog, served: Served, guard: Guard) -> FastAPI:
     app = FastAPI(title="cytostream intake", docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(intake_router(backlog, served))
     app.add_exception_handler(RequestValidationError, refuse_invalid)
-    bucket = Bucket(REQUESTS_PER_S, REQUESTS_PER_S * BURST_S)
+    bucket = Bucket(REQUESTS_PER_S, REQUESTS_PER_S * _BURST_S)
     limits = Limits(bucket, BODY_BYTES)
     app.add_middleware(Shield, limits=limits, caller=guard.caller, refused=guard.refused)
     return app
@@ -218,11 +218,11 @@ def open_intake(
         proxy_headers=False,
         http=guarded_protocol(CONNECTIONS_MAX),
         ws="none",
-        timeout_graceful_shutdown=LAST_S,
+        timeout_graceful_shutdown=_LAST_S,
     )
     server = uvicorn.Server(config)
     server.install_signal_handlers = lambda: None  # the command has its own
-    thread = threading.Thread(target=serve, args=(server,), name="intake", daemon=True)
+    thread = threading.Thread(target=serve_slides, args=(server,), name="intake", daemon=True)
     thread.start()
     while not server.started:
         thread.join(0.05)
@@ -247,7 +247,7 @@ def host_and_port(address: str) -> tuple[str, int]:
     return host.strip("[]") or "127.0.0.1", int(port)
 
 
-def serve(server: uvicorn.Server) -> None:
+def serve_slides(server: uvicorn.Server) -> None:
     try:
         server.run()
     except SystemExit:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ingest import CytostreamError, SlideFiles
 
-FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 PLACES_MAX = 1000
 REASON = ".reason.txt"
@@ -41,7 +41,7 @@ class Quarantine:
         try:
             with suppressed_exists():
                 self.path.mkdir(mode=0o700)
-            os.close(os.open(self.path, FOLDER))
+            os.close(os.open(self.path, _FOLDER))
         except OSError as error:
             what = f"{self.path}: cannot be the quarantine: {error.strerror}"
             if error.errno in (errno.ELOOP, errno.ENOTDIR):
@@ -105,7 +105,7 @@ def suppressed_exists() -> Iterator[None]:
 
 @contextmanager
 def handle_of(folder: Path) -> Iterator[int]:
-    handle = os.open(folder, FOLDER)
+    handle = os.open(folder, _FOLDER)
     try:
         yield handle
     finally:
@@ -125,7 +125,7 @@ def folder_below(root: int, names: Sequence[str], make: bool = False) -> Iterato
             if make:
                 with suppressed_exists():
                     os.mkdir(name, 0o700, dir_fd=handle)
-            below = os.open(name, FOLDER, dir_fd=handle)
+            below = os.open(name, _FOLDER, dir_fd=handle)
             os.close(handle)
             handle = below
         yield handle
@@ -155,15 +155,15 @@ def move_all(source: int, target: int, names: Sequence[str]) -> None:
     moved: list[str] = []
     try:
         for name in names:
-            move(source, target, name)
+            move_to_quarantine(source, target, name)
             moved.append(name)
     except OSError:
         for name in moved:
-            move(target, source, name)
+            move_to_quarantine(target, source, name)
         raise
 
 
-def move(source: int, target: int, name: str) -> None:
+def move_to_quarantine(source: int, target: int, name: str) -> None:
     """Moves a file or folder to where nothing has its name.
 
     Raises:

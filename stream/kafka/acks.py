@@ -21,8 +21,8 @@ from stream.store import Outbox
 
 from .consumer import open_consumer, records_of
 
-log = logging.getLogger(__name__)
-TABLES = """
+_log = logging.getLogger(__name__)
+ACK_TABLES = """
 CREATE TABLE IF NOT EXISTS acks (alert_id TEXT PRIMARY KEY, reviewer TEXT NOT NULL,
     at TEXT NOT NULL, comment TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS read_reviews (part INTEGER PRIMARY KEY, next INTEGER NOT NULL);
@@ -31,7 +31,7 @@ _PAUSE_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class AlertStanding:
     """An alert of the store, and who has acknowledged it, None where nobody has."""
 
     event: Event
@@ -43,7 +43,7 @@ class Acks:
 
     def __init__(self, outbox: Outbox):
         self.outbox = outbox
-        outbox.make_tables(TABLES)
+        outbox.make_tables(ACK_TABLES)
 
     def keep(self, event: Event, part: int, offset: int) -> None:
         """Takes in one review; only acknowledgements are kept, and the first of an alert counts."""
@@ -61,14 +61,14 @@ class Acks:
     def next_offsets(self) -> dict[int, int]:
         return dict(self.outbox.rows("SELECT part, next FROM read_reviews"))
 
-    def alerts(self) -> list[Standing]:
+    def alerts(self) -> list[AlertStanding]:
         """The alerts of the store, oldest first; a replay is none."""
         sql = f"""SELECT seq, reviewer FROM records LEFT JOIN acks ON records.id = acks.alert_id
             WHERE type IN ('{ALERT}', '{SLIDE_ALERT}') ORDER BY seq"""
         found = (
             (self.outbox.record(seq).event, reviewer) for seq, reviewer in self.outbox.rows(sql)
         )
-        return [Standing(event, reviewer) for event, reviewer in found if not event.replay_of]
+        return [AlertStanding(event, reviewer) for event, reviewer in found if not event.replay_of]
 
 
 def read_reviews(acks: Acks, config: Kafka, stop: threading.Event) -> None:
@@ -102,9 +102,9 @@ def follow_reviews(outbox: Outbox, config: Kafka) -> Iterator[Acks]:
             try:
                 read_reviews(acks, config, stop)
             except SinkError as error:
-                log.info("reviews: %s", error)
+                _log.info("reviews: %s", error)
             except CytostreamError as error:
-                log.warning("reviews: %s", error)
+                _log.warning("reviews: %s", error)
             stop.wait(_PAUSE_S)
 
     thread = threading.Thread(target=follow, name="reviews", daemon=True)

@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from stream.config import Kafka
-from stream.events import KINDS, schemas
+from stream.events import EVENT_KINDS, event_schemas
 
 ABOUT = {
     "cells": "One event a classified cell, in the order in which a slide's cells were decided.",
@@ -17,7 +17,7 @@ ABOUT = {
     "reviews": "The audit trail: decisions on cells, alerts and slides, logins, accounts.",
     "dead": "Which events the broker refused, and why.",
 }
-HEADERS = {
+_HEADERS = {
     "ce_id": "the same for the same event, however often it is sent: drop a second copy by it "
     "where you cannot read committed",
     "ce_type": "which schema the value has",
@@ -34,7 +34,7 @@ HEADERS = {
 def asyncapi(config: Kafka | None = None) -> dict:
     """The document, with the broker and topics of a configuration."""
     config = config or Kafka()
-    topics, payloads = config.topics.model_dump(), schemas()
+    topics, payloads = config.topics.model_dump(), event_schemas()
     channels = {kind: _channel(kind, topic, config) for kind, topic in topics.items()}
     return {
         "asyncapi": "3.0.0",
@@ -76,7 +76,9 @@ def _channel(kind: str, topic: str, config: Kafka) -> dict:
         "topicConfiguration": {"retention.ms": keep_ms},
     }
     messages = {
-        name: {"$ref": f"#/components/messages/{name}"} for name, of in KINDS.items() if of == kind
+        name: {"$ref": f"#/components/messages/{name}"}
+        for name, of in EVENT_KINDS.items()
+        if of == kind
     }
     return {
         "address": topic,
@@ -101,11 +103,11 @@ def _message(name: str) -> dict:
 
 
 def _headers() -> dict:
-    texts = {name: {"type": "string", "description": about} for name, about in HEADERS.items()}
+    texts = {name: {"type": "string", "description": about} for name, about in _HEADERS.items()}
     return {
         "type": "object",
         "properties": texts,
-        "required": [name for name in HEADERS if name != "ce_replayof"],
+        "required": [name for name in _HEADERS if name != "ce_replayof"],
     }
 
 

@@ -16,7 +16,7 @@ from kafka.errors import (
 
 from stream.config import Kafka
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 def reach(config: Kafka) -> None:
@@ -66,7 +66,7 @@ def make_topics(config: Kafka) -> None:
         for topic in admin.describe_topics(sorted(wanted - missing)) if wanted - missing else ():
             name, parts = topic.get("name") or topic["topic"], len(topic["partitions"])
             if parts != config.partitions:
-                log.warning(
+                _log.warning(
                     "%s has %d partitions, not %d: it stays as it is",
                     name,
                     parts,

@@ -15,7 +15,7 @@ from stream.sinks import SinkError
 
 from .client import client_settings, end_offsets, hint, one_line, reach
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 _POLL_MS = 200
 
 
@@ -98,7 +98,7 @@ def records_of(consumer: KafkaConsumer) -> Iterator[tuple[ConsumerRecord, Event]
             try:
                 yield record, from_record(record.headers, record.value)
             except EventError as error:
-                log.warning("%s:%s:%s %s", record.topic, record.partition, record.offset, error)
+                _log.warning("%s:%s:%s %s", record.topic, record.partition, record.offset, error)
 
 
 def topic_names(config: Kafka) -> set[str]:

@@ -13,7 +13,7 @@ from stream.events import ACCESS, REVIEW, Event, to_line
 from stream.store import CHUNK_ROWS, SlideStore, crop_digest, store_path
 
 from .audit_trail import Trail, digest_of
-from .slides import Library
+from .slides import SlideLibrary
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Audit:
     head: str
 
 
-def check_store(library: Library, events: Iterable[Event] = (), expected: str = "") -> Audit:
+def check_store(library: SlideLibrary, events: Iterable[Event] = (), expected: str = "") -> Audit:
     """Everything that can be compared; `events` are those of the topic, `expected` is a head
     written down, as 30:DIGEST.
 
@@ -120,7 +120,7 @@ def check_topic(trail: Trail, events: Iterable[Event]) -> int:
     return compared
 
 
-def check_signatures(library: Library) -> int:
+def check_signatures(library: SlideLibrary) -> int:
     """Compares the machine's verdicts, and the crops that they were given on, with those that were
     signed for; returns how many signatures hold.
 
@@ -147,7 +147,7 @@ def check_signatures(library: Library) -> int:
     return len(signed)
 
 
-def altered_crop(library: Library, slide_id: str, upto_row: int) -> str | None:
+def altered_crop(library: SlideLibrary, slide_id: str, upto_row: int) -> str | None:
     """The first cell, up to and with a row of the journal, whose crop is not the one that the
     verdict was given on; None where there is none, or where a store has no digests of crops.
     """

@@ -19,8 +19,8 @@ from stream.events import (
     REVIEW,
     AccessAction,
     Event,
+    Provenance,
     ReviewData,
-    Stamp,
     access_event,
     from_line,
     review_event,
@@ -29,10 +29,10 @@ from stream.events import (
 from stream.store import Outbox, State, Transaction
 
 from .custody import Custody, SealingKey, key_for
-from .review_state import Review
+from .review_state import ReviewEntry
 
 REVIEWS_FILE = "reviews.db"
-START = "0" * 64
+_START = "0" * 64
 _TABLES = """
 CREATE TABLE IF NOT EXISTS trail (
     number INTEGER PRIMARY KEY, slide_id TEXT NOT NULL, line TEXT NOT NULL, digest TEXT NOT NULL);
@@ -47,7 +47,7 @@ MakeEvent = Callable[[Mapping[str, str | int]], Event]
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class TrailEntry:
     """What is to be written: an action and what it is about (fields of `ReviewData`)."""
 
     action: str
@@ -69,8 +69,8 @@ class Trail(Outbox):
         self._writing = threading.Lock()
 
     def write(
-        self, slide_id: str, reviewer: str, entries: Sequence[Entry], stamp: Stamp
-    ) -> list[Review]:
+        self, slide_id: str, reviewer: str, entries: Sequence[TrailEntry], stamp: Provenance
+    ) -> list[ReviewEntry]:
         """Appends entries about one slide, all or none.
 
         Raises:
@@ -78,7 +78,7 @@ class Trail(Outbox):
             StoreError: the file cannot be written, or its key is not where it was.
         """
 
-        def making(entry: Entry) -> MakeEvent:
+        def making(entry: TrailEntry) -> MakeEvent:
             return lambda chain: review_event(
                 slide_id, entry.action, reviewer, stamp, **entry.about, **chain
             )
@@ -87,12 +87,12 @@ class Trail(Outbox):
         if self.custody and any(entry.action == "sign" for entry in entries):
             self.keep_head()
         return [
-            Review(number, event.time, ReviewData.model_validate(event.data))
+            ReviewEntry(number, event.time, ReviewData.model_validate(event.data))
             for number, event in written
         ]
 
     def note(
-        self, action: AccessAction, account: str, by: str, stamp: Stamp, address: str = ""
+        self, action: AccessAction, account: str, by: str, stamp: Provenance, address: str = ""
     ) -> None:
         """Appends a login or a change of an account.
 
@@ -102,7 +102,7 @@ class Trail(Outbox):
         about = {"account": account, "by": by, "address": address}
         self._append("", [lambda chain: access_event(action, stamp, chain, **about)])
 
-    def renew_key(self, by: str, stamp: Stamp) -> None:
+    def renew_key(self, by: str, stamp: Provenance) -> None:
         """Seals with a new key from here on: the old one is lost, or known to others. What it
         sealed stays as it is.
 
@@ -160,7 +160,7 @@ class Trail(Outbox):
             )
         return keys[-1] if keys else self.custody.new_key(last + 1)
 
-    def reviews(self, slide_id: str | None = None, after: int = 0) -> Iterator[Review]:
+    def reviews(self, slide_id: str | None = None, after: int = 0) -> Iterator[ReviewEntry]:
         """The reviews of a slide, or of all, in order."""
         where = "number > ?" if slide_id is None else "number > ? AND slide_id = ?"
         sql = f"SELECT number, line FROM trail WHERE {where} ORDER BY number LIMIT 1024"
@@ -187,7 +187,7 @@ class Trail(Outbox):
         Raises:
             StoreError: an entry was changed, removed or put in.
         """
-        number, previous = 0, START
+        number, previous = 0, _START
         keys = self.custody.keys() if self.custody else []
         sql = """SELECT number, slide_id, line, digest, seal
             FROM trail LEFT JOIN seals USING (number) WHERE number > ? ORDER BY number LIMIT 512"""
@@ -221,7 +221,7 @@ def _last(db: sqlite3.Connection) -> tuple[int, str]:
     found: tuple[int, str] | None = db.execute(
         "SELECT number, digest FROM trail ORDER BY number DESC LIMIT 1"
     ).fetchone()
-    return found or (0, START)
+    return found or (0, _START)
 
 
 def _is_whole(number: int, slide_id: str, line: str, digest: str, previous: str) -> bool:
@@ -232,12 +232,12 @@ def _is_whole(number: int, slide_id: str, line: str, digest: str, previous: str)
     return digest == digest_of(line) and said == (number, slide_id, previous, slide_id)
 
 
-def review_of(number: int, line: str) -> Review | None:
+def review_of(number: int, line: str) -> ReviewEntry | None:
     """The review of an entry; None for one about logins and accounts."""
     event = from_line(line)
     if event.type != REVIEW:
         return None
-    return Review(number, event.time, ReviewData.model_validate(event.data))
+    return ReviewEntry(number, event.time, ReviewData.model_validate(event.data))
 
 
 def digest_of(line: str) -> str:

@@ -5,9 +5,9 @@ LOINC code, colour.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from stream.config import Review
+from classify import UNIDENTIFIED
+from stream.config import ReviewSettings
 
-UNIDENTIFIED = "unidentified"
 _ORDER = (
     "blast",
     "segmented-neutrophil",
@@ -107,7 +107,7 @@ class Scheme:
         return tuple(c.name for c in self.classes)
 
 
-def scheme_of(model_classes: Iterable[str], config: Review) -> Scheme:
+def scheme_of(model_classes: Iterable[str], config: ReviewSettings) -> Scheme:
     """The scheme of a slide whose cells the model puts into these classes."""
     known = sorted(
         model_classes, key=lambda name: _ORDER.index(name) if name in _ORDER else len(_ORDER)
@@ -123,7 +123,7 @@ def scheme_of(model_classes: Iterable[str], config: Review) -> Scheme:
     return Scheme((*classes, unknown))
 
 
-def _class(name: str, key: str, colour: str, config: Review) -> CellClass:
+def _class(name: str, key: str, colour: str, config: ReviewSettings) -> CellClass:
     low, high = config.ranges.get(name, (None, None))
     title = _TITLES.get(name, name.replace("_", " ").replace("-", " ").capitalize())
     return CellClass(

@@ -11,12 +11,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from ingest import CytostreamError
-from stream.events import Stamp
+from stream.events import Provenance
 
-from .audit_trail import Entry
-from .detections import Found
+from .audit_trail import TrailEntry
+from .detections import Detection
 from .review_state import Act
-from .slides import FINISHED, Library, SlideShelf
+from .slides import FINISHED, SlideLibrary, SlideView
 
 
 class DeskError(CytostreamError):
@@ -27,10 +27,10 @@ class DeskError(CytostreamError):
         super().__init__(what, hint)
 
 
-class Desk:
+class DecisionService:
     """Reviews of a store, by anyone."""
 
-    def __init__(self, library: Library, stamp: Stamp):
+    def __init__(self, library: SlideLibrary, stamp: Provenance):
         self._library, self._stamp = library, stamp
 
     def decide(
@@ -41,7 +41,7 @@ class Desk:
         cell_ids: Sequence[str],
         label: str | None,
         saw: int,
-    ) -> SlideShelf:
+    ) -> SlideView:
         """Reclassify to `label`, confirm, or call unidentified: one act on one or many cells.
 
         Raises:
@@ -61,7 +61,7 @@ class Desk:
 
     def acknowledge(
         self, slide_id: str, by: str, alert_ids: Sequence[str], comment: str | None
-    ) -> SlideShelf:
+    ) -> SlideView:
         """These alerts have been looked at.
 
         Raises:
@@ -78,7 +78,7 @@ class Desk:
             ]
             return self._write(shelf, by, "acknowledge", about)
 
-    def comment(self, slide_id: str, by: str, text: str, cell_id: str | None) -> SlideShelf:
+    def comment(self, slide_id: str, by: str, text: str, cell_id: str | None) -> SlideView:
         """Says something about a cell or the slide; also after it is signed.
 
         Raises:
@@ -89,7 +89,7 @@ class Desk:
                 _cell(shelf, cell_id)
             return self._write(shelf, by, "comment", [{"cell_id": cell_id, "comment": text}])
 
-    def undo(self, slide_id: str, by: str) -> SlideShelf:
+    def undo(self, slide_id: str, by: str) -> SlideView:
         """Takes back the person's last act, where nobody has built upon it.
 
         Raises:
@@ -105,7 +105,7 @@ class Desk:
                 )
             return self._write(shelf, by, "undo", _undoing(shelf, act))
 
-    def sign(self, slide_id: str, by: str, comment: str | None, saw: int) -> SlideShelf:
+    def sign(self, slide_id: str, by: str, comment: str | None, saw: int) -> SlideView:
         """Signs the count as it stands; the slide is locked.
 
         Raises:
@@ -126,7 +126,7 @@ class Desk:
             }
             return self._write(shelf, by, "sign", [about])
 
-    def amend(self, slide_id: str, by: str, reason: str) -> SlideShelf:
+    def amend(self, slide_id: str, by: str, reason: str) -> SlideView:
         """Opens the next version of a signed slide; the signed one stays as it is.
 
         Raises:
@@ -142,7 +142,7 @@ class Desk:
             )
 
     @contextmanager
-    def _open(self, slide_id: str, even_locked: bool = False) -> Iterator[SlideShelf]:
+    def _open(self, slide_id: str, even_locked: bool = False) -> Iterator[SlideView]:
         """A slide that nobody else writes to meanwhile."""
         shelf = self._library.shelf(slide_id)
         with shelf.lock:
@@ -152,7 +152,7 @@ class Desk:
                 )
             yield shelf
 
-    def _check_ready(self, shelf: SlideShelf, saw: int) -> None:
+    def _check_ready(self, shelf: SlideView, saw: int) -> None:
         _check_saw(shelf, saw)
         if shelf.status() not in FINISHED:
             raise DeskError("early", f"the slide is {shelf.status()}", "sign when it is done")
@@ -166,14 +166,14 @@ class Desk:
                 "conflict", "somebody has changed the slide since", "look at it again, then sign"
             )
 
-    def _write(self, shelf: SlideShelf, by: str, action: str, about: Sequence[dict]) -> SlideShelf:
+    def _write(self, shelf: SlideView, by: str, action: str, about: Sequence[dict]) -> SlideView:
         base = {"version": shelf.standing.version, "act": uuid.uuid4().hex}
-        entries = [Entry(action, {**base, **values}) for values in about]
+        entries = [TrailEntry(action, {**base, **values}) for values in about]
         self._library.trail.write(shelf.slide_id, by, entries, self._stamp)
         return shelf.refresh()
 
 
-def _undoing(shelf: SlideShelf, act: Act) -> list[dict]:
+def _undoing(shelf: SlideView, act: Act) -> list[dict]:
     standing, undone = shelf.standing, []
     for cell_id, before in act.before.items():
         back = before.label if before else shelf.found.by_id[cell_id].label
@@ -188,13 +188,13 @@ def _undoing(shelf: SlideShelf, act: Act) -> list[dict]:
     return undone + [{"undoes": act.act, "alert_id": alert} for alert in act.alerts]
 
 
-def _cell(shelf: SlideShelf, cell_id: str) -> Found:
+def _cell(shelf: SlideView, cell_id: str) -> Detection:
     if cell_id not in shelf.found.by_id:
         raise DeskError("absent", f"no cell {cell_id} on this slide", "load the page again")
     return shelf.found.by_id[cell_id]
 
 
-def _check_saw(shelf: SlideShelf, saw: int) -> None:
+def _check_saw(shelf: SlideView, saw: int) -> None:
     """A page cannot have shown what is not written yet."""
     if saw > shelf.standing.number:
         raise DeskError(
@@ -204,7 +204,7 @@ def _check_saw(shelf: SlideShelf, saw: int) -> None:
         )
 
 
-def _check_seen(shelf: SlideShelf, cell_ids: Sequence[str], saw: int) -> None:
+def _check_seen(shelf: SlideView, cell_ids: Sequence[str], saw: int) -> None:
     _check_saw(shelf, saw)
     changed = [c for c in cell_ids if shelf.standing.last_change([c]) > saw]
     if changed:

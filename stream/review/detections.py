@@ -19,7 +19,7 @@ _SQL = "SELECT row, cell_id, body FROM cells WHERE slide_id = ? AND row > ? ORDE
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Detection:
     """A cell as found and judged: `row` orders the journal, `place` is its row in the zarr store,
     boxes are level-0 px.
 
@@ -47,8 +47,8 @@ class FoundCells:
 
     def __init__(self, slide_id: str):
         self.slide_id = slide_id
-        self.cells: list[Found] = []
-        self.by_id: dict[str, Found] = {}
+        self.cells: list[Detection] = []
+        self.by_id: dict[str, Detection] = {}
         self.classes: tuple[str, ...] = ()
         self.labels: Counter[str] = Counter()
         self._lock = threading.Lock()
@@ -78,17 +78,17 @@ class FoundCells:
         self.labels.update(cell.label for cell in new)
         self.cells += new
 
-    def after(self, row: int, limit: int | None = None) -> list[Found]:
+    def after(self, row: int, limit: int | None = None) -> list[Detection]:
         """The cells beyond a row of the journal."""
         first = _first_beyond(self.cells, row)
         return self.cells[first : first + limit if limit else None]
 
-    def upto(self, row: int | None) -> list[Found]:
+    def upto(self, row: int | None) -> list[Detection]:
         """The cells up to and with a row; all without one."""
         return self.cells if row is None else self.cells[: _first_beyond(self.cells, row)]
 
 
-def _first_beyond(cells: list[Found], row: int) -> int:
+def _first_beyond(cells: list[Detection], row: int) -> int:
     return bisect_right(cells, row, key=lambda cell: cell.row)
 
 
@@ -105,12 +105,12 @@ def _checked(pattern: re.Pattern[str], *names: str) -> None:
         )
 
 
-def _found(row: int, place: int, cell_id: str, body: dict) -> Found:
+def _found(row: int, place: int, cell_id: str, body: dict) -> Detection:
     cell, verdict = body["cell"], body["verdict"]
     label = verdict["label"]
     _checked(_CLASS, label)
     _checked(_ID, cell_id)
-    return Found(
+    return Detection(
         row,
         place,
         cell_id,

@@ -11,7 +11,7 @@ Z = 1.959963984540054  # of 95 %
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class DifferentialLine:
     """One class: `percent` of white cells with its 95 % interval (Wilson) where it is white;
     `per_100` white cells for all.
 
@@ -30,20 +30,20 @@ class Line:
     flag: str
 
 
-def differential(scheme: Scheme, counts: Mapping[str, int]) -> list[Line]:
+def differential(scheme: Scheme, counts: Mapping[str, int]) -> list[DifferentialLine]:
     """One line a class of the scheme, in its order."""
     white = sum(counts.get(c.name, 0) for c in scheme.classes if c.white)
     return [_line(c, counts.get(c.name, 0), white) for c in scheme.classes]
 
 
-def white_cells(lines: list[Line]) -> int:
+def white_cells(lines: list[DifferentialLine]) -> int:
     return sum(line.count for line in lines if line.white)
 
 
-def _line(of: CellClass, count: int, white: int) -> Line:
+def _line(of: CellClass, count: int, white: int) -> DifferentialLine:
     share = 100 * count / white if white else None
     percent, interval = (share, _wilson(count, white)) if of.white and white else (None, None)
-    return Line(
+    return DifferentialLine(
         of.name,
         of.title,
         of.white,

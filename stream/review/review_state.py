@@ -6,13 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from classify import UNIDENTIFIED
 from stream.events import ReviewData
-
-from .cell_classes import UNIDENTIFIED
 
 
 @dataclass(frozen=True, slots=True)
-class Review:
+class ReviewEntry:
     """A review with its place in the trail and its time."""
 
     number: int
@@ -116,13 +115,13 @@ class Standing:
             (s := self.seen.get(a)) is not None and s.act == act.act for a in act.alerts
         )
 
-    def take(self, review: Review) -> None:
+    def take(self, review: ReviewEntry) -> None:
         """Applies one review, in order of the trail."""
         self.number = review.number
         _TAKE[review.data.action](self, review, review.data)
 
 
-def _decide(standing: Standing, review: Review, data: ReviewData) -> None:
+def _decide(standing: Standing, review: ReviewEntry, data: ReviewData) -> None:
     act = standing.acts.setdefault(
         data.act, Act(data.act, data.reviewer, standing.version, data.action)
     )
@@ -133,7 +132,7 @@ def _decide(standing: Standing, review: Review, data: ReviewData) -> None:
     )
 
 
-def _acknowledge(standing: Standing, review: Review, data: ReviewData) -> None:
+def _acknowledge(standing: Standing, review: ReviewEntry, data: ReviewData) -> None:
     act = standing.acts.setdefault(
         data.act, Act(data.act, data.reviewer, standing.version, data.action)
     )
@@ -141,7 +140,7 @@ def _acknowledge(standing: Standing, review: Review, data: ReviewData) -> None:
     standing.seen[data.alert_id] = Seen(data.reviewer, review.at, review.number, data.act)
 
 
-def _undo(standing: Standing, review: Review, data: ReviewData) -> None:
+def _undo(standing: Standing, review: ReviewEntry, data: ReviewData) -> None:
     act = standing.acts[data.undoes]
     if data.alert_id:
         standing.seen.pop(data.alert_id, None)
@@ -154,20 +153,20 @@ def _undo(standing: Standing, review: Review, data: ReviewData) -> None:
         del standing.acts[data.undoes]
 
 
-def _comment(standing: Standing, review: Review, data: ReviewData) -> None:
+def _comment(standing: Standing, review: ReviewEntry, data: ReviewData) -> None:
     standing.comments.append(
         Comment(data.cell_id, data.comment, data.reviewer, review.at, review.number)
     )
 
 
-def _sign(standing: Standing, review: Review, data: ReviewData) -> None:
+def _sign(standing: Standing, review: ReviewEntry, data: ReviewData) -> None:
     about = data.upto_row, data.counts, data.comment, data.verdicts
     signed = Signature(data.version, data.reviewer, review.at, review.number, *about)
     standing.signatures.append(signed)
     standing.locked, standing.amending = True, ""
 
 
-def _amend(standing: Standing, review: Review, data: ReviewData) -> None:
+def _amend(standing: Standing, review: ReviewEntry, data: ReviewData) -> None:
     standing.version, standing.locked, standing.amending = (
         data.version,
         False,
@@ -187,7 +186,7 @@ _TAKE = {
 }
 
 
-def fold(reviews: Iterable[Review], upto: int | None = None) -> Standing:
+def fold(reviews: Iterable[ReviewEntry], upto: int | None = None) -> Standing:
     """The standing after all reviews, or after those up to and with a place in the trail."""
     standing = Standing()
     for review in reviews:

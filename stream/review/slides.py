@@ -21,7 +21,7 @@ from stream.store import Outbox, State, slide_of
 
 from .audit_trail import Trail
 from .cell_classes import Scheme, scheme_of
-from .detections import Found, FoundCells
+from .detections import Detection, FoundCells
 from .review_state import Standing, fold
 
 KEPT_SLIDES = 12
@@ -33,7 +33,7 @@ _EVENTS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Alert:
+class AlertView:
     """An alert of the slide; `cell_id` is None where it is about the slide as a whole."""
 
     alert_id: str
@@ -46,26 +46,26 @@ class Alert:
 
 
 @dataclass(slots=True)
-class Told:
+class SlideEvents:
     """What the events of a slide told: alerts and failures."""
 
     seq: int = 0
-    alerts: dict[str, Alert] = field(default_factory=dict)
+    alerts: dict[str, AlertView] = field(default_factory=dict)
     about: set[tuple] = field(default_factory=set)
     failures: list[dict] = field(default_factory=list)
 
 
-class SlideShelf:
+class SlideView:
     """Everything known of one slide, kept in step with the store."""
 
-    def __init__(self, slide_id: str, library: "Library"):
+    def __init__(self, slide_id: str, library: "SlideLibrary"):
         self.slide_id, self._library = slide_id, library
         self.found = FoundCells(slide_id)
-        self.told = Told()
+        self.told = SlideEvents()
         self.standing = Standing()
         self.lock = threading.RLock()
 
-    def refresh(self) -> "SlideShelf":
+    def refresh(self) -> "SlideView":
         """Reads what is new of cells, events and reviews."""
         state = self._library.state
         with self.lock:
@@ -90,7 +90,7 @@ class SlideShelf:
         about = values["cell_id"], values["rule"]
         if about not in self.told.about:  # a replay is no second alert
             self.told.about.add(about)
-            self.told.alerts[event_id] = Alert(event_id, **values)
+            self.told.alerts[event_id] = AlertView(event_id, **values)
 
     @cached_property
     def _fallback(self) -> tuple[str, ...]:
@@ -132,7 +132,7 @@ class SlideShelf:
             return self.standing
         return fold(self._library.trail.reviews(self.slide_id), signed.number)
 
-    def cells(self, standing: Standing) -> list[Found]:
+    def cells(self, standing: Standing) -> list[Detection]:
         """The cells that a standing is about: those signed for, or all while it is open."""
         return self.found.upto(standing.signatures[-1].upto_row if standing.locked else None)
 
@@ -146,7 +146,7 @@ class SlideShelf:
             counts[decision.label] += 1
         return +counts
 
-    def scores(self, cells: list[Found]) -> np.ndarray:
+    def scores(self, cells: list[Detection]) -> np.ndarray:
         """Class probabilities (n, K) of cells, in the order of the model's classes."""
         bodies = self._library.state.rows(
             "SELECT row, body FROM cells WHERE slide_id = ? ORDER BY row", self.slide_id
@@ -162,7 +162,7 @@ class SlideShelf:
         )
 
 
-class Library:
+class SlideLibrary:
     """The slides of a store folder. The last few that were looked at stay in memory."""
 
     def __init__(self, store: Path, config: Config, custody: Path | None = None):
@@ -171,16 +171,16 @@ class Library:
         self.outbox = Outbox(store / "state.db")
         self.state = State(store / "state.db")
         self.trail = Trail(store, custody)
-        self._shelves: OrderedDict[str, SlideShelf] = OrderedDict()
+        self._shelves: OrderedDict[str, SlideView] = OrderedDict()
         self._lock = threading.Lock()
 
     def __contains__(self, slide_id: str) -> bool:
         return self.outbox.status(slide_id) is not None
 
-    def shelf(self, slide_id: str) -> SlideShelf:
+    def shelf(self, slide_id: str) -> SlideView:
         """A slide as it is now."""
         with self._lock:
-            shelf = self._shelves.setdefault(slide_id, SlideShelf(slide_id, self))
+            shelf = self._shelves.setdefault(slide_id, SlideView(slide_id, self))
             self._shelves.move_to_end(slide_id)
             while len(self._shelves) > KEPT_SLIDES:
                 self._shelves.popitem(last=False)
@@ -216,7 +216,7 @@ class Library:
         for part in (self.outbox, self.state, self.trail):
             part.close()
 
-    def __enter__(self) -> "Library":
+    def __enter__(self) -> "SlideLibrary":
         return self
 
     def __exit__(self, *_: object) -> None:

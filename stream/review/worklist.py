@@ -14,9 +14,9 @@ from stream.events import SLIDE_ALERT, Progress, text_of
 from .cell_classes import scheme_of
 from .differential import differential
 from .review_state import Standing
-from .slides import FINISHED, Library, SlideShelf, reason_says
+from .slides import FINISHED, SlideLibrary, SlideView, reason_says
 
-RUNNING = ("running", "seen")
+ACTIVE_STATES = ("running", "seen")
 _WAITING = """
 SELECT number, path, state, tries, reason FROM backlog WHERE slide_id IS NULL
     AND state IN ('waiting', 'running', 'failed')
@@ -27,7 +27,7 @@ _SLIDE_ALERTS = (
 )
 
 
-class Share(BaseModel):
+class RunProgress(BaseModel):
     """Per cent of the white cells that a class has."""
 
     model_config = ConfigDict(frozen=True)
@@ -37,7 +37,7 @@ class Share(BaseModel):
     colour: str
 
 
-class Row(BaseModel):
+class WorklistRow(BaseModel):
     """A slide at a glance. `review` is open, signed or amending; `counts` are cells a label, as
     people call them.
     """
@@ -51,7 +51,7 @@ class Row(BaseModel):
     progress: Progress
     open_alerts: int
     counts: dict[str, int]
-    glance: list[Share]
+    glance: list[RunProgress]
     review: str
     version: int
     signed_by: str | None
@@ -73,15 +73,15 @@ class Waiting(BaseModel):
     reason: str | None
 
 
-class Board:
+class WorklistView:
     """The rows of a store's slides."""
 
-    def __init__(self, library: Library):
+    def __init__(self, library: SlideLibrary):
         self._library = library
         self._classes = read_card(SHIPPED).classes
-        self._kept: dict[str, tuple[tuple, Row]] = {}
+        self._kept: dict[str, tuple[tuple, WorklistRow]] = {}
 
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[WorklistRow]:
         """All slides, the latest first; then files that are no slide."""
         rows = [self.row(slide_id) for slide_id in self._library.outbox.slide_ids()]
         return sorted(rows, key=lambda row: row.at or "", reverse=True)
@@ -102,16 +102,16 @@ class Board:
             for n, path, state, tries, reason in rows
         ]
 
-    def row(self, slide_id: str) -> Row:
+    def row(self, slide_id: str) -> WorklistRow:
         status, facts = self._library.outbox.status(slide_id), self._library.outbox.facts(slide_id)
         key = (status, json.dumps(facts, sort_keys=True), self._library.trail.last(slide_id))
-        if status not in RUNNING and (kept := self._kept.get(slide_id)) and kept[0] == key:
+        if status not in ACTIVE_STATES and (kept := self._kept.get(slide_id)) and kept[0] == key:
             return kept[1]
         row = self._row(slide_id, status, facts)
         self._kept[slide_id] = key, row
         return row
 
-    def _row(self, slide_id: str, status: str, facts: dict) -> Row:
+    def _row(self, slide_id: str, status: str, facts: dict) -> WorklistRow:
         """A finished slide that nobody has reviewed is as its run left it; else its cells are
         asked.
         """
@@ -129,7 +129,7 @@ class Board:
             "alerts": len(alerts),
             "failures": len(shelf.told.failures),
         }
-        if status in RUNNING:
+        if status in ACTIVE_STATES:
             change["tiles_done"] = self._library.tiles_done(slide_id)
         unseen = sum(a not in shelf.standing.seen for a in alerts)
         told = told.model_copy(update=change)
@@ -146,9 +146,9 @@ class Board:
         told: Progress,
         counts: dict,
         unseen: int,
-    ) -> Row:
+    ) -> WorklistRow:
         signed = standing.signatures[-1] if standing.signatures else None
-        return Row(
+        return WorklistRow(
             slide_id=slide_id,
             name=self.name(slide_id, facts),
             status=status,
@@ -165,17 +165,17 @@ class Board:
             number=standing.number,
         )
 
-    def _glance(self, counts: dict[str, int]) -> list[Share]:
+    def _glance(self, counts: dict[str, int]) -> list[RunProgress]:
         scheme = scheme_of(self._classes, self._library.config.review)
         lines = [
             line for line in differential(scheme, counts) if line.count and line.percent is not None
         ]
         return [
-            Share(title=line.title, percent=line.percent, colour=scheme[line.name].colour)
+            RunProgress(title=line.title, percent=line.percent, colour=scheme[line.name].colour)
             for line in lines
         ]
 
-    def other_names(self, shelf: SlideShelf, facts: dict) -> list[str]:
+    def other_names(self, shelf: SlideView, facts: dict) -> list[str]:
         """Further file names under which the slide lies, where the config shows names."""
         if not self._library.config.review.show_names:
             return []

@@ -1,15 +1,15 @@
-from .pipeline import Lab, Report
-from .red_cells import BOXES, LABELS, RED_KIND_COLUMN, RedJudge
-from .worker import Ending, report_of, work
+from .pipeline import RunContext, SlideOutcome
+from .red_cells import BOXES, RED_CELL_LABELS, RED_KIND_COLUMN, RedJudge
+from .worker import GracefulStop, outcome_report, work
 
 __all__ = [
     "BOXES",
-    "Ending",
-    "LABELS",
-    "Lab",
+    "GracefulStop",
+    "RED_CELL_LABELS",
+    "RunContext",
     "RED_KIND_COLUMN",
     "RedJudge",
-    "Report",
-    "report_of",
+    "SlideOutcome",
+    "outcome_report",
     "work",
 ]

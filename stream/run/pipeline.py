@@ -36,14 +36,14 @@ from ingest import (
     sample_digest,
 )
 from segment import Cell, Outlook, TileCells, begin_reading
-from stream.alerts import Desk, Share, red_alerts
+from stream.alerts import AlertEvaluator, AnomalyShare, red_alerts
 from stream.config import Config
 from stream.events import (
     Alert,
     Box,
     Event,
     Progress,
-    Stamp,
+    Provenance,
     alert_event,
     cell_event,
     failure_event,
@@ -52,17 +52,17 @@ from stream.events import (
 )
 from stream.store import Outbox, ResultWriter, SlideStore, body_of, facts_of, store_path
 
-from .progress import Report, Tally
+from .progress import SlideOutcome, Tally
 from .red_cells import RedJudge, RedReading, read_red_cells
 
-log = logging.getLogger(__name__)
-DONE = "done"
+_log = logging.getLogger(__name__)
+_DONE = "done"
 SAME_MPP = 1e-4  # relative; file formats round the scale
 COMMIT_CELLS = 16  # a commit waits for the disk some milliseconds, so cells share it
 
 
 @dataclass(frozen=True, slots=True)
-class Lab:
+class RunContext:
     """What every slide of a run shares."""
 
     config: Config
@@ -71,7 +71,7 @@ class Lab:
     workers: Workers
     outbox: Outbox
     folder: Path
-    stamp: Stamp
+    stamp: Provenance
     on_progress: Callable[[Slide, Progress, Counter], None] = lambda *_: None
     red: RedJudge | None = None
     again: bool = False  # run a slide anew that was begun under something else
@@ -89,7 +89,9 @@ class UnseenByWorkerError(SlideAwayError):
     """A worker of the cluster does not see the slide, or sees another one in its place."""
 
 
-def run_slide(lab: Lab, path: Path, mpp: float | None = None, root: Path | None = None) -> Report:
+def run_slide(
+    lab: RunContext, path: Path, mpp: float | None = None, root: Path | None = None
+) -> SlideOutcome:
     """Read, find, judge and commit one slide; what an earlier run has done of it is not done again.
 
     A slide that cannot be read is a failure event and a report, not an exception.
@@ -100,7 +102,7 @@ def run_slide(lab: Lab, path: Path, mpp: float | None = None, root: Path | None 
         StoreError: results cannot be written.
     """
     try:
-        slide = version_of(lab, opened(path, mpp, lab.config.reading.mpp_override, root))
+        slide = version_of(lab, _opened(path, mpp, lab.config.reading.mpp_override, root))
         check_workers_see(lab, slide)
     except SlideAwayError:
         raise
@@ -110,7 +112,7 @@ def run_slide(lab: Lab, path: Path, mpp: float | None = None, root: Path | None 
         damaged = isinstance(error, DamagedSlideError)
         failure = failure_of(error, "", "open")
         return refuse(lab, failure, path, again=is_passing(error), damaged=damaged)
-    lease = lease_of(slide)
+    lease = slide_lease(slide)
     if not lab.outbox.leases.take(lease):
         raise SlideBusyError(f"{path}: another process is at it", "wait for it")
     try:
@@ -120,7 +122,7 @@ def run_slide(lab: Lab, path: Path, mpp: float | None = None, root: Path | None 
             lab.outbox.leases.give(lease)
 
 
-def opened(path: Path, mpp: float | None, override: float | None, root: Path | None) -> Slide:
+def _opened(path: Path, mpp: float | None, override: float | None, root: Path | None) -> Slide:
     """The slide at a path; below `root`, where one is given, with no link on the way.
 
     Raises:
@@ -135,7 +137,7 @@ def opened(path: Path, mpp: float | None, override: float | None, root: Path | N
     return slide
 
 
-def check_workers_see(lab: Lab, slide: Slide) -> None:
+def check_workers_see(lab: RunContext, slide: Slide) -> None:
     """That every worker of a cluster of other machines sees the slide as this process does.
 
     Raises:
@@ -154,7 +156,7 @@ def check_workers_see(lab: Lab, slide: Slide) -> None:
         )
 
 
-def version_of(lab: Lab, slide: Slide) -> Slide:
+def version_of(lab: RunContext, slide: Slide) -> Slide:
     """The slide as the version that the store has under this model, configuration and scale, or
     that it begins now.
 
@@ -168,7 +170,7 @@ def version_of(lab: Lab, slide: Slide) -> Slide:
         begun = lab.outbox.facts(slide_id)
         if not begun:
             break
-        differs = differences(lab, slide, begun)
+        differs = _differences(lab, slide, begun)
         if not differs or not has_results(lab.outbox, slide_id):
             return replace(
                 slide,
@@ -185,11 +187,11 @@ def version_of(lab: Lab, slide: Slide) -> Slide:
 
 def has_results(outbox: Outbox, slide_id: str) -> bool:
     """Whether any of the slide has been read."""
-    is_done = outbox.status(slide_id) == DONE
+    is_done = outbox.status(slide_id) == _DONE
     return is_done or bool(outbox.tiles_done(slide_id)) or any(True for _ in outbox.cells(slide_id))
 
 
-def differences(lab: Lab, slide: Slide, begun: dict) -> list[str]:
+def _differences(lab: RunContext, slide: Slide, begun: dict) -> list[str]:
     """In what the work on a slide is to be other than that which the store has of it."""
     asked = work_of(lab, slide)
     same_scale = math.isclose(begun.get("mpp", slide.mpp), slide.mpp, rel_tol=SAME_MPP)
@@ -200,9 +202,9 @@ def differences(lab: Lab, slide: Slide, begun: dict) -> list[str]:
     ]
 
 
-def run_leased(lab: Lab, slide: Slide, path: Path) -> Report:
-    if lab.outbox.status(slide.slide_id) == DONE:
-        return finished(lab, slide)
+def run_leased(lab: RunContext, slide: Slide, path: Path) -> SlideOutcome:
+    if lab.outbox.status(slide.slide_id) == _DONE:
+        return finished_outcome(lab, slide)
     try:
         reading = lab.config.reading
         begin = partial(begin_reading, area=reading.area, red_cell_um=reading.red_cell_um)
@@ -248,13 +250,13 @@ def failure_of(
 
 
 def refuse(
-    lab: Lab,
+    lab: RunContext,
     failure: Failure,
     path: Path,
     slide: Slide | None = None,
     again: bool = False,
     damaged: bool = False,
-) -> Report:
+) -> SlideOutcome:
     """Tell of a slide that cannot be read."""
     with lab.outbox.transaction() as tx:
         told = failure_event(failure, lab.stamp, path)
@@ -269,20 +271,22 @@ def refuse(
                 "at": datetime.now(UTC).isoformat(),
             }
             tx.set_status(slide.slide_id, "failed", **about, **work_of(lab, slide))
-    return Report(slide, "failed", Counter(), Progress(failures=1), failure, again, damaged=damaged)
+    return SlideOutcome(
+        slide, "failed", Counter(), Progress(failures=1), failure, again, damaged=damaged
+    )
 
 
-def finished(lab: Lab, slide: Slide) -> Report:
+def finished_outcome(lab: RunContext, slide: Slide) -> SlideOutcome:
     facts = lab.outbox.facts(slide.slide_id)
     counts, progress = Counter(facts["counts"]), Progress(**facts["progress"])
     unfit, red_cells = tuple(facts.get("unfit", ())), facts.get("red_cells")
-    return Report(slide, "done before", counts, progress, unfit=unfit, red_cells=red_cells)
+    return SlideOutcome(slide, "done before", counts, progress, unfit=unfit, red_cells=red_cells)
 
 
 class SlideRun:
     """One slide under way."""
 
-    def __init__(self, lab: Lab, outlook: Outlook):
+    def __init__(self, lab: RunContext, outlook: Outlook):
         self.lab, self.scan, self.slide = lab, outlook.scan, outlook.scan.slide
         self.outlook, self.unfit, self.red_cells = outlook, tuple(outlook.map.problems()), None
         self.red_reading: RedReading | None = None
@@ -291,7 +295,7 @@ class SlideRun:
         self.todo = [spec for spec in specs if tile_key(spec) not in done]
         self.known = lab.outbox.cell_ids(self.slide.slide_id)
         this_hour = partial(lab.outbox.alerts_since, 3600)
-        self.desk = Desk(
+        self.desk = AlertEvaluator(
             lab.config.alerts,
             self.slide.scanner,
             lab.outbox.alerts_given(self.slide.slide_id),
@@ -338,7 +342,7 @@ class SlideRun:
         }
         return SlideStore.create(store_path(self.lab.folder, self.slide.slide_id), facts)
 
-    def all(self) -> Report:
+    def all(self) -> SlideOutcome:
         self.say("running")
         for cell_id, verdict in judge(self.crops(), self.lab.engine, self.lab.model):
             self.decided.append((cell_id, verdict))
@@ -367,10 +371,10 @@ class SlideRun:
                     code="survey.empty",
                 )
             )
-        self.say(DONE)
-        return Report(
+        self.say(_DONE)
+        return SlideOutcome(
             self.slide,
-            DONE,
+            _DONE,
             self.tally.cells,
             self.tally.progress(),
             again=self.again,
@@ -411,7 +415,7 @@ class SlideRun:
                 self.fail(failure_of(outcome, self.slide.slide_id, "tile", spec.box_px0))
                 continue
             self.tell_unread(spec, outcome)
-            log.info(
+            _log.info(
                 "%s: tile at (%d, %d): %d cells, read %.0f ms, find %.0f ms",
                 self.slide.slide_id,
                 spec.x_px0,
@@ -459,7 +463,7 @@ class SlideRun:
         """Commit events and cells, and that these tiles are done."""
         whole = [spec for spec in specs if spec not in self.torn]
         with self.lab.outbox.transaction() as tx:
-            tx.hold(lease_of(self.slide))
+            tx.hold(slide_lease(self.slide))
             tx.add(events)
             tx.add_cells(self.slide.slide_id, rows)
             for spec in whole:
@@ -496,7 +500,7 @@ class SlideRun:
         self.tally.failures += 1
         told = failure_event(failure, self.lab.stamp, self.slide.path)
         with self.lab.outbox.transaction() as tx:
-            tx.hold(lease_of(self.slide))
+            tx.hold(slide_lease(self.slide))
             tx.keep_failure(told.id, str(self.slide.path), failure)
         self.close([], [told])
 
@@ -512,16 +516,16 @@ class SlideRun:
         about |= {"unfit": self.unfit, "reason": "; ".join(self.unfit)} if self.unfit else {}
         about |= {"red_cells": self.red_cells} if self.red_cells else {}
         facts = {**about, "at": datetime.now(UTC).isoformat(), **work_of(self.lab, self.slide)}
-        ended = {"counts": counts, "red_cells": self.red_cells} if status == DONE else {}
+        ended = {"counts": counts, "red_cells": self.red_cells} if status == _DONE else {}
         events = [
             slide_event(self.slide, status, self.lab.stamp, progress, unfit=self.unfit, **ended)
         ]
         with self.lab.outbox.transaction() as tx:
-            tx.hold(lease_of(self.slide))
-            tx.add([*self.slide_alerts(), *events] if status == DONE else events)
+            tx.hold(slide_lease(self.slide))
+            tx.add([*self.slide_alerts(), *events] if status == _DONE else events)
             tx.set_status(
                 self.slide.slide_id,
-                "failures" if status == DONE and self.tally.failures else status,
+                "failures" if status == _DONE and self.tally.failures else status,
                 **facts,
             )
 
@@ -531,7 +535,7 @@ class SlideRun:
             self.slide.scanner, rules.drift_slides + rules.drift_before, self.slide.slide_id
         )
         found = self.desk.of_slide(
-            self.tally.cells, self.tally.white, [Share(*row) for row in rows]
+            self.tally.cells, self.tally.white, [AnomalyShare(*row) for row in rows]
         )
         found += self.desk.far_off(self.lab.model)
         if self.red_cells:
@@ -541,14 +545,14 @@ class SlideRun:
         return [slide_alert_event(self.slide.slide_id, alert, self.lab.stamp) for alert in found]
 
 
-def work_of(lab: Lab, slide: Slide) -> dict[str, str | float]:
+def work_of(lab: RunContext, slide: Slide) -> dict[str, str | float]:
     """What decides a slide's results: they go on only under the same."""
     red = {"red_model_id": lab.red.model.model_id} if lab.red else {}
     ours = {"model_id": lab.stamp.model_hash, "config_id": lab.stamp.config_hash}
     return {**ours, "mpp": slide.mpp, **red}
 
 
-def lease_of(slide: Slide) -> str:
+def slide_lease(slide: Slide) -> str:
     return f"slide {slide.slide_id}"
 
 

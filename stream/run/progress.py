@@ -3,8 +3,8 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
+from classify import OTHER_CLASS
 from ingest import Failure, Slide, TileSpec
-from stream.alerts import OTHER
 from stream.events import Progress
 
 
@@ -22,7 +22,7 @@ class Tally:
 
     def count(self, label: str, kind: str) -> None:
         self.cells[label] += 1
-        self.white += kind == "wbc" and label != OTHER
+        self.white += kind == "wbc" and label != OTHER_CLASS
 
     def progress(self) -> Progress:
         return Progress(
@@ -35,7 +35,7 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class SlideOutcome:
     """How a slide ended: status, cells a label, alerts, failures; `again` where another try may end
     better, `unfit` why it is not fit for reading, `red_cells` the figures of its event, `damaged`
     where the file's content is at fault.

@@ -15,7 +15,7 @@ from stream.config import RedCells
 from stream.store import SlideStore
 
 from .red_morphology import (
-    OTHER,
+    OTHER_KIND,
     JudgedRed,
     estimates_of,
     leading_finding,
@@ -23,10 +23,10 @@ from .red_morphology import (
     shares_of,
 )
 
-LABELS = "labels/red/0"
+RED_CELL_LABELS = "labels/red/0"
 BOXES = "reds/field_box_px0"
 RED_KIND_COLUMN = "reds/label"
-Place = tuple[int, int]  # number of the field, of the cell in it
+FieldPlace = tuple[int, int]  # number of the field, of the cell in it
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ def read_red_cells(
     fields: dict[int, RedField] = {}
     work = partial(outlook.scan.field_at, cut=cut or None)
     arrived = _fields_of(workers, work, outlook, limit_s, fields)
-    verdicts: dict[Place, Verdict] = {}
+    verdicts: dict[FieldPlace, Verdict] = {}
     if red and cut:
         verdicts = dict(judge(_crops(arrived), red.engine, red.model))
     else:
@@ -106,7 +106,7 @@ def _fields_of(
 
 def _crops(
     arrived: Iterator[tuple[int, RedField] | None],
-) -> Iterator[tuple[Place, np.ndarray] | None]:
+) -> Iterator[tuple[FieldPlace, np.ndarray] | None]:
     for one in arrived:
         if one is None:
             yield None
@@ -118,8 +118,8 @@ def _crops(
 
 
 def _judged(
-    fields: Mapping[int, RedField], numbers: Sequence[int], verdicts: Mapping[Place, Verdict]
-) -> dict[Place, JudgedRed]:
+    fields: Mapping[int, RedField], numbers: Sequence[int], verdicts: Mapping[FieldPlace, Verdict]
+) -> dict[FieldPlace, JudgedRed]:
     """The judged cells, named against the slide's own normal ones; their field as it is stored."""
     order = {number: stored for stored, number in enumerate(numbers)}
     places = sorted((order[number], number, cell) for number, cell in verdicts)
@@ -140,7 +140,7 @@ def _judged(
 def kind_figures(judged: Sequence[JudgedRed], anomaly_above: float) -> dict:
     """How many cells of each kind, graded; how many are anomalous."""
     shares = shares_of(judged)
-    red = [one for one in judged if one.label != OTHER]
+    red = [one for one in judged if one.label != OTHER_KIND]
     return {
         "judged": len(red),
         "anomalous": sum(one.anomaly > anomaly_above for one in red),
@@ -162,11 +162,11 @@ def platelet_figures(fields: Sequence[RedField], settings: RedCells) -> dict:
 def keep_red_cells(
     store: SlideStore,
     fields: Sequence[RedField],
-    judged: Mapping[Place, JudgedRed],
+    judged: Mapping[FieldPlace, JudgedRed],
     red: RedJudge | None,
 ) -> None:
     """Put them into the slide's store."""
-    for name, values in columns_of(fields).items():
+    for name, values in red_cell_columns(fields).items():
         store.put(name, values)
     store.mark_labels("red", fields[0].mpp)
     if red and judged:
@@ -175,7 +175,7 @@ def keep_red_cells(
         store.group.attrs["red_classes"] = list(red.model.card.classes)
 
 
-def columns_of(fields: Sequence[RedField]) -> dict[str, np.ndarray]:
+def red_cell_columns(fields: Sequence[RedField]) -> dict[str, np.ndarray]:
     """The store's arrays: an image of labels and a box a field; a row a red cell, the n-th of a
     field being label n there.
     """
@@ -190,7 +190,7 @@ def columns_of(fields: Sequence[RedField]) -> dict[str, np.ndarray]:
         for name in ("area_um2", "roundness", "pallor")
     }
     return {
-        LABELS: np.stack(padded),
+        RED_CELL_LABELS: np.stack(padded),
         BOXES: np.array([f.box_px0 for f in fields], np.int32),
         "reds/field": np.array([number for number, _ in cells], np.uint16),
         "reds/centre_px0": np.array([(c.x_px0, c.y_px0) for _, c in cells], np.int32),
@@ -199,7 +199,7 @@ def columns_of(fields: Sequence[RedField]) -> dict[str, np.ndarray]:
 
 
 def judged_columns(
-    fields: Sequence[RedField], judged: Mapping[Place, JudgedRed], classes: Sequence[str]
+    fields: Sequence[RedField], judged: Mapping[FieldPlace, JudgedRed], classes: Sequence[str]
 ) -> dict[str, np.ndarray]:
     """A row a red cell, as in `columns_of`: the number of its kind in `classes`, -1 where it was
     not judged, with its probability and anomaly score.

@@ -12,9 +12,9 @@ from scipy.stats import binomtest
 from segment import RedCell
 from stream.config import RedCells
 
-NORMAL, OTHER = "normal", "other"
+NORMAL, OTHER_KIND = "normal", "other"
 SIZES = ("macrocyte", "microcyte")
-PALE = "hypochromic"
+_PALE = "hypochromic"
 SCHISTOCYTE = "schistocyte"
 # Per cent of red cells from which a kind is graded 1 (few), 2 (moderate), 3 (many): Palmer et al.,
 # ICSH recommendations for the standardization of nomenclature and grading of peripheral blood cell
@@ -103,19 +103,19 @@ def relative_label(cell: RedCell, area_um2: float, pallor: float) -> str:
         return SIZES[0]
     if cell.area_um2 < SMALLER * area_um2:
         return SIZES[1]
-    return PALE if cell.pallor > pallor + PALER else NORMAL
+    return _PALE if cell.pallor > pallor + PALER else NORMAL
 
 
 def shares_of(judged: Sequence[JudgedRed]) -> dict[str, Share]:
     """The share of each kind among the red cells that were judged, what is no red cell aside, most
     first; with `anisocytosis` (cells of unusual size) and `poikilocytosis` (of unusual shape).
     """
-    counts = Counter(one.label for one in judged if one.label != OTHER)
+    counts = Counter(one.label for one in judged if one.label != OTHER_KIND)
     total = counts.total()
     if not total:
         return {}
     unusual_size = sum(counts[name] for name in SIZES)
-    usual_shape = sum(counts[name] for name in (NORMAL, PALE, *SIZES))
+    usual_shape = sum(counts[name] for name in (NORMAL, _PALE, *SIZES))
     groups = {"anisocytosis": unusual_size, "poikilocytosis": total - usual_shape}
     named = [*counts.most_common(), *groups.items()]
     return {name: share_of(name, count, total) for name, count in named}

@@ -14,30 +14,30 @@ from stream.events import EventError, Progress
 from stream.store import FAILED, Backlog, Job, LeaseLostError, Outbox, slide_of
 
 from .pipeline import (
-    Lab,
-    Report,
+    RunContext,
     SlideBusyError,
+    SlideOutcome,
     UnseenByWorkerError,
     failure_of,
     refuse,
     run_slide,
 )
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 UNEXPECTED = "run.unexpected"
 _LOOK_S = 0.5  # for what other processes leave, and for retries that come due
 
 
 def work(
-    lab: Lab,
+    lab: RunContext,
     backlog: Backlog,
     stop: threading.Event,
     only: Collection[str] | None = None,
     forever: bool = False,
-    ended: Callable[[Job, Report], None] = lambda *_: None,
+    ended: Callable[[Job, SlideOutcome], None] = lambda *_: None,
     waits: Callable[[Job, SlideError], None] = lambda *_: None,
-) -> list[tuple[Job, Report]]:
+) -> list[tuple[Job, SlideOutcome]]:
     """Does slides until none waits or runs anywhere (`forever`: until `stop`); returns those that
     this process has ended.
 
@@ -67,8 +67,8 @@ def work(
 
 
 def put_off(
-    lab: Lab, backlog: Backlog, job: Job, error: SlideAwayError, forever: bool
-) -> Report | None:
+    lab: RunContext, backlog: Backlog, job: Job, error: SlideAwayError, forever: bool
+) -> SlideOutcome | None:
     """A slide that is not there now: a try less where it is to end, and a failure where that was
     the last, or where the slide was not there when it was queued.
     """
@@ -82,7 +82,7 @@ def put_off(
     return refuse(lab, failure_of(error, "", "open"), job.path)
 
 
-def do(lab: Lab, backlog: Backlog, job: Job) -> Report | None:
+def do(lab: RunContext, backlog: Backlog, job: Job) -> SlideOutcome | None:
     """One slide; None where it is not over: another process has it, or it is tried again later."""
     start_s = monotonic()
     try:
@@ -102,7 +102,7 @@ def do(lab: Lab, backlog: Backlog, job: Job) -> Report | None:
             backlog.give_back(job)
         raise
     except Exception as error:
-        log.exception("%s", job.path)
+        _log.exception("%s", job.path)
         what = f"{job.path}: unexpected {type(error).__name__}: {error}"
         failure = Failure("", "run", what, "report it, with this slide if you may", code=UNEXPECTED)
         report = refuse(lab, failure, job.path, again=True)
@@ -110,7 +110,7 @@ def do(lab: Lab, backlog: Backlog, job: Job) -> Report | None:
         with suppress(CytostreamError):
             backlog.give_back(job)
         raise
-    if report.again and not backlog.fail(job, reason_of(report)):
+    if report.again and not backlog.fail(job, failure_reason(report)):
         return None
     if report.failure:
         backlog.give_up(job, report.failure.what)
@@ -121,10 +121,10 @@ def do(lab: Lab, backlog: Backlog, job: Job) -> Report | None:
     return report
 
 
-def report_of(outbox: Outbox, job: Job) -> Report:
+def outcome_report(outbox: Outbox, job: Job) -> SlideOutcome:
     """How a slide ended that another process, or an earlier one, has done."""
     if job.state == FAILED:
-        return Report(
+        return SlideOutcome(
             None,
             FAILED,
             Counter(),
@@ -133,14 +133,16 @@ def report_of(outbox: Outbox, job: Job) -> Report:
         )
     facts = outbox.facts(job.slide_id) if job.slide_id else {}
     if "slide" not in facts:
-        return Report(
+        return SlideOutcome(
             None, job.state, Counter(), Progress(), Failure("", "run", f"{job.path}: {job.state}")
         )
     slide = replace(slide_of(facts["slide"]), path=job.path)
-    return Report(slide, "done before", Counter(facts["counts"]), Progress(**facts["progress"]))
+    return SlideOutcome(
+        slide, "done before", Counter(facts["counts"]), Progress(**facts["progress"])
+    )
 
 
-def reason_of(report: Report) -> str:
+def failure_reason(report: SlideOutcome) -> str:
     return (
         report.failure.what
         if report.failure
@@ -148,7 +150,7 @@ def reason_of(report: Report) -> str:
     )
 
 
-class Ending:
+class GracefulStop:
     """SIGTERM: no new slide, and the one in hand is interrupted after `drain_s`. What is
     interrupted goes on later.
     """
@@ -156,7 +158,7 @@ class Ending:
     def __init__(self, drain_s: float):
         self.stop, self.drain_s = threading.Event(), drain_s
 
-    def __enter__(self) -> "Ending":
+    def __enter__(self) -> "GracefulStop":
         self.before = (
             signal.signal(signal.SIGTERM, self._told),
             signal.signal(signal.SIGALRM, signal.default_int_handler),

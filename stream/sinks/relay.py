@@ -10,12 +10,12 @@ from stream.store import Outbox
 
 from .sink import EventRefusedError, Sink, SinkError, SinkFencedError
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
 _LOOK_S = 0.2  # for what other processes commit to the same store
 
 
-def move(outbox: Outbox, sink: Sink, batch: int) -> int:
+def send_batch(outbox: Outbox, sink: Sink, batch: int) -> int:
     """Sends the next batch; returns how many events left the queue, put aside ones included.
 
     The sink first, the outbox after: a crash between the two sends again, and the sink drops what
@@ -54,7 +54,7 @@ def step_back(outbox: Outbox, sink: Sink) -> int:
     outbox.mark_sent(sink.name, place)
     behind = outbox.count_unsent(sink.name) - before
     if behind:
-        log.info(
+        _log.info(
             "%s may have lost some of %d events; what is not there is sent again", sink.name, behind
         )
     return behind
@@ -155,7 +155,7 @@ class Relay:
             step_back(self._outbox, self._sink)
             self._connected = True
             self.ready.set()
-        return move(self._outbox, self._sink, self._batch)
+        return send_batch(self._outbox, self._sink, self._batch)
 
     def _stand_by(self) -> int:
         self.ready.set()

@@ -1,7 +1,7 @@
-from .backlog import FAILED, RUNNING, STAT, WAITING, Backlog, Job, lease_of
+from .backlog import FAILED, RUNNING, STAT, WAITING, Backlog, Job, job_lease
 from .database import State
 from .leases import LeaseLostError
-from .outbox import Outbox, Room, Transaction
+from .outbox import DiskLimits, Outbox, Transaction
 from .outbox_record import OutboxRecord
 from .private_files import (
     OTHERS,
@@ -29,7 +29,7 @@ __all__ = [
     "PRIVATE_FILE",
     "RUNNING",
     "ResultWriter",
-    "Room",
+    "DiskLimits",
     "STAT",
     "SlideStore",
     "State",
@@ -39,7 +39,7 @@ __all__ = [
     "close_to_others",
     "crop_digest",
     "facts_of",
-    "lease_of",
+    "job_lease",
     "make_private_file",
     "make_private_folder",
     "open_to_others",

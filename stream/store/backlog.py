@@ -8,11 +8,11 @@ from pathlib import Path
 from time import monotonic
 
 from ingest import file_state, files_of
-from stream.config import Backlog as Rules
+from stream.config import BacklogSettings as Rules
 
 from .outbox import Outbox
 
-TABLES = """
+BACKLOG_TABLES = """
 CREATE TABLE IF NOT EXISTS backlog (
     number INTEGER PRIMARY KEY AUTOINCREMENT, path TEXT NOT NULL UNIQUE, priority INTEGER NOT NULL,
     mpp REAL, set_id TEXT,
@@ -27,7 +27,7 @@ ADDED_COLUMNS = {  # to the table of version 0.2; its not_before, a time of day,
     "pause_s": "REAL NOT NULL DEFAULT 0",
     "turn": "INTEGER NOT NULL DEFAULT 0",
 }
-WAITING, RUNNING, DONE, PARTIAL, FAILED = "waiting", "running", "done", "partial", "failed"
+WAITING, RUNNING, _DONE, PARTIAL, FAILED = "waiting", "running", "done", "partial", "failed"
 STAT = 10  # a slide that somebody waits for
 _PAUSE_S = 0.5
 _COLUMNS = "path, priority, mpp, set_id, state, tries, slide_id, reason, seconds, root, stamp"
@@ -65,7 +65,7 @@ class Backlog:
     def __init__(self, outbox: Outbox, rules: Rules):
         self.outbox, self.rules = outbox, rules
         self._seen: dict[str, tuple[int, float]] = {}
-        outbox.make_tables(TABLES)
+        outbox.make_tables(BACKLOG_TABLES)
         with outbox.exclusive() as db:
             there = {row[1] for row in db.execute("PRAGMA table_info(backlog)")}
             for name in ADDED_COLUMNS.keys() - there:
@@ -88,7 +88,7 @@ class Backlog:
                     "mpp": job.mpp,
                     "set_id": job.set_id,
                     "root": str(job.root) if job.root else None,
-                    "stamp": stamp_of(path),
+                    "stamp": file_stamp(path),
                     "old_stamp": stamp_of_version_0_2(path),
                     "asked": asked and f"{asked} {job.mpp}",
                 }
@@ -143,7 +143,7 @@ class Backlog:
         return monotonic() - known[1] >= pause_s
 
     def _take(self, job: Job) -> bool:
-        lease = lease_of(job)
+        lease = job_lease(job)
         if self.outbox.leases.holds(lease) or not self.outbox.leases.take(lease):
             return False
         with self.outbox.exclusive() as db:
@@ -169,7 +169,7 @@ class Backlog:
 
     def finish(self, job: Job, slide_id: str | None, seconds: float, whole: bool = True) -> None:
         """The slide is done; not `whole` where some of it could not be read."""
-        self._end(job, DONE if whole else PARTIAL, slide_id=slide_id, seconds=seconds, reason=None)
+        self._end(job, _DONE if whole else PARTIAL, slide_id=slide_id, seconds=seconds, reason=None)
 
     def give_back(self, job: Job, after_s: float = 0.0) -> None:
         """Not now: whoever comes next goes on with it."""
@@ -205,7 +205,7 @@ class Backlog:
             db.execute(sql, (state, *facts.values(), str(job.path)))
             db.execute(
                 "DELETE FROM leases WHERE name = ? AND owner = ?",
-                (lease_of(job), self.outbox.leases.owner),
+                (job_lease(job), self.outbox.leases.owner),
             )
 
     def rename(self, was: Path, path: Path) -> bool:
@@ -219,7 +219,7 @@ class Backlog:
             db.execute("DELETE FROM backlog WHERE path = ? AND state != 'running'", (str(path),))
             sql = """UPDATE OR IGNORE backlog SET path = ?, state = 'waiting', pause_s = 0,
                 stamp = ? WHERE path = ?"""
-            return db.execute(sql, (str(path), stamp_of(path), str(was))).rowcount == 1
+            return db.execute(sql, (str(path), file_stamp(path), str(was))).rowcount == 1
 
     def place(self, path: Path) -> dict:
         """Number, state, tries, slide_id and reason of a slide by its path."""
@@ -252,11 +252,11 @@ class Backlog:
         return any(only is None or path in only for (path,) in rows)
 
 
-def lease_of(job: Job) -> str:
+def job_lease(job: Job) -> str:
     return f"job {job.path}"
 
 
-def stamp_of(path: Path) -> str | None:
+def file_stamp(path: Path) -> str | None:
     """What changes when a file of the slide does; None where one is not there."""
     try:
         return file_state(files_of(path))

@@ -11,7 +11,7 @@ from ingest import Failure
 
 from .database import State
 
-TABLES = """
+JOURNAL_TABLES = """
 CREATE TABLE IF NOT EXISTS tiles (slide_id TEXT, tile_key TEXT, PRIMARY KEY (slide_id, tile_key))
     WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS cells (

@@ -21,7 +21,7 @@ from ingest import CytostreamError
 
 from .database import State
 
-TABLES = """
+LEASE_TABLES = """
 CREATE TABLE IF NOT EXISTS leases (name TEXT PRIMARY KEY, owner TEXT NOT NULL,
     beat INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
 """

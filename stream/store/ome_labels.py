@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import zarr
 
 VERSION = "0.5"
-COLOURS = [[70, 130, 220, 255], [130, 60, 170, 255], [200, 80, 80, 255]]
+_COLOURS = [[70, 130, 220, 255], [130, 60, 170, 255], [200, 80, 80, 255]]
 
 
 def mark_labels(
@@ -40,7 +40,7 @@ def image_label_of(values: Sequence[str], source: str) -> dict:
     about: dict = {"source": {"image": source}} if source else {}
     if values:
         about["colors"] = [
-            {"label-value": i + 1, "rgba": COLOURS[i % len(COLOURS)]} for i in range(len(values))
+            {"label-value": i + 1, "rgba": _COLOURS[i % len(_COLOURS)]} for i in range(len(values))
         ]
         about["properties"] = [
             {"label-value": i + 1, "class": value} for i, value in enumerate(values)

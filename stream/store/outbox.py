@@ -22,9 +22,9 @@ from stream.events import ALERT, CELL, DEAD, Event, dead_letter_event, from_line
 from stream.store.outbox_record import OutboxRecord
 
 from .database import State
-from .journal import TABLES as JOURNAL_TABLES
+from .journal import JOURNAL_TABLES as JOURNAL_TABLES
 from .journal import JournalReader, JournalWriter
-from .leases import TABLES as LEASE_TABLES
+from .leases import LEASE_TABLES as LEASE_TABLES
 from .leases import LeaseLostError, Leases
 
 _TABLES = """
@@ -87,7 +87,7 @@ class Transaction(JournalWriter):
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class DiskLimits:
     """How much disk the outbox may take: a run stops in order where less is free, or more waits for
     a sink.
     """
@@ -99,13 +99,13 @@ class Room:
 class Outbox(JournalReader):
     """The outbox and journal of a store, in one SQLite file, which several processes may share."""
 
-    def __init__(self, path: Path, room: Room | None = None, lease_s: float = 30.0):
+    def __init__(self, path: Path, room: DiskLimits | None = None, lease_s: float = 30.0):
         """Opens or makes `path`.
 
         Raises:
             StoreError: it cannot be opened.
         """
-        self.path, self.room = path, room or Room()
+        self.path, self.room = path, room or DiskLimits()
         self._state = State(path, _TABLES + JOURNAL_TABLES + LEASE_TABLES)
         # a second connection: the relay does not wait for the writer's open transaction to read. A
         # power cut may take its last

@@ -13,13 +13,13 @@ import numpy as np
 
 from classify import Card, Verdict
 from ingest import StoreError
-from segment import LABELS, Cell, Stain, cell_labels
+from segment import MASK_LABELS, Cell, Stain, cell_labels
 
 from .journal import CellRow
 from .outbox import Outbox
 from .slide_store import CHUNK_ROWS, SlideStore
 
-KINDS = ("wbc", "platelet", "rbc")
+_KINDS = ("wbc", "platelet", "rbc")
 LABEL_COLUMN = "labels/cell/0"
 
 
@@ -58,7 +58,7 @@ class ResultWriter:
             stain,
         )
         if stain:
-            store.mark_labels("cell", card.crop_um / card.crop_px, LABELS, source="../../crop")
+            store.mark_labels("cell", card.crop_um / card.crop_px, MASK_LABELS, source="../../crop")
         rows = [(row.row, row.crop is None) for row in outbox.cells(slide_id)]
         stored = [row for row, is_stored in rows if is_stored]
         self.row, self.last = len(stored), max(stored, default=0)
@@ -90,8 +90,8 @@ class ResultWriter:
             self.store_chunk(waiting)
 
     def store_chunk(self, rows: Sequence[CellRow]) -> None:
-        columns = columns_of(rows, self.card)
-        self.store.write(self.row, columns | labels_of(columns, self.stain))
+        columns = cell_columns(rows, self.card)
+        self.store.write(self.row, columns | label_image(columns, self.stain))
         os.sync()  # the journal lets go of the crops, so they must be on the disk
         with self.outbox.transaction() as tx:
             tx.drop_crops(self.slide_id, rows[-1].row)
@@ -102,7 +102,7 @@ class ResultWriter:
         )
 
 
-def columns_of(rows: Sequence[CellRow], card: Card) -> dict[str, np.ndarray]:
+def cell_columns(rows: Sequence[CellRow], card: Card) -> dict[str, np.ndarray]:
     """The store's columns of journalled cells; boxes and centres in level-0 px."""
     bodies = [json.loads(row.body) for row in rows]
     cells, verdicts = [b["cell"] for b in bodies], [b["verdict"] for b in bodies]
@@ -112,7 +112,7 @@ def columns_of(rows: Sequence[CellRow], card: Card) -> dict[str, np.ndarray]:
         "crop": np.stack(
             [np.frombuffer(row.crop, np.uint8).reshape(side, side, 3) for row in rows]
         ),
-        "kind": np.array([KINDS.index(c["kind"]) for c in cells], np.uint8),
+        "kind": np.array([_KINDS.index(c["kind"]) for c in cells], np.uint8),
         "box_px0": np.array([c["box_px0"] for c in cells], np.int32),
         "centre_px0": np.array([(c["x_px0"], c["y_px0"]) for c in cells], np.int32),
         "area_um2": np.array([c["area_um2"] for c in cells], np.float32),
@@ -129,12 +129,14 @@ def columns_of(rows: Sequence[CellRow], card: Card) -> dict[str, np.ndarray]:
     }
 
 
-def labels_of(columns: Mapping[str, np.ndarray], stain: Stain | None) -> dict[str, np.ndarray]:
+def label_image(columns: Mapping[str, np.ndarray], stain: Stain | None) -> dict[str, np.ndarray]:
     """The label images (n, h, w) of these crops, for a slide whose stain is known."""
     if stain is None:
         return {}
     pairs = zip(columns["crop"], columns["kind"], strict=True)
-    return {LABEL_COLUMN: np.stack([cell_labels(crop, KINDS[kind], stain) for crop, kind in pairs])}
+    return {
+        LABEL_COLUMN: np.stack([cell_labels(crop, _KINDS[kind], stain) for crop, kind in pairs])
+    }
 
 
 def store_path(folder: Path, slide_id: str) -> Path:

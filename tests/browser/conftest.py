@@ -11,8 +11,8 @@ from contextlib import ExitStack
 import pytest
 
 from ingest import open_workers
-from stream.config import Config, Review
-from stream.review.slides import Library
+from stream.config import Config, ReviewSettings
+from stream.review.slides import SlideLibrary
 from stream.review.web.accounts import Accounts
 from stream.review.web.app import Setting, make_app
 from tests.stores import Filled
@@ -48,7 +48,7 @@ class Site:
         self.folder, self.mode, self.config = (
             folder,
             mode,
-            Config(review=Review(look_s=0.05, **review)),
+            Config(review=ReviewSettings(look_s=0.05, **review)),
         )
         self.made = Filled(folder / "store", name=name)
         with socket.socket() as probe:
@@ -73,7 +73,7 @@ class Site:
         self.stack = ExitStack()
         self.accounts = Accounts(self.folder / "store")
         self.stack.callback(self.accounts.close)
-        self.library = self.stack.enter_context(Library(self.folder / "store", self.config))
+        self.library = self.stack.enter_context(SlideLibrary(self.folder / "store", self.config))
         workers = self.stack.enter_context(open_workers(0))
         self.app = make_app(self.library, self.accounts, workers, self.config, Setting(self.mode))
         self.server = uvicorn.Server(

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from stream.review.decisions import Desk
+from stream.review.decisions import DecisionService
 from tests.browser.conftest import ready
 from tests.stores import STAMP
 
@@ -177,7 +177,7 @@ def test_a_cell_that_somebody_else_changes_while_the_key_waits_is_left_to_them(s
     first, second = in_order(page)[:2]
     page.keyboard.press("c")
     page.keyboard.press("c")  # waits for the answer to the first
-    desk = Desk(site.library, STAMP)
+    desk = DecisionService(site.library, STAMP)
     desk.decide(site.made.slide.slide_id, "bob", "reclassify", [second], "blast", saw=0)
     expect(page.locator("#count-rows tr[data-class=blast] .count-n")).to_have_text(
         "1"

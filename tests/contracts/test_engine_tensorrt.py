@@ -7,7 +7,7 @@ from classify import EngineError, load_model
 from classify.engines.cuda import Device, open_device
 from classify.engines.openvino import OpenVinoEngine
 from classify.engines.plan_cache import PlanStore
-from classify.engines.tensorrt import TensorRtEngine, best_precision
+from classify.engines.tensorrt import TensorRtEngine, tensorrt_precision
 from classify.engines.tensorrt_library import open_library
 from tests.contracts.emulated_gpu import EmulatedCuda, EmulatedLibrary
 from tests.contracts.engine_contract import EngineContract, inputs
@@ -96,7 +96,7 @@ def on_gpu(request, tmp_path_factory):
     try:
         library, device = open_library(request.param), open_device()
         store = PlanStore(tmp_path_factory.mktemp("plans"))
-        return shipped, TensorRtEngine(shipped, library, device, store, best_precision(shipped))
+        return shipped, TensorRtEngine(shipped, library, device, store, tensorrt_precision(shipped))
     except EngineError as error:
         pytest.skip(str(error))
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from ingest import (
-    Ground,
     SmearMap,
+    SmearZone,
     battlement,
-    look_closer,
+    map_smear,
     open_slide,
     sample_fields,
     survey_slide,
@@ -34,7 +34,7 @@ def smear():
 def mapped(path, smear):
     write_synthetic(path, smear)
     slide = open_slide(path)
-    return slide, look_closer(slide, survey_slide(slide))
+    return slide, map_smear(slide, survey_slide(slide))
 
 
 def test_a_smear_from_bare_glass_to_thick(smear, tmp_path):
@@ -46,17 +46,19 @@ def test_a_smear_from_bare_glass_to_thick(smear, tmp_path):
         for part in np.array_split(found.ground, 12, axis=1)
     ]
     assert (
-        columns[0] == Ground.GLASS and columns[-1] == Ground.THICK and Ground.MONOLAYER in columns
+        columns[0] == SmearZone.GLASS
+        and columns[-1] == SmearZone.THICK
+        and SmearZone.MONOLAYER in columns
     )
     assert columns == sorted(columns)
-    assert abs(sum(found.area_mm2(g) for g in Ground) - 1.5) < 0.1
+    assert abs(sum(found.area_mm2(g) for g in SmearZone) - 1.5) < 0.1
 
 
 def test_what_is_out_of_focus_is_found_where_it_is(smear, tmp_path):
     _, sharp = mapped(tmp_path / "sharp.tiff", replace(smear, thin=0.8))
-    assert sharp.area_mm2(Ground.BLURRED) == 0 and not sharp.problems()
+    assert sharp.area_mm2(SmearZone.BLURRED) == 0 and not sharp.problems()
     _, half = mapped(tmp_path / "half.tiff", replace(smear, thin=0.8, blurred=0.8))
-    blurred = half.ground == Ground.BLURRED
+    blurred = half.ground == SmearZone.BLURRED
     assert blurred[:, -20:].mean() > 0.9 and blurred[:, :6].mean() == 0
     assert any("out of focus" in problem for problem in half.problems())
 
@@ -64,7 +66,7 @@ def test_what_is_out_of_focus_is_found_where_it_is(smear, tmp_path):
 def test_an_empty_slide_and_a_thin_one_say_so(smear, tmp_path):
     write_pyramid(tmp_path / "white.tiff", np.full((900, 900, 3), 250, np.uint8), 0.25)
     slide = open_slide(tmp_path / "white.tiff")
-    assert look_closer(slide, survey_slide(slide)).problems() == ["nothing lies on the glass"]
+    assert map_smear(slide, survey_slide(slide)).problems() == ["nothing lies on the glass"]
     _, thin = mapped(tmp_path / "thin.tiff", replace(smear, thin=0.05, thick=0.2))
     assert any("too thin" in problem for problem in thin.problems())
 
@@ -84,16 +86,16 @@ def test_an_edge_is_as_wide_as_its_blur_whatever_the_contrast(contrast):
 
 
 def test_the_path_is_a_part_of_the_monolayer_and_reaches_across_it():
-    ground = np.full((200, 300), Ground.THICK, np.uint8)
-    ground[20:180, 30:270] = Ground.MONOLAYER
+    ground = np.full((200, 300), SmearZone.THICK, np.uint8)
+    ground[20:180, 30:270] = SmearZone.MONOLAYER
     path = battlement(SmearMap(ground, np.full(ground.shape, 1.0), 32.0, 0.5))
-    assert not path[ground != Ground.MONOLAYER].any()
-    assert 0.2 < path.sum() / (ground == Ground.MONOLAYER).sum() < 0.5
+    assert not path[ground != SmearZone.MONOLAYER].any()
+    assert 0.2 < path.sum() / (ground == SmearZone.MONOLAYER).sum() < 0.5
     assert path[:, 30:50].any() and path[:, 250:270].any()
 
 
 def test_too_little_monolayer_is_read_whole():
-    ground = np.full((20, 20), Ground.THICK, np.uint8)
+    ground = np.full((20, 20), SmearZone.THICK, np.uint8)
     assert battlement(SmearMap(ground, np.full(ground.shape, 1.0), 32.0, 0.5)).all()
 
 
@@ -112,6 +114,6 @@ def test_fields_lie_in_the_monolayer_and_none_on_a_slide_too_small_for_one(smear
     block = found.block_um / slide.mpp
     for f in fields:
         x0, y0, x1, y1 = (round(v / block) for v in f.box_px0)
-        assert (found.ground[y0:y1, x0:x1] == Ground.MONOLAYER).mean() > 0.7
-    tiny = SmearMap(np.full((3, 3), Ground.MONOLAYER, np.uint8), np.ones((3, 3)), 32.0, 0.5)
+        assert (found.ground[y0:y1, x0:x1] == SmearZone.MONOLAYER).mean() > 0.7
+    tiny = SmearMap(np.full((3, 3), SmearZone.MONOLAYER, np.uint8), np.ones((3, 3)), 32.0, 0.5)
     assert sample_fields(slide, tiny) == []

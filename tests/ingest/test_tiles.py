@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from ingest import (
     Slide,
     SlideError,
-    Smear,
+    StainMask,
     TileSpec,
     open_slide,
     plan_tiles,
@@ -29,7 +29,7 @@ def slide_of(width, height, mpp):
 def smear_of(slide, look=None):
     rows, cols = -(-slide.height_px0 // 100), -(-slide.width_px0 // 100)
     look = np.ones((rows, cols), bool) if look is None else look
-    return Smear(100, look, (240, 240, 240))
+    return StainMask(100, look, (240, 240, 240))
 
 
 @settings(max_examples=50)

@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 from skimage import data
 
 from ingest import HeldError, open_slide, survey_slide
-from ingest.synthetic.sprites import Sprite, glass, place, red_cell, write_pyramid
+from ingest.synthetic.sprites import Sprite, glass, place, red_cell_sprite, write_pyramid
 from segment.smear_check import check_smear
 from tests.make import GLASS, MPP, smear
 
@@ -54,7 +54,7 @@ def test_a_field_of_few_large_cells_passes(tmp_path: Path) -> None:
     mpp = 0.1
     canvas = glass(480, 640, GLASS, rng)
     middles = [(90, 90), (250, 110), (420, 80), (100, 260), (270, 290), (450, 260), (560, 400)]
-    place(canvas, [Sprite(*red_cell(mpp, rng), x, y) for x, y in middles])
+    place(canvas, [Sprite(*red_cell_sprite(mpp, rng), x, y) for x, y in middles])
     check(saved(tmp_path / "few.png", canvas), mpp)
 
 

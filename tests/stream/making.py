@@ -8,9 +8,9 @@ import numpy as np
 from classify import Anomaly, Verdict
 from ingest import Slide
 from segment import Cell
-from stream.events.event import Event, Stamp, cell_event
+from stream.events.event import Event, Provenance, cell_event
 
-STAMP = Stamp("test", model_hash="m1", config_hash="c1", versions={"cytostream": "0.1.0"})
+STAMP = Provenance("test", model_hash="m1", config_hash="c1", versions={"cytostream": "0.1.0"})
 
 
 def make_slide(slide_id: str = "s1") -> Slide:
@@ -50,5 +50,5 @@ def make_events(count: int, slide_id: str = "s1") -> list[Event]:
     ]
 
 
-def share_names(stamp: Stamp = STAMP) -> Stamp:
+def share_names(stamp: Provenance = STAMP) -> Provenance:
     return replace(stamp, share_names=True)

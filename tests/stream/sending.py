@@ -5,7 +5,7 @@ import random
 
 from stream.kafka.sink import KafkaSink
 from stream.sinks.jsonl import JsonlSink
-from stream.sinks.relay import move
+from stream.sinks.relay import send_batch
 from stream.store.outbox import Outbox
 
 WAIT_S = 20.0
@@ -17,7 +17,7 @@ def send_all(path, open_sink, ready=None):
     """
     with Outbox(path) as outbox:
         sink = open_sink(outbox)
-        while move(outbox, sink, 5):
+        while send_batch(outbox, sink, 5):
             if ready and not ready.is_set():
                 ready.set()
         sink.close()

@@ -12,26 +12,26 @@ from rich.table import Table
 from classify import SHIPPED, Model, load_model, open_engine
 from stream.cli.console import say, screen
 
-from .bench_locate import locate
+from .bench_locate import bench_locate
 from .model import training_side
 
-app = typer.Typer(
+bench_app = typer.Typer(
     help="Measure speed and what it costs in decisions, against a reference in the same run.",
     no_args_is_help=True,
 )
-REFERENCE, OURS = "exhaustive reference, f32", "ours"
+REFERENCE, JUDGE_ROW = "exhaustive reference, f32", "ours"
 
 
-app.command("locate")(locate)
+bench_app.command("locate")(bench_locate)
 
 
-@app.callback()
+@bench_app.callback()
 def bench() -> None:
     """Measure speed and what it costs in decisions, against a reference in the same run."""
 
 
-@app.command()
-def judge(
+@bench_app.command("judge")
+def bench_judge(
     home: Annotated[
         Path,
         typer.Argument(help="FOLDER/CLASS/image: labelled cells of the model's own laboratory."),
@@ -163,7 +163,7 @@ class Contest:
         return [
             self.contest.judged(REFERENCE, self.model, self.slow, cells.crops, exhaustive=True),
             self.contest.judged(
-                f"{OURS}, {self.fast.name} {self.fast.precision}",
+                f"{JUDGE_ROW}, {self.fast.name} {self.fast.precision}",
                 self.model,
                 self.fast,
                 cells.crops,

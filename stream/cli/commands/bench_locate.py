@@ -34,12 +34,12 @@ from stream.cli.console import screen
 from stream.cli.scale_options import MppOption
 from stream.config import Reading
 
-OURS, EVERYWHERE, PLAIN = "ours", "every place", "every place at full resolution"
+LOCATE_ROW, EVERYWHERE, _PLAIN = "ours", "every place", "every place at full resolution"
 SAME_UM = 3.0
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Agreement:
     """What a worker tells of a tile: its cells as (kind, x_px0, y_px0), how long it took, its own
     peak memory.
     """
@@ -50,10 +50,10 @@ class Told:
     peak_bytes: int
 
 
-def timed(scan: Scan, spec: TileSpec) -> Told:
+def timed(scan: Scan, spec: TileSpec) -> Agreement:
     start = perf_counter()
-    cells = [place_of(cell) for cell in scan.cells_in(spec).cells]
-    return Told(
+    cells = [_place_of(cell) for cell in scan.cells_in(spec).cells]
+    return Agreement(
         cells,
         perf_counter() - start,
         os.getpid(),
@@ -61,12 +61,12 @@ def timed(scan: Scan, spec: TileSpec) -> Told:
     )
 
 
-def place_of(cell: Cell) -> tuple[str, int, int]:
+def _place_of(cell: Cell) -> tuple[str, int, int]:
     return cell.kind, cell.x_px0, cell.y_px0
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class TimedRow:
     """One way of scanning a slide: wall time from an open slide to the last cell, on workers that
     have started.
     """
@@ -95,7 +95,7 @@ class Row:
 
 def scanned(
     slide: Slide, begin: Callable[[Slide], Scan], mpp: float, workers: int, tile_px: int, name: str
-) -> Row:
+) -> TimedRow:
     """Scan once; workers are new, so that their peak memory is this scan's, and have read what they
     need to begin.
     """
@@ -111,7 +111,7 @@ def warm(_: int) -> int:
 
 def row_of(
     pool: Workers, slide: Slide, begin: Callable[[Slide], Scan], mpp: float, tile_px: int, name: str
-) -> Row:
+) -> TimedRow:
     limits, start = Reading(), perf_counter()
     scan = pool.call(begin, slide, limits.survey_limit_s)
     specs = list(plan_tiles(slide, scan.looked_at, tile_px, mpp))
@@ -126,7 +126,7 @@ def row_of(
     told = [o for o in outcomes if not isinstance(o, CytostreamError)]
     cells = [cell for one in told for cell in one.cells]
     peak = max((one.peak_bytes for one in told), default=0)
-    return Row(
+    return TimedRow(
         seconds, len(specs), len(outcomes) - len(told), [one.took_s for one in told], cells, peak
     )
 
@@ -155,7 +155,7 @@ def agreement_of(a: np.ndarray, b: np.ndarray) -> float:
     return 2 * same / (len(a) + len(b))
 
 
-def locate(
+def bench_locate(
     slide: Annotated[Path, typer.Argument(help="Slide or field of view.")],
     mpp: MppOption = None,
     workers: Annotated[int, typer.Option(min=0, help="Worker processes; 0 is this process.")] = 2,
@@ -178,14 +178,14 @@ def locate(
     facts, kinds = open_slide(slide, mpp), tuple(kinds or ("wbc", "platelet"))
     ours = partial(begin_scan, kinds=kinds)
     rows = sorted(
-        (scanned(facts, ours, READ_MPP, workers, tile_px, OURS) for _ in range(runs)),
+        (scanned(facts, ours, READ_MPP, workers, tile_px, LOCATE_ROW) for _ in range(runs)),
         key=lambda r: r.seconds,
     )
-    made = {OURS: rows[len(rows) // 2]}
+    made = {LOCATE_ROW: rows[len(rows) // 2]}
     if plain:
         for name, read_mpp, work_mpp in (
             (EVERYWHERE, READ_MPP, WORK_MPP),
-            (PLAIN, facts.mpp, facts.mpp),
+            (_PLAIN, facts.mpp, facts.mpp),
         ):
             begin = partial(plain_scan, kinds=kinds, work_mpp=work_mpp)
             made[name] = scanned(facts, begin, read_mpp, workers, tile_px, name)
@@ -193,16 +193,17 @@ def locate(
     report["runs_s"] = [row.seconds for row in rows]
     report["reader_peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
     if plain:
-        report["times_faster"] = made[PLAIN].seconds / made[OURS].seconds
+        report["times_faster"] = made[_PLAIN].seconds / made[LOCATE_ROW].seconds
         report["agreement_f1"] = {
-            n: agreement(made[OURS].cells, made[n].cells, facts.mpp) for n in (EVERYWHERE, PLAIN)
+            n: agreement(made[LOCATE_ROW].cells, made[n].cells, facts.mpp)
+            for n in (EVERYWHERE, _PLAIN)
         }
     show(facts, report, made)
     if json_out:
         json_out.write_text(json.dumps(report, indent=1) + "\n")
 
 
-def show(slide: Slide, report: dict, made: dict[str, Row]) -> None:
+def show(slide: Slide, report: dict, made: dict[str, TimedRow]) -> None:
     size = f"{slide.width_px0} x {slide.height_px0} px, {slide.mpp:g} um/px"
     table = Table("", *made, title=f"{slide.path.name}: {size}")
     for name in dict.fromkeys(key for way in made for key in report[way]):
@@ -210,7 +211,7 @@ def show(slide: Slide, report: dict, made: dict[str, Row]) -> None:
     screen.print(table)
     screen.print(f"peak memory of this process {report['reader_peak_mb']:.0f} MB")
     if "times_faster" in report:
-        screen.print(f"{report['times_faster']:.1f} times as fast as {PLAIN}")
+        screen.print(f"{report['times_faster']:.1f} times as fast as {_PLAIN}")
         for name, kinds in report["agreement_f1"].items():
             screen.print(
                 f"F1 of ours against {name}: "

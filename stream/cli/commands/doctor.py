@@ -22,7 +22,7 @@ from stream.config import load_config
 from stream.store import open_to_others
 
 FREE_GB = 5
-STORE = Path("cytostream-results")
+_STORE = Path("cytostream-results")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ def doctor(
     model: Annotated[Path, typer.Option("--model")] = SHIPPED,
     store: Annotated[
         Path, typer.Option("--store", help="Folder of results whose rights are checked.")
-    ] = STORE,
+    ] = _STORE,
     json_out: Annotated[bool, typer.Option("--json", help="One JSON object to stdout.")] = False,
 ) -> None:
     """Check this machine: reader, model, engine, broker, disk. Exit status 1 if something

@@ -27,7 +27,7 @@ from stream.cli.console import say, screen, track
 from stream.cli.pictures import sheet_of
 from stream.store import SlideStore
 
-from .model import EngineOption, ModelOption, line_of
+from .model import EngineOption, ModelOption, verdict_line
 
 STORES = "*.zarr"
 
@@ -75,7 +75,7 @@ def explain(
                 counterfactual=why.counterfactual,
             )
             print(
-                json.dumps(line_of(path, verdict) | facts_of(why, near, name)),
+                json.dumps(verdict_line(path, verdict) | image_facts(why, near, name)),
                 file=lines,
                 flush=True,
             )
@@ -99,7 +99,7 @@ def images_at(images: Path, px: int) -> CropFolder:
     return cells
 
 
-def facts_of(why: Explanation, near: dict, name: str) -> dict:
+def image_facts(why: Explanation, near: dict, name: str) -> dict:
     distances = {label: [round(d, 3) for d, _, _ in found] for label, found in near.items()}
     return {
         "picture": f"{name}.png",

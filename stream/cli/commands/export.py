@@ -13,19 +13,19 @@ import typer
 from ingest import CytostreamError
 from stream.cli.console import screen
 from stream.config import Config, load_config
-from stream.events import Event, Stamp
+from stream.events import Event, Provenance
 from stream.store import write_private_file
 
 from .run import ConfigOption
 
-STORE = Path("cytostream-results")
-StoreOption = Annotated[
+_STORE = Path("cytostream-results")
+_StoreOption = Annotated[
     Path, typer.Option(help="Folder of results, as of `cytostream run --store`.")
 ]
 
 
 def export_results(
-    store: StoreOption = STORE,
+    store: _StoreOption = _STORE,
     out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("exported"),
     form: Annotated[
         list[str] | None,
@@ -48,7 +48,7 @@ def export_results(
 
     cytostream export-results --store results --form crops --out training
     """
-    from stream.review import Library
+    from stream.review import SlideLibrary
     from stream.review.images import Crops
 
     check_forms(form := form or ["csv"])
@@ -57,10 +57,10 @@ def export_results(
             f"{store}: no results here", "run `cytostream run SLIDE --store DIR` first"
         )
     written = 0
-    with Library(store, load_config(config)) as library:
+    with SlideLibrary(store, load_config(config)) as library:
         crops = Crops(store, library.state)
         for slide_id in chosen(library.outbox.slide_ids(), slide):
-            written += sum(write(library, crops, slide_id, one, out, version) for one in form)
+            written += sum(_write(library, crops, slide_id, one, out, version) for one in form)
     screen.print(f"{written} files in {out}")
 
 
@@ -87,17 +87,17 @@ def chosen(known: list[str], wanted: list[str] | None) -> list[str]:
     return [slide_id for slide_id in known if slide_id.startswith(tuple(wanted))]
 
 
-def write(
+def _write(
     library: object, crops: object, slide_id: str, form: str, out: Path, version: int | None
 ) -> int:
     """One slide in one form; returns how many files."""
-    from stream.review import Board
-    from stream.review.report import FORMS, folder_of, report_of
+    from stream.review import WorklistView
+    from stream.review.report import FORMS, image_folder_of, report_of
 
     shelf = library.shelf(slide_id)
-    report = report_of(library, shelf, Board(library).name(slide_id, shelf.facts()), version)
+    report = report_of(library, shelf, WorklistView(library).name(slide_id, shelf.facts()), version)
     if form == "crops":
-        files = folder_of(report, lambda cell: crops.png(slide_id, cell))
+        files = image_folder_of(report, lambda cell: crops.png(slide_id, cell))
     else:
         stem = re.sub(r"[^\w.-]+", "_", Path(report.name).stem).strip("._") or "slide"
         name = f"{stem}-{slide_id[:8]}-v{report.version}.{form}"
@@ -131,7 +131,7 @@ def writing(out: Path):
 
 
 def audit(
-    store: StoreOption = STORE,
+    store: _StoreOption = _STORE,
     config: ConfigOption = None,
     kafka: Annotated[
         bool, typer.Option("--kafka", help="Compare with what was sent to the topic of reviews.")
@@ -148,7 +148,7 @@ def audit(
 
     Example: cytostream audit --store results --kafka
     """
-    from stream.review import REVIEWS_FILE, Library, check_store, custody_folder
+    from stream.review import REVIEWS_FILE, SlideLibrary, check_store, custody_folder
     from stream.review.web import local_name
 
     if not (store / REVIEWS_FILE).is_file():
@@ -156,9 +156,9 @@ def audit(
             f"{store}: nothing was reviewed here", "is it the store that `cytostream serve` uses?"
         )
     settings = load_config(config)
-    with Library(store, settings, custody_folder(settings.review.audit_folder)) as library:
+    with SlideLibrary(store, settings, custody_folder(settings.review.audit_folder)) as library:
         if new_key:
-            library.trail.renew_key(local_name(), Stamp(settings.source))
+            library.trail.renew_key(local_name(), Provenance(settings.source))
         found = check_store(library, sent(settings) if kafka else (), expect)
     screen.print(
         f"{found.entries} entries, each as it was written; {found.sealed} sealed, "

@@ -70,7 +70,7 @@ def classify(
     draws = 0
     with json_lines(json_out) as write:
         for path, verdict in judge(bar, runner, loaded, exhaustive):
-            write(line_of(path, verdict))
+            write(verdict_line(path, verdict))
             right.setdefault(path.parent.name, []).append(
                 path.parent.name in (verdict.label, verdict.parent)
             )
@@ -80,7 +80,7 @@ def classify(
     summarise(images, right, (*loaded.card.classes, *loaded.card.parents), draws)
 
 
-def line_of(path: Path, verdict: object) -> dict:
+def verdict_line(path: Path, verdict: object) -> dict:
     return {
         "path": str(path),
         "label": verdict.label,

@@ -15,10 +15,10 @@ from ingest import CytostreamError, SlideError, look_at_folder
 from segment import AREAS
 from stream.cli.console import print_error, report_table, screen
 from stream.cli.scale_options import MppOption, MppOverrideOption
-from stream.cli.session import Choice, changed, drain, open_lab, open_station
+from stream.cli.session import RunOptions, changed, drain, open_lab, open_station
 from stream.config import Config, load_config
 from stream.events import replayed
-from stream.run import Ending, Report, report_of, work
+from stream.run import GracefulStop, SlideOutcome, outcome_report, work
 from stream.store import Backlog, Job
 
 ConfigOption = Annotated[
@@ -30,7 +30,7 @@ SinkOption = Annotated[
     typer.Option(help="kafka, jsonl:PATH, or none; may be repeated. Default kafka."),
 ]
 RESULTS = Path("cytostream-results")
-INTERRUPTED = 130
+_INTERRUPTED = 130
 NOT_UTF8 = "its name is not UTF-8", "rename it"
 LISTS = {".txt", ".lst", ".list"}
 
@@ -104,14 +104,14 @@ def run(
         "insecure_scheduler": insecure_scheduler,
     }
     settings = changed(load_config(config), {**reading, "tile_px": tile_px, "area": area})
-    choice = Choice(model, engine, sink or ["kafka"], red_model, again)
+    choice = RunOptions(model, engine, sink or ["kafka"], red_model, again)
     found = expanded(slides)
     jobs = [Job(path.absolute(), mpp=mpp) for path in found.slides]
     try:
         reports, unsent = run_jobs(jobs, store, settings, choice, json_report)
     except KeyboardInterrupt:
         screen.print(f"stopped; what was found is in {store}, and the same command goes on there")
-        raise typer.Exit(INTERRUPTED) from None
+        raise typer.Exit(_INTERRUPTED) from None
     screen.print(report_table(reports))
     if json_report:
         for report in reports:
@@ -128,12 +128,12 @@ def run(
 
 
 def run_jobs(
-    jobs: list[Job], store: Path, settings: Config, choice: Choice, quiet: bool
-) -> tuple[list[Report], int]:
+    jobs: list[Job], store: Path, settings: Config, choice: RunOptions, quiet: bool
+) -> tuple[list[SlideOutcome], int]:
     """The reports of all jobs, whoever did them, and how many events are not sent."""
     only = frozenset(str(job.path) for job in jobs)
     with (
-        Ending(settings.backlog.drain_s) as ending,
+        GracefulStop(settings.backlog.drain_s) as ending,
         open_station(store, settings, choice.sinks) as station,
     ):
         with open_lab(station, choice, only, quiet) as lab:
@@ -144,7 +144,7 @@ def run_jobs(
         if ending.stop.is_set() and station.backlog.is_open(only):
             raise KeyboardInterrupt
         return [
-            mine.get(str(job.path)) or report_of(station.outbox, job)
+            mine.get(str(job.path)) or outcome_report(station.outbox, job)
             for job in station.backlog.jobs(only)
         ], unsent
 
@@ -230,7 +230,7 @@ def list_of(path: Path) -> list[Path]:
     return [path.parent / line for line in lines if line and not line.startswith("#")]
 
 
-def report_line(report: Report) -> dict:
+def report_line(report: SlideOutcome) -> dict:
     slide = (
         {"slide_id": report.slide.slide_id, "path": str(report.slide.path)} if report.slide else {}
     )
@@ -259,7 +259,7 @@ def relay(
     Example: cytostream relay --store results
     """
     settings = load_config(config)
-    with Ending(0) as ending, open_station(store, settings, sink or ["kafka"]) as station:
+    with GracefulStop(0) as ending, open_station(store, settings, sink or ["kafka"]) as station:
         if forever:
             ending.stop.wait()
         for one in station.relays:

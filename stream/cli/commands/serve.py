@@ -17,27 +17,27 @@ from classify import SHIPPED
 from ingest import CytostreamError, open_workers
 from stream.cli.console import screen
 from stream.config import Config, load_config
-from stream.events import Stamp
+from stream.events import Provenance
 from stream.store import make_private_folder
 
 from .run import ConfigOption
 
 if TYPE_CHECKING:
     from stream.intake import Served
-    from stream.review.web import Accounts, Doors, Mode
+    from stream.review.web import Accounts, Authenticator, Mode
 
-StoreOption = Annotated[
+_StoreOption = Annotated[
     Path, typer.Option(help="Folder of results, as of `cytostream run --store`.")
 ]
-STORE = Path("cytostream-results")
-LAST_S = 3
+_STORE = Path("cytostream-results")
+_LAST_S = 3
 accounts_app = typer.Typer(
     help="Who may open the review page from another machine.", no_args_is_help=True
 )
 
 
 def serve(
-    store: StoreOption = STORE,
+    store: _StoreOption = _STORE,
     host: Annotated[
         str, typer.Option(help="Address; off this machine only with accounts or a proxy.")
     ] = "127.0.0.1",
@@ -72,7 +72,7 @@ def serve(
     cytostream serve --store results --host 0.0.0.0 --cert lab.pem --key lab.key
     """
     settings = load_config(config)
-    check_store(store)
+    _check_store(store)
     with ExitStack() as stack:
         setting = Page(
             store,
@@ -84,7 +84,7 @@ def serve(
             cert is not None,
             open_again,
         )
-        app = stack.enter_context(opened(setting, settings))
+        app = stack.enter_context(_opened(setting, settings))
         say_where(host, port, cert is not None, path_of(app.state.doors))
         listen(app, host, port, cert, key, app.state.parts.hub.close)
 
@@ -103,7 +103,7 @@ class Page:
     open_again: bool = False
 
 
-def path_of(doors: "Doors") -> str:
+def path_of(doors: "Authenticator") -> str:
     """What follows the host in the printed address: without accounts, the secret that opens
     the page.
     """
@@ -152,7 +152,7 @@ def listen(
         ssl_keyfile=key,
         log_level="warning",
         access_log=False,
-        timeout_graceful_shutdown=LAST_S,
+        timeout_graceful_shutdown=_LAST_S,
         server_header=False,
         proxy_headers=False,
         http=guarded_protocol(),
@@ -174,7 +174,7 @@ def listen(
 
 
 @contextmanager
-def opened(page: Page, settings: Config) -> Iterator[object]:
+def _opened(page: Page, settings: Config) -> Iterator[object]:
     """The application over a store, with its reviews on their way to the sinks.
 
     Raises:
@@ -182,7 +182,7 @@ def opened(page: Page, settings: Config) -> Iterator[object]:
         accounts.
     """
     from stream.intake import intake_router
-    from stream.review import Library, custody_folder
+    from stream.review import SlideLibrary, custody_folder
     from stream.review.web import Accounts, Setting, make_app
     from stream.store import Backlog
 
@@ -193,7 +193,7 @@ def opened(page: Page, settings: Config) -> Iterator[object]:
         mode = mode_of(page, settings, accounts)
         proxy_secret = read_proxy_secret(settings) if mode == "proxy" else ""
         library = stack.enter_context(
-            Library(page.store, settings, custody_folder(settings.review.audit_folder))
+            SlideLibrary(page.store, settings, custody_folder(settings.review.audit_folder))
         )
         for spec in page.sinks:
             relay_to(spec, settings, library.trail, stack)
@@ -221,7 +221,7 @@ def served_folders(page: Page, settings: Config) -> "Served":
     return Served(roots, (page.store.resolve(), *quarantines))
 
 
-def check_store(store: Path) -> None:
+def _check_store(store: Path) -> None:
     """A page is about a store that is there: a mistyped one is not made.
 
     Raises:
@@ -340,7 +340,7 @@ def warn(host: str, mode: str, secure: bool) -> None:
 def add_account(
     name: str,
     role: Annotated[str, typer.Option(help="viewer, reviewer or admin.")] = "reviewer",
-    store: StoreOption = STORE,
+    store: _StoreOption = _STORE,
     config: ConfigOption = None,
 ) -> None:
     """Make an account, or give it another role and password. Asks for the password. A removed name
@@ -355,7 +355,7 @@ def add_account(
 
 
 @accounts_app.command("list")
-def list_accounts(store: StoreOption = STORE) -> None:
+def list_accounts(store: _StoreOption = _STORE) -> None:
     """Who has an account, and their roles."""
     with accounts_of(store) as accounts:
         for person in accounts.people():
@@ -363,7 +363,7 @@ def list_accounts(store: StoreOption = STORE) -> None:
 
 
 @accounts_app.command("remove")
-def remove_account(name: str, store: StoreOption = STORE, config: ConfigOption = None) -> None:
+def remove_account(name: str, store: _StoreOption = _STORE, config: ConfigOption = None) -> None:
     """Take an account away; what it signed stays, and nobody gets its name."""
     with accounts_of(store) as accounts:
         accounts.remove(name)
@@ -377,7 +377,7 @@ def note_change(store: Path, config: Path | None, action: str, name: str) -> Non
 
     settings = load_config(config)
     with Trail(store, custody_folder(settings.review.audit_folder)) as trail:
-        trail.note(action, name, local_name(), Stamp(settings.source))
+        trail.note(action, name, local_name(), Provenance(settings.source))
 
 
 @contextmanager

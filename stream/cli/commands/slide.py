@@ -12,10 +12,10 @@ from rich.progress import Progress
 from classify import SHIPPED, load_model, on_white
 from ingest import (
     CytostreamError,
-    Ground,
     Slide,
+    SmearZone,
     battlement,
-    look_closer,
+    map_smear,
     open_slide,
     open_workers,
     plan_tiles,
@@ -33,7 +33,7 @@ from stream.config import Reading
 
 from .demo import read_sheet
 
-KINDS = ("wbc", "platelet", "rbc")
+_KINDS = ("wbc", "platelet", "rbc")
 
 
 def locate(
@@ -57,9 +57,9 @@ def locate(
     Example: cytostream locate smear.svs --json cells.jsonl
     """
     facts, reading = open_slide(slide, mpp, mpp_override), Reading()
-    found = {kind: 0 for kind in kinds or KINDS}
-    if unknown := set(found) - set(KINDS):
-        raise CytostreamError(f"no kind {', '.join(unknown)}", f"of {', '.join(KINDS)}")
+    found = {kind: 0 for kind in kinds or _KINDS}
+    if unknown := set(found) - set(_KINDS):
+        raise CytostreamError(f"no kind {', '.join(unknown)}", f"of {', '.join(_KINDS)}")
     if area not in AREAS:
         raise CytostreamError(f"no area {area!r}", f"one of {', '.join(AREAS)}")
     with open_workers(workers) as pool, json_lines(json_out) as write:
@@ -78,11 +78,11 @@ def locate(
                 screen.print(f"{box} cannot be decoded")
             for cell in outcome.cells:
                 found[cell.kind] += 1
-                write(line_of(cell, facts))
+                write(cell_line(cell, facts))
     screen.print("  ".join(f"{kind} {n}" for kind, n in found.items()))
 
 
-def line_of(cell: Cell, slide: Slide) -> dict:
+def cell_line(cell: Cell, slide: Slide) -> dict:
     """A cell as a line; `whole` is false where the edge of the slide cuts it."""
     x0, y0, x1, y1 = cell.box_px0
     edge = step_px0(slide)  # what is nearer to the edge than a pixel as read lies at it
@@ -114,7 +114,7 @@ def map_slide(
     facts = open_slide(slide, mpp, mpp_override)
     with screen.status("looking at the slide"):
         seen = survey_slide(facts)
-        found = look_closer(facts, seen)
+        found = map_smear(facts, seen)
         out = out or slide.with_suffix(".map.png")
         picture = draw(thumbnail(facts), found, battlement(found))
         try:
@@ -122,7 +122,7 @@ def map_slide(
         except (OSError, ValueError) as error:
             what = f"{out}: {getattr(error, 'strerror', None) or error}"
             raise CytostreamError(what, "choose another --out, as map.png") from error
-    for ground in Ground:
+    for ground in SmearZone:
         screen.print(f"  {ground.name.lower():10}{found.area_mm2(ground):9.2f} mm2")
     for problem in found.problems():
         screen.print(f"not fit for reading: {problem}")

@@ -12,12 +12,12 @@ from classify import SHIPPED
 from ingest import CytostreamError, SlideError, SlideFiles, open_slide
 from stream.cli.console import print_error, say, screen
 from stream.cli.scale_options import MppOption, MppOverrideOption
-from stream.cli.session import Choice, Station, changed, drain, open_lab, open_station
+from stream.cli.session import RunOptions, Session, changed, drain, open_lab, open_station
 from stream.config import load_config
 from stream.events import slide_event
 from stream.intake import FolderIntake
 from stream.kafka import follow_reviews
-from stream.run import Ending, Lab, Report, work
+from stream.run import GracefulStop, RunContext, SlideOutcome, work
 from stream.store import Job
 
 from .run import RESULTS, ConfigOption, SinkOption, StoreOption
@@ -83,9 +83,9 @@ def watch(
         "insecure_scheduler": insecure_scheduler,
     }
     settings = changed(load_config(config), reading)
-    choice = Choice(model, engine, sink or ["kafka"], again=again)
+    choice = RunOptions(model, engine, sink or ["kafka"], again=again)
     with (
-        Ending(settings.backlog.drain_s) as ending,
+        GracefulStop(settings.backlog.drain_s) as ending,
         open_station(store, settings, choice.sinks) as station,
         ExitStack() as stack,
     ):
@@ -125,7 +125,7 @@ def say_token(path: Path, token: str) -> None:
 class WatchReport:
     """What the commands says of the slides of a folder, on the terminal and in events."""
 
-    def __init__(self, lab: Lab):
+    def __init__(self, lab: RunContext):
         self.lab = lab
         self.intake: FolderIntake | None = None
         self.waiting: dict[Path, str] = {}
@@ -147,7 +147,7 @@ class WatchReport:
             self.waiting[job.path] = error.what
             print_error(error.what, error.hint, "waits")
 
-    def ended(self, job: Job, report: Report) -> None:
+    def ended(self, job: Job, report: SlideOutcome) -> None:
         self.waiting.pop(job.path, None)
         name = job.path.name
         if report.failure:
@@ -163,14 +163,14 @@ class WatchReport:
         else:
             say(f"done: {name}, {report.progress.cells} cells, {report.progress.alerts} alerts")
 
-    def put_aside(self, job: Job, report: Report) -> Path | None:
+    def put_aside(self, job: Job, report: SlideOutcome) -> Path | None:
         if self.intake is None or report.failure is None:
             return None
         return self.intake.put_aside(job.path, report.failure.what, report.failure.hint)
 
 
 def intake_of(
-    folder: Path, station: Station, report: WatchReport, mpp: float | None, once: bool
+    folder: Path, station: Session, report: WatchReport, mpp: float | None, once: bool
 ) -> FolderIntake:
     """The intake of a watched folder, which speaks through `report`."""
     report.intake = FolderIntake(

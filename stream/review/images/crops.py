@@ -11,13 +11,13 @@ import numpy as np
 from PIL import Image
 
 from ingest import StoreError
-from stream.review.detections import Found
+from stream.review.detections import Detection
 from stream.store import CHUNK_ROWS, SlideStore, State, store_path
 
 from .outlines import Shapes
 
 KEPT_BYTES = 192 << 20
-JPEG = {"format": "JPEG", "quality": 88, "subsampling": 0}
+_JPEG = {"format": "JPEG", "quality": 88, "subsampling": 0}
 
 
 class Crops:
@@ -33,7 +33,7 @@ class Crops:
         self._lock = threading.Lock()
         self._reading: dict[tuple[str, int], threading.Lock] = {}
 
-    def pixels(self, slide_id: str, cell: Found) -> np.ndarray:
+    def pixels(self, slide_id: str, cell: Detection) -> np.ndarray:
         """The crop (px, px, 3) uint8, 36 um wide.
 
         Raises:
@@ -54,17 +54,17 @@ class Crops:
         """The outlines beside the crops."""
         return Shapes(self._store, slide_id, mpp)
 
-    def png(self, slide_id: str, cell: Found) -> bytes:
+    def png(self, slide_id: str, cell: Detection) -> bytes:
         """The crop as it was given to the classifier, without loss."""
         return encode(self.pixels(slide_id, cell), format="PNG")
 
-    def jpeg(self, slide_id: str, cell: Found) -> bytes:
+    def jpeg(self, slide_id: str, cell: Detection) -> bytes:
         """The crop for the gallery."""
         rows = self._state.rows(
             "SELECT crop FROM cells WHERE row = ? AND crop IS NOT NULL", cell.row
         )
         if rows:
-            return encode(_square(rows[0][0]), **JPEG)
+            return encode(_square(rows[0][0]), **_JPEG)
         key = slide_id, cell.place // CHUNK_ROWS
         made = self._of_chunk(key)
         if cell.place % CHUNK_ROWS >= len(made):
@@ -81,7 +81,7 @@ class Crops:
                 return self._kept[key]
             reading = self._reading.setdefault(key, threading.Lock())
         with reading:  # the same chunk is decoded once, whoever asks
-            made = self._kept.get(key) or [encode(crop, **JPEG) for crop in self._chunk(*key)]
+            made = self._kept.get(key) or [encode(crop, **_JPEG) for crop in self._chunk(*key)]
             self._keep(key, made)
         return made
 

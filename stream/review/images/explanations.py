@@ -18,9 +18,9 @@ from ingest import CytostreamError
 
 from .crops import encode
 
-log = logging.getLogger(__name__)
-KEPT = 256
-NEIGHBOURS = 3
+_log = logging.getLogger(__name__)
+_KEPT = 256
+_NEIGHBOURS = 3
 
 
 class ReasonError(CytostreamError):
@@ -66,7 +66,7 @@ class Reasons:
             if key not in self._kept:
                 self._kept[key] = self._thread.submit(make)
             answer = self._kept[key]
-            while len(self._kept) > KEPT:
+            while len(self._kept) > _KEPT:
                 self._kept.popitem(last=False)
         try:
             return answer.result(self._limit_s)
@@ -79,7 +79,7 @@ class Reasons:
             raise
         except (CytostreamError, ImportError, OSError, ValueError) as error:
             self._forget(key)
-            log.warning("no explanation: %s", error)  # the text may name files of this machine
+            _log.warning("no explanation: %s", error)  # the text may name files of this machine
             hint = "the log of the server says why"
             raise ReasonError("no explanation can be given here", hint) from error
 
@@ -112,7 +112,7 @@ class Reasons:
             raise ReasonError("there is no index of known cells", "name one with --nearest")
         model, engine = self._model()
         self._index = self._index or Nearest.open(self._nearest, model)
-        found = self._index.find(engine, crop, NEIGHBOURS)
+        found = self._index.find(engine, crop, _NEIGHBOURS)
         classes = {
             c: [{"distance": float(d), "picture": url(t), "name": name} for d, t, name in near]
             for c, near in found.items()

@@ -11,8 +11,8 @@ import numpy as np
 
 from ingest import StoreError
 from segment import CROP_PX, CROP_UM, outline
-from stream.review.detections import Found
-from stream.run import BOXES, LABELS, RED_KIND_COLUMN
+from stream.review.detections import Detection
+from stream.run import BOXES, RED_CELL_LABELS, RED_KIND_COLUMN
 from stream.store import CHUNK_ROWS, LABEL_COLUMN, SlideStore, store_path
 
 Ring = list[list[float]]
@@ -44,7 +44,7 @@ class Shapes:
     def _read(self, number: int) -> np.ndarray:
         return self.store.read(LABEL_COLUMN, number * CHUNK_ROWS, (number + 1) * CHUNK_ROWS)
 
-    def of(self, cell: Found) -> tuple[Ring, Ring] | None:
+    def of(self, cell: Detection) -> tuple[Ring, Ring] | None:
         """Cell and nucleus; None where they are not known."""
         if self.store is None or LABEL_COLUMN not in self.store.group:
             return None
@@ -58,7 +58,7 @@ class Shapes:
 
     def reds(self) -> Iterator[Red]:
         """The red cells, field by field."""
-        if self.store is None or LABELS not in self.store.group:
+        if self.store is None or RED_CELL_LABELS not in self.store.group:
             return
         fields, *measured = (
             self.store.read(f"reds/{name}") for name in ("field", "area_um2", "roundness", "pallor")
@@ -66,7 +66,7 @@ class Shapes:
         kinds = self._red_kinds(len(fields))
         boxes, scale = self.store.read(BOXES), round(self._red_mpp() / self.mpp)
         for number, box in enumerate(boxes):
-            labels = self.store.read(LABELS, number, number + 1)[0]
+            labels = self.store.read(RED_CELL_LABELS, number, number + 1)[0]
             for n, row in enumerate(np.flatnonzero(fields == number)):
                 if ring := ring_of(
                     *windowed(labels, n + 1, [v // scale * scale for v in box[:2].tolist()], scale)
@@ -86,7 +86,7 @@ class Shapes:
         return [names[number] for number in self.store.read(RED_KIND_COLUMN)]
 
     def _red_mpp(self) -> float:
-        about = self.store.group[LABELS.rpartition("/")[0]].attrs["ome"]["multiscales"][0]
+        about = self.store.group[RED_CELL_LABELS.rpartition("/")[0]].attrs["ome"]["multiscales"][0]
         return about["datasets"][0]["coordinateTransformations"][0]["scale"][-1]
 
 

@@ -11,15 +11,15 @@ from typing import Literal
 
 from ingest import CytostreamError, Slide, Workers, content_id, file_state, files_of
 
-KEPT = 256
-Standing = Literal["there", "gone", "changed"]
+_KEPT = 256
+_Standing = Literal["there", "gone", "changed"]
 
 
 @dataclass(frozen=True, slots=True)
 class CheckedSlide:
     """A slide as it can be shown: `slide` is None where its file is gone or has changed."""
 
-    standing: Standing
+    standing: _Standing
     slide: Slide | None = None
 
 
@@ -38,7 +38,7 @@ class SlideCheck:
 
     def find(self, slide: Slide, names: Sequence[Path] = ()) -> CheckedSlide:
         """The slide where it was read, or under another of its names."""
-        standing: Standing = "gone"
+        standing: _Standing = "gone"
         for path in dict.fromkeys((slide.path, *names)):
             try:
                 state = file_state(files_of(path))
@@ -62,7 +62,7 @@ class SlideCheck:
             return ""
         with self._lock:
             self._known[key] = content
-            while len(self._known) > KEPT:
+            while len(self._known) > _KEPT:
                 self._known.popitem(last=False)
         return content
 

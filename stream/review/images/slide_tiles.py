@@ -5,11 +5,11 @@ the one that decodes it.
 from collections import OrderedDict
 from threading import Lock
 
-from ingest import Slide, Workers, beside, view_levels, view_tile
+from ingest import Slide, Workers, associated_image, view_levels, view_tile
 
 from .slide_check import SlideCheck
 
-KEPT = 1024
+_KEPT = 1024
 
 
 class Viewer:
@@ -38,7 +38,7 @@ class Viewer:
         made = self._workers.call(view_tile, (slide, level, column, row), self._limit_s)
         with self._lock:
             self._kept[key] = made
-            while len(self._kept) > KEPT:
+            while len(self._kept) > _KEPT:
                 self._kept.popitem(last=False)
         return made
 
@@ -48,4 +48,4 @@ class Viewer:
         Raises:
             CytostreamError: there is none.
         """
-        return self._workers.call(beside, (slide, name), self._limit_s)
+        return self._workers.call(associated_image, (slide, name), self._limit_s)

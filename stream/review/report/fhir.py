@@ -7,13 +7,13 @@ those of R4).
 
 from uuid import NAMESPACE_URL, uuid5
 
-from stream.review.differential import Line
+from stream.review.differential import DifferentialLine
 
 from .red_cells import GRADE_WORDS, RedLine
-from .report import Report
+from .report import SlideReport
 
 LOINC, UCUM = "http://loinc.org", "http://unitsofmeasure.org"
-LOCAL = "urn:cytostream:class"
+_LOCAL = "urn:cytostream:class"
 PANEL = {"system": LOINC, "code": "24318-8", "display": "Manual Differential panel - Blood"}
 CATEGORY = {
     "system": "http://terminology.hl7.org/CodeSystem/v2-0074",
@@ -29,7 +29,7 @@ FLAGS = {"low": ("L", "Low"), "high": ("H", "High")}
 FLAG_SYSTEM = "http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation"
 
 
-def fhir_of(report: Report) -> str:
+def fhir_of(report: SlideReport) -> str:
     """The bundle as JSON text; the same report gives the same ids.
 
     Raises:
@@ -52,7 +52,7 @@ def fhir_of(report: Report) -> str:
     return Bundle.model_validate(bundle).model_dump_json(indent=1)
 
 
-def _diagnostic(report: Report, observations: list[dict]) -> dict:
+def _diagnostic(report: SlideReport, observations: list[dict]) -> dict:
     says = {
         "resourceType": "DiagnosticReport",
         "id": _id(report, "report"),
@@ -78,7 +78,7 @@ def _diagnostic(report: Report, observations: list[dict]) -> dict:
     return says
 
 
-def _observation(report: Report, line: Line) -> dict:
+def _observation(report: SlideReport, line: DifferentialLine) -> dict:
     unit = "%" if line.white else "/100{WBCs}"
     says = {
         "resourceType": "Observation",
@@ -109,9 +109,9 @@ def _observation(report: Report, line: Line) -> dict:
     return says
 
 
-def _red_observation(report: Report, line: RedLine) -> dict:
+def _red_observation(report: SlideReport, line: RedLine) -> dict:
     """The grade of a kind of red cells, on the ordinal scale of its LOINC term, with its share."""
-    local = {"system": LOCAL, "code": line.name, "display": line.title}
+    local = {"system": _LOCAL, "code": line.name, "display": line.title}
     judged = report.facts["red_cells"]["judged"]
     share = {
         "code": {"text": "share of red cells"},
@@ -140,8 +140,8 @@ def _red_observation(report: Report, line: RedLine) -> dict:
     return says
 
 
-def _codes(report: Report, line: Line) -> list[dict]:
-    local = {"system": LOCAL, "code": line.name, "display": line.title}
+def _codes(report: SlideReport, line: DifferentialLine) -> list[dict]:
+    local = {"system": _LOCAL, "code": line.name, "display": line.title}
     loinc = report.scheme[line.name].loinc
     return [{"system": LOINC, "code": loinc}, local] if loinc else [local]
 
@@ -150,7 +150,7 @@ def _quantity(value: float, unit: str) -> dict:
     return {"value": round(value, 1), "unit": unit, "system": UCUM, "code": unit}
 
 
-def _id(report: Report, what: str) -> str:
+def _id(report: SlideReport, what: str) -> str:
     return str(uuid5(NAMESPACE_URL, f"urn:cytostream:{report.slide_id}:{report.version}:{what}"))
 
 

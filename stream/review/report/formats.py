@@ -9,7 +9,7 @@ from stream.review.images import Crops
 from .fhir import fhir_of
 from .image_folder import zip_of
 from .pdf import pdf_of
-from .report import Report
+from .report import SlideReport
 from .tables import anndata_of, csv_of, geojson_of, parquet_of
 
 
@@ -19,7 +19,7 @@ class Form:
 
     ending: str
     media: str
-    make: Callable[[Report, Crops], bytes]
+    make: Callable[[SlideReport, Crops], bytes]
 
 
 FORMS = {

@@ -8,12 +8,12 @@ import zipfile
 from collections.abc import Callable, Iterator
 
 from classify import CLASS_NAME
-from stream.review.detections import Found
+from stream.review.detections import Detection
 
-from .report import Report, ReportError
+from .report import ReportError, SlideReport
 from .tables import csv_table
 
-COLUMNS = (
+_COLUMNS = (
     "path",
     "slide_id",
     "cell_id",
@@ -30,7 +30,7 @@ _LABEL = re.compile(CLASS_NAME)
 LEFT_OUT = "unidentified"
 
 
-def reviewed(report: Report) -> list[Found]:
+def reviewed(report: SlideReport) -> list[Detection]:
     """Cells that a person has renamed or confirmed; the unidentified teach nothing."""
     decisions = report.standing.decisions
     return [
@@ -38,7 +38,9 @@ def reviewed(report: Report) -> list[Found]:
     ]
 
 
-def folder_of(report: Report, picture: Callable[[Found], bytes]) -> Iterator[tuple[str, bytes]]:
+def image_folder_of(
+    report: SlideReport, picture: Callable[[Detection], bytes]
+) -> Iterator[tuple[str, bytes]]:
     """(path, content) of each file; `picture` gives a cell as PNG.
 
     Raises:
@@ -56,13 +58,13 @@ def folder_of(report: Report, picture: Callable[[Found], bytes]) -> Iterator[tup
         place = report.facts.get("mpp"), cell.x_px0, cell.y_px0
         table.append((path, report.slide_id, cell.cell_id, made.label, cell.label, *who, *place))
         yield path, picture(cell)
-    yield f"{report.slide_id}.csv", csv_table(COLUMNS, table)
+    yield f"{report.slide_id}.csv", csv_table(_COLUMNS, table)
 
 
-def zip_of(report: Report, picture: Callable[[Found], bytes]) -> bytes:
+def zip_of(report: SlideReport, picture: Callable[[Detection], bytes]) -> bytes:
     """The folder as one ZIP file."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as file:
-        for path, content in folder_of(report, picture):
+        for path, content in image_folder_of(report, picture):
             file.writestr(path, content)
     return out.getvalue()

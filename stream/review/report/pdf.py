@@ -10,13 +10,13 @@ from pathlib import Path
 from fpdf import FPDF
 from fpdf.fonts import FontFace
 
-from stream.review.detections import Found
-from stream.review.differential import Line
+from stream.review.detections import Detection
+from stream.review.differential import DifferentialLine
 
-from .report import Notable, Report
+from .report import Notable, SlideReport
 
 FONT = "Roboto"
-CELL_MM, GAP_MM, COLUMNS = 26.0, 4.0, 6
+CELL_MM, GAP_MM, _COLUMNS = 26.0, 4.0, 6
 NOTE = "Computed by a research tool, not a medical device. Ranges are those of the configuration."
 
 
@@ -47,7 +47,7 @@ class Sheet(FPDF):
         self.multi_cell(0, height, text, new_x="LMARGIN", new_y="NEXT")
 
 
-def pdf_of(report: Report, picture: Callable[[Found], bytes]) -> bytes:
+def pdf_of(report: SlideReport, picture: Callable[[Detection], bytes]) -> bytes:
     """The report as PDF; `picture` gives a cell's image file."""
     sheet = Sheet(
         f"{report.name}   slide {report.slide_id}   version {report.version}   {report.status}"
@@ -62,7 +62,7 @@ def pdf_of(report: Report, picture: Callable[[Found], bytes]) -> bytes:
     return bytes(sheet.output())
 
 
-def _head(sheet: Sheet, report: Report) -> None:
+def _head(sheet: Sheet, report: SlideReport) -> None:
     if report.laboratory:
         sheet.line_of(report.laboratory, 10, "B")
     sheet.line_of("Differential count of a blood smear", 16, "B", 9)
@@ -85,7 +85,7 @@ def _head(sheet: Sheet, report: Report) -> None:
     sheet.ln(2)
 
 
-def _table(sheet: Sheet, report: Report) -> None:
+def _table(sheet: Sheet, report: SlideReport) -> None:
     sheet.set_font(FONT, size=9)
     head = FontFace(emphasis="BOLD", fill_color=(236, 239, 241))
     align = ("LEFT", *["RIGHT"] * 5, "LEFT")
@@ -102,7 +102,7 @@ def _table(sheet: Sheet, report: Report) -> None:
     sheet.ln(2)
 
 
-def _red_cells(sheet: Sheet, report: Report) -> None:
+def _red_cells(sheet: Sheet, report: SlideReport) -> None:
     """Sentences and the graded table; nothing where no field was measured."""
     sentences, lines = report.red_sentences, report.red_lines
     if not sentences:
@@ -125,7 +125,7 @@ def _red_cells(sheet: Sheet, report: Report) -> None:
     sheet.ln(2)
 
 
-def _texts(line: Line) -> tuple[str, ...]:
+def _texts(line: DifferentialLine) -> tuple[str, ...]:
     interval = f"{line.interval[0]:.1f} to {line.interval[1]:.1f}" if line.interval else ""
     share = "" if line.percent is None else f"{line.percent:.1f}"
     per_100 = "" if line.per_100 is None else f"{line.per_100:.1f}"
@@ -133,7 +133,7 @@ def _texts(line: Line) -> tuple[str, ...]:
     return line.title, str(line.count), share, interval, per_100, reference, line.flag
 
 
-def _words(sheet: Sheet, report: Report) -> None:
+def _words(sheet: Sheet, report: SlideReport) -> None:
     if report.signature and report.signature.comment:
         sheet.line_of(f"Conclusion: {report.signature.comment}")
     for comment in report.comments:
@@ -143,12 +143,15 @@ def _words(sheet: Sheet, report: Report) -> None:
 
 
 def _cells(
-    sheet: Sheet, notable: list[Notable], picture: Callable[[Found], bytes], titles: dict[str, str]
+    sheet: Sheet,
+    notable: list[Notable],
+    picture: Callable[[Detection], bytes],
+    titles: dict[str, str],
 ) -> None:
     if notable:
         sheet.line_of("Cells", 12, "B", 8)
-    for first in range(0, len(notable), COLUMNS):
-        row = notable[first : first + COLUMNS]
+    for first in range(0, len(notable), _COLUMNS):
+        row = notable[first : first + _COLUMNS]
         if sheet.will_page_break(CELL_MM + 14):
             sheet.add_page()
         top = sheet.get_y()

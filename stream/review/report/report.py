@@ -10,10 +10,10 @@ import numpy as np
 
 from ingest import CytostreamError
 from stream.review.cell_classes import Scheme
-from stream.review.detections import Found
-from stream.review.differential import Line, differential, white_cells
+from stream.review.detections import Detection
+from stream.review.differential import DifferentialLine, differential, white_cells
 from stream.review.review_state import Comment, Signature, Standing
-from stream.review.slides import Library, SlideShelf
+from stream.review.slides import SlideLibrary, SlideView
 
 from .red_cells import RedLine, red_lines, red_sentences
 
@@ -29,13 +29,13 @@ class ReportError(CytostreamError):
 class Notable:
     """A cell that the report shows, and why."""
 
-    cell: Found
+    cell: Detection
     label: str
     why: str
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class SlideReport:
     """`signature` is None while the version is not signed: the report is preliminary then.
     `scores()` are the probabilities (n, K) of the cells, in the order of `classes`."""
 
@@ -46,9 +46,9 @@ class Report:
     signature: Signature | None
     scanned: datetime | None
     scheme: Scheme
-    lines: list[Line]
+    lines: list[DifferentialLine]
     white: int
-    cells: list[Found]
+    cells: list[Detection]
     standing: Standing
     notable: list[Notable]
     comments: list[Comment]
@@ -73,11 +73,13 @@ class Report:
         """Size, chromia, platelets and white cells of the sampled fields."""
         return red_sentences(self.facts)
 
-    def label(self, cell: Found) -> str:
+    def label(self, cell: Detection) -> str:
         return self.standing.label(cell.cell_id, cell.label)
 
 
-def report_of(library: Library, shelf: SlideShelf, name: str, version: int | None = None) -> Report:
+def report_of(
+    library: SlideLibrary, shelf: SlideView, name: str, version: int | None = None
+) -> SlideReport:
     """The report of a version; of the one that stands now without one.
 
     Raises:
@@ -94,7 +96,7 @@ def report_of(library: Library, shelf: SlideShelf, name: str, version: int | Non
     check_verdicts(library, shelf.slide_id, signature)
     cells, facts = list(shelf.cells(standing)), shelf.facts()
     lines = differential(shelf.scheme, shelf.counts(standing))
-    return Report(
+    return SlideReport(
         shelf.slide_id,
         name,
         library.config.review.laboratory,
@@ -114,7 +116,7 @@ def report_of(library: Library, shelf: SlideShelf, name: str, version: int | Non
     )
 
 
-def check_verdicts(library: Library, slide_id: str, signature: Signature | None) -> None:
+def check_verdicts(library: SlideLibrary, slide_id: str, signature: Signature | None) -> None:
     """A signed report shows the verdicts that were signed for.
 
     Raises:
@@ -127,7 +129,7 @@ def check_verdicts(library: Library, slide_id: str, signature: Signature | None)
         raise ReportError(what, "see `cytostream audit`, and restore the store from its backup")
 
 
-def notable_cells(shelf: SlideShelf, standing: Standing, cells: list[Found]) -> list[Notable]:
+def notable_cells(shelf: SlideView, standing: Standing, cells: list[Detection]) -> list[Notable]:
     """Cells with alerts, those that a person renamed or commented, then the surest of each
     class.
     """

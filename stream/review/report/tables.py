@@ -10,10 +10,10 @@ from itertools import chain
 from tempfile import NamedTemporaryFile
 from uuid import NAMESPACE_OID, uuid5
 
-from stream.review.detections import Found
+from stream.review.detections import Detection
 from stream.review.images import Red, Shapes
 
-from .report import Report
+from .report import SlideReport
 
 RED_COLOUR = [200, 80, 80]
 FORMULA_STARTS = (
@@ -30,7 +30,7 @@ FORMULA_STARTS = (
 )  # the last four: full width
 Value = str | int | float | None
 
-COLUMNS = (
+_COLUMNS = (
     "slide_id",
     "cell_id",
     "kind",
@@ -54,7 +54,7 @@ COLUMNS = (
 )
 
 
-def columns_of(report: Report) -> dict[str, list]:
+def table_columns(report: SlideReport) -> dict[str, list]:
     """Columns of equal length, in the order of `COLUMNS`, then a probability a class of the
     model; places are level-0 px.
     """
@@ -83,14 +83,14 @@ def columns_of(report: Report) -> dict[str, list]:
         f"p_{name}": column.tolist()
         for name, column in zip(report.classes, report.scores().T, strict=True)
     }
-    return {**dict(zip(COLUMNS, values, strict=True)), **shares}
+    return {**dict(zip(_COLUMNS, values, strict=True)), **shares}
 
 
-def csv_of(report: Report) -> bytes:
+def csv_of(report: SlideReport) -> bytes:
     """RFC 4180 with a header line; a text that a spreadsheet would take for a formula is
     quoted with an apostrophe.
     """
-    columns = columns_of(report)
+    columns = table_columns(report)
     return csv_table(columns, zip(*columns.values(), strict=True))
 
 
@@ -110,12 +110,12 @@ def _harmless(value: Value) -> Value:
     )
 
 
-def parquet_of(report: Report) -> bytes:
+def parquet_of(report: SlideReport) -> bytes:
     """Parquet, with the report's facts as metadata of the schema."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    columns = columns_of(report)
+    columns = table_columns(report)
     table = pa.table(columns, schema=_schema(pa, columns))
     about = {"cytostream": json.dumps(about_of(report))}
     out = io.BytesIO()
@@ -134,12 +134,12 @@ def _schema(pa, columns: dict[str, list]):
         "box_y1_px0",
         "report_version",
     }
-    real = {"probability", "anomaly", "area_um2", "mpp", *columns.keys() - set(COLUMNS)}
+    real = {"probability", "anomaly", "area_um2", "mpp", *columns.keys() - set(_COLUMNS)}
     types = {**dict.fromkeys(whole, pa.int32()), **dict.fromkeys(real, pa.float64())}
     return pa.schema([(name, types.get(name, pa.string())) for name in columns])
 
 
-def anndata_of(report: Report) -> bytes:
+def anndata_of(report: SlideReport) -> bytes:
     """AnnData (.h5ad): X (cells, classes) holds the model's probabilities, obs the columns,
     obsm["spatial"] centres in um.
     """
@@ -147,7 +147,7 @@ def anndata_of(report: Report) -> bytes:
     import numpy as np
     import pandas as pd
 
-    columns = {name: values for name, values in columns_of(report).items() if name in COLUMNS}
+    columns = {name: values for name, values in table_columns(report).items() if name in _COLUMNS}
     obs = pd.DataFrame(columns, index=pd.Index(columns["cell_id"], dtype=str)).drop(
         columns="cell_id"
     )
@@ -165,7 +165,7 @@ def anndata_of(report: Report) -> bytes:
         return file.read()
 
 
-def geojson_of(report: Report, shapes: Shapes) -> bytes:
+def geojson_of(report: SlideReport, shapes: Shapes) -> bytes:
     """A FeatureCollection that QuPath opens, in level-0 px: a cell with its nucleus, or the box of
     one that has no outline, with class, colour and measurements; and the red cells of the sampled
     fields.
@@ -199,7 +199,7 @@ def geojson_of(report: Report, shapes: Shapes) -> bytes:
     return json.dumps({"type": "FeatureCollection", "features": features}).encode()
 
 
-def _geometry(cell: Found, rings: tuple | None) -> dict:
+def _geometry(cell: Detection, rings: tuple | None) -> dict:
     if rings is None:
         return {"geometry": _polygon(_ring(*cell.box_px0))}
     return {"geometry": _polygon(rings[0]), "nucleusGeometry": _polygon(rings[1])}
@@ -236,7 +236,7 @@ def _uuid(cell_id: str) -> str:
     return str(uuid5(NAMESPACE_OID, cell_id))
 
 
-def about_of(report: Report) -> dict:
+def about_of(report: SlideReport) -> dict:
     """Where a table comes from."""
     signed = report.signature
     return {

@@ -1,11 +1,11 @@
 from .accounts import Accounts
 from .app import Setting, make_app
-from .auth import Doors, Mode, is_loopback, local_name
+from .auth import Authenticator, Mode, is_loopback, local_name
 from .routes_pages import leaflet_folder
 
 __all__ = [
     "Accounts",
-    "Doors",
+    "Authenticator",
     "Mode",
     "Setting",
     "is_loopback",

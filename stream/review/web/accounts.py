@@ -34,8 +34,8 @@ CREATE TABLE IF NOT EXISTS sessions (digest TEXT PRIMARY KEY, name TEXT NOT NULL
 CREATE TABLE IF NOT EXISTS secret (value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS removed (name TEXT PRIMARY KEY, at REAL NOT NULL) WITHOUT ROWID;
 """
-LOCAL = ":local"  # no account can have this name
-AT_ONCE, WAITING = 2, 16  # hashes that are computed (64 MiB each), and tries that wait for one
+_LOCAL = ":local"  # no account can have this name
+AT_ONCE, _WAITING = 2, 16  # hashes that are computed (64 MiB each), and tries that wait for one
 # a hash with the parameters of all others, of a password that nobody has
 _NOBODY = (
     "$argon2id$v=19$m=65536,t=3,p=4$5VdX1CQzcVr3/dzPgDRVtQ"
@@ -72,7 +72,7 @@ class Accounts:
         self._hasher = PasswordHasher()
         self._hashing, self._waiting = (
             threading.BoundedSemaphore(AT_ONCE),
-            threading.BoundedSemaphore(WAITING),
+            threading.BoundedSemaphore(_WAITING),
         )
         with self._state.transaction() as db:
             db.execute(
@@ -123,7 +123,7 @@ class Accounts:
             if known == ("admin",) and role != "admin":
                 _check_not_last(db, name)
             db.execute("INSERT OR REPLACE INTO accounts VALUES (?, ?, ?)", (name, role, made))
-            db.execute("DELETE FROM sessions WHERE name IN (?, ?)", (name, LOCAL))
+            db.execute("DELETE FROM sessions WHERE name IN (?, ?)", (name, _LOCAL))
         return "changed" if known else "added"
 
     def remove(self, name: str) -> None:
@@ -169,7 +169,7 @@ class Accounts:
 
     def begin_local(self, hours: float) -> str:
         """A new session of the page without accounts."""
-        return self._begin(LOCAL, hours)
+        return self._begin(_LOCAL, hours)
 
     def _begin(self, name: str, hours: float) -> str:
         token = secrets.token_urlsafe(32)
@@ -193,7 +193,7 @@ class Accounts:
     def is_local(self, token: str) -> bool:
         """Whether it is a session of the page without accounts."""
         sql = "SELECT 1 FROM sessions WHERE digest = ? AND name = ? AND ends > ?"
-        return bool(self._state.rows(sql, _digest(token), LOCAL, time()))
+        return bool(self._state.rows(sql, _digest(token), _LOCAL, time()))
 
     def end(self, token: str) -> None:
         with self._state.transaction() as db:

@@ -20,23 +20,22 @@ from starlette.exceptions import HTTPException
 from classify import SHIPPED
 from ingest import CytostreamError, Workers
 from stream.config import Config
-from stream.events import Stamp
+from stream.events import Provenance
 from stream.http import Bucket, Limits, Shield, Tries, UnderFolder
-from stream.review.decisions import Desk, DeskError
+from stream.review.decisions import DecisionService, DeskError
 from stream.review.images import Crops, ReasonError, Reasons, Viewer
 from stream.review.report import ReportError
-from stream.review.slides import Library
-from stream.review.worklist import Board
+from stream.review.slides import SlideLibrary
+from stream.review.worklist import WorklistView
 
-from . import routes_decide, routes_export, routes_pages, routes_read
-from . import routes_session as routes_enter
+from . import routes_decide, routes_export, routes_pages, routes_read, routes_session
 from .accounts import Accounts, BusyError
-from .auth import DoorError, Doors, Mode, need
+from .auth import Authenticator, DoorError, Mode, need
 from .dependencies import CHANGES, ExportQueue, Parts
-from .live_updates import Hub, Watch
+from .live_updates import Hub, StoreWatch
 
-log = logging.getLogger(__name__)
-BURST_S = 3.0
+_log = logging.getLogger(__name__)
+_BURST_S = 3.0
 STATUS = {"absent": 404, "locked": 423, "conflict": 409, "early": 409, "wrong": 400}
 
 
@@ -55,7 +54,7 @@ class Setting:
 
 
 def make_app(
-    library: Library,
+    library: SlideLibrary,
     accounts: Accounts,
     workers: Workers,
     config: Config,
@@ -75,8 +74,14 @@ def make_app(
         openapi_url=None,
     )
     app.state.parts, app.state.doors = parts, parts.doors
-    for routes in (routes_read, routes_decide, routes_export, routes_enter, routes_pages):
-        app.include_router(routes.router)
+    for router in (
+        routes_read.read_router,
+        routes_decide.decide_router,
+        routes_export.export_router,
+        routes_session.session_router,
+        routes_pages.pages_router,
+    ):
+        app.include_router(router)
     if setting.door:
         app.include_router(
             setting.door,
@@ -89,7 +94,7 @@ def make_app(
         app.mount("/vendor/leaflet", StaticFiles(directory=folder))
     answer_errors(app)
     review = config.review
-    bucket = Bucket(review.requests_per_s, review.requests_per_s * BURST_S)
+    bucket = Bucket(review.requests_per_s, review.requests_per_s * _BURST_S)
     limits = Limits(bucket, review.body_bytes, strict_transport=parts.doors.secure)
     if review.folder:
         app.add_middleware(UnderFolder, folder=review.folder)
@@ -100,20 +105,20 @@ def make_app(
 
 
 def make_parts(
-    library: Library, accounts: Accounts, workers: Workers, config: Config, setting: Setting
+    library: SlideLibrary, accounts: Accounts, workers: Workers, config: Config, setting: Setting
 ) -> Parts:
-    review, board = config.review, Board(library)
-    stamp = Stamp(config.source, versions={"cytostream": version("cytostream")})
+    review, board = config.review, WorklistView(library)
+    stamp = Provenance(config.source, versions={"cytostream": version("cytostream")})
     return Parts(
         config,
         library,
         board,
-        Desk(library, stamp),
+        DecisionService(library, stamp),
         Crops(library.store, library.state),
         Viewer(workers, review.tile_s, config.reading.survey_limit_s),
         Reasons(setting.model, review.reasons_s, setting.nearest),
-        Hub(Watch(library, board), review.look_s),
-        Doors(
+        Hub(StoreWatch(library, board), review.look_s),
+        Authenticator(
             setting.mode,
             accounts,
             review,
@@ -159,7 +164,9 @@ def answer_errors(app: FastAPI) -> None:
 
     @app.exception_handler(CytostreamError)
     def of_the_house(request: Request, error: CytostreamError) -> JSONResponse:
-        log.warning("%s: %s", request.url.path, error)  # the text may name a file, and so a patient
+        _log.warning(
+            "%s: %s", request.url.path, error
+        )  # the text may name a file, and so a patient
         return JSONResponse(
             {
                 "detail": "the store cannot be used now",

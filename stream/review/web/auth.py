@@ -16,8 +16,8 @@ from fastapi import Request, Response
 from fastapi.security import APIKeyCookie, APIKeyHeader
 from starlette.types import Scope
 
-from stream.config import Review
-from stream.http import Caller, address_of
+from stream.config import ReviewSettings
+from stream.http import Caller, client_address
 
 from .accounts import Accounts, Person
 
@@ -62,14 +62,14 @@ def is_loopback(host: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Doors:
+class Authenticator:
     """`started` is how the page was started: local (the secret of the printed address),
     accounts, or proxy.
     """
 
     started: Mode
     accounts: Accounts
-    config: Review
+    config: ReviewSettings
     secure: bool
     proxy_secret: str = ""
     local_secret: str = field(default_factory=lambda: secrets.token_urlsafe(32))
@@ -156,7 +156,7 @@ class Doors:
         return Caller(f"person {found.name}", True) if found else Caller(self.address(scope), False)
 
     def address(self, scope: Scope) -> str:
-        return address_of(scope, self.config.trusted_proxies)
+        return client_address(scope, self.config.trusted_proxies)
 
     def open_local(self, secret: str, request: Request, response: Response) -> None:
         """Exchanges the secret of the printed address for a session.
@@ -223,7 +223,7 @@ def check_origin(request: Request, hosts: Collection[str] = ()) -> None:
     origin = request.headers.get("origin")
     if not origin or request.headers.get("sec-fetch-site") == "same-origin":
         return
-    site = site_of(origin)
+    site = site_address(origin)
     host = _HOST.fullmatch(site.lower()) if site else None
     if site != request.headers.get("host") and not (host and host[1] in hosts):
         raise DoorError(403, "another site sent this", PROXY_HINT)
@@ -240,7 +240,7 @@ def came_by_tls(request: Request) -> bool:
     ) or origin.startswith("https:")
 
 
-def site_of(origin: str) -> str | None:
+def site_address(origin: str) -> str | None:
     """Host and port of an origin; None for what is none."""
     try:
         return urlsplit(origin).netloc
@@ -252,7 +252,7 @@ def need(role: str) -> Callable[..., Person]:
     """A dependency: the person who asks, who must have a role; a change must come from our page."""
 
     def person(request: Request) -> Person:
-        doors: Doors = request.app.state.doors
+        doors: Authenticator = request.app.state.doors
         who = doors.person(request)
         if request.method not in SAFE:
             doors.check_change(request)

@@ -11,15 +11,15 @@ from typing import Annotated
 from fastapi import Depends, HTTPException, Path, Request
 
 from stream.config import Config
-from stream.events import AccessAction, Stamp
+from stream.events import AccessAction, Provenance
 from stream.http import Bucket, Tries
-from stream.review.decisions import Desk
+from stream.review.decisions import DecisionService
 from stream.review.images import Crops, Reasons, Viewer
-from stream.review.slides import Library, SlideShelf
-from stream.review.worklist import Board
+from stream.review.slides import SlideLibrary, SlideView
+from stream.review.worklist import WorklistView
 
 from .accounts import Person
-from .auth import Doors, need
+from .auth import Authenticator, need
 from .live_updates import Hub
 
 ID = r"^[0-9a-f]{8,64}$"
@@ -77,18 +77,18 @@ class Parts:
     """The rooms behind the doors."""
 
     config: Config
-    library: Library
-    board: Board
-    desk: Desk
+    library: SlideLibrary
+    board: WorklistView
+    desk: DecisionService
     crops: Crops
     viewer: Viewer
     reasons: Reasons
     hub: Hub
-    doors: Doors
+    doors: Authenticator
     logins: Tries
     signatures: Bucket
     exports: ExportQueue
-    stamp: Stamp
+    stamp: Provenance
 
     def note(self, action: AccessAction, account: str, by: str, address: str) -> None:
         """Writes a login or its like into the audit trail."""
@@ -107,7 +107,7 @@ def parts_of(request: Request) -> Parts:
 Having = Annotated[Parts, Depends(parts_of)]
 
 
-def shelf_of(slide_id: SlideId, parts: Having, person: Viewing) -> SlideShelf:
+def shelf_of(slide_id: SlideId, parts: Having, person: Viewing) -> SlideView:
     """The slide of a path; the person is asked for first, so that a stranger does not learn which
     slides there are.
 
@@ -119,4 +119,4 @@ def shelf_of(slide_id: SlideId, parts: Having, person: Viewing) -> SlideShelf:
     return parts.library.shelf(slide_id)
 
 
-Shelf = Annotated[SlideShelf, Depends(shelf_of)]
+Shelf = Annotated[SlideView, Depends(shelf_of)]

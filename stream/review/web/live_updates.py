@@ -12,23 +12,23 @@ from collections.abc import AsyncIterator, Callable
 
 from ingest import CytostreamError
 from stream.review.audit_trail import REVIEWS_FILE
-from stream.review.slides import Library
-from stream.review.worklist import RUNNING, Board
+from stream.review.slides import SlideLibrary
+from stream.review.worklist import ACTIVE_STATES, WorklistView
 from stream.store import State
 
 KEEP_ALIVE_S = 15.0
-WAITING = 64  # messages a page may be behind; a slower one is told to look at everything
-log = logging.getLogger(__name__)
+_WAITING = 64  # messages a page may be behind; a slower one is told to look at everything
+_log = logging.getLogger(__name__)
 _REVIEWED = (
     "SELECT slide_id, max(number) FROM trail WHERE number > ? AND slide_id != '' GROUP BY slide_id"
 )
 ALL = json.dumps({"all": True})
 
 
-class Watch:
+class StoreWatch:
     """Looks at a store for changes: each look is one cheap question where there are none."""
 
-    def __init__(self, library: Library, board: Board):
+    def __init__(self, library: SlideLibrary, board: WorklistView):
         self._library, self._board = library, board
         self._reviews = State(library.store / REVIEWS_FILE)
         self._versions: tuple = ()
@@ -60,7 +60,9 @@ class Watch:
         self._number = max([self._number, *(number for _, number in reviews)])
         before, self._statuses = self._statuses, self._now()
         moved = {
-            s for s, now in self._statuses.items() if before.get(s) != now or now[0] in RUNNING
+            s
+            for s, now in self._statuses.items()
+            if before.get(s) != now or now[0] in ACTIVE_STATES
         }
         return moved | {s for s, _ in cells} | {s for s, _ in reviews}
 
@@ -82,7 +84,7 @@ class Hub:
     its task.
     """
 
-    def __init__(self, watch: Watch, look_s: float):
+    def __init__(self, watch: StoreWatch, look_s: float):
         self._watch, self._look_s = watch, look_s
         self._listeners: dict[asyncio.Queue[str], str] = {}
         self._closing = asyncio.Event()
@@ -99,7 +101,7 @@ class Hub:
         except (
             CytostreamError
         ) as error:  # a store that is busy or gone for a moment must not silence the page for good
-            log.warning("%s", error)
+            _log.warning("%s", error)
             return {}
 
     def _tell(self, message: str) -> None:
@@ -119,7 +121,7 @@ class Hub:
 
         A comment now and then shows that the connection lives.
         """
-        queue: asyncio.Queue[str] = asyncio.Queue(WAITING)
+        queue: asyncio.Queue[str] = asyncio.Queue(_WAITING)
         self._listeners[queue] = name
         try:
             message = f"retry: 1000\ndata: {ALL}\n\n"

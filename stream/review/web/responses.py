@@ -8,14 +8,14 @@ from typing import NamedTuple
 
 from pydantic import BaseModel
 
-from stream.review.detections import Found
+from stream.review.detections import Detection
 from stream.review.differential import differential, white_cells
 from stream.review.review_state import Decision, Standing
-from stream.review.slides import SlideShelf
-from stream.review.worklist import Row
+from stream.review.slides import SlideView
+from stream.review.worklist import WorklistRow
 
 
-class CellRow(NamedTuple):
+class CellResponse(NamedTuple):
     """A cell as a gallery needs it; `label` is a place in `classes`, probabilities and anomaly are
     in thousandths.
     """
@@ -122,7 +122,7 @@ class Changes(BaseModel):
     cells waits.
     """
 
-    cells: list[CellRow]
+    cells: list[CellResponse]
     more: bool
     decisions: dict[str, DecisionSays | None]
     standing: StandingSays
@@ -130,7 +130,7 @@ class Changes(BaseModel):
     failures: list[dict]
     differential: list[LineSays]
     white_cells: int
-    row: Row
+    row: WorklistRow
 
 
 class SlideSays(BaseModel):
@@ -146,9 +146,9 @@ class SlideSays(BaseModel):
     reasons: bool
 
 
-def cell_row(cell: Found, places: dict[str, int]) -> CellRow:
+def cell_row(cell: Detection, places: dict[str, int]) -> CellResponse:
     shares = round(1000 * cell.sureness), round(1000 * cell.anomaly)
-    return CellRow(
+    return CellResponse(
         cell.row, cell.cell_id, places[cell.label], *shares, cell.x_px0, cell.y_px0, *cell.box_px0
     )
 
@@ -165,7 +165,7 @@ def decision_says(decision: Decision | None) -> DecisionSays | None:
     )
 
 
-def classes_say(shelf: SlideShelf) -> list[ClassSays]:
+def classes_say(shelf: SlideView) -> list[ClassSays]:
     wanted = ClassSays.model_fields
     return [
         ClassSays(**{k: v for k, v in asdict(c).items() if k in wanted})
@@ -173,12 +173,12 @@ def classes_say(shelf: SlideShelf) -> list[ClassSays]:
     ]
 
 
-def lines_say(shelf: SlideShelf, standing: Standing) -> tuple[list[LineSays], int]:
+def lines_say(shelf: SlideView, standing: Standing) -> tuple[list[LineSays], int]:
     lines = differential(shelf.scheme, shelf.counts(standing))
     return [LineSays(**asdict(line)) for line in lines], white_cells(lines)
 
 
-def alerts_say(shelf: SlideShelf, standing: Standing) -> list[AlertSays]:
+def alerts_say(shelf: SlideView, standing: Standing) -> list[AlertSays]:
     says = []
     for alert in shelf.told.alerts.values():
         seen = standing.seen.get(alert.alert_id)
@@ -190,7 +190,7 @@ def alerts_say(shelf: SlideShelf, standing: Standing) -> list[AlertSays]:
     return says
 
 
-def standing_says(shelf: SlideShelf, by: str) -> StandingSays:
+def standing_says(shelf: SlideView, by: str) -> StandingSays:
     standing = shelf.standing
     return StandingSays(
         number=standing.number,
@@ -214,5 +214,5 @@ def standing_says(shelf: SlideShelf, by: str) -> StandingSays:
     )
 
 
-def decisions_since(shelf: SlideShelf, reviewed: Iterable[str]) -> dict[str, DecisionSays | None]:
+def decisions_since(shelf: SlideView, reviewed: Iterable[str]) -> dict[str, DecisionSays | None]:
     return {c: decision_says(shelf.standing.decisions.get(c)) for c in dict.fromkeys(reviewed)}

@@ -12,11 +12,11 @@ from .dependencies import CHANGES, ID, Having, Parts, Reviewing, Shelf
 from .responses import Changes
 from .routes_read import changes_of
 
-router = APIRouter(prefix="/api/slides/{slide_id}", responses=CHANGES)
+decide_router = APIRouter(prefix="/api/slides/{slide_id}", responses=CHANGES)
 OneId = Annotated[str, StringConstraints(pattern=ID)]
-PLAIN = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$"  # no control characters but tabs and line ends
+_PLAIN = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$"  # no control characters but tabs and line ends
 Text = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000, pattern=PLAIN)
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000, pattern=_PLAIN)
 ]
 Number = Annotated[int, Field(ge=0, le=2**53)]
 
@@ -64,7 +64,7 @@ class Amend(Wish):
     reason: Text
 
 
-@router.post("/decisions")
+@decide_router.post("/decisions")
 def decide(shelf: Shelf, wish: Decide, person: Reviewing, parts: Having) -> Changes:
     """Reclassify, confirm, or call unidentified: one act on one or many cells."""
     done = parts.desk.decide(
@@ -73,28 +73,28 @@ def decide(shelf: Shelf, wish: Decide, person: Reviewing, parts: Having) -> Chan
     return changes_of(done, parts, person.name, wish.row, wish.saw)
 
 
-@router.post("/acknowledgements")
+@decide_router.post("/acknowledgements")
 def acknowledge(shelf: Shelf, wish: Acknowledge, person: Reviewing, parts: Having) -> Changes:
     """These alerts have been looked at."""
     done = parts.desk.acknowledge(shelf.slide_id, person.name, wish.alert_ids, wish.comment)
     return changes_of(done, parts, person.name, wish.row, wish.saw)
 
 
-@router.post("/comments")
+@decide_router.post("/comments")
 def comment(shelf: Shelf, wish: Say, person: Reviewing, parts: Having) -> Changes:
     """Says something about a cell or the slide."""
     done = parts.desk.comment(shelf.slide_id, person.name, wish.text, wish.cell_id)
     return changes_of(done, parts, person.name, wish.row, wish.saw)
 
 
-@router.post("/undo")
+@decide_router.post("/undo")
 def undo(shelf: Shelf, wish: Wish, person: Reviewing, parts: Having) -> Changes:
     """Takes back one's own last act."""
     done = parts.desk.undo(shelf.slide_id, person.name)
     return changes_of(done, parts, person.name, wish.row, wish.saw)
 
 
-@router.post("/signatures")
+@decide_router.post("/signatures")
 def sign(shelf: Shelf, wish: Sign, person: Reviewing, request: Request, parts: Having) -> Changes:
     """Signs the count as it stands; the slide is locked."""
     confirm(parts, person.name, wish, request.cookies.get(parts.doors.cookie, ""))
@@ -102,7 +102,7 @@ def sign(shelf: Shelf, wish: Sign, person: Reviewing, request: Request, parts: H
     return changes_of(done, parts, person.name, wish.row, wish.saw)
 
 
-@router.post("/amendments")
+@decide_router.post("/amendments")
 def amend(shelf: Shelf, wish: Amend, person: Reviewing, parts: Having) -> Changes:
     """Opens the next version of a signed slide; the signed one stays."""
     done = parts.desk.amend(shelf.slide_id, person.name, wish.reason)

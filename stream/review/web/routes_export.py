@@ -8,9 +8,9 @@ from stream.review.report import FORMS, report_of
 
 from .dependencies import REFUSALS, Having, Shelf, Viewing
 
-router = APIRouter(prefix="/api", responses=REFUSALS)
-Ending = Literal["csv", "parquet", "geojson", "h5ad", "fhir.json", "pdf", "zip"]
-FILE = {
+export_router = APIRouter(prefix="/api", responses=REFUSALS)
+ReportFormat = Literal["csv", "parquet", "geojson", "h5ad", "fhir.json", "pdf", "zip"]
+FILE_RESPONSE = {
     200: {
         "content": {form.media.split(";")[0]: {} for form in FORMS.values()},
         "description": "the file",
@@ -21,9 +21,11 @@ Version = Annotated[
 ]
 
 
-@router.get("/slides/{slide_id}/report.{ending}", response_class=Response, responses=FILE)
-def export(
-    shelf: Shelf, ending: Ending, parts: Having, person: Viewing, version: Version = None
+@export_router.get(
+    "/slides/{slide_id}/report.{ending}", response_class=Response, responses=FILE_RESPONSE
+)
+def export_report(
+    shelf: Shelf, ending: ReportFormat, parts: Having, person: Viewing, version: Version = None
 ) -> Response:
     """The report: cells as CSV, Parquet, GeoJSON, AnnData; the count as FHIR and PDF;
     reviewed cells as images in a ZIP.

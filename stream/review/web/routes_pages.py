@@ -16,7 +16,7 @@ from .dependencies import Having, Shelf, SlideId, Viewing
 from .routes_export import Version
 
 HERE = Path(__file__).parent
-router = APIRouter(include_in_schema=False)
+pages_router = APIRouter(include_in_schema=False)
 
 
 def base_of(request: Request) -> str:
@@ -54,13 +54,13 @@ def page(request: Request, parts: Having, name: str, **values: object) -> Respon
     return response
 
 
-@router.get("/")
-def worklist(request: Request, parts: Having) -> Response:
+@pages_router.get("/")
+def worklist_page(request: Request, parts: Having) -> Response:
     return page(request, parts, "worklist.html")
 
 
-@router.get("/slides/{slide_id}")
-def slide(request: Request, slide_id: SlideId, parts: Having) -> Response:
+@pages_router.get("/slides/{slide_id}")
+def slide_page(request: Request, slide_id: SlideId, parts: Having) -> Response:
     known = slide_id in parts.library
     if not known:
         return page(request, parts, "absent.html")
@@ -69,7 +69,7 @@ def slide(request: Request, slide_id: SlideId, parts: Having) -> Response:
     )
 
 
-@router.get("/slides/{slide_id}/report")
+@pages_router.get("/slides/{slide_id}/report")
 def report(
     request: Request, shelf: Shelf, parts: Having, person: Viewing, version: Version = None
 ) -> Response:
@@ -81,7 +81,7 @@ def report(
     return page(request, parts, "report.html", report=made, titles=titles, pictures=pictures)
 
 
-@router.get("/open")
+@pages_router.get("/open")
 def open_page(
     request: Request, parts: Having, secret: Annotated[str, Query(max_length=128)]
 ) -> Response:
@@ -92,20 +92,20 @@ def open_page(
     return response
 
 
-@router.get("/api/openapi.json")
+@pages_router.get("/api/openapi.json")
 def openapi(request: Request, person: Viewing) -> JSONResponse:
     """The description of the API, for who may use it."""
     return JSONResponse(request.app.openapi())
 
 
-@router.get("/login")
-def login(request: Request, parts: Having) -> Response:
+@pages_router.get("/login")
+def login_page(request: Request, parts: Having) -> Response:
     if parts.doors.mode != "accounts":
         return RedirectResponse(base_of(request), 303)
     return templates.TemplateResponse(request, "login.html", {"person": None, "mode": "accounts"})
 
 
-@router.get("/favicon.ico")
+@pages_router.get("/favicon.ico")
 def icon() -> Response:
     return RedirectResponse("./static/icon.svg", 303)
 

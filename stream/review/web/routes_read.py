@@ -8,23 +8,23 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
 from ingest import VIEW_PX, CytostreamError, Slide
-from stream.review.detections import Found
+from stream.review.detections import Detection
 from stream.review.images import CheckedSlide
-from stream.review.slides import SlideShelf, reason_says
-from stream.review.worklist import Row, Waiting
+from stream.review.slides import SlideView, reason_says
+from stream.review.worklist import Waiting, WorklistRow
 
 from . import responses as says
 from .accounts import Person
 from .auth import HEADER, DoorError
 from .dependencies import REFUSALS, CellId, Having, Parts, Shelf, Viewing
 
-PAGE = 4000
+_PAGE = 4000
 HISTORY = {"action", "reviewer", "label", "was", "comment", "version", "number"}
 # a cell's picture never changes: its id is a function of the slide's content
 LATER = "private, max-age=31536000, immutable"
-log = logging.getLogger(__name__)
-router = APIRouter(prefix="/api", responses=REFUSALS)
-JPEG = {200: {"content": {"image/jpeg": {}}, "description": "a picture"}}
+_log = logging.getLogger(__name__)
+read_router = APIRouter(prefix="/api", responses=REFUSALS)
+_JPEG = {200: {"content": {"image/jpeg": {}}, "description": "a picture"}}
 
 
 class Me(BaseModel):
@@ -36,12 +36,12 @@ class Me(BaseModel):
 
 
 class Worklist(BaseModel):
-    slides: list[Row]
+    slides: list[WorklistRow]
     waiting: list[Waiting]
     refused_files: list[dict]
 
 
-@router.get("/me")
+@read_router.get("/me")
 def me(request: Request, response: Response, person: Viewing, parts: Having) -> Me:
     """Who is asking, and the stamp that every change must carry."""
     token = parts.doors.anonymous(request, response)
@@ -53,14 +53,14 @@ def me(request: Request, response: Response, person: Viewing, parts: Having) -> 
     )
 
 
-@router.get("/slides")
+@read_router.get("/slides")
 def worklist(parts: Having, person: Viewing) -> Worklist:
     """All slides, the latest first, and files that were no slide."""
     refused = list(parts.library.files_refused())
     return Worklist(slides=parts.board.rows(), waiting=parts.board.waiting(), refused_files=refused)
 
 
-@router.get("/live", include_in_schema=False)
+@read_router.get("/live", include_in_schema=False)
 async def live(request: Request, parts: Having, person: Viewing) -> StreamingResponse:
     """Server-sent events: rows of slides that changed, as they change; they end with the
     session.
@@ -81,8 +81,8 @@ def is_still(parts: Parts, request: Request, person: Person) -> bool:
         return False
 
 
-@router.get("/slides/{slide_id}")
-def slide(shelf: Shelf, parts: Having) -> says.SlideSays:
+@read_router.get("/slides/{slide_id}")
+def slide_facts(shelf: Shelf, parts: Having) -> says.SlideSays:
     """What does not change while the slide is looked at."""
     facts = shelf.facts()
     provenance = {k: v for k, v in facts.items() if k in ("model_id", "config_id", "mpp", "at")}
@@ -100,7 +100,7 @@ def slide(shelf: Shelf, parts: Having) -> says.SlideSays:
     )
 
 
-def view_of(shelf: SlideShelf, parts: Parts) -> says.ViewSays:
+def view_of(shelf: SlideView, parts: Parts) -> says.ViewSays:
     slide = shelf.slide()
     if slide is None:
         return says.ViewSays(
@@ -117,7 +117,7 @@ def view_of(shelf: SlideShelf, parts: Parts) -> says.ViewSays:
     )
 
 
-def shown_slide(shelf: SlideShelf, parts: Parts) -> Slide:
+def shown_slide(shelf: SlideView, parts: Parts) -> Slide:
     """The slide with the file that was read.
 
     Raises:
@@ -132,7 +132,7 @@ def shown_slide(shelf: SlideShelf, parts: Parts) -> Slide:
     return found.slide
 
 
-@router.get("/slides/{slide_id}/changes")
+@read_router.get("/slides/{slide_id}/changes")
 def changes(
     shelf: Shelf,
     parts: Having,
@@ -143,14 +143,14 @@ def changes(
     number: Annotated[
         int, Query(ge=0, le=2**53, description="last entry of the trail that the page has")
     ] = 0,
-    limit: Annotated[int, Query(ge=1, le=10_000)] = PAGE,
+    limit: Annotated[int, Query(ge=1, le=10_000)] = _PAGE,
 ) -> says.Changes:
     """What lies beyond what the page has."""
     return changes_of(shelf, parts, person.name, row, number, limit)
 
 
 def changes_of(
-    shelf: SlideShelf, parts: Parts, by: str, row: int, number: int, limit: int = PAGE
+    shelf: SlideView, parts: Parts, by: str, row: int, number: int, limit: int = _PAGE
 ) -> says.Changes:
     places = {name: place for place, name in enumerate(shelf.scheme.names)}
     with shelf.lock:
@@ -186,13 +186,13 @@ class CellSays(BaseModel):
     provenance: dict
 
 
-def cell_of(shelf: SlideShelf, cell_id: str) -> Found:
+def cell_of(shelf: SlideView, cell_id: str) -> Detection:
     if cell_id not in shelf.found.by_id:
         raise HTTPException(404, "no such cell on this slide")
     return shelf.found.by_id[cell_id]
 
 
-@router.get("/slides/{slide_id}/cells/{cell_id}")
+@read_router.get("/slides/{slide_id}/cells/{cell_id}")
 def cell(shelf: Shelf, cell_id: CellId, parts: Having) -> CellSays:
     """Probabilities, anomaly, place, history and provenance of a cell."""
     found = cell_of(shelf, cell_id)
@@ -211,7 +211,9 @@ def cell(shelf: Shelf, cell_id: CellId, parts: Having) -> CellSays:
     )
 
 
-@router.get("/slides/{slide_id}/cells/{cell_id}/image", response_class=Response, responses=JPEG)
+@read_router.get(
+    "/slides/{slide_id}/cells/{cell_id}/image", response_class=Response, responses=_JPEG
+)
 def image(
     shelf: Shelf, cell_id: CellId, parts: Having, form: Literal["jpeg", "png"] = "jpeg"
 ) -> Response:
@@ -225,7 +227,7 @@ def image(
     return Response(picture, media_type=f"image/{form}", headers={"Cache-Control": LATER})
 
 
-@router.get("/slides/{slide_id}/cells/{cell_id}/reasons")
+@read_router.get("/slides/{slide_id}/cells/{cell_id}/reasons")
 def reasons(shelf: Shelf, cell_id: CellId, parts: Having) -> dict:
     """Heat maps and counterfactuals: what speaks for a class, and the cell as that class; 404
     where there are none.
@@ -235,16 +237,16 @@ def reasons(shelf: Shelf, cell_id: CellId, parts: Having) -> dict:
     )
 
 
-@router.get("/slides/{slide_id}/cells/{cell_id}/nearest")
-def nearest(shelf: Shelf, cell_id: CellId, parts: Having) -> dict:
+@read_router.get("/slides/{slide_id}/cells/{cell_id}/nearest")
+def nearest_cells(shelf: Shelf, cell_id: CellId, parts: Having) -> dict:
     """The nearest known cells of each class; 404 where none are known."""
     return parts.reasons.nearest(
         cell_id, parts.crops.pixels(shelf.slide_id, cell_of(shelf, cell_id))
     )
 
 
-@router.get(
-    "/slides/{slide_id}/tiles/{level}/{column}/{row}", response_class=Response, responses=JPEG
+@read_router.get(
+    "/slides/{slide_id}/tiles/{level}/{column}/{row}", response_class=Response, responses=_JPEG
 )
 def tile(
     shelf: Shelf,
@@ -260,15 +262,15 @@ def tile(
     try:
         picture = parts.viewer.tile(slide, level, column, row)
     except CytostreamError as error:
-        log.warning("%s: tile %d/%d/%d: %s", slide.slide_id, level, column, row, error)
+        _log.warning("%s: tile %d/%d/%d: %s", slide.slide_id, level, column, row, error)
         raise HTTPException(404, "this place of the slide cannot be shown") from error
     return Response(
         picture, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=86400"}
     )
 
 
-@router.get("/slides/{slide_id}/beside/{name}", response_class=Response, responses=JPEG)
-def beside(shelf: Shelf, parts: Having, name: Literal["label", "macro"]) -> Response:
+@read_router.get("/slides/{slide_id}/beside/{name}", response_class=Response, responses=_JPEG)
+def associated(shelf: Shelf, parts: Having, name: Literal["label", "macro"]) -> Response:
     """The label or macro image of the slide, only where the config shows them: they often
     name the patient.
     """
@@ -281,7 +283,7 @@ def beside(shelf: Shelf, parts: Having, name: Literal["label", "macro"]) -> Resp
         raise HTTPException(404, f"no {name} image") from error
 
 
-@router.get("/slides/{slide_id}/trail")
+@read_router.get("/slides/{slide_id}/trail")
 def trail(
     shelf: Shelf, parts: Having, after: Annotated[int, Query(ge=0, le=2**53)] = 0
 ) -> list[dict]:

@@ -10,7 +10,7 @@ from .accounts import NAME, BusyError
 from .auth import check_origin
 from .dependencies import CHANGES, REFUSALS, Administering, Having, Viewing
 
-router = APIRouter(prefix="/api")
+session_router = APIRouter(prefix="/api")
 
 
 class Login(BaseModel):
@@ -25,7 +25,7 @@ class Welcome(BaseModel):
     role: str
 
 
-@router.post("/login", responses=CHANGES)
+@session_router.post("/login", responses=CHANGES)
 def login(wish: Login, request: Request, response: Response, parts: Having) -> Welcome:
     """Begins a session. A name has a few failed tries a minute from an address; a right
     password uses up none.
@@ -53,7 +53,7 @@ def login(wish: Login, request: Request, response: Response, parts: Having) -> W
     return Welcome(name=person.name, role=person.role)
 
 
-@router.post("/logout", status_code=204, responses=CHANGES)
+@session_router.post("/logout", status_code=204, responses=CHANGES)
 def logout(request: Request, person: Viewing, parts: Having) -> Response:
     """Ends the session."""
     parts.doors.accounts.end(request.cookies.get(parts.doors.cookie, ""))
@@ -63,8 +63,8 @@ def logout(request: Request, person: Viewing, parts: Having) -> Response:
     return response
 
 
-@router.get("/audit", responses=REFUSALS)
-def audit(
+@session_router.get("/audit", responses=REFUSALS)
+def audit_entries(
     person: Administering, parts: Having, after: Annotated[int, Query(ge=0, le=2**53)] = 0
 ) -> list[dict]:
     """The next thousand entries of the whole audit trail."""
@@ -75,7 +75,7 @@ def audit(
     ]
 
 
-@router.get("/accounts", responses=REFUSALS)
+@session_router.get("/accounts", responses=REFUSALS)
 def accounts(person: Administering, parts: Having) -> list[Welcome]:
     """Who may come in; they are made with `cytostream accounts` on the machine itself."""
     return [Welcome(name=p.name, role=p.role) for p in parts.doors.accounts.people()]

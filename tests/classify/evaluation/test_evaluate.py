@@ -33,7 +33,7 @@ from classify.evaluation import retrain as retraining  # noqa: E402
 from classify.evaluation.baseline import BaselineTraining, Classifier, parameters  # noqa: E402
 from classify.evaluation.contenders import Workshop, odd, parted  # noqa: E402
 from classify.evaluation.evaluate import AXES, chosen_axes, evaluate_model  # noqa: E402
-from classify.evaluation.retrain import BASELINE, OURS, Plan, few, log_rows, retrain, without  # noqa: E402
+from classify.evaluation.retrain import BASELINE, OUR_ARM, Plan, few, log_rows, retrain, without  # noqa: E402
 from classify.evaluation.training_report import SMOOTH, report_training, smoothed  # noqa: E402
 from classify.image_folder import load_crops  # noqa: E402
 from classify.network import Denoiser, NetworkConfig  # noqa: E402
@@ -147,7 +147,7 @@ def test_every_axis_has_both_arms_and_an_interval_around_its_value(report):
         "calibration",
     ):
         arms = {f["arm"].partition(":")[0] for f in figures if f["axis"] == axis}
-        assert arms == {OURS, BASELINE, "ours - baseline"}, axis
+        assert arms == {OUR_ARM, BASELINE, "ours - baseline"}, axis
     sure = [f for f in figures if f["low"] is not None]
     assert len(sure) > 100 and all(f["low"] <= f["high"] and f["cells"] > 0 for f in sure)
 
@@ -160,7 +160,9 @@ def test_figures_are_those_of_the_scores_kept_on_disk(place, report):
     logits = -(model.weight[:, None] * errors).sum(axis=1) / model.temperature[-1] + model.bias
     own = val.labels == val.classes.index("small")
     recall = float((logits.argmax(axis=1)[own] == model.card.classes.index("small")).mean())
-    stated = [f for f in figures if (f["of"], f["metric"], f["arm"]) == ("small", "recall", OURS)]
+    stated = [
+        f for f in figures if (f["of"], f["metric"], f["arm"]) == ("small", "recall", OUR_ARM)
+    ]
     assert [f["value"] for f in stated] == [pytest.approx(recall, abs=1e-4)]
 
 
@@ -256,7 +258,7 @@ def test_the_baseline_learns_what_it_is_shown_and_does_not_hear_noise(place):
     )
 
 
-@pytest.mark.parametrize("arm", [OURS, BASELINE])
+@pytest.mark.parametrize("arm", [OUR_ARM, BASELINE])
 def test_a_retraining_takes_its_minutes_and_a_killed_one_goes_on(place, tmp_path, arm, monkeypatch):
     monkeypatch.setattr(retraining, "SAVE_EVERY_S", 0.0)
 
@@ -280,9 +282,9 @@ def test_a_retraining_takes_its_minutes_and_a_killed_one_goes_on(place, tmp_path
 
 
 def test_another_plan_does_not_go_on_in_the_same_folder(place, tmp_path):
-    retrain(plan_of(place, tmp_path, OURS))
+    retrain(plan_of(place, tmp_path, OUR_ARM))
     with pytest.raises(DataError, match="other settings"):
-        retrain(plan_of(place, tmp_path, OURS, learning_rate=1e-5))
+        retrain(plan_of(place, tmp_path, OUR_ARM, learning_rate=1e-5))
 
 
 def test_a_baseline_trained_before_is_taken_with_the_minutes_it_had(place, tmp_path):
@@ -303,12 +305,12 @@ def test_a_baseline_trained_before_is_taken_with_the_minutes_it_had(place, tmp_p
 
 
 def test_a_plan_kept_before_the_recipe_had_a_key_still_holds(place, tmp_path):
-    retrain(plan_of(place, tmp_path, OURS))
+    retrain(plan_of(place, tmp_path, OUR_ARM))
     kept = json.loads((tmp_path / "plan.json").read_text())
     del kept["recipe"]["wide_share"]
     (tmp_path / "plan.json").write_text(json.dumps(kept))
     assert (
-        retrain(plan_of(place, tmp_path, OURS), lambda row: pytest.fail("trained again")).took[
+        retrain(plan_of(place, tmp_path, OUR_ARM), lambda row: pytest.fail("trained again")).took[
             "steps"
         ]
         > 0

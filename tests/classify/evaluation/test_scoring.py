@@ -6,13 +6,13 @@ import pytest
 from classify.anomaly.score import fit_oddity
 from classify.calibration.fit import ErrorTable
 from classify.evaluation.scoring import (
-    Scale,
+    ScoreScale,
     bare,
     centred,
     discriminative,
     fit_nearness,
     ours,
-    scale_of,
+    score_scale_of,
 )
 
 RNG = np.random.default_rng(0)
@@ -29,12 +29,13 @@ def test_more_weight_is_more_certainty_and_the_temperature_takes_it_back():
     y = RNG.integers(0, 3, 300)
     errors = errors_of(y, own=0.45, noise=0.1)
     sure, unsure = (
-        Scale(np.full(8, w), t, np.zeros(3)).probability(errors).max(axis=1).mean()
+        ScoreScale(np.full(8, w), t, np.zeros(3)).probability(errors).max(axis=1).mean()
         for w, t in ((9, 1), (9, 9))
     )
     assert sure > unsure
     fitted = [
-        scale_of(ErrorTable(errors, y), np.full(8, w)).probability(errors) for w in (2.0, 200.0)
+        score_scale_of(ErrorTable(errors, y), np.full(8, w)).probability(errors)
+        for w in (2.0, 200.0)
     ]
     assert np.abs(fitted[0] - fitted[1]).max() < 0.01
     assert np.log(fitted[0][np.arange(300), y]).mean() > np.log(1 / 3)
@@ -42,11 +43,11 @@ def test_more_weight_is_more_certainty_and_the_temperature_takes_it_back():
 
 def test_evidence_that_all_cells_of_a_laboratory_lack_is_given_back():
     y = RNG.permutation(np.repeat(np.arange(3), 100))
-    home = Scale(np.full(8, 10.0), 1.0, np.zeros(3)).probability(errors_of(y))
+    home = ScoreScale(np.full(8, 10.0), 1.0, np.zeros(3)).probability(errors_of(y))
     shifted = errors_of(y) + np.array(
         [0.25, 0.0, -0.05]
     )  # another stain: class 0 explains everything worse, 2 better
-    away = Scale(np.full(8, 10.0), 1.0, np.zeros(3)).probability(shifted)
+    away = ScoreScale(np.full(8, 10.0), 1.0, np.zeros(3)).probability(shifted)
     assert (away.argmax(axis=1) == y).mean() < 0.8
     assert (centred(away, home) == y).mean() > 0.99
     np.testing.assert_array_equal(centred(home, home), home.argmax(axis=1))
@@ -56,7 +57,7 @@ def test_cells_that_no_class_explains_are_odd_by_every_score_that_can_tell():
     y = RNG.integers(0, 3, 400)
     normal = errors_of(y)
     oddity = fit_oddity(normal, SIGMA)
-    scale = Scale(np.full(8, 10.0), 1.0, np.zeros(3))
+    scale = ScoreScale(np.full(8, 10.0), 1.0, np.zeros(3))
     unexplained = ours(RNG.normal(0.6, 0.03, (50, 8, 3)), scale, oddity)
     usual = ours(errors_of(RNG.integers(0, 3, 200)), scale, oddity)
     for name in ("relative", "absolute", "pattern", "combined"):

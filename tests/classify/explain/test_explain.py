@@ -22,7 +22,7 @@ from classify import (
 from classify.calibration.fit import error_table
 from classify.calibration.laboratory import recalibrate
 from classify.explain.authenticity import Shown, score_answers, write_test
-from classify.explain.maps import inside, ranked, shared_evidence
+from classify.explain.maps import inside, ranked_classes, shared_evidence
 from classify.explain.nearest import Known, build_index
 from classify.judge import posterior
 from classify.pixels import to_input
@@ -73,7 +73,7 @@ def test_the_evidence_of_the_pixels_adds_up_to_the_judges(model, engine, crop):
     card = model.card
     x = to_input(crop[None], card.window_px, card.image_px, card.white)
     shares = shared_evidence(engine, model, x).sum(axis=(1, 2))
-    one, other = ranked(engine, model, x)[:2]
+    one, other = ranked_classes(engine, model, x)[:2]
     errors = error_table(engine, x, model)[0]
     log_p = np.log(posterior(errors, model)[-1]) - model.bias
     assert shares[one] - shares[other] == pytest.approx(

@@ -27,7 +27,7 @@ pytestmark = [
 
 from classify.engines.openvino import OpenVinoEngine  # noqa: E402
 from classify.image_folder import load_crops  # noqa: E402
-from classify.model_card import SHEET  # noqa: E402
+from classify.model_card import SHEET_FILE  # noqa: E402
 from classify.network import Denoiser, NetworkConfig, scales  # noqa: E402
 from classify.training import release as releasing  # noqa: E402
 from classify.training.train import TrainConfig, train_model  # noqa: E402
@@ -235,7 +235,7 @@ def test_what_is_exported_is_what_was_trained(cells, tmp_path, monkeypatch):
     model = releasing.release_model(tmp_path / "run", tmp_path / "model", "tiny")
     assert (
         load_model(tmp_path / "model").card.classes == ("large", "small", "other")
-        and (tmp_path / "model" / SHEET).exists()
+        and (tmp_path / "model" / SHEET_FILE).exists()
     )
     rng = np.random.default_rng(0)
     images, noise = (rng.standard_normal((3, 3, 32, 32)).astype(np.float32) for _ in range(2))

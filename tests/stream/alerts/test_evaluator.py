@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from stream.alerts.evaluator import Desk, Share, check_rules, share_drift
+from stream.alerts.evaluator import AlertEvaluator, AnomalyShare, check_rules, share_drift
 from stream.config import Alerts, ClassRule, ConfigError, RatioRule
 from stream.events.alert import Alert, SlideAlert
 from tests.stream.making import make_cell, make_verdict
@@ -14,7 +14,7 @@ ODD, PLAIN = 0.99999, 0.5
 
 
 def desk(given=(), this_hour=0, **rules):
-    return Desk(Alerts(**rules), "scanner-1", Counter(given), lambda: this_hour)
+    return AlertEvaluator(Alerts(**rules), "scanner-1", Counter(given), lambda: this_hour)
 
 
 def test_a_bad_stain_gives_a_few_alerts_and_one_for_the_slide():
@@ -84,7 +84,7 @@ def test_more_odd_cells_than_a_slide_may_have():
 
 
 def slides(odd, count):
-    return [Share(odd, 1000)] * count
+    return [AnomalyShare(odd, 1000)] * count
 
 
 def test_drift_speaks_when_the_line_is_crossed_and_then_no_more():
@@ -99,7 +99,7 @@ def test_drift_speaks_when_the_line_is_crossed_and_then_no_more():
 
 def test_drift_is_two_proportions():
     """Against the formula worked by hand: 30 of 1,000 and 10 of 1,000."""
-    assert share_drift([Share(30, 1000), Share(10, 1000)], 1, 1) == pytest.approx(
+    assert share_drift([AnomalyShare(30, 1000), AnomalyShare(10, 1000)], 1, 1) == pytest.approx(
         0.02 / (0.02 * 0.98 * 0.002) ** 0.5
     )
     assert share_drift(slides(10, 20), 5, 10) == 0

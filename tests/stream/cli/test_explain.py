@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from stream.cli import app as cli
+from stream.cli import main
 from stream.cli.commands.explain import cells_of, show_drift
 from stream.store.slide_store import SlideStore
 from tests.make import CLASSES, tiny_model
@@ -16,7 +16,7 @@ from tests.make import CLASSES, tiny_model
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["explain", "missing.png", "--out", "o"], "no such image"),
+        (["explain", "missing.png", "--out", "o"], "no such file"),
         (["index", "."], "no image here"),
         (["calibrate", "."], "no folder for the calibrated model"),
         (["calibrate", ".", "--check"], "no results here"),
@@ -28,7 +28,7 @@ def test_errors_are_one_line_with_a_next_step(tmp_path, monkeypatch, capsys, wor
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["cytostream", *words])
     with pytest.raises(SystemExit) as stopped:
-        cli.main()
+        main()
     said = capsys.readouterr().err
     assert stopped.value.code == 1 and says in said and "->" in said and "Traceback" not in said
 

@@ -7,7 +7,7 @@ from importlib import import_module
 
 import pytest
 
-from stream.cli.app import COMMANDS, app, load
+from stream.cli.app import COMMANDS, app, load_command
 
 module = import_module("stream.cli.app")  # `stream.cli` may have a name `app` of its own
 HEAVY = {
@@ -58,7 +58,7 @@ def test_nothing_is_imported_that_is_not_used(words, code, told):
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_summary_is_that_of_the_command(name):
     """Words may be left out at its end, none may differ."""
-    command = load(name)
+    command = load_command(name)
     summary = COMMANDS[name].summary.rstrip(".").split(", or ")[0]
     first = " ".join((command.help or "").split("\n\n")[0].split())
     assert command.name == name

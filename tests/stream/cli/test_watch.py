@@ -8,16 +8,16 @@ import pytest
 from ingest import open_workers
 from stream.cli.commands.watch import WatchReport, intake_of
 from stream.cli.session import open_station
-from stream.config import Backlog, Config, Reading, Watch
-from stream.events.event import Stamp
-from stream.run.pipeline import Lab
+from stream.config import BacklogSettings, Config, Reading, WatchSettings
+from stream.events.event import Provenance
+from stream.run.pipeline import RunContext
 from stream.run.worker import work
 from tests.make import BrightnessEngine, smear, tiny_model
 
 CONFIG = Config(
     reading=Reading(tile_px=512),
-    watch=Watch(look_s=0.05, still_looks=1),
-    backlog=Backlog(retry_s=0, tries=2),
+    watch=WatchSettings(look_s=0.05, still_looks=1),
+    backlog=BacklogSettings(retry_s=0, tries=2),
 )
 
 
@@ -42,14 +42,14 @@ def watch(tmp_path):
             open_station(store, CONFIG, [f"jsonl:{tmp_path / 'events.jsonl'}"]) as station,
             open_workers(0) as workers,
         ):
-            lab = Lab(
+            lab = RunContext(
                 CONFIG,
                 tiny_model(),
                 BrightnessEngine(),
                 workers,
                 station.outbox,
                 store,
-                Stamp("test", "m", "c", {}),
+                Provenance("test", "m", "c", {}),
             )
             report, stop = WatchReport(lab), threading.Event()
             intake = intake_of(scans, station, report, mpp=None, once=True)

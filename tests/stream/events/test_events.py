@@ -20,7 +20,7 @@ from stream.events.alert import SlideAlert
 from stream.events.codec import from_line, from_record, to_line, to_record
 from stream.events.event import (
     CELL,
-    KINDS,
+    EVENT_KINDS,
     Event,
     EventError,
     access_event,
@@ -34,7 +34,7 @@ from stream.events.event import (
     slide_event,
 )
 from stream.events.failure_codes import text_of
-from stream.events.payloads import PAYLOADS, Progress, schemas, write_schemas
+from stream.events.payloads import PAYLOADS, Progress, event_schemas, write_schemas
 from tests.stream.making import STAMP, make_cell, make_events, make_slide, make_verdict, share_names
 
 SLIDE = make_slide()
@@ -48,7 +48,7 @@ VALUE = st.recursive(
 EVENTS = st.builds(
     Event,
     NAME,
-    st.sampled_from(sorted(KINDS)),
+    st.sampled_from(sorted(EVENT_KINDS)),
     NAME,
     NAME,
     st.datetimes(timezones=st.just(UTC)),
@@ -304,7 +304,7 @@ def test_the_committed_schemas_are_the_models(tmp_path):
 
 
 def test_a_schema_an_event_type():
-    assert set(schemas()) == set(PAYLOADS)
+    assert set(event_schemas()) == set(PAYLOADS)
 
 
 def test_what_is_no_cell_is_named_and_not_alarmed():

@@ -23,10 +23,10 @@ from stream.events.event import (
     slide_alert_event,
     slide_event,
 )
-from stream.events.payloads import PAYLOADS, Progress, schemas
+from stream.events.payloads import PAYLOADS, Progress, event_schemas
 from stream.kafka.asyncapi import asyncapi
 from stream.kafka.sink import KafkaSink
-from stream.sinks.relay import move
+from stream.sinks.relay import send_batch
 from tests.stream.making import STAMP, make_cell, make_events, make_slide, make_verdict
 
 RELEASED = sorted((Path(__file__).parent / "released").glob("*/*.json"))
@@ -97,7 +97,7 @@ def differences(old, new, at=""):
 
 @pytest.mark.parametrize("path", RELEASED, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_a_released_schema_is_only_added_to(path):
-    old, new = json.loads(path.read_text()), schemas()[path.stem]
+    old, new = json.loads(path.read_text()), event_schemas()[path.stem]
     assert not list(differences(bare(old, old), bare(new, new)))
 
 
@@ -116,13 +116,13 @@ def test_the_comparison_sees_a_change():
 
 @pytest.mark.parametrize("event", one_of_each(), ids=lambda event: event.type)
 def test_every_event_validates_against_its_schema(event):
-    jsonschema.Draft202012Validator(schemas()[event.type]).validate(event.data)
+    jsonschema.Draft202012Validator(event_schemas()[event.type]).validate(event.data)
 
 
 def test_a_wrong_event_does_not():
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(
-            {**make_events(1)[0].data, "x_px0": "left"}, schemas()["cytostream.cell.v1"]
+            {**make_events(1)[0].data, "x_px0": "left"}, event_schemas()["cytostream.cell.v1"]
         )
 
 
@@ -157,7 +157,7 @@ def test_a_consumer_written_from_the_document_alone_reads_every_event(
     config, events = kafka_for(session_broker), one_of_each()
     add(events)
     sink = KafkaSink(config, outbox.store_id)
-    while move(outbox, sink, 5):
+    while send_batch(outbox, sink, 5):
         pass
     sink.close()
     document = json.loads(json.dumps(asyncapi(config)))

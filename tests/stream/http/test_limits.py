@@ -11,7 +11,16 @@ import uvicorn
 
 from stream.http import connections
 from stream.http.connections import SampledLog, guarded_protocol
-from stream.http.limits import KEPT_KEYS, Body, Bucket, Caller, Limits, Shield, Tries, address_of
+from stream.http.limits import (
+    KEPT_KEYS,
+    Body,
+    Bucket,
+    Caller,
+    Limits,
+    Shield,
+    Tries,
+    client_address,
+)
 
 
 class Clock:
@@ -67,7 +76,10 @@ def test_an_address_that_is_out_of_tries_uses_up_no_name():
 )
 def test_whose_address_counts(peer, forwarded, trusted, address):
     headers = [(b"x-forwarded-for", forwarded.encode())] if forwarded or trusted else []
-    assert address_of({"type": "http", "client": (peer, 1), "headers": headers}, trusted) == address
+    assert (
+        client_address({"type": "http", "client": (peer, 1), "headers": headers}, trusted)
+        == address
+    )
 
 
 def test_a_body_that_never_ends_is_given_up():

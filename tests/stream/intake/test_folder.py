@@ -7,8 +7,8 @@ import threading
 import pytest
 
 from ingest import CytostreamError, SlideArrival, SlideFiles
-from stream.config import Backlog as Rules
-from stream.config import Watch
+from stream.config import BacklogSettings as Rules
+from stream.config import WatchSettings
 from stream.intake import quarantine
 from stream.intake.folder import FolderIntake
 from stream.store.backlog import Backlog
@@ -27,7 +27,7 @@ def said():
 
 @pytest.fixture
 def intake(scans, outbox, said):
-    rules = Watch(still_looks=1, look_s=0.001)
+    rules = WatchSettings(still_looks=1, look_s=0.001)
     return FolderIntake(
         scans, scans / "results", Backlog(outbox, Rules(retry_s=0.0)), rules, said.append
     )
@@ -110,10 +110,14 @@ def test_the_quarantine_may_be_no_link(scans, outbox, tmp_path):
     (tmp_path / "victim").mkdir()
     (scans / "quarantine").symlink_to(tmp_path / "victim")
     with pytest.raises(CytostreamError, match="a link"):
-        FolderIntake(scans, tmp_path, Backlog(outbox, Rules()), Watch(), print)
+        FolderIntake(scans, tmp_path, Backlog(outbox, Rules()), WatchSettings(), print)
     with pytest.raises(CytostreamError, match="no name of a folder"):
         FolderIntake(
-            scans, tmp_path, Backlog(outbox, Rules()), Watch(quarantine="../elsewhere"), print
+            scans,
+            tmp_path,
+            Backlog(outbox, Rules()),
+            WatchSettings(quarantine="../elsewhere"),
+            print,
         )
 
 
@@ -153,7 +157,7 @@ def test_a_move_that_fails_midway_leaves_all_where_it_was(intake, scans, monkeyp
     write(scans / "s.vms", b"[Virtual Microscope Specimen]\nImageFile=s(0,0).jpg\n")
     write(scans / "s(0,0).jpg")
     arrived(intake)
-    move = quarantine.move
+    move = quarantine.move_to_quarantine
 
     def fail(source, target, name):
         if name == "s.vms":
@@ -263,7 +267,7 @@ def test_a_fault_of_one_slide_is_not_the_end_of_the_others(scans, outbox, said):
 
     backlog = Backlog(outbox, Rules())
     intake = FolderIntake(
-        scans, scans / "r", backlog, Watch(still_looks=1), said.append, on_arrival
+        scans, scans / "r", backlog, WatchSettings(still_looks=1), said.append, on_arrival
     )
     for name in "ab":
         write(scans / f"{name}.svs")

@@ -9,7 +9,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from ingest import CytostreamError
-from stream.config import Backlog as Rules
+from stream.config import BacklogSettings as Rules
 from stream.http import limits
 from stream.intake import http
 from stream.intake.http import Guard, Served, intake_token, make_intake_app, open_intake, read_token

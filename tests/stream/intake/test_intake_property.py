@@ -17,14 +17,14 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from ingest import DamagedSlideError, Failure, SlideAwayError, SlideError, content_id
 from ingest.slide import check_file
-from stream.config import Backlog as Rules
-from stream.config import Config, Watch
-from stream.events.event import Stamp
+from stream.config import BacklogSettings as Rules
+from stream.config import Config, WatchSettings
+from stream.events.event import Provenance
 from stream.events.payloads import Progress
 from stream.intake.folder import FolderIntake
 from stream.run import worker
-from stream.run.pipeline import Lab
-from stream.run.progress import Report
+from stream.run.pipeline import RunContext
+from stream.run.progress import SlideOutcome
 from stream.store.backlog import Backlog
 from stream.store.outbox import Outbox
 
@@ -54,7 +54,7 @@ class Intake(RuleBasedStateMachine):
     @rule()
     def restart(self):
         self.backlog = Backlog(self.outbox, Rules(retry_s=0.0, tries=2))
-        rules = Watch(look_s=0.01, still_looks=1)
+        rules = WatchSettings(look_s=0.01, still_looks=1)
         self.intake = FolderIntake(
             self.scans, self.home / "store", self.backlog, rules, self.messages.append
         )
@@ -151,7 +151,7 @@ class Intake(RuleBasedStateMachine):
 
     @rule()
     def work(self):
-        lab = Lab(Config(), None, None, None, self.outbox, self.home, Stamp("test"))
+        lab = RunContext(Config(), None, None, None, self.outbox, self.home, Provenance("test"))
         worker.work(lab, self.backlog, threading.Event(), ended=self.ended)
 
     def run_one(self, lab, path, mpp, root):
@@ -163,7 +163,7 @@ class Intake(RuleBasedStateMachine):
             raise
         except SlideError as error:
             failure = Failure("", "open", error.what, error.hint)
-            return Report(
+            return SlideOutcome(
                 None,
                 "failed",
                 Counter(),
@@ -174,7 +174,7 @@ class Intake(RuleBasedStateMachine):
         slide_id = content_id(files)
         status = "done before" if self.done[slide_id] else "done"
         self.done[slide_id] += status == "done"
-        return Report(SimpleNamespace(slide_id=slide_id), status, Counter(), Progress())
+        return SlideOutcome(SimpleNamespace(slide_id=slide_id), status, Counter(), Progress())
 
     def ended(self, job, report):
         if report.damaged:

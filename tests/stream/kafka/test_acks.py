@@ -18,8 +18,8 @@ from stream.events.codec import to_line
 from stream.events.event import alert_event, review_event
 from stream.kafka.acks import Acks, follow_reviews
 from stream.kafka.sink import KafkaSink
-from stream.sinks.relay import move
-from stream.store.outbox import Outbox, Room
+from stream.sinks.relay import send_batch
+from stream.store.outbox import DiskLimits, Outbox
 from tests.stream.making import STAMP, make_cell, make_events, make_slide, make_verdict
 
 
@@ -43,7 +43,7 @@ def test_an_acknowledgement_of_another_store_comes_back_over_kafka(
                 ]
             )
         sink = KafkaSink(kafka, page.store_id)
-        move(page, sink, 5)
+        send_batch(page, sink, 5)
         sink.close()
     for _ in range(2):  # read again, nothing is counted again
         with follow_reviews(outbox, kafka) as acks:
@@ -107,12 +107,12 @@ def test_alerts_are_kept_for_the_review_page(outbox, add):
 def test_a_store_stops_in_order_before_the_disk_is_full(tmp_path):
     full = pytest.raises(StoreError, match="GB free.*store.free_gb")
     with (
-        Outbox(tmp_path / "a.db", Room(free_bytes=1e18)) as outbox,
+        Outbox(tmp_path / "a.db", DiskLimits(free_bytes=1e18)) as outbox,
         full,
         outbox.transaction() as tx,
     ):
         tx.add(make_events(1))
-    with Outbox(tmp_path / "b.db", Room(waiting_bytes=10_000)) as outbox:
+    with Outbox(tmp_path / "b.db", DiskLimits(waiting_bytes=10_000)) as outbox:
         with outbox.transaction() as tx:
             tx.add(make_events(100))
         outbox._checked_s = 0

@@ -7,7 +7,7 @@ import pytest
 from stream.kafka.consumer import read_all
 from stream.kafka.embedded_broker import Broker
 from stream.kafka.sink import KafkaSink
-from stream.sinks.relay import move, step_back
+from stream.sinks.relay import send_batch, step_back
 from stream.sinks.sink import SinkError
 from tests.stream.making import make_events
 
@@ -29,11 +29,11 @@ def test_a_broker_restarted_within_a_transaction(
     kafka, events = kafka_for(own_broker, answer_s=1, read_back=True), make_events(10)
     add(events)
     sink = KafkaSink(kafka, outbox.store_id)
-    assert move(outbox, sink, 5) == 5
+    assert send_batch(outbox, sink, 5) == 5
     own_broker.stop()  # these five are on its disk
     own_broker.start()
     sink.close()
-    assert move(outbox, sink, 2) == 2
+    assert send_batch(outbox, sink, 2) == 2
     done = getattr(sink._producer, step)
 
     def then_restart(*words):
@@ -44,10 +44,10 @@ def test_a_broker_restarted_within_a_transaction(
 
     monkeypatch.setattr(sink._producer, step, then_restart)
     with pytest.raises(SinkError):
-        move(outbox, sink, 3)
+        send_batch(outbox, sink, 3)
     again = KafkaSink(kafka, outbox.store_id)
     step_back(outbox, again)
-    while move(outbox, again, 4):
+    while send_batch(outbox, again, 4):
         pass
     again.close()
     delivered = list(read_all(kafka))
@@ -60,7 +60,7 @@ def test_without_a_loss_nothing_is_sent_again(outbox, add, kafka_for, session_br
     for batch in (3, 20):
         sink = KafkaSink(kafka, outbox.store_id)
         step_back(outbox, sink)
-        move(outbox, sink, batch)
+        send_batch(outbox, sink, batch)
         sink.close()
     assert list(read_all(kafka)) == events
 
@@ -72,12 +72,12 @@ def test_a_broker_that_lost_everything_gets_everything_again(outbox, add, kafka_
     kafka, events = kafka_for(own_broker, answer_s=1), make_events(8)
     add(events)
     first = KafkaSink(kafka, outbox.store_id)
-    move(outbox, first, 8)
+    send_batch(outbox, first, 8)
     own_broker.kill()
     own_broker.start()
     second = KafkaSink(kafka, outbox.store_id)
     assert step_back(outbox, second) == 8
-    assert move(outbox, second, 8) == 8
+    assert send_batch(outbox, second, 8) == 8
     assert list(read_all(kafka)) == events
     first.close()
     second.close()

@@ -9,7 +9,7 @@ import pytest
 from stream.kafka.consumer import follow, read_all
 from stream.kafka.embedded_broker import Broker
 from stream.kafka.sink import KafkaSink
-from stream.sinks.relay import Relay, move
+from stream.sinks.relay import Relay, send_batch
 from tests.stream.making import make_events
 from tests.stream.sending import WAIT_S, open_kafka, send_all, send_killed
 
@@ -45,12 +45,12 @@ def test_a_relay_that_dies_at_any_step_of_a_transaction(
     kafka, events = kafka_for(session_broker), make_events(30)
     add(events)
     first = KafkaSink(kafka, outbox.store_id)
-    assert move(outbox, first, 10) == 10
+    assert send_batch(outbox, first, 10) == 10
     monkeypatch.setattr(first._producer, after, _then_die(getattr(first._producer, after)))
     with pytest.raises(PowerCut):
-        move(outbox, first, 10)
+        send_batch(outbox, first, 10)
     second = KafkaSink(kafka, outbox.store_id)
-    while move(outbox, second, 7):
+    while send_batch(outbox, second, 7):
         pass
     assert list(read_all(kafka)) == events
     first.close()
@@ -101,14 +101,14 @@ def test_a_broker_killed_in_the_middle_of_a_transaction_does_not_hang_the_sender
     kafka = kafka_for(own_broker, answer_s=1)
     sink = KafkaSink(kafka, outbox.store_id)
     add(make_events(10))
-    move(outbox, sink, 5)
+    send_batch(outbox, sink, 5)
     offsets = sink._producer.send_offsets_to_transaction
     monkeypatch.setattr(
         sink._producer, "send_offsets_to_transaction", lambda *a: (offsets(*a), own_broker.kill())
     )
     threads = threading.active_count()
     with pytest.raises(Exception, match="coordinator does not answer.*is the broker up"):
-        move(outbox, sink, 5)
+        send_batch(outbox, sink, 5)
     assert outbox.count_unsent(sink.name) == 5
     assert threading.active_count() < threads
 

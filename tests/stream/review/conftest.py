@@ -7,8 +7,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from ingest import open_workers
-from stream.config import Config, Review
-from stream.review.slides import Library
+from stream.config import Config, ReviewSettings
+from stream.review.slides import SlideLibrary
 from stream.review.web.accounts import Accounts
 from stream.review.web.app import Setting, make_app
 from stream.review.web.auth import local_name
@@ -39,7 +39,7 @@ class Lab:
     """A store, its page, and a client; `slide` is the path of the slide in the API."""
 
     made: Filled
-    library: Library
+    library: SlideLibrary
     accounts: Accounts
     app: object
     one: Client
@@ -95,10 +95,10 @@ def open_lab(tmp_path):
             store = tmp_path / "store"
             made = made or filled(store)
             stack.callback(made.close)
-            config = Config(review=Review(**review))
+            config = Config(review=ReviewSettings(**review))
             accounts = Accounts(store)
             stack.callback(accounts.close)
-            library = stack.enter_context(Library(store, config))
+            library = stack.enter_context(SlideLibrary(store, config))
             workers = stack.enter_context(open_workers(0))
             app = make_app(
                 library, accounts, workers, config, Setting(mode, proxy_secret=PROXY_SECRET)

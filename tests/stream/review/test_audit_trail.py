@@ -13,9 +13,9 @@ from stream.cli.app import app as command
 from stream.config import Config
 from stream.events.codec import from_line, to_line
 from stream.review.audit_check import altered_crop, check_store
-from stream.review.audit_trail import REVIEWS_FILE, Entry, Trail, digest_of
+from stream.review.audit_trail import REVIEWS_FILE, Trail, TrailEntry, digest_of
 from stream.review.report.report import ReportError, report_of
-from stream.review.slides import Library
+from stream.review.slides import SlideLibrary
 from stream.store import store_path
 from tests.stores import STAMP, filled
 
@@ -25,7 +25,7 @@ SLIDE = "a" * 20
 def writes(trail, count=4, action="confirm", slide_id=SLIDE):
     for n in range(count):
         about = {"cell_id": f"{n:020x}", "label": "blast", "was": "monocyte", "act": f"a{n}"}
-        trail.write(slide_id, "ada", [Entry(action, about)], STAMP)
+        trail.write(slide_id, "ada", [TrailEntry(action, about)], STAMP)
 
 
 @pytest.fixture
@@ -37,7 +37,9 @@ def store(tmp_path):
     with closing(Trail(store, custody)) as trail:
         trail.note("login", "ada", "ada", STAMP, "192.0.2.1")
         writes(trail)
-        trail.write(SLIDE, "ada", [Entry("sign", {"counts": {"blast": 4}, "upto_row": 4})], STAMP)
+        trail.write(
+            SLIDE, "ada", [TrailEntry("sign", {"counts": {"blast": 4}, "upto_row": 4})], STAMP
+        )
     return store
 
 
@@ -50,7 +52,7 @@ def altered(store, *statements):
 
 
 def check(store, **options):
-    with Library(store, Config(), store.parent / "custody") as library:
+    with SlideLibrary(store, Config(), store.parent / "custody") as library:
         return check_store(library, **options)
 
 
@@ -103,7 +105,7 @@ def test_a_chain_that_was_computed_again_shows(store):
             ("UPDATE trail SET line = ?, digest = ? WHERE number = ?", line, previous, number)
         )
     altered(store, *statements)
-    with Library(store, Config()) as library:
+    with SlideLibrary(store, Config()) as library:
         assert library.trail.verify() == 6  # the chain alone is whole
     with pytest.raises(StoreError, match="broken at entry 3"):
         check(store)
@@ -155,13 +157,13 @@ def test_a_verdict_altered_under_a_signed_report_shows(tmp_path):
     made = filled(tmp_path / "store", cells=6, odd=0)
     slide_id = made.slide.slide_id
     made.close()
-    with Library(made.store, Config(), tmp_path / "custody") as library:
+    with SlideLibrary(made.store, Config(), tmp_path / "custody") as library:
         about = {
             "counts": dict(made.counts),
             "upto_row": 6,
             "verdicts": library.verdict_digest(slide_id, 6),
         }
-        library.trail.write(slide_id, "ada", [Entry("sign", about)], STAMP)
+        library.trail.write(slide_id, "ada", [TrailEntry("sign", about)], STAMP)
         assert check_store(library).signatures == 1
         assert report_of(library, library.shelf(slide_id), "a").signature.by == "ada"
         with closing(sqlite3.connect(made.store / "state.db")) as db, db:
@@ -177,9 +179,9 @@ def test_a_verdict_altered_under_a_signed_report_shows(tmp_path):
 def test_an_image_altered_under_a_signed_report_shows(tmp_path):
     made = filled(tmp_path / "store", cells=6, odd=0)
     slide_id = made.slide.slide_id
-    with Library(made.store, Config(), tmp_path / "custody") as library:
+    with SlideLibrary(made.store, Config(), tmp_path / "custody") as library:
         about = {"upto_row": 6, "verdicts": library.verdict_digest(slide_id, 6), "counts": {}}
-        library.trail.write(slide_id, "ada", [Entry("sign", about)], STAMP)
+        library.trail.write(slide_id, "ada", [TrailEntry("sign", about)], STAMP)
         assert check_store(library).signatures == 1
         assert altered_crop(library, slide_id, 6) is None
         group = zarr.open_group(store_path(made.store, slide_id))

@@ -12,7 +12,7 @@ from stream.events.alert import SlideAlert
 from stream.events.event import slide_alert_event
 from stream.review.audit_trail import REVIEWS_FILE
 from stream.review.review_state import fold
-from stream.review.slides import Library
+from stream.review.slides import SlideLibrary
 from tests.stores import STAMP
 
 
@@ -184,7 +184,7 @@ def test_a_restarted_server_knows_everything(lab):
     lab.see_all()
     decide(lab, lab.cells()[:3], "blast")
     lab.sign()
-    with Library(lab.made.store, lab.library.config) as again:
+    with SlideLibrary(lab.made.store, lab.library.config) as again:
         shelf = again.shelf(lab.made.slide.slide_id)
         assert shelf.standing == lab.library.shelf(lab.made.slide.slide_id).standing
         assert shelf.standing == fold(again.trail.reviews(lab.made.slide.slide_id))

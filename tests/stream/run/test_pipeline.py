@@ -16,7 +16,7 @@ from ingest import (
     SlideAwayError,
     SlideError,
     battlement,
-    look_closer,
+    map_smear,
     open_slide,
     open_workers,
     survey_slide,
@@ -25,9 +25,9 @@ from ingest.synthetic.smear import Layer, Synthetic, write_synthetic
 from ingest.synthetic.sprites import write_pyramid
 from stream.cli.app import app
 from stream.config import Config, Reading, RedCells
-from stream.events.event import Stamp
+from stream.events.event import Provenance
 from stream.review.images.outlines import Shapes
-from stream.run.pipeline import Lab, run_slide
+from stream.run.pipeline import RunContext, run_slide
 from stream.run.red_cells import RedJudge
 from stream.store.outbox import Outbox
 from stream.store.results import store_path
@@ -48,8 +48,8 @@ def lab_in(folder, tile_px=512, **changes):
     folder.mkdir(exist_ok=True)
     with open_workers(0) as workers:
         config = Config(reading=Reading(tile_px=tile_px))
-        stamp = Stamp("test", "model-1", f"config-{tile_px}", {})
-        lab = Lab(
+        stamp = Provenance("test", "model-1", f"config-{tile_px}", {})
+        lab = RunContext(
             config,
             tiny_model(),
             BrightnessEngine(),
@@ -322,7 +322,7 @@ def test_the_counting_area_is_part_of_the_slide(tmp_path):
     )
     slide = open_slide(tmp_path / "s.tiff")
     seen = survey_slide(slide)
-    path = replace(seen.smear, look=battlement(look_closer(slide, seen)))
+    path = replace(seen.smear, look=battlement(map_smear(slide, seen)))
     run_slide(lab, slide.path)
     found = smear_places(lab, slide.slide_id)
     assert (

@@ -7,7 +7,7 @@ import pytest
 
 from ingest import StoreError
 from stream.events.codec import from_line
-from stream.sinks.relay import Relay, move
+from stream.sinks.relay import Relay, send_batch
 from stream.sinks.sink import EventRefusedError, MemorySink, SinkError, SinkFencedError
 from tests.stream.making import make_events
 from tests.stream.sending import open_jsonl, send_all, send_killed
@@ -118,9 +118,9 @@ def test_a_crash_between_send_and_mark_sends_nothing_twice(outbox, add, monkeypa
 
     with monkeypatch.context() as patched, pytest.raises(StoreError):
         patched.setattr(outbox, "mark_sent", crash)
-        move(outbox, sink, 3)
+        send_batch(outbox, sink, 3)
     assert outbox.count_unsent(sink.name) == 5
-    while move(outbox, sink, 2):
+    while send_batch(outbox, sink, 2):
         pass
     assert sink.delivered == events
 

@@ -9,13 +9,13 @@ import pytest
 import stream.store.backlog as backlog_module
 from ingest import CytostreamError, open_slide, open_workers
 from stream.cli.commands.run import expanded, shown_path
-from stream.config import Backlog as Rules
+from stream.config import BacklogSettings as Rules
 from stream.config import Config, Reading
-from stream.events.event import Stamp
+from stream.events.event import Provenance
 from stream.run import worker
-from stream.run.pipeline import Lab, run_slide
-from stream.run.worker import report_of, work
-from stream.store.backlog import STAT, TABLES, Backlog, Job
+from stream.run.pipeline import RunContext, run_slide
+from stream.run.worker import outcome_report, work
+from stream.store.backlog import BACKLOG_TABLES, STAT, Backlog, Job
 from stream.store.outbox import Outbox
 from tests.make import BrightnessEngine, smear, tiny_model
 
@@ -123,14 +123,14 @@ def slides(tmp_path_factory):
 
 def lab_of(outbox, workers):
     config = Config(reading=Reading(tile_px=512), backlog=RULES)
-    return Lab(
+    return RunContext(
         config,
         tiny_model(),
         BrightnessEngine(),
         workers,
         outbox,
         outbox.path.parent,
-        Stamp("test", "m", "c", {}),
+        Provenance("test", "m", "c", {}),
     )
 
 
@@ -166,7 +166,7 @@ def test_a_slide_that_another_process_is_at_waits(outbox, slides):
         timer.start()
         ((_, report),) = work(lab_of(outbox, workers), backlog, stop)
     assert report.status == "done"
-    assert report_of(outbox, backlog.jobs()[0]).status == "done before"
+    assert outcome_report(outbox, backlog.jobs()[0]).status == "done before"
 
 
 def test_no_such_file_is_no_second_try(outbox, tmp_path):
@@ -175,7 +175,7 @@ def test_no_such_file_is_no_second_try(outbox, tmp_path):
     with open_workers(0) as workers:
         ((job, report),) = work(lab_of(outbox, workers), backlog, threading.Event())
     assert report.failure and backlog.jobs()[0].state == "failed"
-    assert "no such file" in report_of(outbox, backlog.jobs()[0]).failure.what
+    assert "no such file" in outcome_report(outbox, backlog.jobs()[0]).failure.what
 
 
 def test_a_slide_that_vanishes_after_it_was_queued_is_tried_again_and_then_fails(
@@ -247,7 +247,7 @@ def test_done_under_something_else_is_looked_at_again_only_where_that_is_asked(b
 
 
 def test_a_store_of_an_earlier_version_gains_the_columns_and_keeps_what_is_done(outbox, files):
-    outbox.make_tables(TABLES)
+    outbox.make_tables(BACKLOG_TABLES)
     facts = files[0].stat()
     values = str(files[0]), f"{facts.st_size} {facts.st_mtime_ns}"
     with outbox.exclusive() as db:

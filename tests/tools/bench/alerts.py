@@ -25,7 +25,7 @@ from classify import SHIPPED, CropFolder, load_model, open_engine
 from classify.anomaly.conformal import benjamini_hochberg, by_chance
 from classify.anomaly.score import fit_oddity, oddity_of, scores
 from classify.anomaly.verdict import absolute
-from classify.calibration.certainty import replay
+from classify.calibration.certainty import replayed_verdicts
 from classify.calibration.fit import error_table
 from classify.calibration.laboratory import refitted
 from classify.calibration.psychometric import fit_psychometric
@@ -103,7 +103,9 @@ def false_alerts(model, sets, work):
         f"{by_chance((p <= RATE).sum(), len(p), RATE):.2g}",
     )
     add("pbc/val, half that calibrated nothing", oddity_of(model).p_value(home.errors[1::2]))
-    as_judged = np.array([v.anomaly.p_value for v, _ in replay(model, home.errors[1::2])])
+    as_judged = np.array(
+        [v.anomaly.p_value for v, _ in replayed_verdicts(model, home.errors[1::2])]
+    )
     add("the same, as the judge ends", as_judged)
     rates = []
     for seed in range(SPLITS):
@@ -128,7 +130,7 @@ def false_alerts(model, sets, work):
     add("deepapl/normal, before", oddity_of(model).p_value(lab.errors))
     add(
         "the same, as the judge ends",
-        np.array([v.anomaly.p_value for v, _ in replay(model, lab.errors)]),
+        np.array([v.anomaly.p_value for v, _ in replayed_verdicts(model, lab.errors)]),
     )
     after = [calibrated(model, lab, seed, work, labelled=False) for seed in range(REPEATS)]
     add(
@@ -234,7 +236,7 @@ def certainty(model, sets, baseline, work, out):
         ("deepapl/normal", model, lab),
         (f"the same, calibrated on {LAB_CELLS} labelled", adapted, rest),
     ):
-        verdicts = [v for v, _ in replay(made, cells.errors)]
+        verdicts = [v for v, _ in replayed_verdicts(made, cells.errors)]
         label, sure = (
             np.array([v.label for v in verdicts]),
             np.array([max(v.scores.values()) for v in verdicts]),

@@ -20,7 +20,7 @@ from scipy import ndimage as ndi
 from classify import SHIPPED, CropFolder, explain_cell, load_model, open_engine
 from classify.calibration.fit import error_table
 from classify.explain.generate import generate_cells
-from classify.explain.maps import SMOOTH_PX, inside
+from classify.explain.maps import MAP_SMOOTH_PX, inside
 from classify.judge import posterior
 from classify.pixels import central, on_white, to_input
 from segment import cell_masks, fit_stain
@@ -79,7 +79,7 @@ def deletion(engine, model, x, heat, mask, one, other, rng):
     """
     px = heat.shape[0]
     noises = [
-        ndi.gaussian_filter(rng.standard_normal((px, px)), 2 * SMOOTH_PX * px / 64)
+        ndi.gaussian_filter(rng.standard_normal((px, px)), 2 * MAP_SMOOTH_PX * px / 64)
         for _ in range(RANDOM)
     ]
     maps = [heat, *noises, *(np.where(mask, noise, noise.min() - 1) for noise in noises)]

@@ -26,10 +26,10 @@ from classify import Anomaly, Verdict
 from ingest import Slide
 from segment import Cell
 from stream.config import Kafka, Topics
-from stream.events.event import Event, Stamp, cell_event
+from stream.events.event import Event, Provenance, cell_event
 from stream.kafka.embedded_broker import Broker
 from stream.kafka.sink import KafkaSink, producer_settings
-from stream.sinks.relay import Relay, move
+from stream.sinks.relay import Relay, send_batch
 from stream.store.outbox import Outbox
 from stream.store.outbox_record import OutboxRecord
 
@@ -51,7 +51,7 @@ def events(count: int) -> list[Event]:
         uuid.uuid4().hex[:20], Path("none"), 40_000, 30_000, 0.25, (), "generic", "unknown", "image"
     )
     rng, crop = np.random.default_rng(0), np.zeros((128, 128, 3), np.uint8)
-    stamp, made = Stamp("bench", "0123456789ab", "0123456789ab", {}), []
+    stamp, made = Provenance("bench", "0123456789ab", "0123456789ab", {}), []
     for number in range(count):
         p = rng.dirichlet(np.ones(len(CLASSES)))
         anomaly = Anomaly(
@@ -113,7 +113,7 @@ def relayed(config: Kafka, outbox: Outbox, count: int) -> tuple[float, float]:
     sink = KafkaSink(config, uuid.uuid4().hex)
     sink.place()
     start_s, cpu_s, moved = time.perf_counter(), time.process_time(), 0
-    while n := move(outbox, sink, config.batch_events):
+    while n := send_batch(outbox, sink, config.batch_events):
         moved += n
     assert moved == count
     taken = time.perf_counter() - start_s, time.process_time() - cpu_s

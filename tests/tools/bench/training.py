@@ -19,7 +19,7 @@ from rich.table import Table
 from classify.evaluation.contender import denoiser_arm
 from classify.evaluation.contenders import even, odd, read_recipe
 from classify.evaluation.metrics import balanced_accuracy
-from classify.evaluation.retrain import OURS, Plan, part, retrain
+from classify.evaluation.retrain import OUR_ARM, Plan, part, retrain
 from classify.image_folder import load_crops
 from classify.training.train import TrainConfig, read_crops
 
@@ -72,7 +72,7 @@ def changed(recipe: TrainConfig, change: dict) -> TrainConfig:
 
 def measured(recipe, folder, minutes, data):
     """Accuracies of the recipe trained for so many minutes, and what it took."""
-    plan = Plan(folder, OURS, recipe, minutes, lambda: read_crops(recipe.train, recipe))
+    plan = Plan(folder, OUR_ARM, recipe, minutes, lambda: read_crops(recipe.train, recipe))
     with Progress(console=Console(stderr=True), transient=True) as bars:
         bar = bars.add_task(folder.name, total=minutes * 60)
         done = retrain(plan, lambda row: bars.update(bar, completed=row["used"]))

@@ -19,10 +19,10 @@ from unittest.mock import patch
 
 from ingest.workers import SerialWorkers
 from stream.cli.commands.watch import WatchReport, intake_of
-from stream.cli.session import Station, open_station
+from stream.cli.session import Session, open_station
 from stream.config import load_config
-from stream.events.event import Stamp
-from stream.run.pipeline import Lab
+from stream.events.event import Provenance
+from stream.run.pipeline import RunContext
 from stream.run.worker import work
 from tests.make import BrightnessEngine, tiny_model
 from tests.tools.chaos.scenes import make_slides, write_config
@@ -81,8 +81,8 @@ def run(folder: Path, options: argparse.Namespace) -> dict[str, object]:
     workers, stop = PartlyBlindWorkers(), threading.Event()
     strikes: Counter[str] = Counter()
     with open_station(folder / "store", settings, []) as station:
-        stamp = Stamp("chaos", "tiny", "tiny", {})
-        lab = Lab(
+        stamp = Provenance("chaos", "tiny", "tiny", {})
+        lab = RunContext(
             settings,
             tiny_model(),
             BrightnessEngine(),
@@ -128,7 +128,7 @@ def strike(share: Share, workers: PartlyBlindWorkers, rng: random.Random, pause_
     return kind
 
 
-def counted(station: Station, scans: Path, slides: int) -> dict[str, object]:
+def counted(station: Session, scans: Path, slides: int) -> dict[str, object]:
     done = Counter(
         record.event.subject
         for record in station.outbox.events()

@@ -10,9 +10,9 @@ from ingest import CytostreamError
 from stream.cli.console import print_error
 from stream.cli.session import drain, open_pool, open_station
 from stream.config import Config, load_config
-from stream.events.event import Stamp
-from stream.run.pipeline import Lab
-from stream.run.worker import Ending, work
+from stream.events.event import Provenance
+from stream.run.pipeline import RunContext
+from stream.run.worker import GracefulStop, work
 from stream.store.backlog import Job
 from tests.make import BrightnessEngine, tiny_model
 
@@ -44,13 +44,13 @@ def main(store: Path, config: Path, folder: Path, sink: str, pass_s: float) -> i
 
 def run(settings: Config, store: Path, folder: Path, sink: str, pass_s: float) -> int:
     with (
-        Ending(settings.backlog.drain_s) as ending,
+        GracefulStop(settings.backlog.drain_s) as ending,
         open_station(store, settings, [sink]) as station,
     ):
         station.backlog.add(Job(path) for path in sorted(folder.glob("*.tiff")))
         with open_pool(settings.reading) as pool:
-            stamp = Stamp("chaos", "tiny", "tiny", {})
-            lab = Lab(
+            stamp = Provenance("chaos", "tiny", "tiny", {})
+            lab = RunContext(
                 settings, tiny_model(), SlowEngine(pass_s), pool, station.outbox, store, stamp
             )
             work(lab, station.backlog, ending.stop)

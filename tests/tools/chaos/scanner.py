@@ -17,8 +17,8 @@ from ingest import open_slide, open_workers
 from stream.cli.commands.watch import WatchReport, intake_of
 from stream.cli.session import open_station
 from stream.config import load_config
-from stream.events.event import Stamp
-from stream.run.pipeline import Lab
+from stream.events.event import Provenance
+from stream.run.pipeline import RunContext
 from stream.run.worker import work
 from tests.make import BrightnessEngine, tiny_model
 from tests.tools.chaos.scenes import make_slides, write_config
@@ -75,8 +75,8 @@ def main() -> int:
             open_station(folder / "store", settings, [f"jsonl:{events}"]) as station,
             open_workers(0) as workers,
         ):
-            stamp = Stamp("scanner", "tiny", "tiny", {})
-            lab = Lab(
+            stamp = Provenance("scanner", "tiny", "tiny", {})
+            lab = RunContext(
                 settings,
                 tiny_model(),
                 BrightnessEngine(),

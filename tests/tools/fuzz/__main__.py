@@ -19,7 +19,7 @@ from classify import read_card
 from ingest import CytostreamError
 from stream.config import load_config
 from stream.events.codec import from_line, from_record, to_line
-from stream.http.limits import Bucket, Caller, Limits, Shield, address_of
+from stream.http.limits import Bucket, Caller, Limits, Shield, client_address
 from tests.stream.making import make_events
 
 TEXT = st.text(max_size=60)
@@ -67,7 +67,7 @@ def request_head(headers: list[tuple[bytes, bytes]], path: str) -> None:
         return {"type": "http.request", "body": b"", "more_body": False}
 
     scope = {"type": "http", "path": path, "client": ("192.0.2.1", 1), "headers": headers}
-    address_of(scope, ("192.0.2.1",))
+    client_address(scope, ("192.0.2.1",))
     limits = Limits(Bucket(1e9, 1e9), 1000)
     shield = Shield(app, limits, lambda _: Caller("a", False), lambda _: None)
     asyncio.run(shield(scope, ignore, ignore))

@@ -13,8 +13,8 @@ from pydantic import ValidationError
 from classify import SHIPPED, Card, read_card
 from ingest import CytostreamError, StoreError
 from stream.cli.commands.export import save
-from stream.config import Review
-from stream.review.audit_trail import Entry
+from stream.config import ReviewSettings
+from stream.review.audit_trail import TrailEntry
 from stream.review.report.tables import csv_table
 from tests.stores import STAMP
 
@@ -38,7 +38,7 @@ def test_neither_a_card_nor_the_configuration_takes_such_a_class(name):
     with pytest.raises(ValidationError):
         Card(**{**card, "classes": (*card["classes"], name)})
     with pytest.raises(ValidationError):
-        Review(classes=(name,))
+        ReviewSettings(classes=(name,))
 
 
 def test_a_journal_that_holds_one_is_not_read(lab):
@@ -64,7 +64,9 @@ def test_a_forged_decision_does_not_lead_out_of_the_archive(lab):
         "act": "a",
         "version": 1,
     }
-    lab.library.trail.write(lab.made.slide.slide_id, "eve", [Entry("reclassify", about)], STAMP)
+    lab.library.trail.write(
+        lab.made.slide.slide_id, "eve", [TrailEntry("reclassify", about)], STAMP
+    )
     answer = lab.one.get(f"{lab.slide}/report.zip")
     assert answer.status_code == 404 and "no class name" in answer.json()["detail"]
 
@@ -103,7 +105,7 @@ def test_the_table_beside_the_images_is_guarded_too(lab):
         "version": 1,
     }
     lab.library.trail.write(
-        lab.made.slide.slide_id, "=HYPERLINK(1)", [Entry("reclassify", about)], STAMP
+        lab.made.slide.slide_id, "=HYPERLINK(1)", [TrailEntry("reclassify", about)], STAMP
     )
     with zipfile.ZipFile(io.BytesIO(lab.one.get(f"{lab.slide}/report.zip").content)) as archive:
         table = archive.read(f"{lab.made.slide.slide_id}.csv").decode()

@@ -11,7 +11,7 @@ import stream.review.web
 from stream.review.report.fhir import fhir_of
 from stream.review.report.pdf import pdf_of
 from stream.review.report.red_cells import RED_KINDS, red_lines, red_sentences
-from stream.review.report.report import Report
+from stream.review.report.report import SlideReport
 from stream.run.red_morphology import GRADES
 
 
@@ -39,8 +39,8 @@ def figures() -> dict:
     }
 
 
-def report_with(facts: dict) -> Report:
-    return Report(
+def report_with(facts: dict) -> SlideReport:
+    return SlideReport(
         "s1",
         "smear",
         "",

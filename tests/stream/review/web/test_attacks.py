@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 
 from ingest import CytostreamError
 from stream.cli.commands.serve import Page, mode_of, path_of, read_proxy_secret
-from stream.config import Config, Review
+from stream.config import Config, ReviewSettings
 from stream.review.web import accounts as account_rules
 from stream.review.web.accounts import AccountError, Accounts, BusyError
 from stream.review.web.auth import local_name
@@ -162,8 +162,8 @@ def test_a_proxy_needs_a_secret_and_a_name(accounts, tmp_path):
     named = {"proxy_header": "X-Remote-User"}
     for review in (named, {**named, "hosts": ("a",)}, {**named, "proxy_secret_file": str(secret)}):
         with pytest.raises(CytostreamError, match="proxy_header is set without"):
-            mode_of(page_of(tmp_path), Config(review=Review(**review)), accounts)
-    config = Config(review=Review(**named, hosts=("a",), proxy_secret_file=str(secret)))
+            mode_of(page_of(tmp_path), Config(review=ReviewSettings(**review)), accounts)
+    config = Config(review=ReviewSettings(**named, hosts=("a",), proxy_secret_file=str(secret)))
     assert (
         mode_of(page_of(tmp_path), config, accounts) == "proxy"
         and read_proxy_secret(config) == "s" * 40
@@ -341,12 +341,12 @@ def test_thirty_logins_at_once_take_the_memory_of_two(accounts, monkeypatch):
     for thread in threads:
         thread.start()
     end = time.monotonic() + 10
-    while len(refused) < 30 - account_rules.WAITING and time.monotonic() < end:
+    while len(refused) < 30 - account_rules._WAITING and time.monotonic() < end:
         time.sleep(0.001)
     go.set()
     for thread in threads:
         thread.join()
-    assert most == 2 and len(refused) == 30 - account_rules.WAITING
+    assert most == 2 and len(refused) == 30 - account_rules._WAITING
 
 
 def test_an_unknown_name_costs_what_a_known_one_does(accounts):

@@ -5,7 +5,7 @@ import re
 import pytest
 from pydantic import ValidationError
 
-from stream.config import Review
+from stream.config import ReviewSettings
 
 PASSWORD = "correct horse battery"
 LOGIN = {"name": "ada", "password": PASSWORD}
@@ -95,4 +95,4 @@ def test_to_the_login_by_a_way_that_holds_under_a_path(open_lab):
 @pytest.mark.parametrize("folder", ["smears", "/smears/", "https://lab.example/smears", "/a b"])
 def test_a_folder_that_is_none_is_refused(folder):
     with pytest.raises(ValidationError):
-        Review(folder=folder)
+        ReviewSettings(folder=folder)

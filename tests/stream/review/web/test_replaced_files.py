@@ -7,7 +7,7 @@ import pytest
 
 from ingest import open_slide
 from ingest.workers import SerialWorkers
-from stream.config import Backlog as Rules
+from stream.config import BacklogSettings as Rules
 from stream.review.images.slide_check import SlideCheck
 from stream.store.backlog import Backlog, Job
 from tests.make import smear
