@@ -28,7 +28,6 @@ class NetworkConfig:
     disc_fraction: float = 0.84
     encoder: str = ""
     attributes: tuple[int, ...] = ()
-    guide_share: float = 0.0
 
     @property
     def features(self) -> int:
@@ -210,30 +209,10 @@ class Denoiser(nn.Module):
     def forward(self, image: Tensor, noise: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """What is served, in one pass: errors (b, K), denoised images (b, K, 3, px, px), pooled
         features (b, F).
-
-        With a `guide_share` c the errors hold what the guide says too: e + c / a(sigma) *
-        -log q, so that -a(sigma) times
-        them is the sum of both log-likelihoods.
         """
         x = image + sigma[:, None, None, None] * noise
         patches, pooled = self.patches(x, sigma)
-        errors = self.guided(self.errors_of(patches, image, x, sigma), pooled, sigma)
-        return errors, self.denoised_of(patches, x, sigma), pooled
-
-    def guided(self, errors: Tensor, pooled: Tensor, sigma: Tensor) -> Tensor:
-        """Errors (b, K) with the guide's share."""
-        return (
-            errors + self.cfg.guide_share * self.surprise(pooled, sigma)
-            if self.cfg.guide_share
-            else errors
-        )
-
-    def surprise(self, pooled: Tensor, sigma: Tensor) -> Tensor:
-        """Negative log-probabilities (b, K) of the guide, on the scale of errors."""
-        return (
-            -F.log_softmax(self.guide(pooled.float()), dim=1)
-            * (-self.log_gain(sigma)).exp()[:, None]
-        )
+        return self.errors_of(patches, image, x, sigma), self.denoised_of(patches, x, sigma), pooled
 
     def patches(self, x: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
         """F of noisy images x (b, 3, px, px), and the coarsest features, pooled (b,
@@ -276,10 +255,8 @@ class Denoiser(nn.Module):
         return self.denoised_of(self.patches(x, sigma)[0], x, sigma)
 
     def errors(self, image: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
-        """Weighted squared error (b, K) of the clean image under every class, with the guide's
-        share.
-        """
-        return self.guided(*self.errors_and_features(image, noise, sigma), sigma)
+        """Weighted squared error (b, K) of the clean image under every class."""
+        return self.errors_and_features(image, noise, sigma)[0]
 
     def errors_and_features(
         self, image: Tensor, noise: Tensor, sigma: Tensor

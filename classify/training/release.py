@@ -142,18 +142,16 @@ def ordering_cells(cfg: TrainConfig, classes: tuple[str, ...], image_px: int) ->
     return _Cells(x.numpy(), y)
 
 
-def release_model(run_folder: Path, out: Path, name: str, guide_share: float = 0.0) -> Model:
+def release_model(run_folder: Path, out: Path, name: str) -> Model:
     """Write a model folder from a training run; what was there before stays until the new one is
     whole.
-
-    `guide_share` is the weight that the guide's verdict has beside the denoising errors.
 
     Raises:
         ModelError: not a training run.
     """
     part = out.with_name(out.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
-    build(run_folder, part, name, guide_share)
+    build(run_folder, part, name)
     out.mkdir(parents=True, exist_ok=True)
     for file in (GRAPH, TABLES_FILE, SHEET_FILE, CARD):
         (part / file).replace(out / file)
@@ -161,10 +159,9 @@ def release_model(run_folder: Path, out: Path, name: str, guide_share: float = 0
     return load_model(out)
 
 
-def build(run_folder: Path, out: Path, name: str, guide_share: float) -> None:
+def build(run_folder: Path, out: Path, name: str) -> None:
     start = time.perf_counter()
     cfg, classes, run = load_run(run_folder)
-    run.network = replace(run.network, guide_share=guide_share)
     export_graph(run.averaged(), out)
     cells = labelled_cells(cfg, classes, run.network.image_px)
     draft = write_draft(out, run, classes, cfg, name)
@@ -256,7 +253,6 @@ def write_draft(
     }
     save_tables(out, {**listed, **blank, "normal": np.zeros((len(sigma), 1))})
     training = json.loads(cfg.model_dump_json(exclude=NOT_IN_CARD))
-    training["network"]["guide_share"] = run.network.guide_share
     return write_card(
         out,
         {

@@ -46,7 +46,7 @@ def crop(model):
     px = model.card.window_px
     sheet = read_sheet(len(model.card.counted) + 1)
     cell = sheet.reshape(len(model.card.counted) + 1, -1, *sheet.shape[-3:])[
-        model.card.classes.index("neutrophil"), 0
+        model.card.classes.index("segmented-neutrophil"), 0
     ]
     pad = (model.card.crop_px - px) // 2
     return np.pad(
