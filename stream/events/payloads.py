@@ -140,7 +140,7 @@ class RedCellData(Payload):
     kinds: dict[str, RedKindData] | None = Field(
         None, description="shares of kinds; anisocytosis and poikilocytosis sum up several"
     )
-    leading: str | None = Field(None, description="the kind furthest above its line of grade 2")
+    leading: str | None = Field(None, description="the most frequent of the graded kinds")
     model_hash: str | None = Field(None, description="of the red-cell model")
 
 

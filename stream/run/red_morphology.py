@@ -122,13 +122,13 @@ def shares_of(judged: Sequence[JudgedRed]) -> dict[str, Share]:
 
 
 def leading_finding(shares: dict[str, Share]) -> str | None:
-    """The kind furthest above the line of grade 2; None where no kind is graded."""
+    """The most frequent graded kind, of equals the one graded later; None where none is graded."""
     kinds = [
         name
         for name, share in shares.items()
         if share.grade and name not in ("anisocytosis", "poikilocytosis")
     ]
-    return max(kinds, key=lambda name: shares[name].percent / GRADES[name][1], default=None)
+    return max(kinds, key=lambda name: (shares[name].percent, GRADES[name]), default=None)
 
 
 def estimates_of(

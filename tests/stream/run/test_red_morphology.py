@@ -61,9 +61,11 @@ def test_no_judged_cell_gives_no_share():
     assert shares_of(judged("other", 3)) == {} and leading_finding({}) is None
 
 
-def test_the_leading_finding_is_furthest_above_its_line():
+def test_the_leading_finding_is_the_most_frequent_graded_kind():
     cells = judged("normal", 60) + judged("microcyte", 25) + judged("target-cell", 15)
-    assert leading_finding(shares_of(cells)) == "target-cell"
+    assert leading_finding(shares_of(cells)) == "microcyte"
+    cells = judged("normal", 60) + judged("schistocyte", 20) + judged("hypochromic", 20)
+    assert leading_finding(shares_of(cells)) == "hypochromic"
     assert leading_finding(shares_of(judged("normal", 100))) is None
 
 
