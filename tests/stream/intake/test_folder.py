@@ -164,7 +164,7 @@ def test_a_move_that_fails_midway_leaves_all_where_it_was(intake, scans, monkeyp
             raise OSError(28, "No space left on device")
         move(source, target, name)
 
-    monkeypatch.setattr(quarantine, "move", fail)
+    monkeypatch.setattr(quarantine, "move_to_quarantine", fail)
     assert intake.put_aside(scans / "s.vms", "damaged", "copy it again") is None
     assert kept(scans) == {} and (scans / "s(0,0).jpg").exists() and (scans / "s.vms").exists()
 

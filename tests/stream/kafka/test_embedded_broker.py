@@ -8,7 +8,7 @@ from stream.kafka.embedded_broker import Broker, BrokerError
 
 def test_without_the_extra_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "noida_db", None)
-    with pytest.raises(BrokerError, match=r"pip install 'cytostream\[broker\]'"), Broker():
+    with pytest.raises(BrokerError, match=r"pip install -e '\.\[broker\]'"), Broker():
         pass
 
 
