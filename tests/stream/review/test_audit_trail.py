@@ -17,7 +17,7 @@ from stream.review.audit_trail import REVIEWS_FILE, Trail, TrailEntry, digest_of
 from stream.review.report.report import ReportError, report_of
 from stream.review.slides import SlideLibrary
 from stream.store import store_path
-from tests.stores import STAMP, filled
+from tests.stores import CARD, STAMP, filled
 
 SLIDE = "a" * 20
 
@@ -167,9 +167,12 @@ def test_a_verdict_altered_under_a_signed_report_shows(tmp_path):
         assert check_store(library).signatures == 1
         assert report_of(library, library.shelf(slide_id), "a").signature.by == "ada"
         with closing(sqlite3.connect(made.store / "state.db")) as db, db:
-            db.execute(
-                "UPDATE cells SET body = replace(body, '\"neutrophil\": 0.', '\"neutrophil\": 0.1')"
+            score = f'"{CARD.counted[0]}": 0.'
+            changed = db.execute(
+                "UPDATE cells SET body = replace(body, ?1, ?1 || '1') WHERE instr(body, ?1)",
+                (score,),
             )
+            assert changed.rowcount
         with pytest.raises(StoreError, match="were altered after entry 1"):
             check_store(library)
         with pytest.raises(ReportError, match="altered after ada signed"):
