@@ -175,7 +175,7 @@ class RedCells(Section):
         1.0, gt=0, description="per cent of red cells from which schistocytes are an urgent alert"
     )
     schistocytes_by_error: float = Field(
-        0.5, ge=0, lt=100, description="per cent of normal red cells that are called schistocytes"
+        1.0, ge=0, lt=100, description="per cent of other red cells that are called schistocytes"
     )
     platelet_factor: float = Field(
         15e9, gt=0, description="platelets per litre for each in a field of a 100x objective"

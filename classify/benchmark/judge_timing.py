@@ -59,6 +59,10 @@ def read_cells(model: Model, folders: dict[int, Path], count: int = 0) -> Cells:
     """
     crops, y, group, fresh = [], [], [], []
     known = {name: number for number, name in enumerate(model.card.classes)}
+    for (
+        name
+    ) in model.card.classes:  # a folder named as a parent stands for the parent's first class
+        known.setdefault(model.card.parent_of(name), known[name])
     for number, folder in folders.items():
         paths = image_paths(folder)
         for i in _evenly(len(paths), count):

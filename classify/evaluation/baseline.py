@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from classify.network import NetworkConfig, Trunk
-from classify.training import Training
+from classify.network import EncoderTrunk, NetworkConfig, Trunk
+from classify.training import Training, partial_cross_entropy
 
 C_NOISE = 0.0  # the trunk's noise input, constant
 
@@ -23,8 +23,8 @@ class Classifier(nn.Module):
     def __init__(self, cfg: NetworkConfig):
         super().__init__()
         self.cfg = cfg
-        self.trunk = Trunk(cfg)
-        self.head = nn.Linear(cfg.channels[0] + cfg.channels[-1], cfg.classes)
+        self.trunk = EncoderTrunk(cfg) if cfg.encoder else Trunk(cfg)
+        self.head = nn.Linear(cfg.channels[0] + cfg.features, cfg.classes)
 
     def features(self, image: Tensor) -> Tensor:
         """Pooled features (b, channels[0] + channels[-1])."""
@@ -50,11 +50,16 @@ class BaselineTraining(Training):
         return Classifier(self.network)
 
     def losses(
-        self, x: Tensor, y: Tensor, sigma: Tensor, noise: Tensor
+        self,
+        x: Tensor,
+        allowed: Tensor,
+        sigma: Tensor,
+        noise: Tensor,
+        attributes: Tensor | None = None,
     ) -> dict[str, tuple[float, Tensor]]:
         with torch.autocast(x.device.type, torch.bfloat16):
             logits = self.model(x)
-        return {"cross_entropy": (1.0, F.cross_entropy(logits, y))}
+        return {"cross_entropy": (1.0, partial_cross_entropy(logits, allowed))}
 
 
 def parameters(model: nn.Module) -> int:

@@ -114,18 +114,36 @@ class Arm:
 
 
 def shipped_arm(model: Model, engine: Engine, folder: Path) -> Arm:
-    """The exported model through the serving engine: every draw of its list, no elimination."""
+    """The exported model through the serving engine: every draw of its list, no elimination; its
+    classes are the parents of its taxonomy, as the folders of the sets name them.
+    """
     card = model.card
     scale, prior = (
         ScoreScale(model.weight, float(model.temperature[-1]), model.bias),
         oddity_of(model),
     )
-    return denoising(
+    arm = denoising(
         card.classes,
         lambda crops: to_input(crops, card.window_px, card.image_px, card.white),
         partial(error_table, engine, draws=model),
         (scale, prior),
         folder / model.model_id,
+    )
+    parent_of = np.array([card.parents.index(card.parent_of(name)) for name in card.classes])
+    inside = parent_of[:, None] == np.arange(len(card.parents))
+
+    def merged(judge: Judge) -> Judge:
+        def judged(errors: np.ndarray) -> Scores:
+            scores = judge(errors)
+            return replace(scores, probability=scores.probability @ inside)
+
+        return judged
+
+    return replace(
+        arm,
+        classes=card.parents,
+        judge=merged(arm.judge),
+        adapted=lambda errors: merged(arm.adapted(errors)),
     )
 
 

@@ -3,7 +3,14 @@ from .data_parallel import Ranks, join
 from .export_onnx import export_graph
 from .initial_weights import of_model
 from .release import load_run, release_model
-from .train import TrainConfig, Training, class_names, spread, train_model
+from .train import (
+    TrainConfig,
+    Training,
+    class_names,
+    partial_cross_entropy,
+    spread,
+    train_model,
+)
 
 __all__ = [
     "Jitter",
@@ -12,6 +19,7 @@ __all__ = [
     "Training",
     "augment_crops",
     "class_names",
+    "partial_cross_entropy",
     "export_graph",
     "join",
     "load_run",

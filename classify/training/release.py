@@ -47,7 +47,7 @@ from .export_onnx import export_graph
 from .sources import read_attributes, read_sources
 from .train import TrainConfig, Training, read_crops
 
-CANDIDATES, _DRAWS = 48, 16
+CANDIDATES, RELEASED_DRAWS = 48, 16
 OF_DRAWS, MAPS = ("sigma", "noise", "turn", "weight"), ("gain", "guide", "attributes")
 NOT_IN_CARD = {"train", "val", "out", "init", "sources", "attributes", "taxonomy", "data"}
 ORDER_CELLS = 450
@@ -292,7 +292,7 @@ def choose_draws(out: Path, cells: _Cells) -> Model:
     """The model with its draws cut to the best ordered few, weighted for standing together."""
     full = load_model(out)
     errors = error_table(open_engine(full, "openvino"), cells.images, full)
-    chosen = order(errors, full.weight, cells.y, _DRAWS)
+    chosen = order(errors, full.weight, cells.y, RELEASED_DRAWS)
     of_draws = ("sigma", "noise", "turn", "temperature", "mean", "spread", "normal")
     weight = weigh(errors[:, chosen], full.weight[chosen], cells.y)
     return replace(

@@ -220,7 +220,9 @@ def test_a_tile_at_the_edge_is_as_large_as_its_pixels(open_site, open_page):
     page = ready(open_page(), site)
     page.locator(".thumb").first.click()
     page.wait_for_selector(".leaflet-tile-loaded")
-    page.wait_for_load_state("networkidle")
+    page.wait_for_function(
+        "document.querySelectorAll('.leaflet-tile:not(.leaflet-tile-loaded)').length === 0"
+    )
     js = """() => [...document.querySelectorAll('.leaflet-tile-loaded')].map((t) =>
         [t.naturalWidth, t.naturalHeight,
         t.getBoundingClientRect().width / t.naturalWidth,

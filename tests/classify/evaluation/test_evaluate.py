@@ -86,7 +86,7 @@ def place(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         for name, value in (
             ("CANDIDATES", 4),
-            ("DRAWS", 3),
+            ("RELEASED_DRAWS", 3),
             ("ORDER_CELLS", 12),
             ("SHEET_COLUMNS", 1),
         ):
@@ -434,7 +434,7 @@ def test_smoothing_is_the_mean_of_the_last_steps():
 
 @pytest.mark.parametrize("name", ["quick", "full"])
 def test_the_suites_that_come_along_are_whole_but_for_their_data(name, request):
-    path = request.config.rootpath / "configs" / f"suite-{name}.toml"
+    path = request.config.rootpath / "configs" / "evaluation" / f"suite-{name}.toml"
     try:
         assert read_suite(path).preset == name
     except DataError as error:

@@ -142,7 +142,12 @@ def test_what_is_held_out_is_not_trained_on(laboratories):
 def test_a_run_of_two_laboratories_becomes_a_model_that_engines_agree_on(
     laboratories, tmp_path, monkeypatch
 ):
-    for name, value in (("CANDIDATES", 4), ("DRAWS", 3), ("ORDER_CELLS", 12), ("SHEET_COLUMNS", 1)):
+    for name, value in (
+        ("CANDIDATES", 4),
+        ("RELEASED_DRAWS", 3),
+        ("ORDER_CELLS", 12),
+        ("SHEET_COLUMNS", 1),
+    ):
         monkeypatch.setattr(releasing, name, value)
     run = train_model(config(laboratories, tmp_path / "run"))
     assert run.step == 3 and run.network.attributes == (2, 2)

@@ -131,7 +131,12 @@ def test_fine_tuning_begins_with_the_other_runs_weights(cells, tmp_path):
 
 
 def test_fine_tuning_a_released_model_keeps_the_heads_of_its_classes(cells, tmp_path, monkeypatch):
-    for name, value in (("CANDIDATES", 4), ("DRAWS", 3), ("ORDER_CELLS", 12), ("SHEET_COLUMNS", 1)):
+    for name, value in (
+        ("CANDIDATES", 4),
+        ("RELEASED_DRAWS", 3),
+        ("ORDER_CELLS", 12),
+        ("SHEET_COLUMNS", 1),
+    ):
         monkeypatch.setattr(releasing, name, value)
     first = train_model(config(cells, tmp_path / "first"))
     releasing.release_model(tmp_path / "first", tmp_path / "model", "tiny")
@@ -175,9 +180,9 @@ def test_two_processes_train_one_net(cells, tmp_path):
     job.write_text(
         "import os, sys, torch\nfrom pathlib import Path\nfrom classify.training.data_parallel "
         "import join\n"
-        "from classify.training.train import TrainConfig, train\nranks = "
+        "from classify.training.train import TrainConfig, train_model\nranks = "
         "join(int(os.environ['RANK']), 2)\n"
-        "cfg = TrainConfig(**__import__('json').loads(sys.argv[1]))\nrun = train(cfg, "
+        "cfg = TrainConfig(**__import__('json').loads(sys.argv[1]))\nrun = train_model(cfg, "
         "ranks=ranks)\n"
         "torch.save(run.model.state_dict(), Path(sys.argv[2]) / f'{ranks.rank}.pt')\n"
     )
@@ -229,7 +234,12 @@ def test_a_folder_that_cannot_be_trained_on(cells, tmp_path, kind):
 
 
 def test_what_is_exported_is_what_was_trained(cells, tmp_path, monkeypatch):
-    for name, value in (("CANDIDATES", 4), ("DRAWS", 3), ("ORDER_CELLS", 12), ("SHEET_COLUMNS", 1)):
+    for name, value in (
+        ("CANDIDATES", 4),
+        ("RELEASED_DRAWS", 3),
+        ("ORDER_CELLS", 12),
+        ("SHEET_COLUMNS", 1),
+    ):
         monkeypatch.setattr(releasing, name, value)
     run = train_model(config(cells, tmp_path / "run"))
     model = releasing.release_model(tmp_path / "run", tmp_path / "model", "tiny")

@@ -21,7 +21,7 @@ def rules_of(made: dict) -> list[str]:
     [
         (0, 2000, []),
         (19, 2000, []),
-        (30, 2000, ["urgent schistocytes"]),
+        (40, 2000, ["urgent schistocytes"]),
         (2, 100, []),
         (8, 100, ["urgent schistocytes"]),
     ],

@@ -177,7 +177,9 @@ def test_a_scale_that_differs_in_the_eighth_digit_is_the_same(slide_file, tmp_pa
     first = run_slide(lab, slide_file)
     nearly = run_slide(lab, slide_file, first.slide.mpp * (1 + 3e-8))
     assert (nearly.status, nearly.slide.mpp) == ("done before", first.slide.mpp)
-    assert "another mpp" in run_slide(lab, slide_file, 0.3).failure.what
+    reading = lab.config.reading.model_copy(update={"mpp_override": 0.3})
+    config = lab.config.model_copy(update={"reading": reading})
+    assert "another" in run_slide(replace(lab, config=config), slide_file).failure.what
 
 
 def test_a_slide_that_changes_while_it_is_read_is_put_off(slide_file, tmp_path):
