@@ -3,7 +3,7 @@
 import errno
 import math
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Protocol
 
@@ -180,31 +180,48 @@ def read_grid(
         SlideAwayError: the file is not there now.
         SlideError: no level can be decoded there.
     """
+    read = partial(read_level, slide, box, step_px0, background=background, keep_black=keep_black)
     *coarser, finest = levels_for(slide, step_px0)
-    pixels = None
     for level in coarser:
         try:
-            pixels = read_level(slide, box, step_px0, background, level)
-            break
+            return read(level)
         except SlideAwayError:
             raise
         except SlideError:
             continue
-    if pixels is None:
-        pixels = read_level(slide, box, step_px0, background, finest)
-    return pixels if keep_black else without_black(pixels, slide.mpp * step_px0)
+    return read(finest)
 
 
 def read_level(
     slide: Slide,
     box: tuple[int, int, int, int],
     step_px0: int,
-    background: tuple[int, int, int],
     level: int,
+    *,
+    background: tuple[int, int, int],
+    keep_black: bool,
 ) -> np.ndarray:
     """As `read_grid`, from one level."""
+    d = int(slide.levels[level].downsample)
+    x0, y0, x1, y1 = (v // d for v in box)
+    wide, high = slide.levels[level].width_px, slide.levels[level].height_px
+    left, top, right, bottom = max(x0, 0), max(y0, 0), min(x1, wide), min(y1, high)
+    out = np.empty((y1 - y0, x1 - x0, 3), np.uint8)
+    out[:] = background
+    if right > left and bottom > top:
+        pixels = read_place(slide, left * d, top * d, level, (right - left, bottom - top))
+        out[top - y0 : bottom - y0, left - x0 : right - x0] = (
+            pixels if keep_black else without_black(pixels, slide.mpp * d)
+        )
+    return box_mean(out, step_px0 // d)
+
+
+def read_place(
+    slide: Slide, x_px0: int, y_px0: int, level: int, size_px: tuple[int, int]
+) -> np.ndarray:
+    """As `Reader.read`; a file that is not there is told from one that cannot be decoded."""
     try:
-        return _read_level(slide, box, step_px0, background, level)
+        return reader_of(slide).read(x_px0, y_px0, level, size_px)
     except SlideError as error:
         if is_there(slide.path) and getattr(error.__cause__, "errno", None) not in AWAY:
             raise
@@ -217,29 +234,6 @@ def is_there(path: Path) -> bool:
         return path.is_file()
     except OSError:
         return False
-
-
-def _read_level(
-    slide: Slide,
-    box: tuple[int, int, int, int],
-    step_px0: int,
-    background: tuple[int, int, int],
-    level: int,
-) -> np.ndarray:
-    d = int(slide.levels[level].downsample)
-    x0, y0, x1, y1 = (v // d for v in box)
-    wide, high = slide.levels[level].width_px, slide.levels[level].height_px
-    left, top, right, bottom = max(x0, 0), max(y0, 0), min(x1, wide), min(y1, high)
-    size = (right - left, bottom - top)
-    if (left, top, right, bottom) == (x0, y0, x1, y1):
-        return box_mean(reader_of(slide).read(left * d, top * d, level, size), step_px0 // d)
-    out = np.empty((y1 - y0, x1 - x0, 3), np.uint8)
-    out[:] = background
-    if right > left and bottom > top:
-        out[top - y0 : bottom - y0, left - x0 : right - x0] = reader_of(slide).read(
-            left * d, top * d, level, size
-        )
-    return box_mean(out, step_px0 // d)
 
 
 def box_mean(pixels: np.ndarray, n: int) -> np.ndarray:
