@@ -41,6 +41,16 @@ def running(*words):
         process.communicate(timeout=60)
 
 
+@contextmanager
+def made(path, limit_s=60):
+    """Begins once the file is there: `serve` refuses a store that nothing has made."""
+    end = time.monotonic() + limit_s
+    while not path.exists():
+        assert time.monotonic() < end, f"{path} was not made"
+        time.sleep(0.05)
+    yield
+
+
 def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -86,6 +96,7 @@ def test_a_slide_from_the_door_to_a_signature_on_kafka(open_page, tmp_path):
         common = ["--store", store, "--config", config]
         with (
             running("watch", scans, "--workers", 0, *common),
+            made(store / "state.db"),
             running(
                 "serve",
                 *common,

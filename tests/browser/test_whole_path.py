@@ -118,7 +118,7 @@ def test_two_reviewers_and_a_server_that_goes_away(open_site, open_page):
     site.stop()
     for page in (alice, bob):
         expect(page.locator("#cut")).to_be_visible()
-    bob.select_option("#to", "band")
+    bob.select_option("#to", "variant_lymphocyte")
     at(bob, "#toast", "the server does not answer")  # refused, and said so
     site.made.add(10)
     site.start()
@@ -126,8 +126,10 @@ def test_two_reviewers_and_a_server_that_goes_away(open_site, open_page):
         expect(page.locator("#cut")).to_be_hidden()
         at(page, "#white", "of 40")
     bob.locator(".thumb").nth(3).click()
-    bob.select_option("#to", "band")
-    expect(alice.locator("#count-rows tr[data-class=band] .count-n")).to_have_text("1")
+    bob.select_option("#to", "variant_lymphocyte")
+    expect(alice.locator("#count-rows tr[data-class=variant_lymphocyte] .count-n")).to_have_text(
+        "1"
+    )
     alice.click("#sign")
     alice.fill("#again", PASSWORD)
     alice.click("#sign-box button.primary")
