@@ -172,7 +172,11 @@ class RedCells(Section):
 
     judged: int = Field(2000, ge=0, description="red cells of a slide that are classified; 0: none")
     schistocytes_from: float = Field(
-        1.0, gt=0, description="per cent of red cells from which schistocytes are an urgent alert"
+        1.0, gt=0, description="per cent of red cells from which schistocytes are an alert"
+    )
+    schistocytes_severity: Severity = Field(
+        "notice",
+        description="urgent once schistocytes_by_error is measured on the laboratory's own slides",
     )
     schistocytes_by_error: float = Field(
         1.0, ge=0, lt=100, description="per cent of other red cells that are called schistocytes"

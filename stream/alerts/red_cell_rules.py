@@ -10,7 +10,7 @@ from stream.events import SlideAlert
 def red_alerts(figures: dict, rules: Alerts, settings: RedCells, scanner: str) -> list[SlideAlert]:
     """The alerts that the figures of a slide's red cells raise; none where none was judged.
 
-    Schistocytes are urgent at 1 % (ICSH 2021: Zini et al., Int J Lab Hematol 43:1264-1271), where
+    Schistocytes alert from 1 % (ICSH 2021: Zini et al., Int J Lab Hematol 43:1264-1271), where
     so many of normal cells would rarely be called so by error.
     """
     if not figures.get("judged"):
@@ -36,7 +36,7 @@ def _schistocytes(
         )
         yield SlideAlert(
             "schistocytes",
-            "urgent",
+            settings.schistocytes_severity,
             share["percent"],
             settings.schistocytes_from,
             reason,

@@ -21,12 +21,12 @@ def rules_of(made: dict) -> list[str]:
     [
         (0, 2000, []),
         (19, 2000, []),
-        (40, 2000, ["urgent schistocytes"]),
+        (40, 2000, ["notice schistocytes"]),
         (2, 100, []),
-        (8, 100, ["urgent schistocytes"]),
+        (8, 100, ["notice schistocytes"]),
     ],
 )
-def test_schistocytes_are_urgent_from_one_per_cent_where_chance_is_no_reason(
+def test_schistocytes_are_told_from_one_per_cent_where_chance_is_no_reason(
     schistocytes, judged, expected
 ):
     assert rules_of(figures(schistocytes, judged, anomalous=0)) == expected
