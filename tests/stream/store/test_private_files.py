@@ -118,8 +118,10 @@ def test_every_command_writes_for_its_owner_alone(monkeypatch, usual_umask):
 
 def test_the_doctor_names_what_others_can_read(tmp_path):
     store = tmp_path / "store"
-    store.mkdir(mode=0o755)
-    (store / "state.db").touch(mode=0o644)
+    store.mkdir()
+    (store / "state.db").touch()
+    store.chmod(0o755)  # whatever umask a command of an earlier test has left
+    (store / "state.db").chmod(0o644)
     assert list(open_to_others(store)) == [store, store / "state.db"]
     said = CliRunner().invoke(cli.app, ["doctor", "--store", str(store), "--json"])
     assert f"chmod -R go= {store}" in said.stdout
