@@ -24,7 +24,7 @@ PASSWORD = "correct horse battery"
 SIZES = {"desk": {"width": 1366, "height": 768}, "phone": {"width": 390, "height": 844}}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")  # Playwright holds an event loop open in this thread
 def chromium():
     playwright = pytest.importorskip(
         "playwright.sync_api", reason="the test extra is not installed"
