@@ -43,7 +43,7 @@ ORDER = {
         {"cell_classes", "detections"},
         {"review_state", "differential", "images", "custody"},
         {"audit_trail"},
-        {"slides"},
+        {"slides", "alert_list"},
         {"decisions", "worklist", "audit_check", "report"},
         {"web"},
     ],

@@ -1,15 +1,12 @@
-from .acks import Acks, follow_reviews
 from .asyncapi import write_asyncapi
 from .consumer import follow, read_all, topic_names
 from .embedded_broker import Broker
 from .sink import KafkaSink
 
 __all__ = [
-    "Acks",
     "Broker",
     "KafkaSink",
     "follow",
-    "follow_reviews",
     "read_all",
     "topic_names",
     "write_asyncapi",

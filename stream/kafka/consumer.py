@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from kafka import KafkaConsumer, TopicPartition
-from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaError
 
 from stream.config import Kafka
@@ -88,15 +87,11 @@ def open_consumer(config: Kafka, start: str) -> Iterator[KafkaConsumer]:
 
 
 def _poll(consumer: KafkaConsumer) -> Iterator[Event]:
-    yield from (event for _, event in records_of(consumer))
-
-
-def records_of(consumer: KafkaConsumer) -> Iterator[tuple[ConsumerRecord, Event]]:
-    """What has come since the last call, each record with its event."""
+    """What has come since the last call."""
     for records in consumer.poll(_POLL_MS).values():
         for record in records:
             try:
-                yield record, from_record(record.headers, record.value)
+                yield from_record(record.headers, record.value)
             except EventError as error:
                 _log.warning("%s:%s:%s %s", record.topic, record.partition, record.offset, error)
 

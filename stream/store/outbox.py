@@ -11,7 +11,7 @@ import shutil
 import sqlite3
 import uuid
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -168,11 +168,17 @@ class Outbox(JournalReader):
         """Calls `wake` after every commit, in the writer's thread."""
         self._listeners.append(wake)
 
-    def events(self, slide_id: str | None = None, after_seq: int = 0) -> Iterator[OutboxRecord]:
-        """All events, or those of a slide, sent or not, in order; a page at a time."""
+    def events(
+        self, slide_id: str | None = None, after_seq: int = 0, types: Sequence[str] = ()
+    ) -> Iterator[OutboxRecord]:
+        """All events, or those of a slide or of some types, sent or not, in order; a page at a
+        time.
+        """
         where = "seq > ?" if slide_id is None else "seq > ? AND subject = ?"
+        where += f" AND type IN ({', '.join('?' * len(types))})" if types else ""
+        about = [*([] if slide_id is None else [slide_id]), *types]
         sql = f"SELECT {_COLUMNS} FROM records WHERE {where} ORDER BY seq LIMIT 256"
-        while page := self._state.rows(sql, after_seq, *([] if slide_id is None else [slide_id])):
+        while page := self._state.rows(sql, after_seq, *about):
             yield from (_record(*row) for row in page)
             after_seq = page[-1][0]
 

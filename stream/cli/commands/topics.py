@@ -24,7 +24,7 @@ from stream.events import (
     to_line,
     write_schemas,
 )
-from stream.kafka import Acks, write_asyncapi
+from stream.kafka import write_asyncapi
 from stream.store import Outbox
 
 from .run import RESULTS, ConfigOption, StoreOption
@@ -126,35 +126,32 @@ def schemas(
 
 def alerts(
     store: StoreOption = RESULTS,
+    config: ConfigOption = None,
     everything: Annotated[bool, typer.Option("--all", help="Acknowledged ones, too.")] = False,
     json_out: Annotated[
         bool, typer.Option("--json", help="One JSON line an alert, to stdout.")
     ] = False,
 ) -> None:
-    """List the alerts of a store that nobody has acknowledged.
+    """List the alerts of a store that nobody has acknowledged on the review page.
 
     Example: cytostream alerts --store results
     """
+    from stream.review import custody_folder, list_alerts
+
     if not (store / "state.db").exists():
         raise CytostreamError(
             f"{store}: no results here", "run `cytostream run SLIDE --store DIR` first"
         )
-    with Outbox(store / "state.db") as outbox:
-        for standing in Acks(outbox).alerts():
-            if standing.reviewer and not everything:
-                continue
-            if json_out:
-                typer.echo(
-                    json.dumps(
-                        {
-                            "acknowledged_by": standing.reviewer,
-                            **json.loads(to_line(standing.event)),
-                        }
-                    )
-                )
-            else:
-                by = f" seen by {standing.reviewer}" if standing.reviewer else ""
-                screen.print(f"{sentence(standing.event)}{by}", highlight=False)
+    custody = custody_folder(load_config(config).review.audit_folder)
+    for standing in list_alerts(store, custody):
+        if standing.reviewer and not everything:
+            continue
+        if json_out:
+            line = {"acknowledged_by": standing.reviewer, **json.loads(to_line(standing.event))}
+            typer.echo(json.dumps(line))
+        else:
+            by = f" acknowledged by {standing.reviewer}" if standing.reviewer else ""
+            screen.print(f"{sentence(standing.event)}{by}", highlight=False)
 
 
 def failures(store: StoreOption = RESULTS) -> None:

@@ -16,7 +16,6 @@ from stream.cli.session import RunOptions, Session, changed, drain, open_lab, op
 from stream.config import load_config
 from stream.events import slide_event
 from stream.intake import FolderIntake
-from stream.kafka import follow_reviews
 from stream.run import GracefulStop, RunContext, SlideOutcome, work
 from stream.store import Job
 
@@ -93,8 +92,6 @@ def watch(
             with open_lab(station, choice) as lab:
                 report = WatchReport(lab)
                 intake = intake_of(folder, station, report, mpp, once)
-                if "kafka" in choice.sinks:
-                    stack.enter_context(follow_reviews(station.outbox, settings.kafka))
                 if door:
                     from stream.intake import Served, intake_token, open_intake
 

@@ -1,24 +1,15 @@
-"""Acknowledged alerts come back over the topic of reviews; a replay goes out marked; old events go,
-and room is kept.
-"""
+"""What an outbox keeps, for how long, and when it stops because the disk is full."""
 
-import json
 import sqlite3
-import time
 from dataclasses import replace
 
 import pytest
-from typer.testing import CliRunner
 
 from ingest import StoreError
 from stream.alerts.cell_rules import alerts_of
-from stream.cli.app import app
 from stream.config import Alerts
 from stream.events.codec import to_line
-from stream.events.event import alert_event, review_event
-from stream.kafka.acks import Acks, follow_reviews
-from stream.kafka.sink import KafkaSink
-from stream.sinks.relay import send_batch
+from stream.events.event import alert_event
 from stream.store.outbox import DiskLimits, Outbox
 from tests.stream.making import STAMP, make_cell, make_events, make_slide, make_verdict
 
@@ -26,60 +17,6 @@ from tests.stream.making import STAMP, make_cell, make_events, make_slide, make_
 def an_alert():
     cell, verdict = make_cell(), make_verdict(1.0)
     return alert_event(make_slide(), cell, verdict, alerts_of(cell, verdict, Alerts())[0], STAMP)
-
-
-@pytest.mark.broker
-def test_an_acknowledgement_of_another_store_comes_back_over_kafka(
-    outbox, add, kafka_for, session_broker, tmp_path
-):
-    kafka, alert = kafka_for(session_broker), an_alert()
-    add([alert])
-    with Outbox(tmp_path / "page" / "state.db") as page:
-        with page.transaction() as tx:
-            tx.add(
-                [
-                    review_event("s1", "confirm", "anna", STAMP, cell_id="c1"),
-                    review_event("s1", "acknowledge", "anna", STAMP, alert_id=alert.id),
-                ]
-            )
-        sink = KafkaSink(kafka, page.store_id)
-        send_batch(page, sink, 5)
-        sink.close()
-    for _ in range(2):  # read again, nothing is counted again
-        with follow_reviews(outbox, kafka) as acks:
-            for _ in range(200):
-                if any(standing.reviewer for standing in acks.alerts()):
-                    break
-                time.sleep(0.05)
-    assert [(standing.event, standing.reviewer) for standing in Acks(outbox).alerts()] == [
-        (alert, "anna")
-    ]
-    assert sum(outbox.rows("SELECT next FROM read_reviews"), ()) == (2,)
-
-
-def test_open_alerts_are_listed(outbox, add):
-    add([an_alert()])
-    said = CliRunner().invoke(app, ["alerts", "--store", str(outbox.path.parent), "--json"])
-    assert said.exit_code == 0 and json.loads(said.stdout)["acknowledged_by"] is None
-    acks = Acks(outbox)
-    acks.keep(review_event("s1", "acknowledge", "anna", STAMP, alert_id=an_alert().id), 0, 7)
-    assert (
-        CliRunner().invoke(app, ["alerts", "--store", str(outbox.path.parent), "--json"]).stdout
-        == ""
-    )
-
-
-def test_a_replay_goes_out_once_more_and_marked(outbox, add, tmp_path):
-    add(make_events(3))
-    with outbox.transaction() as tx:
-        tx.set_status("s1", "done")
-    words = ["--store", str(outbox.path.parent), "--sink", f"jsonl:{tmp_path / 'e.jsonl'}"]
-    for _ in range(2):
-        assert CliRunner().invoke(app, ["replay", "s1", *words]).exit_code == 0
-    lines = [json.loads(line) for line in (tmp_path / "e.jsonl").read_text().splitlines()]
-    firsts = [line["id"] for line in lines[:3]]
-    assert [line.get("replayof") for line in lines] == [None] * 3 + firsts * 2
-    assert len({line["id"] for line in lines}) == 9
 
 
 def test_sent_events_of_finished_slides_are_dropped_in_time(outbox, add):
