@@ -79,7 +79,10 @@ def load_crops(folder: Path, px: int = 128, classes: tuple[str, ...] = ()) -> La
             f"{folder}: two or more class folders are wanted, found {len(names)}",
             "lay it out as FOLDER/CLASS/image",
         )
-    images, labels, paths, skipped = [], [], [], {}
+    images = []
+    labels = []
+    paths = []
+    skipped = {}
     for number, name in enumerate(names):
         for path in image_paths(folder / name):
             try:
@@ -131,7 +134,9 @@ class CropFolder:
 
     def __init__(self, folder: Path, px: int, side_px: float | None = None):
         self.side_px = side_px
-        self.px, self.paths, self.skipped = px, image_paths(folder), {}
+        self.px = px
+        self.paths = image_paths(folder)
+        self.skipped = {}
         if not self.paths:
             raise DataError(
                 f"{folder}: no image here", f"images end in {', '.join(sorted(SUFFIXES))}"

@@ -15,7 +15,10 @@ from .errors import ModelError
 
 SHIPPED = Path(__file__).parent / "model"
 SHORT_NAMES = {"white": SHIPPED, "red": SHIPPED / "red"}
-GRAPH, TABLES_FILE, CARD, SHEET_FILE = "denoiser.onnx", "tables.npz", "card.json", "cells.png"
+GRAPH = "denoiser.onnx"
+TABLES_FILE = "tables.npz"
+CARD = "card.json"
+SHEET_FILE = "cells.png"
 # it becomes a folder, a column, an attribute: nothing that has a meaning there
 CLASS_NAME = r"[A-Za-z0-9][A-Za-z0-9_ -]{0,63}"
 ClassName = Annotated[str, StringConstraints(pattern=f"^{CLASS_NAME}$")]

@@ -96,11 +96,13 @@ class Trunk(nn.Module):
 
     def __init__(self, cfg: NetworkConfig):
         super().__init__()
-        ch, n_emb = cfg.channels, 4 * cfg.channels[0]
+        ch = cfg.channels
+        n_emb = 4 * cfg.channels[0]
         self.embed = NoiseEmbedding(n_emb)
         self.stem = nn.Conv2d(3 * cfg.patch_px**2, ch[0], 3, padding=1)
         self.patch_px = cfg.patch_px
-        self.down, self.up = nn.ModuleList(), nn.ModuleList()
+        self.down = nn.ModuleList()
+        self.up = nn.ModuleList()
         for i, (c, n) in enumerate(zip(ch, cfg.blocks, strict=True)):
             self.down.append(
                 nn.ModuleList(
@@ -219,7 +221,8 @@ class Denoiser(nn.Module):
         channels[-1]).
         """
         c_in = (sigma**2 + _SIGMA_DATA**2).rsqrt()[:, None, None, None]
-        x, emb = c_in * x, self.trunk.embed(sigma.log() / 4)
+        x = c_in * x
+        emb = self.trunk.embed(sigma.log() / 4)
         hidden, pooled = self.trunk(x, emb)
         of_classes = self.heads(hidden).unflatten(1, (self.cfg.classes, -1))
         return of_classes + self.noise_through(x, emb)[:, None], pooled

@@ -56,7 +56,8 @@ def on_white(crops: np.ndarray) -> np.ndarray:
     """
     gain = np.exp(background(crops))
     levels = np.clip(np.rint(np.arange(256) * gain[..., None]), 0, 255).astype(np.uint8)
-    cell, channel = np.arange(len(crops))[:, None, None, None], np.arange(3)
+    cell = np.arange(len(crops))[:, None, None, None]
+    channel = np.arange(3)
     return levels[cell, channel, crops]
 
 

@@ -7,7 +7,8 @@ class CytostreamError(Exception):
     """What went wrong, in one line, and `hint`: what to do next."""
 
     def __init__(self, what: str, hint: str = ""):
-        self.what, self.hint = what, hint
+        self.what = what
+        self.hint = hint
         super().__init__(f"{what} ({hint})" if hint else what)
 
     def __reduce__(

@@ -130,7 +130,8 @@ class _Lister:
         while todo:
             todo.extend(reversed(self.visit(todo.pop())))
             if not todo:
-                todo, self.linked_folders = self.linked_folders[::-1], []
+                todo = self.linked_folders[::-1]
+                self.linked_folders = []
         if not self.linked_files:
             return
         known = {os.path.realpath(part) for slide in self.look.slides for part in slide.parts}
@@ -162,7 +163,8 @@ class _Lister:
 
     def entries(self, folder: Path) -> tuple[list[Path], list[Path]]:
         """Its plain files and its folders, by name; links are kept for later, or passed by."""
-        files, folders = [], []
+        files = []
+        folders = []
         try:
             with os.scandir(folder) as entries:
                 found = sorted(entries, key=lambda entry: entry.name)

@@ -18,7 +18,9 @@ UNIT_UM = {
     "": 1.0, "um": 1.0, "µm": 1.0, "μm": 1.0, "micron": 1.0, "microns": 1.0, "micrometer": 1.0,
     "nm": 1e-3, "mm": 1e3, "cm": 1e4, "pm": 1e-6, "å": 1e-4,
 }  # fmt: skip
-X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 282, 283, 296
+X_RESOLUTION = 282
+Y_RESOLUTION = 283
+RESOLUTION_UNIT = 296
 OME_SIZE = re.compile(r'PhysicalSize([XY](?:Unit)?)\s*=\s*"([^"]*)"')
 
 Sides = tuple[float, float]

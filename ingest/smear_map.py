@@ -15,17 +15,23 @@ from .survey import Survey, parts, sample_window
 from .tiles import MARGIN_UM, TileSpec
 
 _AROUND_BLOCKS = 7  # density is that of some 220 um around: cells are few in one block
-BARE, THIN, THICK = 0.02, 0.12, 0.62  # share of the glass that is covered
+# share of the glass that is covered
+BARE = 0.02
+THIN = 0.12
+THICK = 0.62
 FOCUS_UM = 250.0
 _MOST_WINDOWS = 600
 WINDOW_PX = 128
-SMOOTH_PX, LEAST_CONTRAST = 0.8, 12.0
+SMOOTH_PX = 0.8
+LEAST_CONTRAST = 12.0
 BLURRED_UM = 2.2  # an edge wider than this is out of focus
 LEAST_MM2 = 1.0
 _FIELD_UM = 195.0  # a square as large as the field of a 100x objective under a 22 mm eyepiece
 MOSTLY = 0.8
 _PALE = 0.12  # optical density
-LANE_BLOCKS, RUN_BLOCKS = 6, 60  # a lane of about 200 um, 2 mm long, as a field at 100x moves
+# a lane of about 200 um, 2 mm long, as a field at 100x moves
+LANE_BLOCKS = 6
+RUN_BLOCKS = 60
 
 
 class SmearZone(IntEnum):
@@ -58,7 +64,8 @@ class SmearMap:
         smear = self.area_mm2(
             SmearZone.THIN, SmearZone.MONOLAYER, SmearZone.THICK, SmearZone.BLURRED
         )
-        blurred, monolayer = self.area_mm2(SmearZone.BLURRED), self.area_mm2(SmearZone.MONOLAYER)
+        blurred = self.area_mm2(SmearZone.BLURRED)
+        monolayer = self.area_mm2(SmearZone.MONOLAYER)
         found = []
         if smear == 0:
             return ["nothing lies on the glass"]
@@ -144,7 +151,8 @@ def battlement(found: SmearMap) -> np.ndarray:
     if found.area_mm2(SmearZone.MONOLAYER) < LEAST_MM2:
         return np.isin(found.ground, (SmearZone.THIN, SmearZone.MONOLAYER, SmearZone.THICK))
     rows, cols = np.indices(readable.shape)
-    lane, run = cols // LANE_BLOCKS, rows % (2 * RUN_BLOCKS)
+    lane = cols // LANE_BLOCKS
+    run = rows % (2 * RUN_BLOCKS)
     upright = lane % 2 == 0
     ends = np.where(
         lane % 4 == 1, run < LANE_BLOCKS, (run >= RUN_BLOCKS - LANE_BLOCKS) & (run < RUN_BLOCKS)
@@ -159,7 +167,8 @@ def sample_fields(slide: Slide, found: SmearMap, most: int = 20) -> list[TileSpe
     """
     if max(slide.width_px0, slide.height_px0) * slide.mpp <= 2 * _FIELD_UM:
         return [whole_field(slide)]
-    step, side = step_px0(slide), max(1, round(_FIELD_UM / found.block_um))
+    step = step_px0(slide)
+    side = max(1, round(_FIELD_UM / found.block_um))
     block_px0 = round(found.block_um / slide.mpp)
     if min(found.ground.shape) < side:
         return []
@@ -174,10 +183,8 @@ def sample_fields(slide: Slide, found: SmearMap, most: int = 20) -> list[TileSpe
         * side
         * block_px0
     )
-    margin, px0 = (
-        math.ceil(MARGIN_UM / slide.mpp / step) * step,
-        round(_FIELD_UM / slide.mpp / step) * step,
-    )
+    margin = math.ceil(MARGIN_UM / slide.mpp / step) * step
+    px0 = round(_FIELD_UM / slide.mpp / step) * step
     return [
         TileSpec(int(x) // step * step, int(y) // step * step, px0, px0, margin, step)
         for y, x in chosen

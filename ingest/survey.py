@@ -113,7 +113,8 @@ def survey_slide(slide: Slide) -> Survey:
         np.concatenate([np.hstack([m[i] for m in maps]) for maps in rows.values()])
         for i in range(2)
     )
-    stained, density = stained.astype(np.float16), density.astype(np.float16)
+    stained = stained.astype(np.float16)
+    density = density.astype(np.float16)
     smear = StainMask(
         block * step, look_map(stained > look_threshold(seen, background)), background
     )
@@ -153,7 +154,8 @@ def block_maps(
     stain = red_density(strip, background)
     covered = is_covered(strip, background)
     h, w = stain.shape
-    tops, lefts = np.arange(0, h, block), np.arange(0, w, block)
+    tops = np.arange(0, h, block)
+    lefts = np.arange(0, w, block)
     peak = np.maximum.reduceat(np.maximum.reduceat(stain, tops, axis=0), lefts, axis=1)
     share = np.add.reduceat(
         np.add.reduceat(covered.astype(np.float32), tops, axis=0), lefts, axis=1
@@ -192,7 +194,8 @@ def stain_samples(slide: Slide, seen: Survey, count: int = 16) -> list[np.ndarra
     of them from anywhere, in an order that the slide alone fixes. Fewer where there is less to look
     at; an unreadable one is left out.
     """
-    smear, places = seen.smear, np.argwhere(seen.smear.look)
+    smear = seen.smear
+    places = np.argwhere(seen.smear.look)
     if not len(places):
         return []
     by_stain = places[np.argsort(-seen.stained[tuple(places.T)], kind="stable")]

@@ -78,7 +78,8 @@ def is_overview(page: tifffile.TiffPage, first: tifffile.TiffPage) -> bool:
     """Whether a page is the image of the first one again, smaller."""
     if page.subfiletype & REDUCED:
         return True
-    wide, high = page.imagewidth / first.imagewidth, page.imagelength / first.imagelength
+    wide = page.imagewidth / first.imagewidth
+    high = page.imagelength / first.imagelength
     return wide <= OVERVIEW and abs(wide / high - 1) <= SAME_SHAPE
 
 

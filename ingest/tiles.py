@@ -87,7 +87,8 @@ def read_tile(
     Raises:
         SlideError: nothing of it can be decoded, or the file has gone.
     """
-    m, step = spec.margin_px0, spec.step_px0
+    m = spec.margin_px0
+    step = spec.step_px0
     x0, y0 = spec.x_px0 - m, spec.y_px0 - m
     x1, y1 = (
         -(-(v + m) // step) * step
@@ -117,7 +118,9 @@ def read_around(
         SlideError: none can.
     """
     x0, y0, x1, y1 = box
-    side, read, unread = BLOCK_PX * step, 0, []
+    side = BLOCK_PX * step
+    read = 0
+    unread = []
     pixels = np.empty(((y1 - y0) // step, (x1 - x0) // step, 3), np.uint8)
     for y, x in product(range(y0 // side * side, y1, side), range(x0 // side * side, x1, side)):
         part = max(x, x0), max(y, y0), min(x + side, x1), min(y + side, y1)
@@ -126,10 +129,8 @@ def read_around(
             for a, b, o in ((part[1], part[3], y0), (part[0], part[2], x0))
         )
         try:
-            pixels[where], read = (
-                read_grid(slide, part, step, background_rgb),
-                read + _inside(part, slide),
-            )
+            pixels[where] = read_grid(slide, part, step, background_rgb)
+            read += _inside(part, slide)
         except SlideAwayError:
             raise
         except SlideError:

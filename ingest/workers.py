@@ -32,7 +32,8 @@ class Killed:
 
 
 KILLED = Killed()
-RESTART_S, WORKER_S = 60, 30
+RESTART_S = 60
+WORKER_S = 30
 MEMORY_BYTES = (
     4 << 30
 )  # of address space that a worker may take beyond what it has when the first item comes
@@ -147,7 +148,8 @@ class DaskWorkers:
             if not completed.has_ready():
                 yield None
             future = next(completed)
-            item, outcome = alive.pop(future), result_of(future)
+            item = alive.pop(future)
+            outcome = result_of(future)
             for following in first(todo, 3 * self.count - len(alive)):
                 start(following)
             future.release()

@@ -57,7 +57,8 @@ def find_cells(
 
 
 def _blobs(grid: Grid, stain: Stain, kinds: tuple[str, ...]) -> list[Blob]:
-    white, stained = stain.white(grid.sums, grid.share), stain.stained(grid.sums, grid.share)
+    white = stain.white(grid.sums, grid.share)
+    stained = stain.stained(grid.sums, grid.share)
     found, taken = find_whites(white, grid, stain)
     if "platelet" in kinds:
         found += find_platelets(white, stained, taken, grid, stain)

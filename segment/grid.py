@@ -57,7 +57,8 @@ class Grid:
 def work_grid(tile: Tile, work_mpp: float = WORK_MPP) -> Grid:
     """The tile on the slide's work lattice; cut to whole work pixels."""
     step = tile.step_px0
-    col, row = tile.x_px0 // step, tile.y_px0 // step
+    col = tile.x_px0 // step
+    row = tile.y_px0 // step
     factor = bin_px(tile.mpp, work_mpp)
     sums = bin_pixels(tile.pixels[-row % factor :, -col % factor :], factor)
     return Grid(

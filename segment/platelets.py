@@ -14,10 +14,9 @@ AREA_UM2 = (1.2, 30.0)
 BODY = 0.55  # of the least peak, bounds the body
 _HALF = 0.45  # of its own peak, bounds the body of a strong one, so that neighbours part
 CLEAR = 2.5  # times the least peak, a stain that no rim of a red cell reaches
-_GLASS, CLEAR_GLASS = (
-    0.65,
-    0.15,
-)  # least share of glass around it: on a red cell it is debris or a rim
+# least share of glass around it: on a red cell it is debris or a rim
+_GLASS = 0.65
+CLEAR_GLASS = 0.15
 SLIM = 1.7  # longer than this times its width is a rim or a fold
 
 

@@ -24,7 +24,8 @@ MIDDLE = 1 / 3  # of the radius, where the pallor is looked for
 RIM_PERCENT = 90
 TOUCH = 0.3  # of an outline: touching round cells share less, overlapping ones more
 LARGE_PLATELET_UM2 = 12.6  # a disc of 4 um, where ICSH 2015 calls a platelet large
-CLUMP, CLUMP_REACH_UM = 3, 3.5
+CLUMP = 3
+CLUMP_REACH_UM = 3.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,8 @@ def measure_field(
     `cut` says which cells to cut out.
     """
     grid = work_grid(tile)
-    white, stained = stain.white(grid.sums, grid.share), stain.stained(grid.sums, grid.share)
+    white = stain.white(grid.sums, grid.share)
+    stained = stain.stained(grid.sums, grid.share)
     whites, taken = find_whites(white, grid, stain)
     platelets = find_platelets(white, stained, taken, grid, stain)
     red = stain.red(grid.sums, grid.share)

@@ -148,7 +148,8 @@ def begin_reading(
     """
     seen = survey_slide(slide)
     check_smear(slide, seen, red_cell_um)
-    scan, found = scan_of(slide, seen, kinds), map_smear(slide, seen)
+    scan = scan_of(slide, seen, kinds)
+    found = map_smear(slide, seen)
     smear, reds = (counted(where, found, area) for where in (seen.smear, everywhere(seen.smear)))
     return Outlook(replace(scan, smear=smear, reds=reds), found, sample_fields(slide, found))
 

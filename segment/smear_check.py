@@ -311,7 +311,8 @@ def body_at(mask: np.ndarray, beside_free: np.ndarray, mpp: float) -> _Body:
 def appearance(tiles: Sequence[Tile]) -> tuple[float, float]:
     """The share of empty glass in windows, and the median colour of what is covered: the spread of
     its optical density over the channels, by the mean."""
-    glass, colours = [], []
+    glass = []
+    colours = []
     for tile in tiles:
         background = np.array(background_of(tile.pixels.reshape(-1, 3)), np.float32)
         density = -np.log10((tile.pixels.astype(np.float32) + 1) / (background + 1))

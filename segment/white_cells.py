@@ -37,7 +37,8 @@ def find_whites(values: np.ndarray, grid: Grid, stain: Stain) -> tuple[list[Blob
         smudges, spread = _cells(
             pale_matter(rest[where], grid, stain), grid.part(where), SMUDGE_UM2
         )
-        found, taken[where] = found + smudges, taken[where] | spread
+        found = found + smudges
+        taken[where] = taken[where] | spread
     return found, taken
 
 
@@ -52,7 +53,8 @@ def _around(nucleus: np.ndarray, reach: int) -> tuple[slice, slice] | None:
 
 def _cells(white: White, grid: Grid, least_um2: float) -> tuple[list[Blob], np.ndarray]:
     peaks, root = find_nuclei(white, grid)
-    found, taken = [], np.zeros(white.body.shape, bool)
+    found = []
+    taken = np.zeros(white.body.shape, bool)
     for index in np.flatnonzero(root == np.arange(len(peaks))).tolist():
         if (
             np.count_nonzero(white.nucleus[window_around(white, peaks, index, grid)]) * grid.mpp**2
@@ -71,7 +73,8 @@ def _cells(white: White, grid: Grid, least_um2: float) -> tuple[list[Blob], np.n
 
 def window_around(white: White, peaks: Peaks, index: int, grid: Grid) -> tuple[slice, slice]:
     """The window around a peak that its cell does not leave."""
-    half, centre = int(_WINDOW_UM / grid.mpp), (int(peaks.y[index]), int(peaks.x[index]))
+    half = int(_WINDOW_UM / grid.mpp)
+    centre = (int(peaks.y[index]), int(peaks.x[index]))
     rows, cols = (
         slice(max(0, c - half), min(n, c + half + 1))
         for c, n in zip(centre, white.body.shape, strict=True)
@@ -85,7 +88,8 @@ def cell_around(
     """A window around the peak `index`, a root, and in it (h, w) bool the white matter nearest to
     the root's lobes.
     """
-    where, half = window_around(white, peaks, index, grid), int(_WINDOW_UM / grid.mpp)
+    where = window_around(white, peaks, index, grid)
+    half = int(_WINDOW_UM / grid.mpp)
     y, x = int(peaks.y[index]), int(peaks.x[index])
     near = np.flatnonzero((np.abs(peaks.y - y) <= half) & (np.abs(peaks.x - x) <= half))
     own = _nearest(peaks, near, root[near] == index, where, _CELL_REACH_UM / grid.mpp)
@@ -100,7 +104,8 @@ def _nearest(
     tie.
     """
     order = np.argsort(-peaks.rank[near])
-    near, own = near[order], own[order]
+    near = near[order]
+    own = own[order]
     rows, cols = (np.arange(s.start, s.stop) for s in where)
     square = (rows - peaks.y[near][:, None])[:, :, None] ** 2 + (cols - peaks.x[near][:, None])[
         :, None, :

@@ -8,7 +8,9 @@ from scipy.special import kolmogorov
 
 from classify.model_card import Model
 
-FAR_DRIFT, _SURE, _LEAST = 0.25, 1e-3, 30
+FAR_DRIFT = 0.25
+_SURE = 1e-3
+_LEAST = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,8 @@ def calibration_drift(model: Model, labels: Sequence[str], absolute: np.ndarray)
     ranks = np.sort([rank(z, rows[c]) for c, z in chosen if len(rows.get(c, ()))])
     if not len(ranks):
         return Drift(0.0, 1.0, 0)
-    n, known = len(ranks), sum(map(len, rows.values()))
+    n = len(ranks)
+    known = sum(map(len, rows.values()))
     steps = np.arange(n + 1) / n
     distance = float(max((steps[1:] - ranks).max(), (ranks - steps[:-1]).max()))
     return Drift(distance, float(kolmogorov(distance * np.sqrt(n * known / (n + known)))), n)
@@ -52,8 +55,6 @@ def calibration_drift(model: Model, labels: Sequence[str], absolute: np.ndarray)
 
 def rank(value: float, row: np.ndarray) -> float:
     """Share of a sorted row below a value, a tie counting half."""
-    below, upto = (
-        np.searchsorted(row, value, side="left"),
-        np.searchsorted(row, value, side="right"),
-    )
+    below = np.searchsorted(row, value, side="left")
+    upto = np.searchsorted(row, value, side="right")
     return (below + upto) / 2 / len(row)

@@ -105,7 +105,8 @@ def features(errors: np.ndarray, sigma: np.ndarray) -> np.ndarray:
     """Mean log errors (m, F) of errors (m, d, K), class by class in each band of noise; 0 where no
     draw was in a band.
     """
-    logs, band = np.log(np.maximum(errors, _FLOOR)), bands_of(sigma)[: errors.shape[1]]
+    logs = np.log(np.maximum(errors, _FLOOR))
+    band = bands_of(sigma)[: errors.shape[1]]
     blank = np.zeros((len(errors), errors.shape[2]))
     return np.concatenate(
         [logs[:, band == b].mean(axis=1) if (band == b).any() else blank for b in range(BANDS)],
@@ -189,7 +190,8 @@ def fit_oddity(
     joint = np.empty((errors.shape[1], len(errors)))
     for f in range(FOLDS):
         joint[:, fold == f] = joined(held[:, :, fold == f], *ranked(held[:, :, fold != f]))
-    of, joint = home or moments(errors, sigma), np.sort(joint, axis=1)
+    of = home or moments(errors, sigma)
+    joint = np.sort(joint, axis=1)
     tail = np.array([fit_tail(row) for row in joint])
     return Oddity(sigma, of.centre, of.covariance, *ranked(held), joint, tail)
 

@@ -25,9 +25,11 @@ def assess(model: Model, errors: np.ndarray, probability: np.ndarray) -> Anomaly
     """The anomaly of one cell after the draws of errors (d, K), given its class probabilities
     (K,).
     """
-    e, winner = errors[None], probability[None].argmax(axis=1)
+    e = errors[None]
+    winner = probability[None].argmax(axis=1)
     score = 1 - float(oddity_of(model).p_value(e)[0])
-    zeta, z = float(relative(e)[0]), float(absolute(e, winner, model.mean, model.spread)[0])
+    zeta = float(relative(e)[0])
+    z = float(absolute(e, winner, model.mean, model.spread)[0])
     return Anomaly(score, zeta, z, reason_of(model, probability, z, score))
 
 

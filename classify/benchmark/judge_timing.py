@@ -57,7 +57,10 @@ def read_cells(model: Model, folders: dict[int, Path], count: int = 0) -> Cells:
     Raises:
         DataError: there is no image.
     """
-    crops, y, group, fresh = [], [], [], []
+    crops = []
+    y = []
+    group = []
+    fresh = []
     known = {name: number for number, name in enumerate(model.card.classes)}
     for (
         name
@@ -85,8 +88,10 @@ class Watched:
     """An engine whose passes are counted and timed."""
 
     def __init__(self, engine: Engine):
-        self.engine, self.batch = engine, engine.batch
-        self.pairs, self.seconds = 0, 0.0
+        self.engine = engine
+        self.batch = engine.batch
+        self.pairs = 0
+        self.seconds = 0.0
 
     def errors(self, images: np.ndarray, noise: np.ndarray, sigma: np.ndarray) -> np.ndarray:
         start = perf_counter()
@@ -123,7 +128,8 @@ def judged(
     counted.
     """
     engine.errors(*one_pair(model))
-    watched, start = Watched(engine), perf_counter()
+    watched = Watched(engine)
+    start = perf_counter()
     verdicts = dict(judge(enumerate(crops), watched, model, exhaustive))
     seconds = perf_counter() - start
     rows = [verdicts[i] for i in range(len(crops))]
@@ -167,7 +173,9 @@ def first_verdicts(model: Model, engine: Engine, crops: np.ndarray) -> np.ndarra
 
 def figures(entry: TimedEntry, cells: Cells, reference: TimedEntry) -> dict[str, float]:
     """What a row of the contest says; a figure whose cells are not there is left out."""
-    n, y, group = len(entry.labels), cells.y, cells.group
+    n = len(entry.labels)
+    y = cells.y
+    group = cells.group
     rows = {
         "cells": n,
         "cells_per_s": entry.cells_per_s,
@@ -191,7 +199,8 @@ def disagreement(
     entry: TimedEntry, cells: Cells, reference: TimedEntry
 ) -> dict[str, tuple[int, int]]:
     """(cells decided otherwise than by all draws, cells) of each set."""
-    differs, home = entry.labels != reference.labels, cells.group == HOME
+    differs = entry.labels != reference.labels
+    home = cells.group == HOME
     sets = {
         "home": home,
         "home, not calibrated on": home & cells.fresh,

@@ -21,7 +21,9 @@ from classify.engines.torch import released
 from classify.model_card import Model
 from classify.network import Denoiser
 
-FIRST, _STEP, _MOST = 21, 5, 2000
+FIRST = 21
+_STEP = 5
+_MOST = 2000
 P_VALUE = 2e-3
 
 Passes = Callable[[Tensor, Tensor, Tensor, np.ndarray], np.ndarray]
@@ -64,9 +66,13 @@ def one_pass(net: Denoiser) -> Passes:
 def of_class(net: Denoiser, c: int) -> Denoiser:
     """The net with one class's head; the trunk is shared."""
     one = Denoiser(replace(net.cfg, classes=1)).eval()
-    one.trunk, one.loudness, one.through, one.mask = net.trunk, net.loudness, net.through, net.mask
+    one.trunk = net.trunk
+    one.loudness = net.loudness
+    one.through = net.through
+    one.mask = net.mask
     rows = slice(c * one.heads.out_channels, (c + 1) * one.heads.out_channels)
-    one.heads.weight.data, one.heads.bias.data = net.heads.weight[rows], net.heads.bias[rows]
+    one.heads.weight.data = net.heads.weight[rows]
+    one.heads.bias.data = net.heads.bias[rows]
     return one
 
 
@@ -89,19 +95,20 @@ class Procedure:
     ):
         net = released(model).eval().requires_grad_(False)
         self.passes = a_pass_a_class(net) if passes_a_class else one_pass(net)
-        self.passes_a_class, self.classes, self.most = (
-            passes_a_class,
-            classes or net.cfg.classes,
-            most,
-        )
+        self.passes_a_class = passes_a_class
+        self.classes = classes or net.cfg.classes
+        self.most = most
         self.together = together
-        self.model, self.rng, self.inside_s = model, np.random.default_rng(seed), 0.0
+        self.model = model
+        self.rng = np.random.default_rng(seed)
+        self.inside_s = 0.0
 
     @torch.inference_mode()
     def __call__(self, image: np.ndarray) -> Outcome:
         """The outcome for one image (3, px, px) in [-1, 1]."""
         levels = self.rng.permutation(np.geomspace(*SIGMA_RANGE, self.most)).astype(np.float32)
-        left, passes = np.arange(self.classes), 0
+        left = np.arange(self.classes)
+        passes = 0
         errors = np.full((self.most, self.classes), np.nan)
         for start, end in steps(self.most):
             errors[start:end, left] = self.draw(image, levels[start:end], left)

@@ -67,7 +67,8 @@ def chosen_and_random(
 
 def quality(errors: np.ndarray, weight: np.ndarray, cells: Cells) -> list[dict[str, float]]:
     """Of errors (n, D, K), a row a number of draws."""
-    home, odd = (cells.group == HOME) & (cells.y >= 0), cells.group == ODD
+    home = (cells.group == HOME) & (cells.y >= 0)
+    odd = cells.group == ODD
     rows = []
     for d in (c for c in COUNTS if c <= len(weight)):
         logits = -(weight[:d, None] * errors[:, :d]).sum(axis=1, dtype=np.float64)
@@ -89,8 +90,11 @@ def by_classes(
     passes on `each` cells.
     """
     home = (cells.group == HOME) & (cells.y >= 0)
-    y, images = cells.y[home], images[home]
-    errors, total, rows = error_table(engine, images, model), len(model.card.classes), []
+    y = cells.y[home]
+    images = images[home]
+    errors = error_table(engine, images, model)
+    total = len(model.card.classes)
+    rows = []
     for k in sorted({2, 4, total}):
         some = np.flatnonzero(y < k)
         draws = settled_at(chances(model, errors[some, :, :k]), model.card.elimination)
@@ -122,7 +126,8 @@ def pass_cost(model: Model, classes: int, precision: str | None) -> float:
             np.repeat(x[:1], engine.batch, axis=0) for x in (model.noise, model.noise, model.sigma)
         ]
         engine.errors(*given)
-        start, pairs = perf_counter(), 0
+        start = perf_counter()
+        pairs = 0
         while perf_counter() - start < TIMED_S:
             pairs += len(engine.errors(*given))
         return pairs / (perf_counter() - start)

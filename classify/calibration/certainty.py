@@ -90,7 +90,8 @@ def functions_of(model: Model, probability: np.ndarray, y: np.ndarray) -> dict[s
     """Psychometric functions of all labels together, and of each label that has enough right and
     wrong ones.
     """
-    label, sure = probability.argmax(axis=1), probability.max(axis=1)
+    label = probability.argmax(axis=1)
+    sure = probability.max(axis=1)
     right = label == y
     groups = {"all": np.ones(len(y), bool)} | {
         name: label == c for c, name in enumerate(model.card.classes)

@@ -87,7 +87,8 @@ def measured(
     model: Model, engine: Engine, crops: np.ndarray, on_cell: Callable[[int], None]
 ) -> np.ndarray:
     """Errors (n, D, K) of crops under all draws."""
-    card, parts = model.card, []
+    card = model.card
+    parts = []
     for start in range(0, len(crops), _BATCH):
         x = to_input(crops[start : start + _BATCH], card.window_px, card.image_px, card.white)
         parts.append(error_table(engine, x, model))

@@ -73,7 +73,8 @@ def fit_psychometric(
 
 def binned(cell: np.ndarray, hit: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Middle, right ones and wrong ones of the bins that have cells."""
-    n, hits = np.bincount(cell, minlength=_BINS), np.bincount(cell, hit, minlength=_BINS)
+    n = np.bincount(cell, minlength=_BINS)
+    hits = np.bincount(cell, hit, minlength=_BINS)
     some = n > 0
     return ((np.arange(_BINS) + 0.5) / _BINS)[some], hits[some], (n - hits)[some]
 

@@ -25,7 +25,8 @@ _RIVALS = (
     f"{BASELINE}: softmax",
     f"{BASELINE}: energy",
 )  # what the difference is taken to: the better of the two by AUC
-_WHOLE, _HALF = "pbc/val, all", "pbc/val, half that calibrated nothing"
+_WHOLE = "pbc/val, all"
+_HALF = "pbc/val, half that calibrated nothing"
 
 
 def labels_in(arm: Arm, data: LabelledCrops) -> np.ndarray:
@@ -59,8 +60,10 @@ def accuracies(
 
 def in_domain(work: Workshop) -> Findings:
     """Cells of the lab and the split that the model was chosen on."""
-    data, arms = work.val, pair(work)
-    y, names = labels_in(work.shipped, data), work.shipped.classes
+    data = work.val
+    arms = pair(work)
+    y = labels_in(work.shipped, data)
+    names = work.shipped.classes
     predicted = {name: arm.scores("val", data.images).predicted for name, arm in arms.items()}
     half = odd(data)
     found = Findings(
@@ -140,7 +143,8 @@ def held_out(work: Workshop) -> Findings:
     found = Findings(notes=[note])
     for name in work.suite.held_out:
         arms = {arm: work.held_out(name, arm) for arm in PAIR}
-        data, absent = work.val, work.val.labels == work.val.classes.index(name)
+        data = work.val
+        absent = work.val.labels == work.val.classes.index(name)
         chosen = np.concatenate([np.flatnonzero(~absent)[1::2], np.flatnonzero(absent)])
         scores = {arm: _picked(a.scores("val", data.images), chosen) for arm, a in arms.items()}
         found.figures += anomalies(
@@ -220,7 +224,8 @@ def measured_again(work: Workshop) -> dict[str, Arm]:
 
 def kinds(work: Workshop, rows: np.ndarray) -> dict[str, np.ndarray]:
     """Positions within `rows` of the anomalous cells of each kind, and of the two groups."""
-    data, lab = work.lab_anomaly, work.suite.lab
+    data = work.lab_anomaly
+    lab = work.suite.lab
     names = np.array(data.classes)[data.labels[rows]]
     groups = {
         **dict(zip(GROUPS, (lab.biological, lab.not_a_cell), strict=True)),
@@ -231,7 +236,8 @@ def kinds(work: Workshop, rows: np.ndarray) -> dict[str, np.ndarray]:
 
 def low_data(work: Workshop) -> Findings:
     """From scratch on few images a class; the mean of the seeds."""
-    wanted, data = work.suite.low_data, work.val
+    wanted = work.suite.low_data
+    data = work.val
     found = Findings(
         notes=[
             f"Mean over the seeds {', '.join(map(str, wanted.seeds))}; every cell of pbc/val is "

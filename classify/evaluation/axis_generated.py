@@ -23,7 +23,8 @@ def generated_cells(work: Workshop) -> Findings:
     """Cells of every counted class, made by the model under test, against real ones in the
     baseline's features.
     """
-    card, count = work.model.card, work.suite.generated
+    card = work.model.card
+    count = work.suite.generated
     wanted = np.repeat([card.classes.index(c) for c in card.counted], count)
     folder = work.folder / "scores" / work.model.model_id
     made = remembered(
@@ -125,8 +126,10 @@ def memory(work: Workshop, made: np.ndarray) -> list[Figure]:
     """Share of generated cells nearer to a training cell than all but 1 % of validation cells:
     about 0.01 if none is copied.
     """
-    arm, val = work.baseline, alike(work.val, work.model.card.counted, work.suite.generated)
-    trained, x = seen_trained(work, work.train_cells.images), as_seen(work, made)
+    arm = work.baseline
+    val = alike(work.val, work.model.card.counted, work.suite.generated)
+    trained = seen_trained(work, work.train_cells.images)
+    x = as_seen(work, made)
     known = remembered(
         work.folder / "scores" / work.baseline_folder.name / "train-features.npy",
         lambda: arm.raw(trained),
@@ -141,7 +144,8 @@ def memory(work: Workshop, made: np.ndarray) -> list[Figure]:
 
 
 def nearness(work: Workshop, of: str, found: Memory) -> list[Figure]:
-    copied, metric = found.copied(), "median distance to the nearest training cell"
+    copied = found.copied()
+    metric = "median distance to the nearest training cell"
     row = ResampledRow(
         AXIS,
         of,
@@ -160,7 +164,8 @@ def nearness(work: Workshop, of: str, found: Memory) -> list[Figure]:
 
 def sheets(work: Workshop, made: np.ndarray, of_class: np.ndarray) -> dict[str, bytes]:
     """Generated and real cells, a row a class."""
-    px, card = made.shape[1], work.model.card
+    px = made.shape[1]
+    card = work.model.card
     classes = list(dict.fromkeys(of_class))
     unreal = {c: made[of_class == c][:SHOWN] for c in classes}
     val = alike(work.val, card.counted, SHOWN)

@@ -33,10 +33,14 @@ class NetEngine:
     cells.
     """
 
-    name, version, precision, batch = "torch", torch.__version__, "bf16", _BATCH
+    name = "torch"
+    version = torch.__version__
+    precision = "bf16"
+    batch = _BATCH
 
     def __init__(self, net: Denoiser | Classifier, device: str = "cpu"):
-        self.net, self.device = net.to(device).eval(), device
+        self.net = net.to(device).eval()
+        self.device = device
 
     def errors(self, images: np.ndarray, noise: np.ndarray, sigma: np.ndarray) -> np.ndarray:
         return self.run(self.net.errors, images, noise, sigma)
@@ -76,7 +80,8 @@ def calibration_cells(
         return _Cells(images, data.labels)
     crops = data.images[:: len(classes)]
     crops = torch.from_numpy(on_white(crops) if recipe.white else crops)
-    still, rng = Jitter(rotate=False, scale=0, shift_px=0), torch.Generator().manual_seed(11)
+    still = Jitter(rotate=False, scale=0, shift_px=0)
+    rng = torch.Generator().manual_seed(11)
     around = view(
         crops, torch.ones(len(crops), dtype=torch.bool), recipe.window_px, image_px, still, rng
     ).numpy()
@@ -118,10 +123,8 @@ def shipped_arm(model: Model, engine: Engine, folder: Path) -> Arm:
     classes are the parents of its taxonomy, as the folders of the sets name them.
     """
     card = model.card
-    scale, prior = (
-        ScoreScale(model.weight, float(model.temperature[-1]), model.bias),
-        oddity_of(model),
-    )
+    scale = ScoreScale(model.weight, float(model.temperature[-1]), model.bias)
+    prior = oddity_of(model)
     arm = denoising(
         card.classes,
         lambda crops: to_input(crops, card.window_px, card.image_px, card.white),
@@ -158,8 +161,10 @@ def denoiser_arm(
     """A retrained denoiser in torch, over a plain list of draws; its scale is fitted on the
     calibration cells.
     """
-    px, folder = done.run.network.image_px, folder / f"{draws}-draws"
-    net, listed = done.run.averaged(), candidates(draws, px, recipe.seed)
+    px = done.run.network.image_px
+    folder = folder / f"{draws}-draws"
+    net = done.run.averaged()
+    listed = candidates(draws, px, recipe.seed)
     engine = NetEngine(net, device)
     with torch.no_grad():
         weight = net.log_gain(torch.from_numpy(listed.sigma).to(device)).exp().cpu().numpy()
@@ -202,11 +207,14 @@ def baseline_arm(
     """The discriminative baseline, its temperature fitted as the denoiser's is; raw scores are
     features (n, F).
     """
-    px, folder, net = done.run.network.image_px, folder / "features", done.run.averaged()
+    px = done.run.network.image_px
+    folder = folder / "features"
+    net = done.run.averaged()
     engine = NetEngine(net, device)
     head, shift = (p.detach().cpu().numpy() for p in (net.head.weight, net.head.bias))
     raw = lambda x: engine.run(net.features, x)  # noqa: E731
-    scale, nearness = bare(np.ones(1), len(done.classes)), None
+    scale = bare(np.ones(1), len(done.classes))
+    nearness = None
     if calibration:
         cells = calibration_cells(calibration, recipe, done.classes, px)
         known = remembered(folder / "calibration.npy", lambda: raw(cells.images))

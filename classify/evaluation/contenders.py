@@ -80,13 +80,11 @@ class Workshop:
     def __init__(
         self, suite: Suite, model: Model, engine: Engine, folder: Path, tell: Tell = say_nothing
     ):
-        self.suite, self.model, self.engine, self.folder, self.tell = (
-            suite,
-            model,
-            engine,
-            folder,
-            tell,
-        )
+        self.suite = suite
+        self.model = model
+        self.engine = engine
+        self.folder = folder
+        self.tell = tell
         self.recipe = read_recipe(suite.recipe, train=suite.train, val=suite.val, init=None)
         self.took: dict[str, dict] = {}
         torch.set_num_threads(1 if suite.device == "cpu" else torch.get_num_threads())
@@ -164,10 +162,8 @@ class Workshop:
         """Trained from scratch on few images; nothing calibrates it, since that would be further
         labels.
         """
-        folder, recipe = (
-            self.folder / "runs" / f"few-{images}-{seed}-{arm}",
-            self.recipe.model_copy(update={"seed": seed}),
-        )
+        folder = self.folder / "runs" / f"few-{images}-{seed}-{arm}"
+        recipe = self.recipe.model_copy(update={"seed": seed})
         plan = Plan(
             folder,
             arm,

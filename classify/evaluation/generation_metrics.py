@@ -10,7 +10,8 @@ from scipy.spatial.distance import cdist
 from classify.pixels import TURNS, turned
 
 _NEIGHBOURS = 3
-SUBSETS, SUBSET = 200, 0.5
+SUBSETS = 200
+SUBSET = 0.5
 _NEAR = 0.01
 _THUMB_PX = 16
 

@@ -33,7 +33,8 @@ def auc(odd: np.ndarray, anomalous: np.ndarray) -> float:
     """Probability that an anomalous cell is odder than a normal one, ties counting half (Mann and
     Whitney).
     """
-    ranks, n = rankdata(odd), int(anomalous.sum())
+    ranks = rankdata(odd)
+    n = int(anomalous.sum())
     return float((ranks[anomalous].sum() - n * (n + 1) / 2) / (n * (len(odd) - n)))
 
 

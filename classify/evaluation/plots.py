@@ -44,10 +44,8 @@ def roc(odd: dict[str, tuple[np.ndarray, np.ndarray]], title: str) -> bytes:
     axes = canvas.subplots()
     for name, (score, anomalous) in odd.items():
         order = np.argsort(-score, kind="stable")
-        caught, false = (
-            np.cumsum(anomalous[order]) / anomalous.sum(),
-            np.cumsum(~anomalous[order]) / (~anomalous).sum(),
-        )
+        caught = np.cumsum(anomalous[order]) / anomalous.sum()
+        false = np.cumsum(~anomalous[order]) / (~anomalous).sum()
         axes.plot(np.maximum(false, 1e-3), caught, label=name)
     axes.axvline(0.01, color="grey", lw=0.7, ls=":")
     axes.set(xscale="log", xlim=(1e-3, 1), ylim=(0, 1), title=title)
@@ -87,7 +85,8 @@ def psychometric(
     function) by name.
     """
     canvas = Canvas(figsize=(5, 4), layout="constrained")
-    axes, x = canvas.subplots(), np.linspace(0, 1, 200)
+    axes = canvas.subplots()
+    x = np.linspace(0, 1, 200)
     for name, (confidence, right, function) in arms.items():
         bins = np.array_split(np.argsort(confidence, kind="stable"), BINS)
         (dots,) = axes.plot(

@@ -12,7 +12,8 @@ from jinja2 import Environment
 
 from .figures import Figure, Findings
 
-HTML, JSON = "report.html", "report.json"
+HTML = "report.html"
+JSON = "report.json"
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{{ head.model }}: {{ head.preset }}</title>

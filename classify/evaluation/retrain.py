@@ -18,7 +18,8 @@ from classify.training import TrainConfig, Training, class_names
 
 from .baseline import BaselineTraining, parameters
 
-OUR_ARM, BASELINE = "ours", "baseline"
+OUR_ARM = "ours"
+BASELINE = "baseline"
 SAVE_EVERY_S = 30.0
 WARMUP_SHARE = 0.08
 MAX_STEPS = 10_000_000
@@ -131,7 +132,8 @@ def advance(
     plan: Plan, run: Training, data: LabelledCrops, classes: int, tell: Callable[[dict], None]
 ) -> float:
     """Step until the minutes are used; returns the seconds used in all, those before a stop too."""
-    used, budget = seconds_used(plan.folder, run.step), plan.minutes * 60
+    used = seconds_used(plan.folder, run.step)
+    budget = plan.minutes * 60
     saved = used
     batches = balanced_batches(
         data.labels, classes, plan.recipe.batch, plan.recipe.seed, range(run.step, MAX_STEPS)
@@ -190,7 +192,8 @@ def log_rows(path: Path) -> list[dict]:
 
 
 def keep_plan(plan: Plan) -> None:
-    path, kept = plan.folder / "plan.json", plan.as_kept()
+    path = plan.folder / "plan.json"
+    kept = plan.as_kept()
     plan.folder.mkdir(parents=True, exist_ok=True)
     if path.exists() and _differences(json.loads(path.read_text())) != _differences(kept):
         raise DataError(

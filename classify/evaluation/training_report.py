@@ -22,8 +22,11 @@ from .metrics import balanced_accuracy, confusion, recalls
 from .retrain import log_rows, part
 
 _FOLDER = "report"
-_SAMPLES, _DRAWS, SMOOTH = 8, 8, 50
-LOSSES, CHECK = ("denoising", "cross_entropy", "guide"), "val_balanced_accuracy"
+_SAMPLES = 8
+_DRAWS = 8
+SMOOTH = 50
+LOSSES = ("denoising", "cross_entropy", "guide")
+CHECK = "val_balanced_accuracy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,8 @@ def report_training(folder: Path, per_class: int = 60) -> Path:
         run,
         load_crops(cfg.val, cfg.crop_px, tuple(c for c in classes if c != OTHER_CLASS)),
     )
-    rows, engine = log_rows(folder / "log.jsonl"), NetEngine(run.averaged())
+    rows = log_rows(folder / "log.jsonl")
+    engine = NetEngine(run.averaged())
     y, said = _named(done, engine, per_class)
     pictures = {
         **_curves_of(rows),
@@ -116,7 +120,8 @@ def generated(done: Finished, engine: NetEngine) -> dict[str, np.ndarray]:
 def trained_on(done: Finished) -> dict[str, np.ndarray]:
     """A few cells (n, px, px, 3) of each class, augmented as in training."""
     images = on_white(done.val.images) if done.cfg.white else done.val.images
-    rng, shown = torch.Generator().manual_seed(0), {}
+    rng = torch.Generator().manual_seed(0)
+    shown = {}
     for c, name in enumerate(done.classes):
         own = (
             np.arange(len(images)) if name == OTHER_CLASS else np.flatnonzero(done.val.labels == c)

@@ -14,9 +14,12 @@ from scipy.stats import beta
 
 from classify.errors import DataError
 
-_PAGE, KEY, ANSWERS = "test.html", "key.json", "answers.json"
+_PAGE = "test.html"
+KEY = "key.json"
+ANSWERS = "answers.json"
 SHOW_PX = 256
-REAL, MADE = "real", "generated"
+REAL = "real"
+MADE = "generated"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,8 +86,10 @@ def score_answers(folder: Path, answers: Path) -> dict[str, Score]:
     Raises:
         DataError: key or answers cannot be read, or the answers are of another test.
     """
-    kept, given = read_json(folder / KEY), read_json(answers)
-    key, said = kept.get("key", {}), given.get("answers", {})
+    kept = read_json(folder / KEY)
+    given = read_json(answers)
+    key = kept.get("key", {})
+    said = given.get("answers", {})
     told = {
         name: key[name]["truth"] == answer
         for name, answer in said.items()
@@ -119,7 +124,8 @@ def read_json(path: Path) -> dict:
 
 def score_of(told: list[bool]) -> Score:
     """The exact binomial interval (Clopper & Pearson 1934)."""
-    right, n = sum(told), len(told)
+    right = sum(told)
+    n = len(told)
     low = float(beta.ppf(0.025, right, n - right + 1)) if right else 0.0
     high = float(beta.ppf(0.975, right + 1, n - right)) if right < n else 1.0
     return Score(right, n, (low, high))

@@ -8,7 +8,9 @@ from classify.engines import Engine
 from classify.model_card import Model
 from classify.pixels import to_uint8
 
-SIGMA_MAX, SIGMA_MIN, RHO = 40.0, 0.7, 7.0  # below it this net leaves noise
+SIGMA_MAX = 40.0
+SIGMA_MIN = 0.7  # below it this net leaves noise
+RHO = 7.0
 POLISH_DRAWS = 16
 _BATCH = 16
 

@@ -15,7 +15,10 @@ from classify.model_card import Model
 from classify.pixels import disc, to_input, to_uint8, turned, turned_back
 
 _SIGMA_DATA = 0.5  # as the network's
-_START, STOP, STEPS = 2.0, 0.5, 6  # noise levels of the counterfactual's way down, and how many
+# noise levels of the counterfactual's way down, and how many
+_START = 2.0
+STOP = 0.5
+STEPS = 6
 NOISES = 8
 MAP_SMOOTH_PX = 1.5  # of 64: the heads paint patches, and finer than that a map is their seams
 _FLOOR = 1e-6
@@ -138,7 +141,8 @@ def way_down(engine: Engine, noisy: np.ndarray, ways: np.ndarray) -> np.ndarray:
 
     Karras et al. 2022, algorithm 1, from START to STOP and denoised from there.
     """
-    k, n = len(ways), len(noisy)
+    k = len(ways)
+    n = len(noisy)
     levels = np.geomspace(_START, STOP, STEPS).astype(np.float32)
     x = np.tile(noisy, (k, 1, 1, 1))
     of = np.repeat(ways, n)

@@ -19,7 +19,8 @@ from classify.pixels import central, to_input
 SIGMAS = (0.25, 0.5)  # little noise: the features of what is seen, not of what is guessed
 _SHRINK = 0.1
 _BATCH = 64
-_THUMB_PX, QUALITY = 64, 85
+_THUMB_PX = 64
+QUALITY = 85
 SAMPLE = 2000
 NearestCell = dict[str, list[tuple[float, np.ndarray, str]]]
 
@@ -131,7 +132,11 @@ def build_index(
     Raises:
         DataError: fewer than two cells.
     """
-    features, labels, names, pictures, waiting = [], [], [], [], []
+    features = []
+    labels = []
+    names = []
+    pictures = []
+    waiting = []
     for cell in cells:
         waiting.append(cell.crop)
         labels.append(cell.label)

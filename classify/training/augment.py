@@ -52,12 +52,11 @@ def window_grid(
     """
     r = torch.arange(window_px, dtype=torch.float32) + 0.5 - window_px / 2
     y, x = torch.meshgrid(r, r, indexing="ij")
-    cos, sin = (turn.cos() * zoom)[:, None, None], (turn.sin() * zoom)[:, None, None]
+    cos = (turn.cos() * zoom)[:, None, None]
+    sin = (turn.sin() * zoom)[:, None, None]
     x = x * flip[:, None, None]
-    gx, gy = (
-        cos * x - sin * y + centres[:, 0, None, None],
-        sin * x + cos * y + centres[:, 1, None, None],
-    )
+    gx = cos * x - sin * y + centres[:, 0, None, None]
+    gy = sin * x + cos * y + centres[:, 1, None, None]
     return torch.stack([gx, gy], dim=-1) / (crop_px / 2) - 1
 
 

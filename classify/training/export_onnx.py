@@ -43,7 +43,8 @@ def halve_weights(proto: onnx.ModelProto) -> onnx.ModelProto:
     """Store large float32 weights as float16, with a cast back: half the file, the same
     arithmetic.
     """
-    keep, casts = [], []
+    keep = []
+    casts = []
     for tensor in proto.graph.initializer:
         values = numpy_helper.to_array(tensor)
         if tensor.data_type != TensorProto.FLOAT or values.size < HALF_FROM:

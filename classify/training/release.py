@@ -47,8 +47,10 @@ from .export_onnx import export_graph
 from .sources import read_attributes, read_sources
 from .train import TrainConfig, Training, read_crops
 
-CANDIDATES, RELEASED_DRAWS = 48, 16
-OF_DRAWS, MAPS = ("sigma", "noise", "turn", "weight"), ("gain", "guide", "attributes")
+CANDIDATES = 48
+RELEASED_DRAWS = 16
+OF_DRAWS = ("sigma", "noise", "turn", "weight")
+MAPS = ("gain", "guide", "attributes")
 NOT_IN_CARD = {"train", "val", "out", "init", "sources", "attributes", "taxonomy", "data"}
 ORDER_CELLS = 450
 SHEET_COLUMNS = 10
@@ -77,7 +79,8 @@ def load_run(folder: Path) -> tuple[TrainConfig, tuple[str, ...], Training]:
     """
     try:
         kept = json.loads((folder / "config.json").read_text())
-        cfg, classes = TrainConfig(**kept["config"]), tuple(kept["classes"])
+        cfg = TrainConfig(**kept["config"])
+        classes = tuple(kept["classes"])
         run = Training(cfg, classes)
         run.load(folder / "last.pt")
     except (OSError, KeyError, ValueError) as error:
@@ -198,7 +201,8 @@ def card_sheet(model: Model, engine: Engine) -> np.ndarray:
     """Generated cells (rows * px, columns * px, 3): a row a counted class, and a last one of
     mixtures of two classes.
     """
-    k, counted = len(model.card.classes), len(model.card.counted)
+    k = len(model.card.classes)
+    counted = len(model.card.counted)
     rng = np.random.default_rng(5)
     one = np.eye(k)[np.repeat(np.arange(counted), SHEET_COLUMNS)]
     pairs = np.stack([rng.choice(counted, 2, replace=False) for _ in range(SHEET_COLUMNS)])
@@ -233,7 +237,8 @@ def write_draft(
 ) -> Card:
     """A card with all the draws there are, to choose among."""
     draws = candidates(CANDIDATES, run.network.image_px, cfg.seed)
-    sigma, net = draws.sigma, run.averaged()
+    sigma = draws.sigma
+    net = run.averaged()
     with torch.no_grad():
         weight = net.log_gain(torch.from_numpy(sigma)).exp().numpy()
     k = len(classes)

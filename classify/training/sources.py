@@ -56,7 +56,8 @@ class Attributes:
     of_image: dict[str, np.ndarray] = field(default_factory=dict)
 
 
-FIRST_ATTRIBUTE, LAST_ATTRIBUTE = "cell_size", "granularity"
+FIRST_ATTRIBUTE = "cell_size"
+LAST_ATTRIBUTE = "granularity"
 
 
 def read_attributes(table: Path) -> Attributes:
@@ -112,7 +113,12 @@ def read_sources(
     Raises:
         DataError: there is no readable image, or a label is not among `labels`.
     """
-    images, numbers, paths, skipped, laboratories, values = [], [], [], {}, [], []
+    images = []
+    numbers = []
+    paths = []
+    skipped = {}
+    laboratories = []
+    values = []
     names = sorted({source.laboratory for source in sources})
     for source in sources:
         for path in source.paths(held_out):

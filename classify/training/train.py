@@ -169,7 +169,11 @@ class Training:
         self, cfg: TrainConfig, classes: tuple[str, ...], device: str = "cpu", ranks: Ranks = ALONE
     ):
         torch.manual_seed(cfg.seed)
-        self.cfg, self.classes, self.device, self.ranks, self.step = cfg, classes, device, ranks, 0
+        self.cfg = cfg
+        self.classes = classes
+        self.device = device
+        self.ranks = ranks
+        self.step = 0
         self.network = NetworkConfig(classes=len(classes), **cfg.network)
         self.targets = torch.eye(len(classes), dtype=torch.bool)
         self.maps: Tensor | None = None
@@ -243,10 +247,8 @@ class Training:
         x = augment_crops(
             images, other, cfg.window_px, self.network.image_px, cfg.jitter, rng, mix
         ).to(self.device)
-        sigma, noise = (
-            draw_sigma(len(x), cfg, rng).to(self.device),
-            torch.randn(x.shape, generator=rng).to(self.device),
-        )
+        sigma = draw_sigma(len(x), cfg, rng).to(self.device)
+        noise = torch.randn(x.shape, generator=rng).to(self.device)
         losses = self.losses(x, self.targets[y].to(self.device), sigma, noise, attributes)
         for group in self.optimizer.param_groups:
             group["lr"] = group.get("share", 1.0) * learning_rate(self.step, cfg)
@@ -307,7 +309,8 @@ class Training:
         state = torch.load(path, map_location=self.device, weights_only=True)
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.average, self.step = state["average"], state["step"]
+        self.average = state["average"]
+        self.step = state["step"]
 
 
 def partial_cross_entropy(logits: Tensor, allowed: Tensor) -> Tensor:
@@ -345,10 +348,8 @@ def validation_set(
     y = data.labels[chosen]
     if cfg.other and not cfg.sources:
         again = chosen[:per_class]
-        chosen, y = (
-            np.concatenate([chosen, again]),
-            np.concatenate([y, np.full(len(again), len(data.classes))]),
-        )
+        chosen = np.concatenate([chosen, again])
+        y = np.concatenate([y, np.full(len(again), len(data.classes))])
     rng = torch.Generator().manual_seed(7)
     still = Jitter(rotate=False, scale=0, shift_px=0)
     other = torch.from_numpy(y == len(data.classes))
@@ -418,13 +419,15 @@ def rows(
     run: Training, data: LabelledCrops, validation: tuple[Tensor, np.ndarray]
 ) -> Iterator[dict]:
     """Every step to the last and what it showed; the first process also validates."""
-    cfg, ranks = run.cfg, run.ranks
+    cfg = run.cfg
+    ranks = run.ranks
     labels = len(data.classes) if cfg.sources else len(run.classes)
     around = data.classes.index(OTHER_CLASS) if OTHER_CLASS in data.classes else len(data.classes)
     steps = range(run.step, cfg.steps)
     for chosen, y in balanced_batches(data.labels, labels, cfg.batch, cfg.seed, steps, around):
         start = time.perf_counter()
-        mine, y = ranks.part(chosen), torch.from_numpy(ranks.part(y))
+        mine = ranks.part(chosen)
+        y = torch.from_numpy(ranks.part(y))
         off = (y == around) & torch.from_numpy(data.labels[mine] != around)
         laboratories = (
             None if data.laboratories is None else torch.from_numpy(data.laboratories[mine])
@@ -444,7 +447,8 @@ def read_data(
     if not cfg.sources:
         data = read_crops(cfg.train, cfg)
         return data, read_crops(cfg.val, cfg, data.classes), class_names(data, cfg), None
-    classes, labels = tuple(cfg.taxonomy), cfg.labels
+    classes = tuple(cfg.taxonomy)
+    labels = cfg.labels
     table = read_attributes(cfg.attributes) if cfg.attributes else None
     data = read_sources(cfg.sources, cfg.crop_px, cfg.white, labels, table)
     home = cfg.sources[0].model_copy(update={"folder": cfg.val})

@@ -204,8 +204,12 @@ def read_level(
     """As `read_grid`, from one level."""
     d = int(slide.levels[level].downsample)
     x0, y0, x1, y1 = (v // d for v in box)
-    wide, high = slide.levels[level].width_px, slide.levels[level].height_px
-    left, top, right, bottom = max(x0, 0), max(y0, 0), min(x1, wide), min(y1, high)
+    wide = slide.levels[level].width_px
+    high = slide.levels[level].height_px
+    left = max(x0, 0)
+    top = max(y0, 0)
+    right = min(x1, wide)
+    bottom = min(y1, high)
     out = np.empty((y1 - y0, x1 - x0, 3), np.uint8)
     out[:] = background
     if right > left and bottom > top:
@@ -240,7 +244,8 @@ def box_mean(pixels: np.ndarray, n: int) -> np.ndarray:
     """Mean of n x n squares, rounded; the remainder at the right and bottom is dropped."""
     if n == 1:
         return pixels
-    h, w = pixels.shape[0] // n, pixels.shape[1] // n
+    h = pixels.shape[0] // n
+    w = pixels.shape[1] // n
     total = np.zeros((h, w, *pixels.shape[2:]), np.uint32)
     for i in range(n):
         for j in range(n):

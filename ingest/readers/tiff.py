@@ -43,9 +43,11 @@ class TiffReader:
 
     def read(self, x_px0: int, y_px0: int, level: int, size_px: tuple[int, int]) -> np.ndarray:
         """As `Reader.read`."""
-        page, (width, height) = self.pages[level], size_px
+        page = self.pages[level]
+        width, height = size_px
         x, y = (int(v / self.steps[level]) for v in (x_px0, y_px0))
-        wide, high = page.tilewidth, page.tilelength
+        wide = page.tilewidth
+        high = page.tilelength
         out = np.empty((height, width, 3), np.uint8)
         for row in range(y // high, -(-(y + height) // high)):
             for col in range(x // wide, -(-(x + width) // wide)):
@@ -64,14 +66,16 @@ class TiffReader:
             SlideError: it cannot be decoded.
         """
         page = self.pages[level]
-        wide, high = page.tilewidth, page.tilelength
+        wide = page.tilewidth
+        high = page.tilelength
         across = -(-page.imagewidth // wide)
         white = np.full((high, wide, 3), _WHITE, np.uint8)
         if col >= across or row >= -(-page.imagelength // high):
             return white
         index = row * across + col
         try:
-            count, offset = page.databytecounts[index], page.dataoffsets[index]
+            count = page.databytecounts[index]
+            offset = page.dataoffsets[index]
             if not count:
                 return white
             data = os.pread(self.file.filehandle.fileno(), count, offset)

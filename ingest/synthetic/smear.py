@@ -99,7 +99,8 @@ class Synthetic:
         """White cells whose middles a patch owns, one at most in each quarter of it, whole on the
         slide.
         """
-        rng, half = self.rng(2, row, col), self.patch_px // 2
+        rng = self.rng(2, row, col)
+        half = self.patch_px // 2
         chance = min(0.9, self.whites_per_mm2 * (half * self.mpp / 1000) ** 2)
         quarters = [
             (row * 2 + i, col * 2 + j) for i in (0, 1) for j in (0, 1) if rng.random() < chance
@@ -140,7 +141,8 @@ class Synthetic:
         """Middles and layers of everything a patch owns: red cells where no white cell lies, then
         the white cells.
         """
-        rng, whites = self.rng(4, row, col), self.whites_of(row, col)
+        rng = self.rng(4, row, col)
+        whites = self.whites_of(row, col)
         where = (col + 0.5) * self.patch_px / self.width_px
         dense = max(0.0, self.thin + (self.thick - self.thin) * where)
         count = rng.poisson(RED_PER_MM2 * dense * (self.patch_px * self.mpp / 1000) ** 2)
@@ -160,7 +162,8 @@ def strips(smear: Synthetic) -> Iterator[tuple[np.ndarray, list[_Placed]]]:
     """The slide in strips (patch_px, width, 3) uint8 from the top, each with the white cells whose
     middles it owns.
     """
-    reds, px = smear.reds(), smear.patch_px
+    reds = smear.reds()
+    px = smear.patch_px
     rows, cols = -(-smear.height_px // px), -(-smear.width_px // px)
 
     def band(row: int) -> list[tuple[int, int, Layer]]:
@@ -178,7 +181,8 @@ def strips(smear: Synthetic) -> Iterator[tuple[np.ndarray, list[_Placed]]]:
             finished(smear, light, row),
             [cell for col in range(cols) for cell, _ in smear.whites_of(row, col)],
         )
-        above, here = here, below
+        above = here
+        here = below
 
 
 def absorb(light: np.ndarray, layer: np.ndarray, x: int, y: int) -> None:
@@ -222,7 +226,8 @@ def write_synthetic(
     Each level is written once, from the top; what the next ones need lies on disk meanwhile, a
     sixteenth of the pixels.
     """
-    count, of = 0, -(-smear.height_px // smear.patch_px)
+    count = 0
+    of = -(-smear.height_px // smear.patch_px)
     with (
         TemporaryDirectory(dir=path.parent) as beside,
         tifffile.TiffWriter(path, bigtiff=True) as file,
@@ -254,7 +259,8 @@ def kept(strips: Iterator[np.ndarray], small: np.ndarray) -> Iterator[np.ndarray
     """The strips as they come, their reduced rows written to `small`; rows that a strip leaves over
     join the next one's.
     """
-    row, rest = 0, None
+    row = 0
+    rest = None
     for strip in strips:
         yield strip
         rows = strip if rest is None else np.concatenate([rest, strip])

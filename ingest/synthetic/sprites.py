@@ -25,8 +25,10 @@ def red_cell_sprite(mpp: float, rng: np.random.Generator) -> tuple[np.ndarray, n
     radius = rng.normal(3.6, 0.25) / mpp
     px = 2 * int(radius * 1.4) + 1
     y, x = np.mgrid[:px, :px] - px // 2
-    turn, oval = rng.uniform(0, np.pi), rng.uniform(0.88, 1.0)
-    u, v = x * np.cos(turn) + y * np.sin(turn), (y * np.cos(turn) - x * np.sin(turn)) / oval
+    turn = rng.uniform(0, np.pi)
+    oval = rng.uniform(0.88, 1.0)
+    u = x * np.cos(turn) + y * np.sin(turn)
+    v = (y * np.cos(turn) - x * np.sin(turn)) / oval
     r = np.hypot(u, v) / radius
     alpha = 1 / (1 + np.exp((r - 1) * 14))
     pallor = np.clip(1.15 - 0.75 * np.exp(-((r / 0.45) ** 2)), 0.35, 1.0)
@@ -48,12 +50,10 @@ def place(canvas: np.ndarray, sprites: Iterable[Sprite]) -> None:
     high, wide = canvas.shape[:2]
     for s in sprites:
         top, left = s.y_px - s.rgb.shape[0] // 2, s.x_px - s.rgb.shape[1] // 2
-        y0, x0, y1, x1 = (
-            max(top, 0),
-            max(left, 0),
-            min(top + s.rgb.shape[0], high),
-            min(left + s.rgb.shape[1], wide),
-        )
+        y0 = max(top, 0)
+        x0 = max(left, 0)
+        y1 = min(top + s.rgb.shape[0], high)
+        x1 = min(left + s.rgb.shape[1], wide)
         if y1 > y0 and x1 > x0:
             cut = slice(y0 - top, y1 - top), slice(x0 - left, x1 - left)
             a = s.alpha[cut][..., None]

@@ -19,7 +19,8 @@ def alerts_of(cell: Cell, verdict: Verdict, rules: Alerts) -> list[Alert]:
     """
     if verdict.label == OTHER_CLASS and cell.kind != "wbc":
         return []
-    anomaly, found = verdict.anomaly, []
+    anomaly = verdict.anomaly
+    found = []
     if anomaly.score > rules.anomaly_above:
         found.append(
             ("anomaly", rules.severity, anomaly.score, rules.anomaly_above, anomaly.reason)

@@ -38,8 +38,11 @@ class AlertEvaluator:
         given: Counter[str],
         this_hour: Callable[[], int] = lambda: 0,
     ):
-        self.rules, self.scanner, self.this_hour = rules, scanner, this_hour
-        self.given, self.odd = Counter(given), 0
+        self.rules = rules
+        self.scanner = scanner
+        self.this_hour = this_hour
+        self.given = Counter(given)
+        self.odd = 0
         self.fits: list[tuple[str, float]] = []
 
     def count(self, label: str, score: float, absolute: float) -> None:
@@ -99,10 +102,8 @@ class AlertEvaluator:
         if white < self.rules.white_at_least:
             return
         for rule in self.rules.per_100_white:
-            ratio, names = (
-                100 * sum(counts[label] for label in rule.labels) / white,
-                "+".join(rule.labels),
-            )
+            ratio = 100 * sum(counts[label] for label in rule.labels) / white
+            names = "+".join(rule.labels)
             if ratio > rule.above:
                 reason = f"{ratio:.1f} {names} per 100 white cells, more than {rule.above:g}"
                 yield SlideAlert(
@@ -191,12 +192,11 @@ class AlertEvaluator:
 
     def _drift(self, cells: int, before: Sequence[AnomalyShare]) -> Iterable[SlideAlert]:
         """Speaks when the line is crossed, and not again while the share stays there."""
-        n, rules = self.rules.drift_slides, self.rules
+        n = self.rules.drift_slides
+        rules = self.rules
         shares = [AnomalyShare(self.odd, cells), *before]
-        now, past = (
-            share_drift(shares, n, rules.drift_before),
-            share_drift(shares[1:], n, rules.drift_before),
-        )
+        now = share_drift(shares, n, rules.drift_before)
+        past = share_drift(shares[1:], n, rules.drift_before)
         if (
             now is not None
             and abs(now) > rules.drift_z
@@ -224,7 +224,8 @@ def share_drift(shares: Sequence[AnomalyShare], last: int, before: int) -> float
     Two proportions, pooled: z = (p1 - p2) / sqrt(p (1 - p) (1/n1 + 1/n2)). None where there are
     fewer slides, or nothing varies.
     """
-    recent, past = shares[:last], shares[last : last + before]
+    recent = shares[:last]
+    past = shares[last : last + before]
     if len(past) < before:
         return None
     (odd1, n1), (odd2, n2) = (

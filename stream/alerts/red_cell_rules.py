@@ -46,7 +46,8 @@ def _schistocytes(
 
 
 def _anomalies(figures: dict, rules: Alerts, scanner: str) -> Iterator[SlideAlert]:
-    rate, judged = 1 - rules.anomaly_above, figures["judged"]
+    rate = 1 - rules.anomaly_above
+    judged = figures["judged"]
     chance = by_chance(figures["anomalous"], judged, rate)
     if chance < rules.chance_below:
         reason = (

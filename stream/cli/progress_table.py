@@ -56,7 +56,8 @@ class ProgressTable:
         only: Collection[str] | None = None,
         quiet: bool = False,
     ):
-        self.backlog, self.only = backlog, only
+        self.backlog = backlog
+        self.only = only
         self.console = console
         self.quiet = quiet
         self.told_s = monotonic()
@@ -66,7 +67,9 @@ class ProgressTable:
         )
         self.rows: dict[str, ProgressRow] = {}
         self.jobs: list[Job] = []
-        self.looked_s, self.start_s, self.ended_before = -_LOOK_S, monotonic(), None
+        self.looked_s = -_LOOK_S
+        self.start_s = monotonic()
+        self.ended_before = None
 
     def __enter__(self) -> "ProgressTable":
         if self.live:
@@ -119,7 +122,8 @@ class ProgressTable:
 
     def _look(self) -> None:
         if monotonic() - self.looked_s >= _LOOK_S:
-            self.jobs, self.looked_s = self.backlog.jobs(self.only), monotonic()
+            self.jobs = self.backlog.jobs(self.only)
+            self.looked_s = monotonic()
             self.ended_before = self._ended() if self.ended_before is None else self.ended_before
 
     def _ended(self) -> int:
@@ -127,18 +131,23 @@ class ProgressTable:
 
     def _add(self, table: Table, job: Job) -> None:
         if row := self.rows.get(str(job.path.resolve())):
-            p, rate, left = row.progress, f"{row.cells_a_second():.0f}", duration(row.left_s())
+            p = row.progress
+            rate = f"{row.cells_a_second():.0f}"
+            left = duration(row.left_s())
         else:
             facts = self.backlog.outbox.facts_of_path(str(job.path.resolve()))
             here = self.backlog.outbox.leases.holds(job_lease(job))
-            p, rate, left = Progress(**facts.get("progress", {})), "", "-" if here else "elsewhere"
+            p = Progress(**facts.get("progress", {}))
+            rate = ""
+            left = "-" if here else "elsewhere"
         bar = ProgressBar(max(1, p.tiles), p.tiles_done, width=20)
         table.add_row(
             job.path.name, bar, f"{p.tiles_done}/{p.tiles}", str(p.cells), rate, str(p.alerts), left
         )
 
     def _overall(self) -> Text:
-        ended, total = self._ended(), len(self.jobs)
+        ended = self._ended()
+        total = len(self.jobs)
         new = ended - (self.ended_before or 0)
         left = (monotonic() - self.start_s) / new * (total - ended) if new else None
         return Text(f"slides {ended}/{total}, left {duration(left)}", style="bold")

@@ -179,7 +179,8 @@ def drain(relays: list[Relay], give_up_s: float) -> int:
     left = 0
     for relay in relays:
         with screen.status("sending the last events"):
-            unsent, moved = relay.drain(give_up_s), -1
+            unsent = relay.drain(give_up_s)
+            moved = -1
             while unsent and relay.moved > moved:  # slow is not absent
                 moved = relay.moved
                 unsent = relay.drain(give_up_s)

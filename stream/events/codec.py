@@ -67,7 +67,8 @@ def _cloud_event(event: Event) -> CloudEvent:
 
 
 def _event(cloud: BaseCloudEvent) -> Event:
-    data, kind = cloud.get_data(), cloud.get_type()
+    data = cloud.get_data()
+    kind = cloud.get_type()
     if kind not in EVENT_KINDS or not isinstance(data, dict):
         raise ValueError(f"type {kind!r} with {type(data).__name__} data")
     at = cloud.get_time().astimezone(UTC)

@@ -128,11 +128,14 @@ class SampledLog(logging.Filter):
         clock: Callable[[], float] = monotonic,
     ):
         super().__init__()
-        self._burst, self._per_s, self._clock = burst, per_s, clock
+        self._burst = burst
+        self._per_s = per_s
+        self._clock = clock
         self._left: dict[str, tuple[float, float]] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        now, kind = self._clock(), str(record.msg)[:40]
+        now = self._clock()
+        kind = str(record.msg)[:40]
         left, then = self._left.get(kind, (float(self._burst), now))
         left = min(float(self._burst), left + (now - then) * self._per_s)
         if len(self._left) > _KINDS:

@@ -43,11 +43,14 @@ class Bucket:
     """
 
     def __init__(self, rate: float, burst: float, clock: Callable[[], float] = monotonic):
-        self.rate, self.burst, self._clock = rate, burst, clock
+        self.rate = rate
+        self.burst = burst
+        self._clock = clock
         self._left: dict[str, tuple[float, float]] = {}
 
     def take(self, key: str, cost: float = 1.0) -> float:
-        left, now = self._now(key), self._clock()
+        left = self._now(key)
+        now = self._clock()
         wait = max(0.0, (cost - left) / self.rate)
         self._left[key] = (left if wait else left - cost, now)
         if len(self._left) > KEPT_KEYS:
@@ -100,7 +103,9 @@ class Body:
 
     def __init__(self, receive: Receive, limit_bytes: int, limit_s: float = BODY_S):
         self.refused = 0
-        self._receive, self._left, self._whole = receive, limit_bytes, False
+        self._receive = receive
+        self._left = limit_bytes
+        self._whole = False
         self._until_s = monotonic() + limit_s
 
     async def __call__(self) -> Message:
@@ -150,7 +155,10 @@ class Shield:
         caller: Callable[[Scope], Caller],
         refused: Callable[[Scope], tuple[int, str] | None],
     ):
-        self._app, self._limits, self._caller, self._refused = app, limits, caller, refused
+        self._app = app
+        self._limits = limits
+        self._caller = caller
+        self._refused = refused
         transport = (
             {"Strict-Transport-Security": "max-age=31536000"} if limits.strict_transport else {}
         )

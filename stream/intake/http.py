@@ -121,7 +121,9 @@ def allowed(path: Path, served: Served) -> tuple[Path, SlideFiles]:
         closed = any(real.is_relative_to(folder) for folder in served.closed)
         is_file = bool(roots) and real.is_file()
     except (OSError, ValueError, RuntimeError):  # names that no file can have
-        roots, closed, is_file = [], False, False
+        roots = []
+        closed = False
+        is_file = False
     if not (roots and path.is_absolute()) or closed:
         raise HTTPException(403, "not in a folder whose slides may be announced")
     found = slide_at(real) if is_file else None

@@ -34,7 +34,8 @@ _HEADERS = {
 def asyncapi(config: Kafka | None = None) -> dict:
     """The document, with the broker and topics of a configuration."""
     config = config or Kafka()
-    topics, payloads = config.topics.model_dump(), event_schemas()
+    topics = config.topics.model_dump()
+    payloads = event_schemas()
     channels = {kind: _channel(kind, topic, config) for kind, topic in topics.items()}
     return {
         "asyncapi": "3.0.0",

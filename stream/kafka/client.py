@@ -64,7 +64,8 @@ def make_topics(config: Kafka) -> None:
                 {name: _options(config) for name in sorted(missing)}, wait_for_metadata=True
             )
         for topic in admin.describe_topics(sorted(wanted - missing)) if wanted - missing else ():
-            name, parts = topic.get("name") or topic["topic"], len(topic["partitions"])
+            name = topic.get("name") or topic["topic"]
+            parts = len(topic["partitions"])
             if parts != config.partitions:
                 _log.warning(
                     "%s has %d partitions, not %d: it stays as it is",

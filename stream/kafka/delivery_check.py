@@ -55,7 +55,8 @@ class ReadBack:
         Raises:
             KafkaError: the broker does not answer.
         """
-        wanted, end_s = set(ids), monotonic() + self._config.answer_s
+        wanted = set(ids)
+        end_s = monotonic() + self._config.answer_s
         while not wanted <= self._ids(starts):
             if monotonic() > end_s:
                 return False
@@ -67,7 +68,8 @@ class ReadBack:
         Raises:
             KafkaError: they do not come within `answer_s`.
         """
-        found, consumer = set(), self._consumer
+        found = set()
+        consumer = self._consumer
         ends = end_offsets(consumer, list(starts))
         left = {place for place, start in starts.items() if start < ends[place]}
         consumer.assign(list(left))

@@ -59,7 +59,8 @@ class Broker:
             start_new_session=True,
         )
         said: list[str] = []
-        heard, ended = threading.Event(), threading.Event()
+        heard = threading.Event()
+        ended = threading.Event()
         threading.Thread(
             target=_listen, args=(self._process, said, heard, ended), daemon=True
         ).start()

@@ -53,7 +53,8 @@ class KafkaSink:
         self._group_reader: KafkaConsumer | None = None
         self._read_back: ReadBack | None = None
         self._there: set[str] = set()  # only with `read_back`
-        self._mark, self._fresh = NOTHING, False
+        self._mark = NOTHING
+        self._fresh = False
 
     def place(self) -> int | None:
         """The last `seq` that the broker has of this store; None where it has forgotten, which it
@@ -99,10 +100,13 @@ class KafkaSink:
             }
             self._group_reader = KafkaConsumer(group_id=self._group, **settings)
             mark = self._read_mark()
-            self._mark, self._fresh = mark or NOTHING, not mark and self._is_empty()
+            self._mark = mark or NOTHING
+            self._fresh = not mark and self._is_empty()
             if self._config.read_back:
                 self._read_back = ReadBack(self._config)
-                self._mark, self._fresh, self._there = NOTHING, True, self._read_back.all_ids()
+                self._mark = NOTHING
+                self._fresh = True
+                self._there = self._read_back.all_ids()
         except BaseException:
             producer.drop()
             raise
@@ -115,10 +119,8 @@ class KafkaSink:
 
     def _is_empty(self) -> bool:
         """Whether the topics have never held anything."""
-        topics, known = (
-            self._config.topics.model_dump().values(),
-            self._group_reader.partitions_for_topic,
-        )
+        topics = self._config.topics.model_dump().values()
+        known = self._group_reader.partitions_for_topic
         return not any(
             end_offsets(
                 self._group_reader, [TopicPartition(t, n) for t in topics for n in known(t) or ()]

@@ -98,7 +98,8 @@ def check_topic(trail: Trail, events: Iterable[Event]) -> int:
     Raises:
         StoreError: an entry is not the one that was sent.
     """
-    store_id, compared = trail.store_id, 0
+    store_id = trail.store_id
+    compared = 0
     for event in events:
         if (
             event.type not in (REVIEW, ACCESS)
@@ -151,7 +152,9 @@ def altered_crop(library: SlideLibrary, slide_id: str, upto_row: int) -> str | N
     """The first cell, up to and with a row of the journal, whose crop is not the one that the
     verdict was given on; None where there is none, or where a store has no digests of crops.
     """
-    path, chunk, first = store_path(library.store, slide_id), np.empty(0, np.uint8), -CHUNK_ROWS
+    path = store_path(library.store, slide_id)
+    chunk = np.empty(0, np.uint8)
+    first = -CHUNK_ROWS
     for place, cell in enumerate(library.outbox.cells(slide_id)):
         noted = json.loads(cell.body).get("crop")
         if cell.row > upto_row or noted is None:

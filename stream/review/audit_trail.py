@@ -187,7 +187,8 @@ class Trail(Outbox):
         Raises:
             StoreError: an entry was changed, removed or put in.
         """
-        number, previous = 0, _START
+        number = 0
+        previous = _START
         keys = self.custody.keys() if self.custody else []
         sql = """SELECT number, slide_id, line, digest, seal
             FROM trail LEFT JOIN seals USING (number) WHERE number > ? ORDER BY number LIMIT 512"""
@@ -199,7 +200,8 @@ class Trail(Outbox):
                     key.seal(place, digest), seal or ""
                 ):
                     raise self.broken(place)
-                number, previous = place, digest
+                number = place
+                previous = digest
         return number
 
     def sealed(self) -> int:

@@ -52,11 +52,11 @@ class Custody:
     """
 
     def __init__(self, folder: Path, store_id: str, store: Path):
-        self.folder, self._store_id, self._store = folder, store_id, str(store.resolve())
-        self._keys_path, self._heads_path = (
-            folder / f"{store_id}.keys",
-            folder / f"{store_id}.heads",
-        )
+        self.folder = folder
+        self._store_id = store_id
+        self._store = str(store.resolve())
+        self._keys_path = folder / f"{store_id}.keys"
+        self._heads_path = folder / f"{store_id}.heads"
 
     def keys(self) -> list[SealingKey]:
         """Oldest first; the last one seals.

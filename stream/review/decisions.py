@@ -31,7 +31,8 @@ class DecisionService:
     """Reviews of a store, by anyone."""
 
     def __init__(self, library: SlideLibrary, stamp: Provenance):
-        self._library, self._stamp = library, stamp
+        self._library = library
+        self._stamp = stamp
 
     def decide(
         self,
@@ -174,7 +175,8 @@ class DecisionService:
 
 
 def _undoing(shelf: SlideView, act: Act) -> list[dict]:
-    standing, undone = shelf.standing, []
+    standing = shelf.standing
+    undone = []
     for cell_id, before in act.before.items():
         back = before.label if before else shelf.found.by_id[cell_id].label
         undone.append(

@@ -106,7 +106,8 @@ def _checked(pattern: re.Pattern[str], *names: str) -> None:
 
 
 def _found(row: int, place: int, cell_id: str, body: dict) -> Detection:
-    cell, verdict = body["cell"], body["verdict"]
+    cell = body["cell"]
+    verdict = body["verdict"]
     label = verdict["label"]
     _checked(_CLASS, label)
     _checked(_ID, cell_id)

@@ -68,6 +68,8 @@ def _wilson(count: int, white: int) -> tuple[float, float]:
 
     (p + z^2/2n -+ z sqrt(pq/n + z^2/4n^2)) / (1 + z^2/n)
     """
-    p, z2n = count / white, Z**2 / white
-    middle, half = p + z2n / 2, (z2n * (p * (1 - p) + z2n / 4)) ** 0.5
+    p = count / white
+    z2n = Z**2 / white
+    middle = p + z2n / 2
+    half = (z2n * (p * (1 - p) + z2n / 4)) ** 0.5
     return 100 * max(0.0, (middle - half) / (1 + z2n)), 100 * min(1.0, (middle + half) / (1 + z2n))

@@ -163,15 +163,14 @@ def _sign(standing: Standing, review: ReviewEntry, data: ReviewData) -> None:
     about = data.upto_row, data.counts, data.comment, data.verdicts
     signed = Signature(data.version, data.reviewer, review.at, review.number, *about)
     standing.signatures.append(signed)
-    standing.locked, standing.amending = True, ""
+    standing.locked = True
+    standing.amending = ""
 
 
 def _amend(standing: Standing, review: ReviewEntry, data: ReviewData) -> None:
-    standing.version, standing.locked, standing.amending = (
-        data.version,
-        False,
-        data.comment or "amendment",
-    )
+    standing.version = data.version
+    standing.locked = False
+    standing.amending = data.comment or "amendment"
 
 
 _TAKE = {

@@ -59,7 +59,8 @@ class SlideView:
     """Everything known of one slide, kept in step with the store."""
 
     def __init__(self, slide_id: str, library: "SlideLibrary"):
-        self.slide_id, self._library = slide_id, library
+        self.slide_id = slide_id
+        self._library = library
         self.found = FoundCells(slide_id)
         self.told = SlideEvents()
         self.standing = Standing()
@@ -167,7 +168,8 @@ class SlideLibrary:
 
     def __init__(self, store: Path, config: Config, custody: Path | None = None):
         """Opens a store; `custody` is the folder outside it with the keys of its audit trail."""
-        self.store, self.config = store, config
+        self.store = store
+        self.config = config
         self.outbox = Outbox(store / "state.db")
         self.state = State(store / "state.db")
         self.trail = Trail(store, custody)
@@ -193,7 +195,8 @@ class SlideLibrary:
         """SHA-256 of all that the machine says of a slide's cells, up to and with a row of the
         journal.
         """
-        digest, after = hashlib.sha256(), 0
+        digest = hashlib.sha256()
+        after = 0
         sql = """SELECT row, cell_id, body FROM cells
             WHERE slide_id = ? AND row > ? AND row <= ? ORDER BY row LIMIT 1024"""
         while page := self.state.rows(sql, slide_id, after, upto_row):

@@ -103,7 +103,8 @@ class WorklistView:
         ]
 
     def row(self, slide_id: str) -> WorklistRow:
-        status, facts = self._library.outbox.status(slide_id), self._library.outbox.facts(slide_id)
+        status = self._library.outbox.status(slide_id)
+        facts = self._library.outbox.facts(slide_id)
         key = (status, json.dumps(facts, sort_keys=True), self._library.trail.last(slide_id))
         if status not in ACTIVE_STATES and (kept := self._kept.get(slide_id)) and kept[0] == key:
             return kept[1]

@@ -278,8 +278,10 @@ def refuse(
 
 def finished_outcome(lab: RunContext, slide: Slide) -> SlideOutcome:
     facts = lab.outbox.facts(slide.slide_id)
-    counts, progress = Counter(facts["counts"]), Progress(**facts["progress"])
-    unfit, red_cells = tuple(facts.get("unfit", ())), facts.get("red_cells")
+    counts = Counter(facts["counts"])
+    progress = Progress(**facts["progress"])
+    unfit = tuple(facts.get("unfit", ()))
+    red_cells = facts.get("red_cells")
     return SlideOutcome(slide, "done before", counts, progress, unfit=unfit, red_cells=red_cells)
 
 
@@ -287,8 +289,12 @@ class SlideRun:
     """One slide under way."""
 
     def __init__(self, lab: RunContext, outlook: Outlook):
-        self.lab, self.scan, self.slide = lab, outlook.scan, outlook.scan.slide
-        self.outlook, self.unfit, self.red_cells = outlook, tuple(outlook.map.problems()), None
+        self.lab = lab
+        self.scan = outlook.scan
+        self.slide = outlook.scan.slide
+        self.outlook = outlook
+        self.unfit = tuple(outlook.map.problems())
+        self.red_cells = None
         self.red_reading: RedReading | None = None
         specs = list(plan_tiles(self.slide, self.scan.smear, lab.config.reading.tile_px))
         done = lab.outbox.tiles_done(self.slide.slide_id)
@@ -302,13 +308,15 @@ class SlideRun:
             this_hour,
         )
         self.tally = self.resumed(len(specs))
-        self.again, self.said_s = False, monotonic()
+        self.again = False
+        self.said_s = monotonic()
         self.writer = ResultWriter(
             lab.outbox, self.open_store(), self.slide.slide_id, lab.model.card, self.scan.stain
         )
         self.found: dict[str, tuple[TileSpec, Cell]] = {}
         self.decided: list[tuple[str, Verdict]] = []
-        self.torn, self.unread = set(), set()
+        self.torn = set()
+        self.unread = set()
 
     def resumed(self, tiles: int) -> Tally:
         """What the journal knows: an earlier run's tiles, cells and alerts. Tiles that failed are
@@ -436,7 +444,9 @@ class SlideRun:
         """Verdicts, their events, and the tiles that they complete: together."""
         if not self.decided:
             return
-        events, rows, complete = [], [], []
+        events = []
+        rows = []
+        complete = []
         for cell_id, verdict in self.decided:
             spec, cell = self.found.pop(cell_id)
             self.tally.count(verdict.label, cell.kind)
@@ -506,7 +516,9 @@ class SlideRun:
 
     def say(self, status: str) -> None:
         """Tell of the slide's status, and keep it; at the end, the slide's own alerts too."""
-        progress, counts, self.said_s = self.tally.progress(), dict(self.tally.cells), monotonic()
+        progress = self.tally.progress()
+        counts = dict(self.tally.cells)
+        self.said_s = monotonic()
         about = {
             "counts": counts,
             "progress": progress.model_dump(),

@@ -12,7 +12,8 @@ from scipy.stats import binomtest
 from segment import RedCell
 from stream.config import RedCells
 
-NORMAL, OTHER_KIND = "normal", "other"
+NORMAL = "normal"
+OTHER_KIND = "other"
 SIZES = ("macrocyte", "microcyte")
 _PALE = "hypochromic"
 SCHISTOCYTE = "schistocyte"
@@ -35,7 +36,9 @@ GRADES: dict[str, tuple[float, float, float]] = {
     "poikilocytosis": (2.5, 5, 20),
     SCHISTOCYTE: (0.2, 1, 2),
 }
-LARGER, SMALLER = 1.45, 0.69  # area against the slide's own normal cells: a fifth of the diameter
+# area against the slide's own normal cells: a fifth of the diameter
+LARGER = 1.45
+SMALLER = 0.69
 PALER = 0.25  # pallor beyond theirs
 REFERENCE_CELLS = 20
 FIELD_MM2 = 0.038  # of a 100x objective under a 22 mm eyepiece

@@ -156,7 +156,8 @@ class GracefulStop:
     """
 
     def __init__(self, drain_s: float):
-        self.stop, self.drain_s = threading.Event(), drain_s
+        self.stop = threading.Event()
+        self.drain_s = drain_s
 
     def __enter__(self) -> "GracefulStop":
         self.before = (

@@ -89,7 +89,8 @@ class JsonlSink:
             ) from error
 
     def _read_ids(self) -> set[str]:
-        ids, whole = set(), 0
+        ids = set()
+        whole = 0
         with self.path.open("rb") as lines:
             for number, line in enumerate(lines, 1):
                 if self._is_torn(line):

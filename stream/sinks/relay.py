@@ -11,7 +11,8 @@ from stream.store import Outbox
 from .sink import EventRefusedError, Sink, SinkError, SinkFencedError
 
 _log = logging.getLogger(__name__)
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
+_FIRST_PAUSE_S = 0.1
+_LONGEST_PAUSE_S = 5.0
 _LOOK_S = 0.2  # for what other processes commit to the same store
 
 
@@ -75,9 +76,12 @@ class Relay:
         self.ready = threading.Event()
         self.name = sink.name
         self._lease = f"relay {sink.name}"
-        self._outbox, self._sink, self._batch = outbox, sink, batch
+        self._outbox = outbox
+        self._sink = sink
+        self._batch = batch
         self._connected = False
-        self._more, self._stopping = threading.Event(), threading.Event()
+        self._more = threading.Event()
+        self._stopping = threading.Event()
         self._progress = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="relay", daemon=True)
         outbox.on_commit(self._more.set)
@@ -141,7 +145,8 @@ class Relay:
             # this process was silent for too long, and another one of the store relays
             return _FIRST_PAUSE_S
         except (SinkError, StoreError) as error:
-            self.trouble, self._connected = error, False
+            self.trouble = error
+            self._connected = False
             return min(max(2 * pause_s, _FIRST_PAUSE_S), _LONGEST_PAUSE_S)
         self.trouble = None
         self.moved += moved

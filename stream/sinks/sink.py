@@ -20,7 +20,8 @@ class EventRefusedError(CytostreamError):
     """The sink will never take this one event; send the batch again without it."""
 
     def __init__(self, seq: int, reason: str):
-        self.seq, self.reason = seq, reason
+        self.seq = seq
+        self.reason = reason
         super().__init__(f"event {seq} refused: {reason}")
 
     def __reduce__(self):

@@ -27,7 +27,11 @@ ADDED_COLUMNS = {  # to the table of version 0.2; its not_before, a time of day,
     "pause_s": "REAL NOT NULL DEFAULT 0",
     "turn": "INTEGER NOT NULL DEFAULT 0",
 }
-WAITING, RUNNING, _DONE, PARTIAL, FAILED = "waiting", "running", "done", "partial", "failed"
+WAITING = "waiting"
+RUNNING = "running"
+_DONE = "done"
+PARTIAL = "partial"
+FAILED = "failed"
 STAT = 10  # a slide that somebody waits for
 _PAUSE_S = 0.5
 _COLUMNS = "path, priority, mpp, set_id, state, tries, slide_id, reason, seconds, root, stamp"
@@ -63,7 +67,8 @@ class Backlog:
     """
 
     def __init__(self, outbox: Outbox, rules: Rules):
-        self.outbox, self.rules = outbox, rules
+        self.outbox = outbox
+        self.rules = rules
         self._seen: dict[str, tuple[int, float]] = {}
         outbox.make_tables(BACKLOG_TABLES)
         with outbox.exclusive() as db:

@@ -61,7 +61,8 @@ class Transaction(JournalWriter):
     """What commits together: results, how far the slide is, and the events that tell of them."""
 
     def __init__(self, db: sqlite3.Connection, owner: str = ""):
-        self._db, self._owner = db, owner
+        self._db = db
+        self._owner = owner
 
     def add(self, events: Iterable[Event]) -> None:
         """Queues events, encoded as they will be sent; one whose id is there already stays as it
@@ -105,7 +106,8 @@ class Outbox(JournalReader):
         Raises:
             StoreError: it cannot be opened.
         """
-        self.path, self.room = path, room or DiskLimits()
+        self.path = path
+        self.room = room or DiskLimits()
         self._state = State(path, _TABLES + JOURNAL_TABLES + LEASE_TABLES)
         # a second connection: the relay does not wait for the writer's open transaction to read. A
         # power cut may take its last

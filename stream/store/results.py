@@ -50,18 +50,17 @@ class ResultWriter:
         card: Card,
         stain: Stain | None = None,
     ):
-        self.outbox, self.store, self.slide_id, self.card, self.stain = (
-            outbox,
-            store,
-            slide_id,
-            card,
-            stain,
-        )
+        self.outbox = outbox
+        self.store = store
+        self.slide_id = slide_id
+        self.card = card
+        self.stain = stain
         if stain:
             store.mark_labels("cell", card.crop_um / card.crop_px, MASK_LABELS, source="../../crop")
         rows = [(row.row, row.crop is None) for row in outbox.cells(slide_id)]
         stored = [row for row, is_stored in rows if is_stored]
-        self.row, self.last = len(stored), max(stored, default=0)
+        self.row = len(stored)
+        self.last = max(stored, default=0)
         self.waiting = len(rows) - len(stored)
         if store.rows < self.row:
             gone = self.row - store.rows
@@ -95,17 +94,16 @@ class ResultWriter:
         os.sync()  # the journal lets go of the crops, so they must be on the disk
         with self.outbox.transaction() as tx:
             tx.drop_crops(self.slide_id, rows[-1].row)
-        self.row, self.last, self.waiting = (
-            self.row + len(rows),
-            rows[-1].row,
-            self.waiting - len(rows),
-        )
+        self.row = self.row + len(rows)
+        self.last = rows[-1].row
+        self.waiting = self.waiting - len(rows)
 
 
 def cell_columns(rows: Sequence[CellRow], card: Card) -> dict[str, np.ndarray]:
     """The store's columns of journalled cells; boxes and centres in level-0 px."""
     bodies = [json.loads(row.body) for row in rows]
-    cells, verdicts = [b["cell"] for b in bodies], [b["verdict"] for b in bodies]
+    cells = [b["cell"] for b in bodies]
+    verdicts = [b["verdict"] for b in bodies]
     side = card.crop_px
     return {
         "cell_id": np.array([list(bytes.fromhex(c["cell_id"])) for c in cells], np.uint8),

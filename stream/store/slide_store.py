@@ -23,7 +23,8 @@ class SlideStore:
     """
 
     def __init__(self, path: Path, group: zarr.Group):
-        self.path, self.group = path, group
+        self.path = path
+        self.group = group
 
     @classmethod
     def create(cls, path: Path, facts: Mapping[str, Any]) -> "SlideStore":

@@ -19,7 +19,8 @@ bench_app = typer.Typer(
     help="Measure speed and what it costs in decisions, against a reference in the same run.",
     no_args_is_help=True,
 )
-REFERENCE, JUDGE_ROW = "exhaustive reference, f32", "ours"
+REFERENCE = "exhaustive reference, f32"
+JUDGE_ROW = "ours"
 
 
 bench_app.command("locate")(bench_locate)
@@ -105,17 +106,14 @@ class Contest:
         from classify import to_input
         from classify.benchmark import Procedure, judge_timing, scaling
 
-        self.contest, self.made, self.procedure, self.to_input = (
-            judge_timing,
-            scaling,
-            Procedure,
-            to_input,
-        )
-        self.model, self.cells = model, cells
-        self.fast, self.slow = (
-            open_engine(model, engine, None, say),
-            open_engine(model, "openvino", "f32"),
-        )
+        self.contest = judge_timing
+        self.made = scaling
+        self.procedure = Procedure
+        self.to_input = to_input
+        self.model = model
+        self.cells = cells
+        self.fast = open_engine(model, engine, None, say)
+        self.slow = open_engine(model, "openvino", "f32")
         self.bases: dict[str, float] = {}
         self.report: dict = {"model": model.card.name, "model_id": model.model_id}
         self.report |= {"engine": self.fast.name, "precision": self.fast.precision}
@@ -126,7 +124,8 @@ class Contest:
 
     def few(self, count: int, **how: int) -> None:
         """All four ways on the same few cells."""
-        some, rows = self.cells.thinned(count), []
+        some = self.cells.thinned(count)
+        rows = []
         for name, each in (("the paper's procedure", True), ("its one-pass form", False)):
             bar = track(self.inputs(some), description=name, console=screen)
             rows.append(self.contest.proceeded(name, self.procedure(self.model, each, **how), bar))
@@ -188,7 +187,8 @@ class Contest:
         self.table(f"Chosen against random draws, {len(some.y)} cells", rows)
 
     def growth(self, count: int) -> None:
-        some, total = self.cells.thinned(count), len(self.model.card.classes)
+        some = self.cells.thinned(count)
+        total = len(self.model.card.classes)
         by_class = self.made.by_classes(self.model, self.fast, some, self.inputs(some), each=4)
         precision = self.report["precision"]
         costs = [

@@ -34,7 +34,9 @@ from stream.cli.console import screen
 from stream.cli.scale_options import MppOption
 from stream.config import Reading
 
-LOCATE_ROW, EVERYWHERE, _PLAIN = "ours", "every place", "every place at full resolution"
+LOCATE_ROW = "ours"
+EVERYWHERE = "every place"
+_PLAIN = "every place at full resolution"
 SAME_UM = 3.0
 
 
@@ -112,7 +114,8 @@ def warm(_: int) -> int:
 def row_of(
     pool: Workers, slide: Slide, begin: Callable[[Slide], Scan], mpp: float, tile_px: int, name: str
 ) -> TimedRow:
-    limits, start = Reading(), perf_counter()
+    limits = Reading()
+    start = perf_counter()
     scan = pool.call(begin, slide, limits.survey_limit_s)
     specs = list(plan_tiles(slide, scan.looked_at, tile_px, mpp))
     arrived = (
@@ -175,7 +178,8 @@ def bench_locate(
 
     Example: cytostream bench locate smear.svs --json locate.json
     """
-    facts, kinds = open_slide(slide, mpp), tuple(kinds or ("wbc", "platelet"))
+    facts = open_slide(slide, mpp)
+    kinds = tuple(kinds or ("wbc", "platelet"))
     ours = partial(begin_scan, kinds=kinds)
     rows = sorted(
         (scanned(facts, ours, READ_MPP, workers, tile_px, LOCATE_ROW) for _ in range(runs)),

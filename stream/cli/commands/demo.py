@@ -25,10 +25,9 @@ from .serve import serve as serve_page
 from .topics import sentence
 
 MPP = 0.25
-SIDE_PX, PITCH_PX = (
-    3072,
-    256,
-)  # cells of a class in rows, far enough apart to be told apart afterwards
+# cells of a class in rows, far enough apart to be told apart afterwards
+SIDE_PX = 3072
+PITCH_PX = 256
 _GLASS = (247, 238, 224)
 SHEET = (
     SHIPPED / "cells.png"

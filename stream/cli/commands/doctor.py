@@ -91,7 +91,8 @@ def says_of_model(folder: Path) -> str:
 def says_of_engine(folder: Path) -> str:
     model = load_model(folder)
     engine = open_engine(model)
-    px, n = model.card.image_px, engine.batch
+    px = model.card.image_px
+    n = engine.batch
     batch = (
         np.zeros((n, 3, px, px), np.float32),
         np.zeros((n, 3, px, px), np.float32),

@@ -291,7 +291,9 @@ def cells_to_tell(folder: Path, loaded: Model, runner: object, count: int, seed:
     from classify import to_input, to_uint8
     from classify.explain import MADE, REAL, Shown, generate_cells
 
-    card, rng, made_of = loaded.card, np.random.default_rng(seed), []
+    card = loaded.card
+    rng = np.random.default_rng(seed)
+    made_of = []
     for name in card.counted:
         if not (folder / name).is_dir():
             continue

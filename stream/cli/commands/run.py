@@ -283,7 +283,8 @@ def replay(
 
     Example: cytostream replay smear.svs --store results
     """
-    settings, occasion = load_config(config), datetime.now(UTC).isoformat()
+    settings = load_config(config)
+    occasion = datetime.now(UTC).isoformat()
     with open_station(store, settings, sink or ["kafka"]) as station:
         ids = [slide_id_of(station.backlog, slide) for slide in slides or []]
         events = [row.event for row in station.outbox.refused()] if refused else []

@@ -56,7 +56,8 @@ def locate(
 
     Example: cytostream locate smear.svs --json cells.jsonl
     """
-    facts, reading = open_slide(slide, mpp, mpp_override), Reading()
+    facts = open_slide(slide, mpp, mpp_override)
+    reading = Reading()
     found = {kind: 0 for kind in kinds or _KINDS}
     if unknown := set(found) - set(_KINDS):
         raise CytostreamError(f"no kind {', '.join(unknown)}", f"of {', '.join(_KINDS)}")
@@ -177,7 +178,8 @@ def white_layers(mpp: float) -> list[Layer]:
     `mpp`.
     """
     card = load_model(SHIPPED).card
-    classes, px = card.counted, round(card.window_um / mpp)
+    classes = card.counted
+    px = round(card.window_um / mpp)
     y, x = (np.mgrid[:px, :px] + 0.5 - px / 2) / (px / 2)
     alpha = (1 / (1 + np.exp((np.hypot(x, y) - 0.72) * 22)))[..., None].astype(np.float32)
     made = []

@@ -9,7 +9,8 @@ from classify import Explanation
 
 SIDE = 192
 CAPTION = 16
-FOR, AGAINST = np.array([178, 24, 43.0]), np.array([33, 102, 172.0])
+FOR = np.array([178, 24, 43.0])
+AGAINST = np.array([33, 102, 172.0])
 LOUDEST = 99.5  # per cent of pixels; a few loud ones would drown the rest
 
 
@@ -34,7 +35,8 @@ def sheet_of(why: Explanation, near: dict[str, list] | None = None) -> np.ndarra
     """A row a class: map, cell as that class, and its nearest known cells; the cell itself before
     them (h, w, 3) uint8.
     """
-    near, scale = near or {}, scale_of(why.heat)
+    near = near or {}
+    scale = scale_of(why.heat)
     rows = []
     for name, heat, other in zip(why.classes, why.heat, why.counterfactual, strict=True):
         tiles = [

@@ -36,7 +36,8 @@ def draw(slide: np.ndarray, found: SmearMap, path: np.ndarray) -> Image.Image:
     mixed[lanes & ~ndi.binary_erosion(lanes)] = 0
     canvas = Image.new("RGB", (w, h + LEGEND_PX), (255, 255, 255))
     canvas.paste(Image.fromarray(mixed.astype(np.uint8)))
-    pen, x = ImageDraw.Draw(canvas), 8
+    pen = ImageDraw.Draw(canvas)
+    x = 8
     for g in SmearZone:
         pen.rectangle([x, h + 7, x + 12, h + 19], fill=TINTS[g], outline=(0, 0, 0))
         text = f"{g.name.lower()} {found.area_mm2(g):.2f} mm2"

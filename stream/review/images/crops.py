@@ -27,7 +27,8 @@ class Crops:
     """
 
     def __init__(self, store: Path, state: State):
-        self._store, self._state = store, state
+        self._store = store
+        self._state = state
         self._kept: OrderedDict[tuple[str, int], list[bytes]] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()

@@ -33,7 +33,9 @@ class Reasons:
     """
 
     def __init__(self, folder: Path, limit_s: float, nearest: Path | None = None):
-        self._folder, self._limit_s, self._nearest = folder, limit_s, nearest
+        self._folder = folder
+        self._limit_s = limit_s
+        self._nearest = nearest
         self._thread = ThreadPoolExecutor(1, "reasons")
         self._opened: tuple[Model, Engine] | None = None
         self._index: object | None = None
@@ -125,8 +127,10 @@ class Reasons:
 
 def heat_rgb(heat: np.ndarray) -> np.ndarray:
     """A map (h, w) in [-1, 1] as RGB: blue speaks against, white is neutral, red speaks for."""
-    up, down = np.clip(heat, 0, 1)[..., None], np.clip(-heat, 0, 1)[..., None]
-    red, blue = np.array([178, 24, 43]), np.array([33, 102, 172])
+    up = np.clip(heat, 0, 1)[..., None]
+    down = np.clip(-heat, 0, 1)[..., None]
+    red = np.array([178, 24, 43])
+    blue = np.array([33, 102, 172])
     return (255 - up * (255 - red) - down * (255 - blue)).round().astype(np.uint8)
 
 

@@ -36,7 +36,8 @@ class Shapes:
     """Of one slide. A store from before there were labels has none."""
 
     def __init__(self, store: Path, slide_id: str, mpp: float | None):
-        self.mpp, self.store = mpp, None
+        self.mpp = mpp
+        self.store = None
         if mpp and store_path(store, slide_id).is_dir():
             self.store = SlideStore.open(store_path(store, slide_id))
         self._chunk = lru_cache(2)(self._read)
@@ -51,7 +52,8 @@ class Shapes:
         labels = self._chunk(cell.place // CHUNK_ROWS)
         if cell.place % CHUNK_ROWS >= len(labels):
             return None
-        one, scale = labels[cell.place % CHUNK_ROWS], CROP_UM / CROP_PX / self.mpp
+        one = labels[cell.place % CHUNK_ROWS]
+        scale = CROP_UM / CROP_PX / self.mpp
         corner = cell.x_px0 - CROP_PX / 2 * scale, cell.y_px0 - CROP_PX / 2 * scale
         rings = [ring_of(mask, corner, scale) for mask in (one > 0, one == 2)]
         return (rings[0], rings[1]) if all(rings) else None
@@ -64,7 +66,8 @@ class Shapes:
             self.store.read(f"reds/{name}") for name in ("field", "area_um2", "roundness", "pallor")
         )
         kinds = self._red_kinds(len(fields))
-        boxes, scale = self.store.read(BOXES), round(self._red_mpp() / self.mpp)
+        boxes = self.store.read(BOXES)
+        scale = round(self._red_mpp() / self.mpp)
         for number, box in enumerate(boxes):
             labels = self.store.read(RED_CELL_LABELS, number, number + 1)[0]
             for n, row in enumerate(np.flatnonzero(fields == number)):

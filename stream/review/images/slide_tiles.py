@@ -16,7 +16,8 @@ class Viewer:
     """Tiles of slides as JPEG; the last ones are kept. Threads may share it."""
 
     def __init__(self, workers: Workers, limit_s: float, check_limit_s: float = 300.0):
-        self._workers, self._limit_s = workers, limit_s
+        self._workers = workers
+        self._limit_s = limit_s
         self.check = SlideCheck(workers, check_limit_s)
         self._kept: OrderedDict[tuple, bytes] = OrderedDict()
         self._lock = Lock()

@@ -12,7 +12,8 @@ from stream.review.differential import DifferentialLine
 from .red_cells import GRADE_WORDS, RedLine
 from .report import SlideReport
 
-LOINC, UCUM = "http://loinc.org", "http://unitsofmeasure.org"
+LOINC = "http://loinc.org"
+UCUM = "http://unitsofmeasure.org"
 _LOCAL = "urn:cytostream:class"
 PANEL = {"system": LOINC, "code": "24318-8", "display": "Manual Differential panel - Blood"}
 CATEGORY = {

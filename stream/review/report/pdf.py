@@ -16,7 +16,9 @@ from stream.review.differential import DifferentialLine
 from .report import Notable, SlideReport
 
 FONT = "Roboto"
-CELL_MM, GAP_MM, _COLUMNS = 26.0, 4.0, 6
+CELL_MM = 26.0
+GAP_MM = 4.0
+_COLUMNS = 6
 NOTE = "Computed by a research tool, not a medical device. Ranges are those of the configuration."
 
 
@@ -104,7 +106,8 @@ def _table(sheet: Sheet, report: SlideReport) -> None:
 
 def _red_cells(sheet: Sheet, report: SlideReport) -> None:
     """Sentences and the graded table; nothing where no field was measured."""
-    sentences, lines = report.red_sentences, report.red_lines
+    sentences = report.red_sentences
+    lines = report.red_lines
     if not sentences:
         return
     sheet.line_of("Red cells and platelets", 12, "B", 8)

@@ -94,7 +94,8 @@ def report_of(
     standing = shelf.standing_at(version)
     signature = standing.signatures[-1] if standing.locked else None
     check_verdicts(library, shelf.slide_id, signature)
-    cells, facts = list(shelf.cells(standing)), shelf.facts()
+    cells = list(shelf.cells(standing))
+    facts = shelf.facts()
     lines = differential(shelf.scheme, shelf.counts(standing))
     return SlideReport(
         shelf.slide_id,

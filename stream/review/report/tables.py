@@ -59,7 +59,8 @@ def table_columns(report: SlideReport) -> dict[str, list]:
     model; places are level-0 px.
     """
     decided = [report.standing.decisions.get(cell.cell_id) for cell in report.cells]
-    cells, n = report.cells, len(report.cells)
+    cells = report.cells
+    n = len(report.cells)
     values = (
         [report.slide_id] * n,
         [c.cell_id for c in cells],

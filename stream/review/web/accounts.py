@@ -25,7 +25,8 @@ FILE = "access.db"
 Change = Literal["added", "changed"]
 ROLES = ("viewer", "reviewer", "admin")
 NAME = r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}"
-PASSWORD_MIN, PASSWORD_MAX = 10, 256
+PASSWORD_MIN = 10
+PASSWORD_MAX = 256
 _TABLES = """
 CREATE TABLE IF NOT EXISTS accounts (name TEXT PRIMARY KEY, role TEXT NOT NULL, hash TEXT NOT NULL)
     WITHOUT ROWID;
@@ -35,7 +36,9 @@ CREATE TABLE IF NOT EXISTS secret (value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS removed (name TEXT PRIMARY KEY, at REAL NOT NULL) WITHOUT ROWID;
 """
 _LOCAL = ":local"  # no account can have this name
-AT_ONCE, _WAITING = 2, 16  # hashes that are computed (64 MiB each), and tries that wait for one
+# hashes that are computed (64 MiB each), and tries that wait for one
+AT_ONCE = 2
+_WAITING = 16
 # a hash with the parameters of all others, of a password that nobody has
 _NOBODY = (
     "$argon2id$v=19$m=65536,t=3,p=4$5VdX1CQzcVr3/dzPgDRVtQ"
@@ -70,10 +73,8 @@ class Accounts:
         for name in (FILE, f"{FILE}-wal", f"{FILE}-shm"):  # of a version that left them open
             close_to_others(store / name)
         self._hasher = PasswordHasher()
-        self._hashing, self._waiting = (
-            threading.BoundedSemaphore(AT_ONCE),
-            threading.BoundedSemaphore(_WAITING),
-        )
+        self._hashing = threading.BoundedSemaphore(AT_ONCE)
+        self._waiting = threading.BoundedSemaphore(_WAITING)
         with self._state.transaction() as db:
             db.execute(
                 "INSERT INTO secret SELECT ? WHERE NOT EXISTS (SELECT 1 FROM secret)",

@@ -73,7 +73,8 @@ def make_app(
         redoc_url=None,
         openapi_url=None,
     )
-    app.state.parts, app.state.doors = parts, parts.doors
+    app.state.parts = parts
+    app.state.doors = parts.doors
     for router in (
         routes_read.read_router,
         routes_decide.decide_router,
@@ -107,7 +108,8 @@ def make_app(
 def make_parts(
     library: SlideLibrary, accounts: Accounts, workers: Workers, config: Config, setting: Setting
 ) -> Parts:
-    review, board = config.review, WorklistView(library)
+    review = config.review
+    board = WorklistView(library)
     stamp = Provenance(config.source, versions={"cytostream": version("cytostream")})
     return Parts(
         config,

@@ -151,7 +151,8 @@ class Authenticator:
 
     def caller(self, scope: Scope) -> Caller:
         """Who a request is counted for."""
-        request, mode = Request(scope), self.mode
+        request = Request(scope)
+        mode = self.mode
         found = self._found(request, mode)
         return Caller(f"person {found.name}", True) if found else Caller(self.address(scope), False)
 
@@ -177,7 +178,8 @@ class Authenticator:
             DoorError: 403, it does not.
         """
         check_origin(request, self.config.hosts)
-        token, sent = request.cookies.get(self.cookie, ""), request.headers.get(HEADER, "")
+        token = request.cookies.get(self.cookie, "")
+        sent = request.headers.get(HEADER, "")
         if not token or not hmac.compare_digest(self.accounts.stamp(token).encode(), sent.encode()):
             raise DoorError(403, "the page is out of date: load it again")
 

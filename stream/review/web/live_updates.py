@@ -29,7 +29,8 @@ class StoreWatch:
     """Looks at a store for changes: each look is one cheap question where there are none."""
 
     def __init__(self, library: SlideLibrary, board: WorklistView):
-        self._library, self._board = library, board
+        self._library = library
+        self._board = board
         self._reviews = State(library.store / REVIEWS_FILE)
         self._versions: tuple = ()
         self._row = self._last("SELECT coalesce(max(row), 0) FROM cells", library.state)
@@ -47,7 +48,8 @@ class StoreWatch:
         if versions == self._versions:
             return {}
         self._versions = versions
-        before, self._waiting = self._waiting, self._board.waiting()
+        before = self._waiting
+        self._waiting = self._board.waiting()
         rows = [self._board.row(slide_id).model_dump(mode="json") for slide_id in self._changed()]
         return {"all": True} if self._waiting != before else {"slides": rows} if rows else {}
 
@@ -58,7 +60,8 @@ class StoreWatch:
         reviews = self._reviews.rows(_REVIEWED, self._number)
         self._row = max([self._row, *(row for _, row in cells)])
         self._number = max([self._number, *(number for _, number in reviews)])
-        before, self._statuses = self._statuses, self._now()
+        before = self._statuses
+        self._statuses = self._now()
         moved = {
             s
             for s, now in self._statuses.items()
@@ -85,7 +88,8 @@ class Hub:
     """
 
     def __init__(self, watch: StoreWatch, look_s: float):
-        self._watch, self._look_s = watch, look_s
+        self._watch = watch
+        self._look_s = look_s
         self._listeners: dict[asyncio.Queue[str], str] = {}
         self._closing = asyncio.Event()
 
@@ -140,10 +144,8 @@ class Hub:
             return ": still here\n\n"
 
     async def _next(self, queue: asyncio.Queue[str]) -> str:
-        getting, closing = (
-            asyncio.ensure_future(queue.get()),
-            asyncio.ensure_future(self._closing.wait()),
-        )
+        getting = asyncio.ensure_future(queue.get())
+        closing = asyncio.ensure_future(self._closing.wait())
         try:
             await asyncio.wait({getting, closing}, return_when=asyncio.FIRST_COMPLETED)
             return getting.result() if getting.done() else ALL

@@ -196,7 +196,8 @@ def cell_of(shelf: SlideView, cell_id: str) -> Detection:
 def cell(shelf: Shelf, cell_id: CellId, parts: Having) -> CellSays:
     """Probabilities, anomaly, place, history and provenance of a cell."""
     found = cell_of(shelf, cell_id)
-    body, facts = shelf.body(found.row), shelf.facts()
+    body = shelf.body(found.row)
+    facts = shelf.facts()
     history = [
         {"at": r.at.isoformat(), **r.data.model_dump(include=HISTORY)}
         for r in parts.library.trail.reviews(shelf.slide_id)
