@@ -1,7 +1,8 @@
 """The outline of a mask as a polygon."""
 
 import numpy as np
-from skimage.measure import approximate_polygon, find_contours
+from shapely import LineString
+from skimage.measure import find_contours
 
 TOLERANCE_PX = 0.6
 
@@ -12,8 +13,11 @@ def outline(mask: np.ndarray) -> np.ndarray | None:
     has an area.
     """
     contours = find_contours(np.pad(mask, 1).astype(np.float32), 0.5)
-    rings = [approximate_polygon(c, TOLERANCE_PX) for c in sorted(contours, key=len)[-1:]]
-    if not rings or len(rings[0]) < 4:
+    if not contours:
         return None
-    result: np.ndarray | None = rings[0][:, ::-1] - 0.5
+    line = LineString(max(contours, key=len)).simplify(TOLERANCE_PX, preserve_topology=False)
+    corners = np.asarray(line.coords)
+    if len(corners) < 4:
+        return None
+    result: np.ndarray = corners[:, ::-1] - 0.5
     return result

@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+from scipy.ndimage import find_objects
 
 from ingest import StoreError
 from segment import CROP_PX, CROP_UM, outline
@@ -16,6 +17,7 @@ from stream.run import BOXES, RED_CELL_LABELS, RED_KIND_COLUMN
 from stream.store import CHUNK_ROWS, LABEL_COLUMN, SlideStore, store_path
 
 Ring = list[list[float]]
+CellRings = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,46 +39,52 @@ class Shapes:
 
     def __init__(self, store: Path, slide_id: str, mpp: float | None):
         self.mpp = mpp
-        self.store = None
+        self.store: SlideStore | None = None
         if mpp and store_path(store, slide_id).is_dir():
             self.store = SlideStore.open(store_path(store, slide_id))
+        self._has_cells = self.store is not None and LABEL_COLUMN in self.store.group
         self._chunk = lru_cache(2)(self._read)
 
-    def _read(self, number: int) -> np.ndarray:
-        return self.store.read(LABEL_COLUMN, number * CHUNK_ROWS, (number + 1) * CHUNK_ROWS)
+    def _read(self, number: int) -> list[CellRings | None]:
+        first = number * CHUNK_ROWS
+        return cell_rings(self.store.read(LABEL_COLUMN, first, first + CHUNK_ROWS))
 
     def of(self, cell: Detection) -> tuple[Ring, Ring] | None:
         """Cell and nucleus; None where they are not known."""
-        if self.store is None or LABEL_COLUMN not in self.store.group:
+        if not self._has_cells:
             return None
-        labels = self._chunk(cell.place // CHUNK_ROWS)
-        if cell.place % CHUNK_ROWS >= len(labels):
+        chunk = self._chunk(cell.place // CHUNK_ROWS)
+        rings = chunk[cell.place % CHUNK_ROWS] if cell.place % CHUNK_ROWS < len(chunk) else None
+        if rings is None:
             return None
-        one = labels[cell.place % CHUNK_ROWS]
         scale = CROP_UM / CROP_PX / self.mpp
         corner = cell.x_px0 - CROP_PX / 2 * scale, cell.y_px0 - CROP_PX / 2 * scale
-        rings = [ring_of(mask, corner, scale) for mask in (one > 0, one == 2)]
-        return (rings[0], rings[1]) if all(rings) else None
+        return placed(rings[0], corner, scale), placed(rings[1], corner, scale)
 
     def reds(self) -> Iterator[Red]:
-        """The red cells, field by field."""
+        """The red cells, field by field.
+
+        Raises:
+            StoreError: a label is missing.
+        """
         if self.store is None or RED_CELL_LABELS not in self.store.group:
             return
         fields, *measured = (
             self.store.read(f"reds/{name}") for name in ("field", "area_um2", "roundness", "pallor")
         )
         kinds = self._red_kinds(len(fields))
-        boxes = self.store.read(BOXES)
         scale = round(self._red_mpp() / self.mpp)
-        for number, box in enumerate(boxes):
+        for number, box in enumerate(self.store.read(BOXES)):
             labels = self.store.read(RED_CELL_LABELS, number, number + 1)[0]
+            rings = field_rings(labels)
+            corner = tuple(v // scale * scale for v in box[:2].tolist())
             for n, row in enumerate(np.flatnonzero(fields == number)):
-                if ring := ring_of(
-                    *windowed(labels, n + 1, [v // scale * scale for v in box[:2].tolist()], scale)
-                ):
+                if n + 1 not in rings:
+                    raise StoreError(f"label {n + 1} is gone", "was the store changed by hand?")
+                if (ring := rings[n + 1]) is not None:
                     yield Red(
                         f"red-{number}-{n}",
-                        ring,
+                        placed(ring, corner, scale),
                         *(round(float(column[row]), 4) for column in measured),
                         kind=kinds[row],
                     )
@@ -93,29 +101,38 @@ class Shapes:
         return about["datasets"][0]["coordinateTransformations"][0]["scale"][-1]
 
 
-def windowed(
-    labels: np.ndarray, number: int, corner: list[int], scale: float
-) -> tuple[np.ndarray, tuple[float, float], float]:
-    """The mask of one label in its own box, the place of that box, and the scale: what `ring_of`
-    takes.
+def cell_rings(labels: np.ndarray) -> list[CellRings | None]:
+    """Outlines of cell and nucleus (2) of crops (n, h, w), in px of the crop; None where one has
+    none.
     """
-    mask = labels == number
-    rows, cols = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
-    if not len(rows):
-        raise StoreError(f"label {number} is gone", "was the store changed by hand?")
-    top, left = int(rows[0]), int(cols[0])
-    return (
-        mask[top : rows[-1] + 1, left : cols[-1] + 1],
-        (corner[0] + left * scale, corner[1] + top * scale),
-        scale,
-    )
+    rings = [(ring_of(crop > 0), ring_of(crop == 2)) for crop in labels]
+    return [(cell, core) if cell is not None and core is not None else None for cell, core in rings]
 
 
-def ring_of(mask: np.ndarray, corner: tuple[float, float], scale: float) -> Ring | None:
-    """The outline in level-0 px, closed and counter-clockwise in the sense of RFC 7946."""
+def field_rings(labels: np.ndarray) -> dict[int, np.ndarray | None]:
+    """The outline of each label that a field (h, w) has, in px of the field; None for one without
+    an area.
+    """
+    return {
+        number: shifted(ring_of(labels[place] == number), place[1].start, place[0].start)
+        for number, place in enumerate(find_objects(labels), 1)
+        if place is not None
+    }
+
+
+def ring_of(mask: np.ndarray) -> np.ndarray | None:
+    """The outline (n, 2) of a mask, closed and counter-clockwise in the sense of RFC 7946."""
     points = outline(mask)
     if points is None:
         return None
     x, y = points[:-1].T
-    turned = points if np.dot(x, np.roll(y, -1)) > np.dot(y, np.roll(x, -1)) else points[::-1]
-    return np.round(turned * scale + corner, 2).tolist()
+    return points if np.dot(x, np.roll(y, -1)) > np.dot(y, np.roll(x, -1)) else points[::-1]
+
+
+def shifted(ring: np.ndarray | None, x_px: int, y_px: int) -> np.ndarray | None:
+    return None if ring is None else ring + (x_px, y_px)
+
+
+def placed(ring: np.ndarray, corner: tuple[float, float], scale: float) -> Ring:
+    """An outline in level-0 px; `corner` is where its px begin, `scale` how large they are."""
+    return np.round(ring * scale + corner, 2).tolist()

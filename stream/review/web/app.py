@@ -31,7 +31,8 @@ from stream.review.worklist import WorklistView
 from . import routes_decide, routes_export, routes_pages, routes_read, routes_session
 from .accounts import Accounts, BusyError
 from .auth import Authenticator, DoorError, Mode, need
-from .dependencies import CHANGES, ExportQueue, Parts
+from .dependencies import CHANGES, Parts
+from .exports import Exports
 from .live_updates import Hub, StoreWatch
 
 _log = logging.getLogger(__name__)
@@ -129,7 +130,7 @@ def make_parts(
         ),
         Tries(review.logins_per_minute),
         Bucket(review.logins_per_minute / 60, review.logins_per_minute),
-        ExportQueue(),
+        Exports(),
         stamp,
     )
 

@@ -2,9 +2,6 @@
 that a path may hold.
 """
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -20,6 +17,7 @@ from stream.review.worklist import WorklistView
 
 from .accounts import Person
 from .auth import Authenticator, need
+from .exports import Exports
 from .live_updates import Hub
 
 ID = r"^[0-9a-f]{8,64}$"
@@ -43,35 +41,6 @@ CHANGES = {
 }
 
 
-class ExportQueue:
-    """Exports take long: one at a time a person, a few in all; the page goes on meanwhile."""
-
-    def __init__(self, at_once: int = 2):
-        self._places = threading.BoundedSemaphore(at_once)
-        self._busy: set[str] = set()
-        self._lock = threading.Lock()
-
-    @contextmanager
-    def turn(self, name: str) -> Iterator[None]:
-        """Waits for a place.
-
-        Raises:
-            HTTPException: 429, this person's last export is not ready yet.
-        """
-        with self._lock:
-            if name in self._busy:
-                raise HTTPException(
-                    429, "one export at a time: the last one is not ready yet", {"Retry-After": "2"}
-                )
-            self._busy.add(name)
-        try:
-            with self._places:
-                yield
-        finally:
-            with self._lock:
-                self._busy.discard(name)
-
-
 @dataclass(frozen=True, slots=True)
 class Parts:
     """The rooms behind the doors."""
@@ -87,7 +56,7 @@ class Parts:
     doors: Authenticator
     logins: Tries
     signatures: Bucket
-    exports: ExportQueue
+    exports: Exports
     stamp: Provenance
 
     def note(self, action: AccessAction, account: str, by: str, address: str) -> None:
@@ -97,6 +66,7 @@ class Parts:
     def close(self) -> None:
         """Lets go of what the parts opened themselves."""
         self.reasons.close()
+        self.exports.close()
         self.hub.forget()
 
 

@@ -3,10 +3,12 @@
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Response
+from fastapi.concurrency import run_in_threadpool
 
 from stream.review.report import FORMS, report_of
 
 from .dependencies import REFUSALS, Having, Shelf, Viewing
+from .exports import content_key
 
 export_router = APIRouter(prefix="/api", responses=REFUSALS)
 ReportFormat = Literal["csv", "parquet", "geojson", "h5ad", "fhir.json", "pdf", "zip"]
@@ -24,17 +26,18 @@ Version = Annotated[
 @export_router.get(
     "/slides/{slide_id}/report.{ending}", response_class=Response, responses=FILE_RESPONSE
 )
-def export_report(
+async def export_report(
     shelf: Shelf, ending: ReportFormat, parts: Having, person: Viewing, version: Version = None
 ) -> Response:
     """The report: cells as CSV, Parquet, GeoJSON, AnnData; the count as FHIR and PDF;
     reviewed cells as images in a ZIP.
     """
-    report = report_of(
-        parts.library, shelf, parts.board.name(shelf.slide_id, shelf.facts()), version
-    )
+    name = parts.board.name(shelf.slide_id, shelf.facts())
+    key = content_key(shelf, ending, name, version)
+    report = await run_in_threadpool(report_of, parts.library, shelf, name, version)
     form = FORMS[ending]
-    name = f"{shelf.slide_id}-v{report.version}.{ending}"
-    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-    with parts.exports.turn(person.name):
-        return Response(form.make(report, parts.crops), media_type=form.media, headers=headers)
+    content = await parts.exports.file(person.name, key, lambda: form.make(report, parts.crops))
+    headers = {
+        "Content-Disposition": f'attachment; filename="{shelf.slide_id}-v{report.version}.{ending}"'
+    }
+    return Response(content, media_type=form.media, headers=headers)

@@ -8,7 +8,6 @@ from itertools import product, repeat
 
 import pytest
 from argon2 import PasswordHasher, extract_parameters
-from fastapi import HTTPException
 from starlette.testclient import TestClient
 
 from ingest import CytostreamError
@@ -17,7 +16,6 @@ from stream.config import Config, ReviewSettings
 from stream.review.web import accounts as account_rules
 from stream.review.web.accounts import AccountError, Accounts, BusyError
 from stream.review.web.auth import local_name
-from stream.review.web.dependencies import ExportQueue
 from stream.review.web.live_updates import ALL
 from tests.stream.review.conftest import AT, PASSWORD, PROXY_SECRET
 
@@ -400,19 +398,3 @@ def test_a_refusal_repeats_nothing_of_what_was_sent(open_lab):
             "/api/login", content=body, headers={"Content-Type": "application/json"}
         )
         assert answer.status_code == 422 and "hunter2" not in answer.text, body
-
-
-def test_one_export_at_a_time_a_person_and_two_in_all():
-    exports = ExportQueue(at_once=2)
-    with exports.turn("ada"):
-        with pytest.raises(HTTPException) as refused, exports.turn("ada"):
-            pass
-        assert refused.value.status_code == 429
-        with exports.turn("rob"):
-            waiting = threading.Thread(target=lambda: exports.turn("eve").__enter__(), daemon=True)
-            waiting.start()
-            waiting.join(0.05)
-            assert waiting.is_alive()
-        waiting.join(5)
-    with exports.turn("ada"):
-        assert not waiting.is_alive()
