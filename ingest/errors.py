@@ -11,9 +11,8 @@ class CytostreamError(Exception):
         self.hint = hint
         super().__init__(f"{what} ({hint})" if hint else what)
 
-    def __reduce__(
-        self,
-    ) -> tuple[type, tuple[str, ...]]:  # so that it crosses process borders whole
+    def __reduce__(self) -> tuple[type, tuple[str | int, ...]]:
+        """So that it crosses process borders whole."""
         return type(self), (self.what, self.hint)
 
 
@@ -45,7 +44,7 @@ class HeldError(SlideError):
         self.code = code
         self.figures = figures
 
-    def __reduce__(self) -> tuple[type, tuple[str, ...]]:
+    def __reduce__(self) -> tuple[type, tuple[str | int, ...]]:
         return type(self), (self.what, self.hint, self.code, self.figures)
 
 

@@ -1,6 +1,6 @@
 """Do a slide's cells still look like those the model was calibrated on?"""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,8 +29,8 @@ class Drift:
         return self.cells >= _LEAST and self.distance > FAR_DRIFT and self.p_value < _SURE
 
 
-def calibration_drift(model: Model, labels: Sequence[str], absolute: np.ndarray) -> Drift:
-    """Of cells called `labels`, with absolute anomalies (n,): each is ranked among calibration
+def calibration_drift(model: Model, labels: Sequence[str], absolute: Iterable[float]) -> Drift:
+    """Of cells called `labels`, with an absolute anomaly each: each is ranked among calibration
     cells called the same.
 
     So another mix of classes is no drift. A slide of sick cells is far too: that is for a person to

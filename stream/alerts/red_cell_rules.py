@@ -4,10 +4,12 @@ from collections.abc import Iterator
 
 from classify import by_chance
 from stream.config import Alerts, RedCells
-from stream.events import SlideAlert
+from stream.events import JsonObject, SlideAlert
 
 
-def red_alerts(figures: dict, rules: Alerts, settings: RedCells, scanner: str) -> list[SlideAlert]:
+def red_alerts(
+    figures: JsonObject, rules: Alerts, settings: RedCells, scanner: str
+) -> list[SlideAlert]:
     """The alerts that the figures of a slide's red cells raise; none where none was judged.
 
     Schistocytes alert from 1 % (ICSH 2021: Zini et al., Int J Lab Hematol 43:1264-1271), where
@@ -22,7 +24,7 @@ def red_alerts(figures: dict, rules: Alerts, settings: RedCells, scanner: str) -
 
 
 def _schistocytes(
-    figures: dict, rules: Alerts, settings: RedCells, scanner: str
+    figures: JsonObject, rules: Alerts, settings: RedCells, scanner: str
 ) -> Iterator[SlideAlert]:
     share = figures["kinds"].get("schistocyte")
     if share is None or share["percent"] < settings.schistocytes_from:
@@ -45,7 +47,7 @@ def _schistocytes(
         )
 
 
-def _anomalies(figures: dict, rules: Alerts, scanner: str) -> Iterator[SlideAlert]:
+def _anomalies(figures: JsonObject, rules: Alerts, scanner: str) -> Iterator[SlideAlert]:
     rate = 1 - rules.anomaly_above
     judged = figures["judged"]
     chance = by_chance(figures["anomalous"], judged, rate)

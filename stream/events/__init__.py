@@ -27,10 +27,13 @@ from .event import (
 from .failure_codes import text_of
 from .payloads import (
     AccessAction,
+    Action,
     Box,
+    JsonObject,
     Progress,
     ReviewData,
     Severity,
+    Status,
     event_schemas,
     write_schemas,
 )
@@ -39,6 +42,7 @@ __all__ = [
     "ACCESS",
     "ALERT",
     "AccessAction",
+    "Action",
     "Alert",
     "Box",
     "CELL",
@@ -47,6 +51,7 @@ __all__ = [
     "EventError",
     "FAILURE",
     "EVENT_KINDS",
+    "JsonObject",
     "Progress",
     "REVIEW",
     "ReviewData",
@@ -54,6 +59,7 @@ __all__ = [
     "SLIDE_ALERT",
     "Severity",
     "SlideAlert",
+    "Status",
     "Provenance",
     "TOPICS",
     "access_event",

@@ -71,13 +71,16 @@ def _event(cloud: BaseCloudEvent) -> Event:
     kind = cloud.get_type()
     if kind not in EVENT_KINDS or not isinstance(data, dict):
         raise ValueError(f"type {kind!r} with {type(data).__name__} data")
-    at = cloud.get_time().astimezone(UTC)
+    at = cloud.get_time()
+    subject = cloud.get_subject()
+    if at is None or subject is None:
+        raise ValueError("no time or no subject")
     return Event(
         cloud.get_id(),
         kind,
         cloud.get_source(),
-        cloud.get_subject(),
-        at,
+        subject,
+        at.astimezone(UTC),
         data,
         cloud.get_extension(REPLAY),
     )

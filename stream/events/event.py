@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -31,6 +32,7 @@ from .payloads import (
     CellData,
     DeadLetterData,
     FailureData,
+    JsonObject,
     Payload,
     Progress,
     ReviewData,
@@ -69,7 +71,7 @@ class Event:
     source: str
     subject: str
     time: datetime
-    data: dict
+    data: JsonObject
     replay_of: str | None = None
 
     @property
@@ -226,7 +228,7 @@ def slide_event(
     counts: dict[str, int] | None = None,
     failure: Failure | None = None,
     unfit: Sequence[str] | None = None,
-    red_cells: dict | None = None,
+    red_cells: JsonObject | None = None,
 ) -> Event:
     """The event of a slide's status, timed now; one id a status and progress, so a repeated status
     is one event.
@@ -297,7 +299,7 @@ def _said(failure: Failure, stamp: Provenance) -> FixedText:
     return FixedText(f"{said.what}: {failure.figures}", said.hint) if failure.figures else said
 
 
-def _place(slide: Slide, cell: Cell, stamp: Provenance) -> dict:
+def _place(slide: Slide, cell: Cell, stamp: Provenance) -> JsonObject:
     return {
         "slide_id": cell.slide_id,
         "cell_id": cell.cell_id,
@@ -311,12 +313,12 @@ def _place(slide: Slide, cell: Cell, stamp: Provenance) -> dict:
     }
 
 
-def _anomaly(verdict: Verdict) -> dict:
+def _anomaly(verdict: Verdict) -> JsonObject:
     anomaly = verdict.anomaly
     return {name: getattr(anomaly, name) for name in AnomalyData.model_fields}
 
 
-def _data(model: type[Payload], **values) -> dict:
+def _data(model: type[Payload], **values: Any) -> JsonObject:
     try:
         return model(**values).model_dump(mode="json")
     except ValidationError as error:
@@ -327,7 +329,12 @@ def _data(model: type[Payload], **values) -> dict:
 
 
 def _event(
-    kind: str, stamp: Provenance, subject: str, about: tuple, data: dict, at: datetime | None = None
+    kind: str,
+    stamp: Provenance,
+    subject: str,
+    about: tuple[object, ...],
+    data: JsonObject,
+    at: datetime | None = None,
 ) -> Event:
     return Event(
         _digest(kind, subject, *about), kind, stamp.source, subject, at or datetime.now(UTC), data

@@ -6,10 +6,11 @@ type.
 
 import json
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
-from pydantic.json_schema import GenerateJsonSchema
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core.core_schema import ModelSchema
 
 Status = Literal["seen", "running", "done", "failed", "interrupted"]
 Severity = Literal["notice", "warning", "urgent"]
@@ -26,6 +27,7 @@ AccessAction = Literal[
     "key_made",
 ]
 Box = tuple[int, int, int, int]
+JsonObject = dict[str, Any]  # as `json.loads` gives it
 
 
 class Payload(BaseModel):
@@ -286,7 +288,7 @@ class _Open(GenerateJsonSchema):
     models forbid it. Descriptions are one line, however the docstring is wrapped.
     """
 
-    def model_schema(self, schema: dict) -> dict:
+    def model_schema(self, schema: ModelSchema) -> JsonSchemaValue:
         made = super().model_schema(schema)
         made.pop("additionalProperties", None)
         if "description" in made:
@@ -294,7 +296,7 @@ class _Open(GenerateJsonSchema):
         return made
 
 
-def event_schemas() -> dict[str, dict]:
+def event_schemas() -> dict[str, JsonObject]:
     """The JSON Schema of each event type's data."""
     return {
         name: {

@@ -25,6 +25,7 @@ from starlette.datastructures import Headers
 from starlette.types import Scope
 
 from ingest import CytostreamError, SlideFiles, slide_at
+from stream.events import JsonObject
 from stream.http import (
     Bucket,
     Caller,
@@ -103,7 +104,7 @@ def intake_router(backlog: Backlog, served: Served) -> APIRouter:
     return router
 
 
-def _place_of(row: dict) -> JobPlace:
+def _place_of(row: JsonObject) -> JobPlace:
     """A row of the backlog as a caller may see it."""
     reason = REASONS.get(row["state"]) if row["reason"] else None
     return JobPlace(**{**row, "reason": reason})
@@ -223,7 +224,7 @@ def open_intake(
         timeout_graceful_shutdown=_LAST_S,
     )
     server = uvicorn.Server(config)
-    server.install_signal_handlers = lambda: None  # the command has its own
+
     thread = threading.Thread(target=serve_slides, args=(server,), name="intake", daemon=True)
     thread.start()
     while not server.started:

@@ -1,4 +1,5 @@
-from .pipeline import RunContext, SlideOutcome
+from .pipeline import RunContext
+from .progress import SlideOutcome
 from .red_cells import BOXES, RED_CELL_LABELS, RED_KIND_COLUMN, RedJudge
 from .worker import GracefulStop, outcome_report, work
 

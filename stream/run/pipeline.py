@@ -14,6 +14,7 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 from time import monotonic
+from typing import Final
 
 import numpy as np
 
@@ -42,8 +43,10 @@ from stream.events import (
     Alert,
     Box,
     Event,
+    JsonObject,
     Progress,
     Provenance,
+    Status,
     alert_event,
     cell_event,
     failure_event,
@@ -56,7 +59,7 @@ from .progress import SlideOutcome, Tally
 from .red_cells import RedJudge, RedReading, read_red_cells
 
 _log = logging.getLogger(__name__)
-_DONE = "done"
+_DONE: Final = "done"
 SAME_MPP = 1e-4  # relative; file formats round the scale
 COMMIT_CELLS = 16  # a commit waits for the disk some milliseconds, so cells share it
 
@@ -72,7 +75,7 @@ class RunContext:
     outbox: Outbox
     folder: Path
     stamp: Provenance
-    on_progress: Callable[[Slide, Progress, Counter], None] = lambda *_: None
+    on_progress: Callable[[Slide, Progress, Counter[str]], None] = lambda *_: None
     red: RedJudge | None = None
     again: bool = False  # run a slide anew that was begun under something else
 
@@ -191,7 +194,7 @@ def has_results(outbox: Outbox, slide_id: str) -> bool:
     return is_done or bool(outbox.tiles_done(slide_id)) or any(True for _ in outbox.cells(slide_id))
 
 
-def _differences(lab: RunContext, slide: Slide, begun: dict) -> list[str]:
+def _differences(lab: RunContext, slide: Slide, begun: JsonObject) -> list[str]:
     """In what the work on a slide is to be other than that which the store has of it."""
     asked = work_of(lab, slide)
     same_scale = math.isclose(begun.get("mpp", slide.mpp), slide.mpp, rel_tol=SAME_MPP)
@@ -278,7 +281,7 @@ def refuse(
 
 def finished_outcome(lab: RunContext, slide: Slide) -> SlideOutcome:
     facts = lab.outbox.facts(slide.slide_id)
-    counts = Counter(facts["counts"])
+    counts: Counter[str] = Counter(facts["counts"])
     progress = Progress(**facts["progress"])
     unfit = tuple(facts.get("unfit", ()))
     red_cells = facts.get("red_cells")
@@ -294,7 +297,7 @@ class SlideRun:
         self.slide = outlook.scan.slide
         self.outlook = outlook
         self.unfit = tuple(outlook.map.problems())
-        self.red_cells = None
+        self.red_cells: JsonObject | None = None
         self.red_reading: RedReading | None = None
         specs = list(plan_tiles(self.slide, self.scan.smear, lab.config.reading.tile_px))
         done = lab.outbox.tiles_done(self.slide.slide_id)
@@ -315,8 +318,8 @@ class SlideRun:
         )
         self.found: dict[str, tuple[TileSpec, Cell]] = {}
         self.decided: list[tuple[str, Verdict]] = []
-        self.torn = set()
-        self.unread = set()
+        self.damaged_tiles: set[TileSpec] = set()
+        self.unread: set[Box] = set()
 
     def resumed(self, tiles: int) -> Tally:
         """What the journal knows: an earlier run's tiles, cells and alerts. Tiles that failed are
@@ -368,7 +371,7 @@ class SlideRun:
             self.lab.red,
             self.lab.config.alerts.anomaly_above,
         )
-        self.red_cells = self.red_reading and self.red_reading.figures
+        self.red_cells = self.red_reading.figures if self.red_reading else None
         if not self.scan.smear.look.any():
             self.fail(
                 Failure(
@@ -453,7 +456,8 @@ class SlideRun:
             events += self.events_of(cell, verdict)
             rows.append((cell_id, body_of(cell, verdict), cell.crop.tobytes()))
             self.tally.waiting[spec].discard(cell_id)
-            complete += [spec] * (not self.tally.waiting[spec])
+            if not self.tally.waiting[spec]:
+                complete.append(spec)
         self.decided.clear()
         self.close(complete, events, rows)
 
@@ -468,10 +472,13 @@ class SlideRun:
         return events
 
     def close(
-        self, specs: Sequence[TileSpec], events: Sequence[Event] = (), rows: Sequence[tuple] = ()
+        self,
+        specs: Sequence[TileSpec],
+        events: Sequence[Event] = (),
+        rows: Sequence[tuple[str, str, bytes]] = (),
     ) -> None:
         """Commit events and cells, and that these tiles are done."""
-        whole = [spec for spec in specs if spec not in self.torn]
+        whole = [spec for spec in specs if spec not in self.damaged_tiles]
         with self.lab.outbox.transaction() as tx:
             tx.hold(slide_lease(self.slide))
             tx.add(events)
@@ -491,7 +498,7 @@ class SlideRun:
         tile is never done.
         """
         if outcome.unread:
-            self.torn.add(spec)
+            self.damaged_tiles.add(spec)
         for box in set(outcome.unread) - self.unread:
             self.unread.add(box)
             self.fail(
@@ -514,7 +521,7 @@ class SlideRun:
             tx.keep_failure(told.id, str(self.slide.path), failure)
         self.close([], [told])
 
-    def say(self, status: str) -> None:
+    def say(self, status: Status) -> None:
         """Tell of the slide's status, and keep it; at the end, the slide's own alerts too."""
         progress = self.tally.progress()
         counts = dict(self.tally.cells)
@@ -528,16 +535,22 @@ class SlideRun:
         about |= {"unfit": self.unfit, "reason": "; ".join(self.unfit)} if self.unfit else {}
         about |= {"red_cells": self.red_cells} if self.red_cells else {}
         facts = {**about, "at": datetime.now(UTC).isoformat(), **work_of(self.lab, self.slide)}
-        ended = {"counts": counts, "red_cells": self.red_cells} if status == _DONE else {}
-        events = [
-            slide_event(self.slide, status, self.lab.stamp, progress, unfit=self.unfit, **ended)
-        ]
+        is_done = status == _DONE
+        told = slide_event(
+            self.slide,
+            status,
+            self.lab.stamp,
+            progress,
+            counts=counts if is_done else None,
+            unfit=self.unfit,
+            red_cells=self.red_cells if is_done else None,
+        )
         with self.lab.outbox.transaction() as tx:
             tx.hold(slide_lease(self.slide))
-            tx.add([*self.slide_alerts(), *events] if status == _DONE else events)
+            tx.add([*self.slide_alerts(), told] if is_done else [told])
             tx.set_status(
                 self.slide.slide_id,
-                "failures" if status == _DONE and self.tally.failures else status,
+                "failures" if is_done and self.tally.failures else status,
                 **facts,
             )
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from classify import OTHER_CLASS
 from ingest import Failure, Slide, TileSpec
-from stream.events import Progress
+from stream.events import JsonObject, Progress
 
 
 @dataclass(slots=True)
@@ -14,7 +14,7 @@ class Tally:
 
     tiles: int
     tiles_done: int = 0
-    cells: Counter = field(default_factory=Counter)
+    cells: Counter[str] = field(default_factory=Counter)
     white: int = 0
     alerts: int = 0
     failures: int = 0
@@ -43,10 +43,10 @@ class SlideOutcome:
 
     slide: Slide | None
     status: str
-    counts: Counter
+    counts: Counter[str]
     progress: Progress
     failure: Failure | None = None
     again: bool = False
     unfit: tuple[str, ...] = ()
-    red_cells: dict | None = None
+    red_cells: JsonObject | None = None
     damaged: bool = False

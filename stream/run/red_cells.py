@@ -12,6 +12,7 @@ from classify import Engine, Model, Verdict, judge
 from ingest import CytostreamError, Workers
 from segment import Outlook, RedCrops, RedField, summary_of
 from stream.config import RedCells
+from stream.events import JsonObject
 from stream.store import SlideStore
 
 from .red_morphology import (
@@ -46,7 +47,7 @@ class RedJudge:
 class RedReading:
     """The figures of a slide's red cells as its event has them, and the judged cells."""
 
-    figures: dict
+    figures: JsonObject
     judged: tuple[JudgedRed, ...] = ()
 
 
@@ -78,7 +79,7 @@ def read_red_cells(
         return None
     judged = _judged(fields, numbers, verdicts)
     keep_red_cells(store, [fields[n] for n in numbers], judged, red)
-    figures = {name: round(value, 4) for name, value in asdict(summary).items()}
+    figures: JsonObject = {name: round(value, 4) for name, value in asdict(summary).items()}
     figures |= platelet_figures([fields[n] for n in numbers], settings)
     if red and judged:
         figures |= kind_figures(list(judged.values()), anomaly_above)
@@ -137,7 +138,7 @@ def _judged(
     return {(stored, cell): one for (stored, _, cell), one in zip(places, named, strict=True)}
 
 
-def kind_figures(judged: Sequence[JudgedRed], anomaly_above: float) -> dict:
+def kind_figures(judged: Sequence[JudgedRed], anomaly_above: float) -> JsonObject:
     """How many cells of each kind, graded; how many are anomalous."""
     shares = shares_of(judged)
     red = [one for one in judged if one.label != OTHER_KIND]
@@ -149,7 +150,7 @@ def kind_figures(judged: Sequence[JudgedRed], anomaly_above: float) -> dict:
     }
 
 
-def platelet_figures(fields: Sequence[RedField], settings: RedCells) -> dict:
+def platelet_figures(fields: Sequence[RedField], settings: RedCells) -> JsonObject:
     """Clumps and large platelets of the fields; platelets and white cells per litre."""
     platelets, whites = (sum(getattr(f, name) for f in fields) for name in ("platelets", "whites"))
     return {

@@ -16,12 +16,12 @@ from stream.store import FAILED, Backlog, Job, LeaseLostError, Outbox, slide_of
 from .pipeline import (
     RunContext,
     SlideBusyError,
-    SlideOutcome,
     UnseenByWorkerError,
     failure_of,
     refuse,
     run_slide,
 )
+from .progress import SlideOutcome
 
 _log = logging.getLogger(__name__)
 
@@ -116,7 +116,10 @@ def do(lab: RunContext, backlog: Backlog, job: Job) -> SlideOutcome | None:
         backlog.give_up(job, report.failure.what)
     else:
         backlog.finish(
-            job, report.slide.slide_id, monotonic() - start_s, whole=not report.progress.failures
+            job,
+            report.slide.slide_id if report.slide else None,
+            monotonic() - start_s,
+            whole=not report.progress.failures,
         )
     return report
 

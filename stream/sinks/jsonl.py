@@ -30,7 +30,7 @@ class JsonlSink:
         """
         self.path = path.absolute()
         self.name = f"jsonl:{self.path}"
-        self._file: FileIO | None = None
+        self._held: FileIO | None = None
         self._ids: set[str] = set()
         with self._errors():
             make_private_folder(self.path.parent)
@@ -43,58 +43,62 @@ class JsonlSink:
         """A file does not lose what is on the disk."""
 
     def send(self, batch: Sequence[OutboxRecord]) -> None:
-        self._open()
+        file = self._file()
         new = {record.id: record.event for record in batch if record.id not in self._ids}
         if new:
-            self._append("".join(f"{to_line(event)}\n" for event in new.values()).encode())
+            lines = "".join(f"{to_line(event)}\n" for event in new.values())
+            self._append(file, lines.encode())
             self._ids.update(new)
 
     def close(self) -> None:
-        if self._file:
-            self._file.close()
-            self._file = None
+        if self._held:
+            self._held.close()
+            self._held = None
 
-    def _open(self) -> None:
-        if self._file:
-            return
+    def _file(self) -> FileIO:
+        """The open file, which this process alone writes."""
+        if self._held:
+            return self._held
         with self._errors():
-            self._file = FileIO(
+            file = FileIO(
                 os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, PRIVATE_FILE), "r+"
             )
             try:
-                self._lock()
-                self._ids = self._read_ids()
+                self._lock(file)
+                self._ids = self._read_ids(file)
             except BaseException:
-                self.close()
+                file.close()
                 raise
+        self._held = file
+        return file
 
-    def _append(self, block: bytes) -> None:
+    def _append(self, file: FileIO, block: bytes) -> None:
         """All of the block, or none of it."""
         with self._errors():
-            size = os.fstat(self._file.fileno()).st_size
+            size = os.fstat(file.fileno()).st_size
             try:
                 while block:  # an unbuffered write may take only a part
-                    block = block[self._file.write(block) :]
-                os.fsync(self._file.fileno())
+                    block = block[file.write(block) :]
+                os.fsync(file.fileno())
             except OSError:
-                self._file.truncate(size)
+                file.truncate(size)
                 raise
 
-    def _lock(self) -> None:
+    def _lock(self, file: FileIO) -> None:
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise SinkFencedError(
                 f"{self.path} is being written by another run", "wait for it, or give another file"
             ) from error
 
-    def _read_ids(self) -> set[str]:
+    def _read_ids(self, file: FileIO) -> set[str]:
         ids = set()
         whole = 0
         with self.path.open("rb") as lines:
             for number, line in enumerate(lines, 1):
                 if self._is_torn(line):
-                    self._file.truncate(whole)
+                    file.truncate(whole)
                 else:
                     ids.add(self._id(number, line))
                     whole += len(line)

@@ -24,7 +24,7 @@ class EventRefusedError(CytostreamError):
         self.reason = reason
         super().__init__(f"event {seq} refused: {reason}")
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[type["EventRefusedError"], tuple[str | int, ...]]:
         return type(self), (self.seq, self.reason)
 
 

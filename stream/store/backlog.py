@@ -2,13 +2,16 @@
 lease first.
 """
 
-from collections.abc import Collection, Iterable
+import sqlite3
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 from ingest import file_state, files_of
 from stream.config import BacklogSettings as Rules
+from stream.events import JsonObject
 
 from .outbox import Outbox
 
@@ -84,7 +87,7 @@ class Backlog:
         that was to be tried later is tried now.
         """
         with self.outbox.exclusive() as db:
-            before = db.execute("SELECT count(*) FROM backlog").fetchone()[0]
+            before = _count(db)
             for job in jobs:
                 path = job.path.absolute()
                 values = {
@@ -117,7 +120,7 @@ class Backlog:
                     WHERE path = :path""",
                     values,
                 )
-            return db.execute("SELECT count(*) FROM backlog").fetchone()[0] - before
+            return _count(db) - before
 
     def next(self, only: Collection[str] | None = None) -> Job | None:
         """The next slide, leased to this process; None where there is nothing to take now.
@@ -128,7 +131,7 @@ class Backlog:
             WHERE state IN ('waiting', 'running')
             ORDER BY priority DESC, number"""
         for pause_s, turn, *row in self.outbox.rows(sql):
-            job = _job(tuple(row))
+            job = _job(row)
             if (
                 (only is None or str(job.path) in only)
                 and self._is_due(job, pause_s, turn)
@@ -226,15 +229,15 @@ class Backlog:
                 stamp = ? WHERE path = ?"""
             return db.execute(sql, (str(path), file_stamp(path), str(was))).rowcount == 1
 
-    def place(self, path: Path) -> dict:
+    def place(self, path: Path) -> JsonObject:
         """Number, state, tries, slide_id and reason of a slide by its path."""
         return self._place("path = ?", str(path.absolute()))
 
-    def place_of(self, number: int) -> dict:
+    def place_of(self, number: int) -> JsonObject:
         """The same by its number; empty where there is none."""
         return self._place("number = ?", number)
 
-    def _place(self, where: str, value: object) -> dict:
+    def _place(self, where: str, value: object) -> JsonObject:
         names = ("number", "state", "tries", "slide_id", "reason")
         rows = self.outbox.rows(f"SELECT {', '.join(names)} FROM backlog WHERE {where}", value)
         return dict(zip(names, rows[0], strict=True)) if rows else {}
@@ -278,6 +281,10 @@ def stamp_of_version_0_2(path: Path) -> str | None:
     return f"{facts.st_size} {facts.st_mtime_ns}"
 
 
-def _job(row: tuple) -> Job:
+def _count(db: sqlite3.Connection) -> int:
+    return int(db.execute("SELECT count(*) FROM backlog").fetchone()[0])
+
+
+def _job(row: Sequence[Any]) -> Job:
     path, *facts, root, stamp = row
-    return Job(Path(path), *facts, root=Path(root) if root else None, stamp=stamp)
+    return Job(*[Path(path), *facts, Path(root) if root else None, stamp])

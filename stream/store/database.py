@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -85,10 +86,14 @@ class State:
         with self._lock, self._errors():
             self._db.executescript(script)
 
-    def rows(self, sql: str, *values: object) -> list[tuple]:
+    def rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         """What a query gives."""
         with self._lock, self._errors():
             return self._db.execute(sql, values).fetchall()
+
+    def integer(self, sql: str, *values: object) -> int:
+        """The one number that a query gives."""
+        return int(self.rows(sql, *values)[0][0])
 
     @contextmanager
     def _errors(self) -> Iterator[None]:

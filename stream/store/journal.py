@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from ingest import Failure
+from stream.events import JsonObject
 
 from .database import State
 
@@ -88,12 +89,12 @@ class JournalReader:
         rows = self._state.rows("SELECT status FROM slides WHERE slide_id = ?", slide_id)
         return rows[0][0] if rows else None
 
-    def facts(self, slide_id: str) -> dict:
+    def facts(self, slide_id: str) -> JsonObject:
         """What the last `set_status` said beside the status; empty where it was never set."""
         rows = self._state.rows("SELECT facts FROM slides WHERE slide_id = ?", slide_id)
         return json.loads(rows[0][0]) if rows else {}
 
-    def facts_of_path(self, path: str) -> dict:
+    def facts_of_path(self, path: str) -> JsonObject:
         """The facts of a slide under way, by its resolved path; empty where none is."""
         sql = (
             "SELECT facts FROM slides WHERE status = 'running' AND json_extract(facts, "

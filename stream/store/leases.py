@@ -112,7 +112,7 @@ def died_here(owner: str) -> bool | None:
     if " ".join(host) != _host():
         return None
     try:
-        return psutil.Process(int(pid)).create_time() != float(born)
+        return bool(psutil.Process(int(pid)).create_time() != float(born))
     except psutil.NoSuchProcess:
         return True
 

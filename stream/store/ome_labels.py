@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import zarr
 
+from stream.events import JsonObject
+
 VERSION = "0.5"
 _COLOURS = [[70, 130, 220, 255], [130, 60, 170, 255], [200, 80, 80, 255]]
 
@@ -17,8 +19,9 @@ def mark_labels(
     is `values[i]`, and without values each number is one object. `source` is the path of the image.
     """
     labels = group.require_group("labels")
-    known = dict(labels.attrs).get("ome", {}).get("labels", [])
-    labels.attrs["ome"] = {"version": VERSION, "labels": sorted({*known, name})}
+    known: JsonObject = dict(labels.attrs)
+    names = {*known.get("ome", {}).get("labels", []), name}
+    labels.attrs["ome"] = {"version": VERSION, "labels": sorted(names)}
     labels.require_group(name).attrs["ome"] = {
         "version": VERSION,
         "multiscales": [multiscale_of(name, mpp)],
@@ -26,7 +29,7 @@ def mark_labels(
     }
 
 
-def multiscale_of(name: str, mpp: float) -> dict:
+def multiscale_of(name: str, mpp: float) -> JsonObject:
     space = [{"name": axis, "type": "space", "unit": "micrometer"} for axis in "yx"]
     scale = {"type": "scale", "scale": [1.0, mpp, mpp]}
     return {
@@ -36,8 +39,8 @@ def multiscale_of(name: str, mpp: float) -> dict:
     }
 
 
-def image_label_of(values: Sequence[str], source: str) -> dict:
-    about: dict = {"source": {"image": source}} if source else {}
+def image_label_of(values: Sequence[str], source: str) -> JsonObject:
+    about: JsonObject = {"source": {"image": source}} if source else {}
     if values:
         about["colors"] = [
             {"label-value": i + 1, "rgba": _COLOURS[i % len(_COLOURS)]} for i in range(len(values))

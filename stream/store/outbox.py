@@ -16,6 +16,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, time
+from typing import Any
 
 from ingest import StoreError
 from stream.events import ALERT, CELL, DEAD, Event, dead_letter_event, from_line, to_record
@@ -131,12 +132,12 @@ class Outbox(JournalReader):
     @property
     def store_id(self) -> str:
         """Random, made with the file: tells this outbox from every other one."""
-        return self._state.rows("SELECT id FROM store")[0][0]
+        return str(self._state.rows("SELECT id FROM store")[0][0])
 
     @property
     def secret(self) -> str:
         """Random, never sent: digests of names that leave the store are made with it."""
-        return self._state.rows("SELECT value FROM secret")[0][0]
+        return str(self._state.rows("SELECT value FROM secret")[0][0])
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
@@ -156,7 +157,7 @@ class Outbox(JournalReader):
         """Adds the tables (SQL) of whoever keeps something beside the events."""
         self._state.run(tables)
 
-    def rows(self, sql: str, *values: object) -> list[tuple]:
+    def rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         """What a query gives."""
         return self._state.rows(sql, *values)
 
@@ -198,13 +199,13 @@ class Outbox(JournalReader):
         are set.
         """
         now_s = monotonic()
-        last_seq = self._state.rows("SELECT coalesce(max(seq), 0) FROM records")[0][0]
+        last_seq = self._state.integer("SELECT coalesce(max(seq), 0) FROM records")
         if not self._alert_marks or now_s - self._alert_marks[-1][0] >= _MARK_S:
             self._alert_marks.append((now_s, last_seq))
         while len(self._alert_marks) > 1 and self._alert_marks[1][0] <= now_s - seconds:
             self._alert_marks.popleft()
         sql = f"SELECT count(*) FROM records WHERE type = '{ALERT}' AND seq > ?"
-        return self._state.rows(sql, self._alert_marks[0][1])[0][0]
+        return self._state.integer(sql, self._alert_marks[0][1])
 
     def record(self, seq: int) -> OutboxRecord:
         return _record(*self._state.rows(f"SELECT {_COLUMNS} FROM records WHERE seq = ?", seq)[0])
@@ -215,7 +216,7 @@ class Outbox(JournalReader):
         return [_record(*row) for row in rows]
 
     def count_unsent(self, sink: str) -> int:
-        return self._relays.rows(f"SELECT count(*) {_UNSENT}", sink)[0][0]
+        return self._relays.integer(f"SELECT count(*) {_UNSENT}", sink)
 
     def mark_sent(self, sink: str, upto_seq: int) -> None:
         """The sink has taken everything up to and with `upto_seq`; less than before where it has
@@ -267,11 +268,10 @@ class Outbox(JournalReader):
 
     def size_bytes(self) -> int:
         """Of the state file, without what was dropped from it."""
-        (pages,), (free,), (page,) = (
-            self._state.rows(f"PRAGMA {n}")[0]
-            for n in ("page_count", "freelist_count", "page_size")
+        pages = self._state.integer("PRAGMA page_count") - self._state.integer(
+            "PRAGMA freelist_count"
         )
-        return (pages - free) * page
+        return pages * self._state.integer("PRAGMA page_size")
 
     def waiting_bytes(self) -> int:
         """Of the events that no sink has yet."""
@@ -279,7 +279,7 @@ class Outbox(JournalReader):
             "SELECT coalesce(sum(length(value)), 0) FROM records WHERE seq > coalesce((SELECT "
             "max(seq) FROM cursors), 0)"
         )
-        return self._state.rows(sql)[0][0]
+        return self._state.integer(sql)
 
     def _check_room(self) -> None:
         """Raises StoreError where there is too little; looks now and then."""
@@ -306,7 +306,7 @@ class Outbox(JournalReader):
         self.close()
 
 
-def _row(event: Event) -> tuple:
+def _row(event: Event) -> tuple[str, str, str, float, str, bytes]:
     _, headers, value = to_record(event)
     text = json.dumps([(name, header.decode()) for name, header in headers])
     return event.id, event.subject, event.type, time(), text, value

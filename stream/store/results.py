@@ -107,9 +107,7 @@ def cell_columns(rows: Sequence[CellRow], card: Card) -> dict[str, np.ndarray]:
     side = card.crop_px
     return {
         "cell_id": np.array([list(bytes.fromhex(c["cell_id"])) for c in cells], np.uint8),
-        "crop": np.stack(
-            [np.frombuffer(row.crop, np.uint8).reshape(side, side, 3) for row in rows]
-        ),
+        "crop": np.stack([pixels_of(row).reshape(side, side, 3) for row in rows]),
         "kind": np.array([_KINDS.index(c["kind"]) for c in cells], np.uint8),
         "box_px0": np.array([c["box_px0"] for c in cells], np.int32),
         "centre_px0": np.array([(c["x_px0"], c["y_px0"]) for c in cells], np.int32),
@@ -125,6 +123,17 @@ def cell_columns(rows: Sequence[CellRow], card: Card) -> dict[str, np.ndarray]:
         "draws": np.array([v["draws"] for v in verdicts], np.uint16),
         "decided": np.array([v["decided"] for v in verdicts], bool),
     }
+
+
+def pixels_of(row: CellRow) -> np.ndarray:
+    """The bytes of a journalled crop.
+
+    Raises:
+        StoreError: it has been dropped.
+    """
+    if row.crop is None:
+        raise StoreError(f"cell {row.cell_id}: its crop is gone", "run the slide into a new store")
+    return np.frombuffer(row.crop, np.uint8)
 
 
 def label_image(columns: Mapping[str, np.ndarray], stain: Stain | None) -> dict[str, np.ndarray]:

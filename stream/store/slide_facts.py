@@ -6,14 +6,15 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ingest import Level, Slide
+from stream.events import JsonObject
 
 
-def facts_of(slide: Slide) -> dict:
+def facts_of(slide: Slide) -> JsonObject:
     """The facts as JSON values."""
     return {**asdict(slide), "path": str(slide.path)}
 
 
-def slide_of(facts: dict) -> Slide:
+def slide_of(facts: JsonObject) -> Slide:
     """The inverse of `facts_of`."""
     return Slide(
         **{

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import zarr
@@ -79,9 +79,9 @@ class SlideStore:
             hint = "free some space, then the same command goes on"
             raise StoreError(f"{self.path}: cannot be written: {error}", hint) from error
 
-    def column(self, name: str, values: np.ndarray) -> zarr.Array:
+    def column(self, name: str, values: np.ndarray) -> zarr.Array[Any]:
         if name in self.group:
-            return self.group[name]
+            return self._array(name)
         return self.group.create_array(
             name,
             shape=(0, *values.shape[1:]),
@@ -96,7 +96,10 @@ class SlideStore:
             StoreError: the disk is full or the folder gone.
         """
         try:
-            chunks = (1, *values.shape[1:]) if values.ndim > 2 else "auto"
+            image_by_image: tuple[int, ...] = (1, *values.shape[1:])
+            chunks: tuple[int, ...] | Literal["auto"] = (
+                image_by_image if values.ndim > 2 else "auto"
+            )
             self.group.create_array(name, data=values, chunks=chunks, overwrite=True)
         except OSError as error:
             hint = "free some space, then the same command goes on"
@@ -110,4 +113,10 @@ class SlideStore:
 
     def read(self, name: str, first: int = 0, end: int | None = None) -> np.ndarray:
         """Rows [first, end) of a column; all without them."""
-        return self.group[name][first:end]
+        return np.asarray(self._array(name)[first:end])
+
+    def _array(self, name: str) -> zarr.Array[Any]:
+        found = self.group[name]
+        if not isinstance(found, zarr.Array):
+            raise StoreError(f"{self.path}: {name} is no column", "restore the store's folder")
+        return found

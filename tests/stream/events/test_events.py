@@ -117,6 +117,13 @@ def test_what_is_no_event_says_so(line):
         from_line(line)
 
 
+def test_an_event_without_a_subject_is_none_of_ours():
+    line = json.loads(to_line(cell_event(SLIDE, make_cell(), make_verdict(), STAMP)))
+    del line["subject"]
+    with pytest.raises(EventError, match="not an event"):
+        from_line(json.dumps(line))
+
+
 @pytest.mark.parametrize(
     "headers, value",
     [([], b"hello"), ([("ce_id", b"\xff")], b"{}"), ([("ce_type", CELL.encode())], b"[]")],
