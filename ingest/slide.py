@@ -42,7 +42,8 @@ class Slide:
 
     `slide_id` is a digest of the content of all its files: the same slide under another name is the
     same slide. `reader` says who reads it: "openslide" or "image". `file_state` is that of its
-    files when it was opened.
+    files when it was opened. `origin_px0` is the corner (x, y) of the scanned area, where the file
+    names one (MRXS, SCN): viewers such as QuPath show that area alone, and count from there.
     """
 
     slide_id: str
@@ -55,6 +56,7 @@ class Slide:
     scanner: str
     reader: str
     file_state: str = ""
+    origin_px0: tuple[int, int] = (0, 0)
 
 
 def open_slide(path: Path, mpp: float | None = None, override: float | None = None) -> Slide:
@@ -132,7 +134,14 @@ def facts_of_slide(
             properties.get("openslide.vendor", "unknown"),
             scanner_of(properties),
             "openslide",
+            origin_px0=origin_of(properties),
         )
+
+
+def origin_of(properties: Mapping[str, str]) -> tuple[int, int]:
+    """The corner (x, y) in level-0 px of the area that OpenSlide says was scanned."""
+    x, y = (int(float(properties.get(f"openslide.bounds-{axis}", 0))) for axis in "xy")
+    return x, y
 
 
 def scanner_of(properties: Mapping[str, str]) -> str:

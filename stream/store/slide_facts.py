@@ -21,5 +21,6 @@ def slide_of(facts: JsonObject) -> Slide:
             **facts,
             "path": Path(facts["path"]),
             "levels": tuple(Level(**level) for level in facts["levels"]),
+            "origin_px0": tuple(facts.get("origin_px0", (0, 0))),
         }
     )

@@ -1,5 +1,6 @@
 """Slides as facts, and every way in which a file is no slide."""
 
+import json
 import shutil
 
 import numpy as np
@@ -7,6 +8,8 @@ import pytest
 from PIL import Image
 
 from ingest import SlideError, open_slide
+from stream.store import facts_of, slide_of
+from tests.ingest.scn import write_scn
 from tests.make import MPP, smear
 
 
@@ -22,6 +25,15 @@ def test_facts_of_a_pyramid(slide_file):
     assert (slide.width_px0, slide.height_px0, slide.reader) == (700, 700, "openslide")
     assert slide.mpp == pytest.approx(MPP)
     assert [level.downsample for level in slide.levels] == [1, 2, 4, pytest.approx(8, abs=0.1)]
+
+
+def test_the_corner_of_the_scanned_area_is_kept(slide_file, tmp_path):
+    path = tmp_path / "area.scn"
+    write_scn(path, np.full((256, 300, 3), 200, np.uint8), (700, 900), (2000, 2400))
+    slide = open_slide(path)
+    assert slide.origin_px0 == (700, 900) and (slide.width_px0, slide.height_px0) == (2000, 2400)
+    assert slide_of(json.loads(json.dumps(facts_of(slide)))) == slide
+    assert open_slide(slide_file).origin_px0 == (0, 0)
 
 
 def test_the_same_content_is_the_same_slide(slide_file, tmp_path):

@@ -1,6 +1,6 @@
 from .crops import Crops
 from .explanations import ReasonError, Reasons
-from .outlines import Red, Shapes
+from .outlines import Red, Ring, Shapes
 from .slide_check import CheckedSlide, SlideCheck
 from .slide_tiles import Viewer
 
@@ -10,6 +10,7 @@ __all__ = [
     "ReasonError",
     "Reasons",
     "Red",
+    "Ring",
     "Shapes",
     "SlideCheck",
     "Viewer",

@@ -11,7 +11,7 @@ from tempfile import NamedTemporaryFile
 from uuid import NAMESPACE_OID, uuid5
 
 from stream.review.detections import Detection
-from stream.review.images import Red, Shapes
+from stream.review.images import Red, Ring, Shapes
 
 from .report import SlideReport
 
@@ -167,10 +167,13 @@ def anndata_of(report: SlideReport) -> bytes:
 
 
 def geojson_of(report: SlideReport, shapes: Shapes) -> bytes:
-    """A FeatureCollection that QuPath opens, in level-0 px: a cell with its nucleus, or the box of
-    one that has no outline, with class, colour and measurements; and the red cells of the sampled
-    fields.
+    """A FeatureCollection that QuPath opens: a cell with its nucleus, or the box of one that has no
+    outline, with class, colour and measurements; and the red cells of the sampled fields.
+
+    Places are level-0 px from the corner of the scanned area, as QuPath counts them; `origin_px0`
+    of the collection is that corner in the frame of all other forms.
     """
+    origin = slide_origin(report)
     colours = {
         c.name: [int(c.colour[i : i + 2], 16) for i in (1, 3, 5)] for c in report.scheme.classes
     }
@@ -178,7 +181,7 @@ def geojson_of(report: SlideReport, shapes: Shapes) -> bytes:
         {
             "type": "Feature",
             "id": _uuid(cell.cell_id),
-            **_geometry(cell, rings),
+            **_geometry(cell, rings, origin),
             "properties": {
                 "objectType": "cell" if rings else "detection",
                 "name": cell.cell_id,
@@ -196,21 +199,33 @@ def geojson_of(report: SlideReport, shapes: Shapes) -> bytes:
         for cell in report.cells
         for rings in [shapes.of(cell)]
     ]
-    features += [_red_feature(report.slide_id, red) for red in shapes.reds()]
-    return json.dumps({"type": "FeatureCollection", "features": features}).encode()
+    features += [_red_feature(report.slide_id, red, origin) for red in shapes.reds()]
+    collection = {"type": "FeatureCollection", "origin_px0": origin, "features": features}
+    return json.dumps(collection).encode()
 
 
-def _geometry(cell: Detection, rings: tuple | None) -> dict:
+def slide_origin(report: SlideReport) -> tuple[int, int]:
+    """The corner (x, y) of the scanned area in level-0 px."""
+    x, y = report.facts.get("slide", {}).get("origin_px0", (0, 0))
+    return x, y
+
+
+def _geometry(cell: Detection, rings: tuple | None, origin: tuple[int, int]) -> dict:
     if rings is None:
-        return {"geometry": _polygon(_ring(*cell.box_px0))}
-    return {"geometry": _polygon(rings[0]), "nucleusGeometry": _polygon(rings[1])}
+        return {"geometry": _polygon(_ring(*cell.box_px0), origin)}
+    return {
+        "geometry": _polygon(rings[0], origin),
+        "nucleusGeometry": _polygon(rings[1], origin),
+    }
 
 
-def _polygon(ring: list) -> dict:
-    return {"type": "Polygon", "coordinates": [ring]}
+def _polygon(ring: Ring, origin: tuple[int, int]) -> dict:
+    """A closed ring in level-0 px, as seen from the corner of the scanned area."""
+    moved = [[round(x - origin[0], 2), round(y - origin[1], 2)] for x, y in ring]
+    return {"type": "Polygon", "coordinates": [moved]}
 
 
-def _red_feature(slide_id: str, red: Red) -> dict:
+def _red_feature(slide_id: str, red: Red, origin: tuple[int, int]) -> dict:
     measured = {"Area um^2": red.area_um2, "Roundness": red.roundness, "Pallor": red.pallor}
     about = {
         "objectType": "detection",
@@ -223,12 +238,12 @@ def _red_feature(slide_id: str, red: Red) -> dict:
     return {
         "type": "Feature",
         "id": _uuid(f"{slide_id} {red.name}"),
-        "geometry": _polygon(red.ring),
+        "geometry": _polygon(red.ring, origin),
         "properties": {**about, "measurements": measured},
     }
 
 
-def _ring(x0: int, y0: int, x1: int, y1: int) -> list[list[int]]:
+def _ring(x0: int, y0: int, x1: int, y1: int) -> Ring:
     """Closed, exterior counter-clockwise in the sense of RFC 7946."""
     return [[x0, y0], [x1, y0], [x1, y1], [x0, y1], [x0, y0]]
 

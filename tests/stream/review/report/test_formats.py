@@ -11,6 +11,8 @@ from typer.testing import CliRunner
 
 from classify import CropFolder
 from stream.cli import app as command
+from tests.ingest.scn import write_scn
+from tests.stores import filled
 
 
 @pytest.fixture
@@ -96,6 +98,21 @@ def test_geojson_has_the_same_cells_and_areas(signed):
     }
     assert names == reviewed_labels(signed)
     assert all(len(f["properties"]["classification"]["color"]) == 3 for f in made["features"])
+
+
+def test_geojson_counts_from_the_corner_of_the_scanned_area(open_lab, tmp_path):
+    corner = np.array([1000, 700])
+    write_scn(tmp_path / "area.scn", np.full((256, 256, 3), 240, np.uint8), (1000, 700), (3000, 2000))
+    lab = open_lab(made=filled(tmp_path / "store", cells=3, odd=0, name="area.scn"))
+    made = json.loads(form(lab, "geojson"))
+    assert made["origin_px0"] == corner.tolist()
+    rows = lab.made.outbox.cells(lab.made.slide.slide_id)
+    boxes = {row.cell_id: json.loads(row.body)["cell"]["box_px0"] for row in rows}
+    for feature in made["features"]:
+        ring = np.array(feature["geometry"]["coordinates"][0])
+        box = np.reshape(boxes[feature["properties"]["name"]], (2, 2))
+        assert (ring.min(axis=0) == box[0] - corner).all()
+        assert (ring.max(axis=0) == box[1] - corner).all()
 
 
 def test_tables_agree(signed):
