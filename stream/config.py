@@ -322,6 +322,9 @@ class ReviewSettings(Section):
         description="classes outside the hundred per cent",
     )
     laboratory: str = Field("", description="stands on reports")
+    fonts: tuple[str, ...] = Field(
+        (), description="TTF or OTF files for letters that the font of the PDF has not"
+    )
     show_names: bool = Field(
         True, description="file names of slides on the page and on reports: they may name a patient"
     )
@@ -373,6 +376,14 @@ class ReviewSettings(Section):
     proxy_roles: dict[str, Literal["viewer", "reviewer", "admin"]] = Field(
         {}, description="of its accounts; others are viewers"
     )
+
+    @field_validator("fonts")
+    @classmethod
+    def _are_there(cls, fonts: tuple[str, ...]) -> tuple[str, ...]:
+        for font in fonts:
+            if not Path(font).expanduser().is_file():
+                raise ValueError(f"{font}: no such file")
+        return fonts
 
 
 class Config(Section):

@@ -5,13 +5,14 @@ trail checked.
 import re
 from collections.abc import Iterable
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ingest import CytostreamError
-from stream.cli.console import screen
+from stream.cli.console import print_error, screen
 from stream.config import Config, load_config
 from stream.events import Event, Provenance
 from stream.store import write_private_file
@@ -50,18 +51,25 @@ def export_results(
     """
     from stream.review import SlideLibrary
     from stream.review.images import Crops
+    from stream.review.report import LettersError, ReportError
 
     check_forms(form := form or ["csv"])
     if not (store / "state.db").is_file():
         raise CytostreamError(
             f"{store}: no results here", "run `cytostream run SLIDE --store DIR` first"
         )
-    written = 0
+    written, refused = 0, 0
     with SlideLibrary(store, load_config(config)) as library:
         crops = Crops(store, library.state)
-        for slide_id in chosen(library.outbox.slide_ids(), slide):
-            written += sum(_write(library, crops, slide_id, one, out, version) for one in form)
+        for slide_id, one in product(chosen(library.outbox.slide_ids(), slide), form):
+            try:
+                written += _write(library, crops, slide_id, one, out, version)
+            except (ReportError, LettersError) as error:
+                refused += 1
+                print_error(f"{slide_id}, {one}: {error.what}", error.hint, "left out")
     screen.print(f"{written} files in {out}")
+    if refused:
+        raise typer.Exit(1)
 
 
 def check_forms(forms: list[str]) -> None:

@@ -3,19 +3,25 @@ matter.
 """
 
 import io
-from collections.abc import Callable
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
 from fpdf import FPDF
 from fpdf.fonts import FontFace
+from PIL import Image
 
 from stream.review.detections import Detection
 from stream.review.differential import DifferentialLine
 
+from .letters import check_letters, letters_of
 from .report import Notable, SlideReport
 
 FONT = "Roboto"
+FONT_FOLDER = Path(str(find_spec("font_roboto").submodule_search_locations[0])) / "files"
+_FURTHER = "further"
 CELL_MM = 26.0
 GAP_MM = 4.0
 _COLUMNS = 6
@@ -23,19 +29,30 @@ NOTE = "Computed by a research tool, not a medical device. Ranges are those of t
 
 
 class Sheet(FPDF):
-    """A page with the slide's id and the page number at its foot; letters of all European
-    scripts.
+    """A page with the slide's id and the page number at its foot; letters of all European scripts,
+    and those of further `fonts`.
+
+    `texts` is all that was set on it.
     """
 
-    def __init__(self, foot: str):
+    def __init__(self, foot: str, fonts: Sequence[Path] = ()):
         super().__init__(format="A4")
         self._foot = foot
-        folder = Path(find_spec("font_roboto").submodule_search_locations[0]) / "files"
-        self.add_font(FONT, "", folder / "Roboto-Regular.ttf")
-        self.add_font(FONT, "B", folder / "Roboto-Bold.ttf")
+        self.texts: list[str] = []
+        self.add_font(FONT, "", FONT_FOLDER / "Roboto-Regular.ttf")
+        self.add_font(FONT, "B", FONT_FOLDER / "Roboto-Bold.ttf")
+        for number, path in enumerate(fonts):
+            self.add_font(f"{_FURTHER}{number}", "", path)
+        self.set_fallback_fonts([f"{_FURTHER}{n}" for n in range(len(fonts))], exact_match=False)
         self.set_margins(16, 14)
         self.set_auto_page_break(True, 18)
         self.add_page()
+
+    def normalize_text(self, text: str) -> str:
+        """Letters composed with their accents, as the fonts have them."""
+        composed = unicodedata.normalize("NFC", super().normalize_text(text))
+        self.texts.append(composed)
+        return composed
 
     def footer(self) -> None:
         self.set_y(-13)
@@ -50,18 +67,56 @@ class Sheet(FPDF):
 
 
 def pdf_of(report: SlideReport, picture: Callable[[Detection], bytes]) -> bytes:
-    """The report as PDF; `picture` gives a cell's image file."""
-    sheet = Sheet(
-        f"{report.name}   slide {report.slide_id}   version {report.version}   {report.status}"
-    )
-    sheet.set_title(f"Differential count {report.name}")
-    sheet.set_lang("en")
-    _head(sheet, report)
-    _table(sheet, report)
-    _red_cells(sheet, report)
-    _words(sheet, report)
-    _cells(sheet, report.notable, picture, {c.name: c.title for c in report.scheme.classes})
-    return bytes(sheet.output())
+    """The report as PDF; `picture` gives a cell's image file.
+
+    Raises:
+        LettersError: it holds letters that none of the fonts has.
+    """
+    with _laid_out(report, picture) as sheet:
+        return bytes(sheet.output())
+
+
+def check_printable(report: SlideReport) -> None:
+    """That the report can be printed.
+
+    Raises:
+        LettersError: it holds letters that none of the fonts has.
+    """
+    blank = io.BytesIO()
+    Image.new("L", (1, 1), 255).save(blank, "PNG")
+    with _laid_out(report, lambda _: blank.getvalue()):
+        return
+
+
+def printable_letters(fonts: Sequence[Path]) -> frozenset[int]:
+    """The code points that the report's own font and further ones have glyphs for.
+
+    Raises:
+        LettersError: one is no font.
+    """
+    own = FONT_FOLDER / "Roboto-Regular.ttf"
+    return frozenset().union(*map(letters_of, [own, *fonts]))
+
+
+@contextmanager
+def _laid_out(report: SlideReport, picture: Callable[[Detection], bytes]) -> Iterator[Sheet]:
+    glyphs = printable_letters(report.fonts)
+    foot = f"{report.name}   slide {report.slide_id}   version {report.version}   {report.status}"
+    sheet = Sheet(foot, report.fonts)
+    try:
+        sheet.set_title(f"Differential count {report.name}")
+        sheet.set_lang("en")
+        _head(sheet, report)
+        _table(sheet, report)
+        _red_cells(sheet, report)
+        _words(sheet, report)
+        titles = {c.name: c.title for c in report.scheme.classes}
+        _cells(sheet, report.notable, picture, titles)
+        check_letters([foot, *sheet.texts], glyphs)
+        yield sheet
+    finally:
+        for font in sheet.fonts.values():
+            font.close()
 
 
 def _head(sheet: Sheet, report: SlideReport) -> None:

@@ -5,6 +5,7 @@ matter. All forms come of it.
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 import numpy as np
 
@@ -37,7 +38,8 @@ class Notable:
 @dataclass(frozen=True, slots=True)
 class SlideReport:
     """`signature` is None while the version is not signed: the report is preliminary then.
-    `scores()` are the probabilities (n, K) of the cells, in the order of `classes`."""
+    `scores()` are the probabilities (n, K) of the cells, in the order of `classes`; `fonts` are for
+    letters that the printed report's own font has not."""
 
     slide_id: str
     name: str
@@ -55,6 +57,7 @@ class SlideReport:
     facts: dict
     classes: tuple[str, ...]
     scores: Callable[[], np.ndarray]
+    fonts: tuple[Path, ...] = ()
 
     @property
     def status(self) -> str:
@@ -114,6 +117,7 @@ def report_of(
         facts,
         shelf.classes,
         lambda: shelf.scores(cells),
+        tuple(Path(font).expanduser() for font in library.config.review.fonts),
     )
 
 

@@ -24,7 +24,7 @@ from stream.events import Provenance
 from stream.http import Bucket, Limits, Shield, Tries, UnderFolder
 from stream.review.decisions import DecisionService, DeskError
 from stream.review.images import Crops, ReasonError, Reasons, Viewer
-from stream.review.report import ReportError
+from stream.review.report import LettersError, ReportError
 from stream.review.slides import SlideLibrary
 from stream.review.worklist import WorklistView
 
@@ -164,6 +164,10 @@ def answer_errors(app: FastAPI) -> None:
     @app.exception_handler(ReasonError)
     def of_the_rooms(request: Request, error: CytostreamError) -> JSONResponse:
         return JSONResponse({"detail": error.what, "hint": error.hint}, 404)
+
+    @app.exception_handler(LettersError)
+    def of_letters(request: Request, error: LettersError) -> JSONResponse:
+        return JSONResponse({"detail": error.what, "hint": error.hint}, 422)
 
     @app.exception_handler(CytostreamError)
     def of_the_house(request: Request, error: CytostreamError) -> JSONResponse:

@@ -2,10 +2,23 @@
 is what changed.
 """
 
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, HTTPException, Request
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from stream.review.report import (
+    SlideReport,
+    check_letters,
+    check_printable,
+    printable_letters,
+    report_of,
+)
+from stream.review.review_state import Signature
+from stream.review.slides import SlideView
 
 from .accounts import BusyError
 from .dependencies import CHANGES, ID, Having, Parts, Reviewing, Shelf
@@ -83,6 +96,8 @@ def acknowledge(shelf: Shelf, wish: Acknowledge, person: Reviewing, parts: Havin
 @decide_router.post("/comments")
 def comment(shelf: Shelf, wish: Say, person: Reviewing, parts: Having) -> Changes:
     """Says something about a cell or the slide."""
+    letters = printable_letters([Path(font) for font in parts.config.review.fonts])
+    check_letters([wish.text], letters)
     done = parts.desk.comment(shelf.slide_id, person.name, wish.text, wish.cell_id)
     return changes_of(done, parts, person.name, wish.row, wish.saw)
 
@@ -98,6 +113,7 @@ def undo(shelf: Shelf, wish: Wish, person: Reviewing, parts: Having) -> Changes:
 def sign(shelf: Shelf, wish: Sign, person: Reviewing, request: Request, parts: Having) -> Changes:
     """Signs the count as it stands; the slide is locked."""
     confirm(parts, person.name, wish, request.cookies.get(parts.doors.cookie, ""))
+    check_printable(unsigned_report(parts, shelf, wish, person.name))
     done = parts.desk.sign(shelf.slide_id, person.name, wish.comment, wish.saw)
     return changes_of(done, parts, person.name, wish.row, wish.saw)
 
@@ -107,6 +123,14 @@ def amend(shelf: Shelf, wish: Amend, person: Reviewing, parts: Having) -> Change
     """Opens the next version of a signed slide; the signed one stays."""
     done = parts.desk.amend(shelf.slide_id, person.name, wish.reason)
     return changes_of(done, parts, person.name, wish.row, wish.saw)
+
+
+def unsigned_report(parts: Parts, shelf: SlideView, wish: Sign, by: str) -> SlideReport:
+    """The report as the signature would make it."""
+    name = parts.board.name(shelf.slide_id, shelf.facts())
+    report = report_of(parts.library, shelf, name)
+    pending = Signature(report.version, by, datetime.now(UTC), 0, 0, {}, wish.comment)
+    return replace(report, signature=pending)
 
 
 def confirm(parts: Parts, name: str, wish: Sign, token: str) -> None:

@@ -102,7 +102,9 @@ def test_geojson_has_the_same_cells_and_areas(signed):
 
 def test_geojson_counts_from_the_corner_of_the_scanned_area(open_lab, tmp_path):
     corner = np.array([1000, 700])
-    write_scn(tmp_path / "area.scn", np.full((256, 256, 3), 240, np.uint8), (1000, 700), (3000, 2000))
+    write_scn(
+        tmp_path / "area.scn", np.full((256, 256, 3), 240, np.uint8), (1000, 700), (3000, 2000)
+    )
     lab = open_lab(made=filled(tmp_path / "store", cells=3, odd=0, name="area.scn"))
     made = json.loads(form(lab, "geojson"))
     assert made["origin_px0"] == corner.tolist()
@@ -198,7 +200,6 @@ def test_the_shell_writes_the_same(signed, tmp_path):
 WRONG = [
     (["--form", "docx"], "no form"),
     (["--slide", "ffff"], "no slide"),
-    (["--version", "9"], "no version 9"),
 ]
 
 
@@ -211,3 +212,9 @@ def test_the_shell_says_what_is_wrong(lab, tmp_path, words, says):
         ["export-results", "--store", str(lab.made.store), "--out", str(tmp_path / "o"), *words],
     )
     assert isinstance(done.exception, CytostreamError) and says in str(done.exception)
+
+
+def test_a_version_that_is_not_there_is_left_out(lab, tmp_path):
+    words = ["export-results", "--store", str(lab.made.store), "--out", str(tmp_path / "o")]
+    done = CliRunner().invoke(command, [*words, "--version", "9"])
+    assert done.exit_code == 1 and "no version 9" in done.output
