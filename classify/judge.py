@@ -1,124 +1,22 @@
-"""The judge: draws one after the other for every cell, classes drop out, batches stay full."""
+"""The judge: draws one after the other for every cell, classes drop out, the engine stays busy."""
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 
-from .anomaly import assess, prediction_sets
-from .elimination import chance_of, survivors_of
 from .engines import Engine
 from .model_card import Model
 from .pixels import to_input, turned
-from .verdict import Anomaly, Verdict
+from .rule import Decision, Rule
+from .verdict import Verdict
 
 Key = TypeVar("Key")
-
-
-@dataclass(slots=True, eq=False)
-class Pending:
-    """A cell under way: its pixels (3, px, px) and the errors (draws so far, K)."""
-
-    image: np.ndarray
-    errors: list[np.ndarray] = field(default_factory=list)
-
-
-class DrawScale(Protocol):
-    """What turns errors into probabilities: `weight`, `temperature` (D,) and `bias` (K,), as
-    `Model` has them.
-    """
-
-    weight: np.ndarray
-    temperature: np.ndarray
-    bias: np.ndarray
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """When to stop. `exhaustive` takes every draw and drops no class: the slow reference."""
-
-    model: Model
-    exhaustive: bool = False
-
-    def verdict(self, errors: np.ndarray) -> Verdict | None:
-        """The verdict after the draws of errors (d, K), or None where more must be drawn.
-
-        A class is out for good when its chance of being the label falls below the card's
-        `elimination` (see `elimination`); the cell is done when one class is left and it is not
-        odd, or its oddness known; or, undecided, when the draws are used up.
-        """
-        draws, last = len(errors), len(self.model.sigma)
-        if self.exhaustive and draws < last:
-            return None
-        card = self.model.card
-        probability = posterior(errors, self.model)
-        left = self.left(probability)
-        if left.sum() > 1 and draws < last:
-            return None
-        anomaly = assess(self.model, errors, probability[-1])
-        if anomaly.score > card.screen and draws < min(last, card.screen_draws):
-            return None
-        return self.stated(probability[-1], left, anomaly, draws)
-
-    def stated(
-        self, probability: np.ndarray, left: np.ndarray, anomaly: Anomaly, draws: int
-    ) -> Verdict:
-        """The verdict of a cell that needs no further draw, of probabilities (K,) and the classes
-        (K,) that are left.
-
-        The parent is the likeliest by the sum over its classes, the label the likeliest class of it
-        that is left: three classes
-        of one parent are not to lose against one of another.
-        """
-        card = self.model.card
-        parent_of = np.array([card.parents.index(card.parent_of(name)) for name in card.classes])
-        inside = parent_of[:, None] == np.arange(len(card.parents))
-        best = int(np.argmax((probability * left) @ inside))
-        possible = may_be(self.model, probability)
-        return Verdict(
-            label=card.classes[int(np.argmax(np.where(left & inside[:, best], probability, -1)))],
-            scores=_named(card.classes, probability),
-            anomaly=anomaly,
-            draws=draws,
-            decided=bool(left.sum() == 1),
-            may_be=possible,
-            parents=_named(card.parents, probability @ inside),
-            parent=card.parents[best],
-            parents_possible=tuple(dict.fromkeys(map(card.parent_of, possible))),
-        )
-
-    def left(self, probability: np.ndarray) -> np.ndarray:
-        """Classes (K,) that are not out, given their probabilities (d, K) after each draw."""
-        settling = self.model.settling
-        chance = probability if settling is None else chance_of(probability, settling)
-        return survivors_of(chance[-1:] if self.exhaustive else chance, self.model.card.elimination)
-
-
-def _named(names: tuple[str, ...], probability: np.ndarray) -> dict[str, float]:
-    return {name: round(float(p), 6) for name, p in zip(names, probability, strict=True)}
-
-
-def may_be(model: Model, probability: np.ndarray) -> tuple[str, ...]:
-    """The classes that a cell of probabilities (K,) may be of; the likeliest where the model has
-    not learnt which.
-    """
-    names = np.array(model.card.classes)
-    if model.ill is None:
-        return (str(names[probability.argmax()]),)
-    return tuple(
-        map(str, names[prediction_sets(probability[None], model.ill, model.card.coverage)[0]])
-    )
-
-
-def posterior(errors: np.ndarray, scale: DrawScale) -> np.ndarray:
-    """Class probabilities (..., d, K) after 1, 2, ... d draws, of errors (..., d, K)."""
-    d = errors.shape[-2]
-    evidence = -np.cumsum(scale.weight[:d, None] * errors, axis=-2, dtype=np.float64)
-    logits = evidence / scale.temperature[:d, None] + scale.bias
-    p = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return p / p.sum(axis=-1, keepdims=True)
+ROUND_PAIRS = 128  # a longer round holds its first cells back for its last
+MOST_ROUNDS = 2  # under way at a time: the engine has the next when one ends
 
 
 def judge(
@@ -129,91 +27,170 @@ def judge(
 ) -> Iterator[tuple[Key, Verdict]]:
     """Verdicts of (key, crop (h, w, 3) uint8), each as soon as it stands.
 
-    Batches are filled with the next draws of many cells; where few cells wait, with several draws
+    Rounds are filled with the next draws of many cells; where few cells wait, with several draws
     of one. A cell's verdict depends on its own errors alone, in the order of the draws, so neither
-    order nor company changes it. `None` in `cells` says that nothing waits just now: what is under
-    way is then not held back for a full batch.
+    order nor company changes it. `None` in `cells` says that nothing waits just now: what is there
+    is then not held back for a full batch. After it `cells` is asked again at each round's end, so
+    a source waits a little before it says None once more.
 
     Raises:
         ValueError: a crop is smaller than the model's window.
     """
     card = model.card
     with ThreadPoolExecutor(1) as thread:
-        round_ = Round(engine, Rule(model, exhaustive), thread)
+        rounds: Rounds[Key] = Rounds(engine, Rule(model, exhaustive), thread)
         for item in cells:
             if item is not None:
                 image = to_input(item[1][None], card.window_px, card.image_px, card.white)[0]
-                round_.ready[item[0]] = Pending(image)
-            yield from round_.turn(flush=item is None)
-        yield from round_.turn(flush=True)
+                rounds.add(item[0], image)
+            yield from rounds.turn(idle=item is None)
+        while rounds.busy:
+            yield from rounds.turn(idle=True)
+
+
+class CellTable(Generic[Key]):
+    """Cells under way, a row each: their pixels, errors and number of draws so far. Rows are used
+    again when a cell is done, and the arrays grow where none is free.
+    """
+
+    def __init__(self, rows: int, model: Model):
+        px = model.card.image_px
+        draws = len(model.sigma)
+        self.images = np.empty((rows, 3, px, px), np.float32)
+        self.errors = np.empty((rows, draws, len(model.card.classes)), np.float32)
+        self.draws = np.zeros(rows, int)
+        self.keys: dict[int, Key] = {}
+        self.free = list(range(rows))[::-1]
+
+    def add(self, key: Key, image: np.ndarray) -> int:
+        if not self.free:
+            self.grow()
+        row = self.free.pop()
+        self.images[row] = image
+        self.draws[row] = 0
+        self.keys[row] = key
+        return row
+
+    def grow(self) -> None:
+        rows = len(self.draws)
+        self.images, self.errors, self.draws = (
+            np.concatenate([column, np.empty_like(column)])
+            for column in (self.images, self.errors, self.draws)
+        )
+        self.free = list(range(rows, 2 * rows))[::-1]
+
+    def drop(self, row: int) -> Key:
+        self.free.append(row)
+        return self.keys.pop(row)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Flight:
-    """A pass under way: the cells that wait for it, its (cell, draw number) pairs, and their errors
-    (pairs, K) to come.
+    """A round under way: the rows that wait for it, the row and draw number of each of its pairs,
+    and their errors (pairs, K) to come.
     """
 
-    cells: dict[Key, Pending]
-    pairs: list[tuple[Key, int]]
-    errors: Future
+    waiting: np.ndarray
+    rows: np.ndarray
+    draws: np.ndarray
+    errors: "Future[np.ndarray]"
 
 
-class Round:
-    """Cells that wait for a pass in `ready`, and the pass that runs meanwhile, so that the engine
+class Rounds(Generic[Key]):
+    """Cells that wait for a round in `ready`, and the rounds that run meanwhile, so that the engine
     need not wait for verdicts.
     """
 
     def __init__(self, engine: Engine, rule: Rule, thread: ThreadPoolExecutor):
         self.engine, self.rule, self.thread = engine, rule, thread
-        self.ready: dict[Key, Pending] = {}
-        self.flight: Flight | None = None
+        self.most = engine.batch * max(1, ROUND_PAIRS // engine.batch)
+        self.cells: CellTable[Key] = CellTable((1 + MOST_ROUNDS) * self.most, rule.model)
+        self.ready: list[int] = []
+        self.flights: deque[Flight] = deque()
 
-    def turn(self, flush: bool) -> Iterator[tuple[Key, Verdict]]:
-        """Passes while enough cells wait to fill one; to `flush`, until none is left."""
-        while (full := len(self.ready) >= self.engine.batch) or (
-            flush and (self.ready or self.flight)
+    @property
+    def busy(self) -> bool:
+        return bool(self.ready or self.flights)
+
+    def add(self, key: Key, image: np.ndarray) -> None:
+        self.ready.append(self.cells.add(key, image))
+
+    def turn(self, idle: bool) -> Iterator[tuple[Key, Verdict]]:
+        """Begin the rounds that can be filled, and take in those that have ended; where there is
+        nothing else to do, wait for one.
+        """
+        self.launch_ready(idle)
+        while self.flights and (
+            idle or len(self.ready) >= self.most or self.flights[0].errors.done()
         ):
-            landed, self.flight = self.flight, None
-            if full or not landed:
-                self.flight = self.launch()
-            if landed:
-                yield from self.land(landed)
+            decisions = self.land(self.flights.popleft())
+            self.launch_ready(idle)
+            yield from self.stated(decisions)
+            if idle:
+                break
 
-    def launch(self) -> Flight:
-        """Begin the next pass."""
+    def launch_ready(self, idle: bool) -> None:
+        while len(self.flights) < MOST_ROUNDS and len(self.ready) >= self.engine.batch:
+            self.launch()
+        if idle and self.ready and not self.flights:
+            self.launch()
+
+    def launch(self) -> None:
+        """Begin the next round: whole batches, or one that few cells fill with several draws
+        each.
+        """
         model = self.rule.model
-        pairs = next_pairs(self.ready, self.engine.batch, len(model.sigma))
-        cells = {key: self.ready.pop(key) for key in dict.fromkeys(key for key, _ in pairs)}
-        draws = np.array([d for _, d in pairs])
-        images = np.stack([turned(cells[key].image, model.turn[d]) for key, d in pairs])
+        batch = self.engine.batch
+        size = max(batch, min(self.most, len(self.ready) // batch * batch))
+        waiting = np.array(self.ready[:size])
+        del self.ready[:size]
+        rows, draws = next_pairs(waiting, self.cells.draws[waiting], size, len(model.sigma))
+        images = self.cells.images[rows]
+        for draw in np.unique(draws[model.turn[draws] != 0]):
+            images[draws == draw] = turned(images[draws == draw], model.turn[draw])
         errors = self.thread.submit(
             self.engine.errors, images, model.noise[draws], model.sigma[draws]
         )
-        return Flight(cells, pairs, errors)
+        self.flights.append(Flight(waiting, rows, draws, errors))
 
-    def land(self, flight: Flight) -> Iterator[tuple[Key, Verdict]]:
-        """The cells that a pass finishes; the others are ready for the next."""
-        for (key, _), row in zip(flight.pairs, flight.errors.result(), strict=True):
-            cell = flight.cells.get(key)
-            if cell is None:
-                continue  # decided by an earlier draw of this pass
-            cell.errors.append(row)
-            if verdict := self.rule.verdict(np.stack(cell.errors)):
-                del flight.cells[key]
-                yield key, verdict
-        self.ready = flight.cells | self.ready  # those that came first go first
+    def land(self, flight: Flight) -> list[tuple[list[int], Decision]]:
+        """Which cells a round has decided; the others are ready for the next, before those that
+        came later.
+        """
+        cells = self.cells
+        cells.errors[flight.rows, flight.draws] = flight.errors.result()
+        known = cells.draws[flight.waiting]
+        taken = known + np.bincount(flight.rows, minlength=len(cells.draws))[flight.waiting]
+        cells.draws[flight.waiting] = taken
+        open_rows = flight.waiting
+        found = []
+        for draws in range(known.min() + 1, taken.max() + 1):
+            seen = open_rows[(known < draws) & (draws <= taken)]
+            decision = self.rule.decide(cells.errors[seen, :draws]) if len(seen) else None
+            if decision:
+                done = seen[decision.rows]
+                found.append((done.tolist(), decision))
+                left = ~np.isin(open_rows, done)
+                open_rows, known, taken = open_rows[left], known[left], taken[left]
+            if not len(open_rows):
+                break
+        self.ready[:0] = open_rows.tolist()
+        return found
+
+    def stated(self, decisions: list[tuple[list[int], Decision]]) -> Iterator[tuple[Key, Verdict]]:
+        for rows, decision in decisions:
+            for row, verdict in zip(rows, self.rule.verdicts(decision), strict=True):
+                yield self.cells.drop(row), verdict
 
 
-def next_pairs(pending: dict[Key, Pending], batch: int, last: int) -> list[tuple[Key, int]]:
-    """(cell, draw number) pairs of the next pass: the next draw of each cell, then the one after,
-    until the batch is full.
+def next_pairs(
+    waiting: np.ndarray, known: np.ndarray, size: int, last: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Row and draw number of each of at most `size` pairs of the next round, of rows (n,) that have
+    `known` (n,) draws of `last`: the next draw of each, then the one after, until it is full.
     """
-    pairs: list[tuple[Key, int]] = []
-    for ahead in range(last):
-        for key, cell in pending.items():
-            if len(pairs) == batch:
-                return pairs
-            if len(cell.errors) + ahead < last:
-                pairs.append((key, len(cell.errors) + ahead))
-    return pairs
+    ahead = np.arange(last if len(waiting) < size else 1)
+    draws = known + ahead[:, None]
+    rows = np.broadcast_to(waiting, draws.shape)
+    possible = draws < last
+    return rows[possible][:size], draws[possible][:size]

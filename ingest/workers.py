@@ -18,10 +18,11 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from multiprocessing import resource_tracker
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Protocol, TypeVar
 
 import dask
-from distributed import Client, Future, KilledWorker, LocalCluster, as_completed
+from distributed import Client, Future, KilledWorker, LocalCluster
 from distributed.security import Security
 
 from .errors import CytostreamError, SlideError
@@ -34,6 +35,7 @@ class Killed:
 KILLED = Killed()
 RESTART_S = 60
 WORKER_S = 30
+POLL_S = 0.01  # that `each` waits for the next result before it says that there is none yet
 MEMORY_BYTES = (
     4 << 30
 )  # of address space that a worker may take beyond what it has when the first item comes
@@ -78,8 +80,8 @@ class Workers(Protocol):
     def each(
         self, function: Callable[[_T], R], items: Iterable[_T], limit_s: float
     ) -> Iterator[tuple[_T, R | CytostreamError] | None]:
-        """`function(item)` of every item as they finish, a few in flight; `None` where the next one
-        is still awaited.
+        """`function(item)` of every item as they finish, a few in flight; `None`, every 10 ms,
+        while the next one is awaited.
 
         A house error, or the death of the worker, is the item's outcome. A call that takes longer
         than `limit_s` ends its worker process, since a hung decoder cannot be asked to stop.
@@ -99,9 +101,10 @@ class SerialWorkers:
 
     def each(
         self, function: Callable[[_T], R], items: Iterable[_T], limit_s: float
-    ) -> Iterator[tuple[_T, R | CytostreamError]]:
+    ) -> Iterator[tuple[_T, R | CytostreamError] | None]:
         for item in items:
             yield item, outcome_of(function, item)
+            yield None
 
 
 class DaskWorkers:
@@ -135,21 +138,22 @@ class DaskWorkers:
         todo = iter(items)
         suspects: list[_T] = []
         alive: dict[Future[R | CytostreamError], _T] = {}
-        completed = as_completed(loop=self.client.loop)
+        ended: SimpleQueue[Future[R | CytostreamError]] = SimpleQueue()
 
         def start(item: _T) -> None:
             future = self.client.submit(limited, function, item, limit_s, pure=False)
             alive[future] = item
-            completed.add(future)
+            future.add_done_callback(ended.put)
 
         for item in first(todo, 3 * self.count):
             start(item)
         while alive:
-            if not completed.has_ready():
+            try:
+                future = ended.get(timeout=POLL_S)
+            except Empty:
                 yield None
-            future = next(completed)
-            item = alive.pop(future)
-            outcome = result_of(future)
+                continue
+            item, outcome = alive.pop(future), result_of(future)
             for following in first(todo, 3 * self.count - len(alive)):
                 start(following)
             future.release()
@@ -207,8 +211,8 @@ def result_of(future: "Future[R | CytostreamError]") -> R | CytostreamError | Ki
         ) from error
 
 
-def only(outcomes: Iterator[tuple[_T, R | CytostreamError]]) -> R:
-    ((_, outcome),) = outcomes
+def only(outcomes: Iterator[tuple[_T, R | CytostreamError] | None]) -> R:
+    ((_, outcome),) = filter(None, outcomes)
     if isinstance(outcome, CytostreamError):
         raise outcome
     return outcome

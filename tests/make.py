@@ -111,7 +111,7 @@ class BrightnessEngine:
         self.passes = 0
 
     def errors(self, images: np.ndarray, noise: np.ndarray, sigma: np.ndarray) -> np.ndarray:
-        self.passes += 1
+        self.passes += -(-len(images) // self.batch)
         half = images.shape[-1] // 4
         middle = images[:, :, half:-half, half:-half].mean(axis=(1, 2, 3), dtype=np.float64)
         wobble = (images * noise).mean(axis=(1, 2, 3), dtype=np.float64) * sigma

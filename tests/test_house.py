@@ -25,6 +25,7 @@ ORDER = {
         {"verdict", "errors", "pixels", "elimination", "network", "encoder"},
         {"model_card", "image_folder"},
         {"engines", "anomaly"},
+        {"rule"},
         {"judge"},
         {"calibration", "explain"},
         {"training"},

@@ -1,11 +1,13 @@
 from .conformal import by_chance, label_scores, padded_scores, prediction_sets
 from .drift import FAR_DRIFT, calibration_drift
 from .score import Oddity, fit_oddity, oddity_of, relative, scores, tables_of
-from .verdict import assess
+from .verdict import AnomalyScores, anomaly_of, assess
 
 __all__ = [
+    "AnomalyScores",
     "FAR_DRIFT",
     "Oddity",
+    "anomaly_of",
     "assess",
     "by_chance",
     "calibration_drift",

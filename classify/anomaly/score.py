@@ -8,7 +8,7 @@ explain it well (`least`); do the classes explain it as they do no normal cell, 
 well (`pattern`).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -33,7 +33,8 @@ _FLOOR = 1e-12
 class Oddity:
     """Of D draws, K classes, F = BANDS * K features, n normal cells.
 
-    `sigma` (D,); `centre` (D, F) and `covariance` (D, F, F) of the features after 1 .. D draws;
+    `sigma` (D,); `centre` (D, F) and `covariance` (D, F, F) of the features after 1 .. D draws,
+    and the covariance's `whitening`;
     `parts` (D, 3, n) sorted scores of normal cells and `part_tails` (D, 3, 3); `normal` (D, n)
     sorted and `tail` (D, 3) of all three together.
     """
@@ -45,13 +46,17 @@ class Oddity:
     part_tails: np.ndarray
     normal: np.ndarray
     tail: np.ndarray
+    whitening: np.ndarray = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "whitening", whitening_of(self.covariance))
 
     def raw(self, errors: np.ndarray) -> np.ndarray:
         """One number (m,) for errors (m, d, K): high is odd; to be compared with `normal[d - 1]`
         alone.
         """
         d = errors.shape[1] - 1
-        three = scores(errors, self.sigma, self.centre[d], self.covariance[d])
+        three = scores(errors, self.sigma, self.centre[d], self.whitening[d])
         return together(three, self.parts[d], self.part_tails[d])
 
     def p_value(self, errors: np.ndarray) -> np.ndarray:
@@ -109,7 +114,10 @@ def features(errors: np.ndarray, sigma: np.ndarray) -> np.ndarray:
     band = bands_of(sigma)[: errors.shape[1]]
     blank = np.zeros((len(errors), errors.shape[2]))
     return np.concatenate(
-        [logs[:, band == b].mean(axis=1) if (band == b).any() else blank for b in range(BANDS)],
+        [
+            np.compress(band == b, logs, axis=1).mean(axis=1) if (band == b).any() else blank
+            for b in range(BANDS)
+        ],
         axis=1,
     )
 
@@ -121,16 +129,25 @@ def least(errors: np.ndarray, sigma: np.ndarray) -> np.ndarray:
     With less than `DETAIL` the error is the noise's own, whatever the cell.
     """
     weight = 1 / np.maximum(sigma[: errors.shape[1]], DETAIL)
-    return np.log(np.maximum(errors.min(axis=2), _FLOOR)) @ (weight / weight.sum())
+    logs = np.log(np.maximum(errors.min(axis=2), _FLOOR))
+    return (logs * (weight / weight.sum())).sum(axis=1)
 
 
 def scores(
-    errors: np.ndarray, sigma: np.ndarray, centre: np.ndarray, covariance: np.ndarray
+    errors: np.ndarray, sigma: np.ndarray, centre: np.ndarray, whitening: np.ndarray
 ) -> np.ndarray:
-    """The three scores (3, m) of errors (m, d, K); the last is a squared Mahalanobis distance."""
-    away = features(errors, sigma) - centre
-    pattern = (away * np.linalg.solve(covariance, away.T).T).sum(axis=1)
-    return np.stack([relative(errors), least(errors, sigma), pattern])
+    """The three scores (3, m) of errors (m, d, K); the last is a squared Mahalanobis distance.
+
+    Sums go over each cell's own numbers in one order, without BLAS, whose order depends on m.
+    """
+    away = np.ascontiguousarray(features(errors, sigma) - centre)
+    white = np.einsum("mf,gf->mg", away, whitening)
+    return np.stack([relative(errors), least(errors, sigma), (white**2).sum(axis=1)])
+
+
+def whitening_of(covariance: np.ndarray) -> np.ndarray:
+    """Matrices (..., F, F) that make features of these covariances uncorrelated, of variance 1."""
+    return np.linalg.inv(np.linalg.cholesky(np.asarray(covariance, np.float64)))
 
 
 def together(three: np.ndarray, parts: np.ndarray, tails: np.ndarray) -> np.ndarray:
@@ -139,7 +156,7 @@ def together(three: np.ndarray, parts: np.ndarray, tails: np.ndarray) -> np.ndar
         np.log(np.maximum(p_values(s, n, t), _FLOOR))
         for s, n, t in zip(three, parts, tails, strict=True)
     ]
-    return -2 * np.asarray(WEIGHTS) @ np.stack(logs)
+    return -2 * (np.array(WEIGHTS)[:, None] * np.stack(logs)).sum(axis=0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -150,6 +167,10 @@ class Moments:
 
     centre: np.ndarray
     covariance: np.ndarray
+
+    @property
+    def whitening(self) -> np.ndarray:
+        return whitening_of(self.covariance)
 
 
 def moments(errors: np.ndarray, sigma: np.ndarray) -> Moments:
@@ -207,7 +228,7 @@ def joined(held: np.ndarray, parts: np.ndarray, tails: np.ndarray) -> np.ndarray
     return np.stack([together(*draw) for draw in zip(held, parts, tails, strict=True)])
 
 
-def all_scores(errors: np.ndarray, sigma: np.ndarray, of: Moments) -> np.ndarray:
+def all_scores(errors: np.ndarray, sigma: np.ndarray, of: Moments | Oddity) -> np.ndarray:
     """The three scores (D, 3, n) after 1 .. D draws."""
-    draws = zip(of.centre, of.covariance, strict=True)
+    draws = zip(of.centre, of.whitening, strict=True)
     return np.stack([scores(errors[:, : d + 1], sigma, *known) for d, known in enumerate(draws)])

@@ -1,11 +1,13 @@
 """How odd a cell is, from the errors of its classes."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from classify.model_card import Model
 from classify.verdict import Anomaly
 
-from .score import oddity_of, relative
+from .score import Oddity, relative
 
 
 def absolute(
@@ -18,19 +20,41 @@ def absolute(
     """
     d = errors.shape[1]
     own = errors[np.arange(len(winner)), :, winner]
-    return ((own - mean[:d, winner].T) / spread[:d, winner].T).mean(axis=1)
+    z = np.ascontiguousarray((own - mean[:d, winner].T) / spread[:d, winner].T)
+    return z.mean(axis=1)
 
 
-def assess(model: Model, errors: np.ndarray, probability: np.ndarray) -> Anomaly:
-    """The anomaly of one cell after the draws of errors (d, K), given its class probabilities
-    (K,).
+@dataclass(frozen=True, slots=True, eq=False)
+class AnomalyScores:
+    """Of n cells (n,): as `Anomaly` has them."""
+
+    score: np.ndarray
+    relative: np.ndarray
+    absolute: np.ndarray
+
+    def part(self, rows: np.ndarray) -> "AnomalyScores":
+        return AnomalyScores(self.score[rows], self.relative[rows], self.absolute[rows])
+
+
+def assess(
+    model: Model, oddity: Oddity, errors: np.ndarray, probability: np.ndarray
+) -> AnomalyScores:
+    """The anomaly of cells after the draws of errors (n, d, K), given their class probabilities
+    (n, K).
     """
-    e = errors[None]
-    winner = probability[None].argmax(axis=1)
-    score = 1 - float(oddity_of(model).p_value(e)[0])
-    zeta = float(relative(e)[0])
-    z = float(absolute(e, winner, model.mean, model.spread)[0])
-    return Anomaly(score, zeta, z, reason_of(model, probability, z, score))
+    winner = probability.argmax(axis=1)
+    return AnomalyScores(
+        1 - oddity.p_value(errors),
+        relative(errors),
+        absolute(errors, winner, model.mean, model.spread),
+    )
+
+
+def anomaly_of(model: Model, scores: AnomalyScores, probability: np.ndarray, row: int) -> Anomaly:
+    """The anomaly of the cell of one row, with its reason, given its probabilities (K,)."""
+    score = float(scores.score[row])
+    z = float(scores.absolute[row])
+    return Anomaly(score, float(scores.relative[row]), z, reason_of(model, probability, z, score))
 
 
 def reason_of(model: Model, probability: np.ndarray, z: float, score: float) -> str:

@@ -16,9 +16,9 @@ from classify.elimination import chance_of, settled_at
 from classify.engines import Engine, open_engine
 from classify.engines.torch import config_of
 from classify.evaluation import auc, balanced_accuracy
-from classify.judge import posterior
 from classify.model_card import Model
 from classify.network import Denoiser
+from classify.rule import posterior
 from classify.training import export_graph
 
 from .judge_timing import HOME, ODD, Cells

@@ -2,15 +2,14 @@
 confidence is right.
 """
 
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
 from classify.anomaly import label_scores, padded_scores
-from classify.judge import Rule, posterior
 from classify.model_card import Model, load_model, save_tables, write_card
+from classify.rule import Rule
 from classify.verdict import Verdict
 
 from .fit import ErrorTable
@@ -42,14 +41,22 @@ _LEAST = 20  # right and wrong labels of a class, before it has a psychometric f
 DIGITS = 4
 
 
-def replayed_verdicts(model: Model, errors: np.ndarray) -> Iterator[tuple[Verdict, np.ndarray]]:
+def replayed_verdicts(model: Model, errors: np.ndarray) -> list[tuple[Verdict, np.ndarray]]:
     """What the judge would say, and the probabilities (K,) it would say it with, of cells' errors
     (n, D, K).
     """
     rule = Rule(model)
-    for own in errors:
-        verdict = next(v for d in range(1, len(own) + 1) if (v := rule.verdict(own[:d])))
-        yield verdict, posterior(own[: verdict.draws], model)[-1]
+    found: list[tuple[Verdict, np.ndarray] | None] = [None] * len(errors)
+    waiting = np.arange(len(errors))
+    for draws in range(1, errors.shape[1] + 1):
+        decision = rule.decide(errors[waiting, :draws]) if len(waiting) else None
+        if decision is None:
+            continue
+        stated = zip(rule.verdicts(decision), decision.probability, strict=True)
+        for row, pair in zip(waiting[decision.rows], stated, strict=True):
+            found[row] = pair
+        waiting = np.delete(waiting, decision.rows)
+    return [pair for pair in found if pair]
 
 
 def finish(folder: Path, table: ErrorTable, labelled: bool = True) -> None:

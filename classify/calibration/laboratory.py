@@ -14,9 +14,9 @@ from scipy.special import log_softmax
 from classify.anomaly import fit_oddity, oddity_of, tables_of
 from classify.engines import Engine
 from classify.errors import DataError
-from classify.judge import posterior
 from classify.model_card import GRAPH, Model, load_model, save_tables, write_card
 from classify.pixels import to_input
+from classify.rule import posterior
 
 from .certainty import CERTAINTY_NAMES, finish
 from .fit import ErrorTable, error_table

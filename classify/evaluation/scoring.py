@@ -70,9 +70,7 @@ def ours(errors: np.ndarray, scale: ScoreScale, oddity: Oddity | None) -> Scores
     p = scale.probability(errors)
     if oddity is None:
         return Scores(p, {})
-    relative, least, pattern = scores(
-        errors, oddity.sigma, oddity.centre[-1], oddity.covariance[-1]
-    )
+    relative, least, pattern = scores(errors, oddity.sigma, oddity.centre[-1], oddity.whitening[-1])
     return Scores(
         p,
         {

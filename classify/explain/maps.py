@@ -10,9 +10,9 @@ from scipy import ndimage as ndi
 
 from classify.engines import Engine
 from classify.errors import DataError
-from classify.judge import posterior
 from classify.model_card import Model
 from classify.pixels import disc, to_input, to_uint8, turned, turned_back
+from classify.rule import posterior
 
 _SIGMA_DATA = 0.5  # as the network's
 # noise levels of the counterfactual's way down, and how many

@@ -27,7 +27,6 @@ from classify.engines import Engine, open_engine
 from classify.errors import ModelError
 from classify.explain import generate_cells
 from classify.image_folder import OTHER_CLASS, LabelledCrops, balanced_batches
-from classify.judge import posterior
 from classify.model_card import (
     CARD,
     GRAPH,
@@ -41,6 +40,7 @@ from classify.model_card import (
 )
 from classify.network import Denoiser
 from classify.pixels import to_input
+from classify.rule import posterior
 
 from .augment import Jitter, augment_crops, view
 from .export_onnx import export_graph

@@ -61,7 +61,9 @@ from .red_cells import RedJudge, RedReading, read_red_cells
 _log = logging.getLogger(__name__)
 _DONE: Final = "done"
 SAME_MPP = 1e-4  # relative; file formats round the scale
-COMMIT_CELLS = 16  # a commit waits for the disk some milliseconds, so cells share it
+# a commit waits for the disk some milliseconds, so cells share it
+COMMIT_CELLS = 32
+COMMIT_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,6 +315,7 @@ class SlideRun:
         self.tally = self.resumed(len(specs))
         self.again = False
         self.said_s = monotonic()
+        self.committed_s = 0.0
         self.writer = ResultWriter(
             lab.outbox, self.open_store(), self.slide.slide_id, lab.model.card, self.scan.stain
         )
@@ -409,14 +412,15 @@ class SlideRun:
 
     def crops(self) -> Iterator[tuple[str, np.ndarray] | None]:
         """Crops of the cells as tiles come back; `None` where none is ready, and then what is
-        decided is committed.
+        decided is committed, at most every `COMMIT_S`.
         """
         for arrived in self.lab.workers.each(
             self.scan.cells_in, self.todo, self.lab.config.reading.read_limit_s
         ):
             if arrived is None:
                 yield None
-                self.commit()
+                if monotonic() - self.committed_s > COMMIT_S:
+                    self.commit()
                 continue
             spec, outcome = arrived
             if isinstance(outcome, SlideAwayError):
@@ -447,6 +451,7 @@ class SlideRun:
         """Verdicts, their events, and the tiles that they complete: together."""
         if not self.decided:
             return
+        self.committed_s = monotonic()
         events = []
         rows = []
         complete = []

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from classify import judge
 from classify.calibration.fit import error_table
-from classify.judge import posterior
 from classify.pixels import to_input
+from classify.rule import posterior
 from tests.make import CLASSES, BrightnessEngine, tiny_model
 
 

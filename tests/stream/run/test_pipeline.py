@@ -136,9 +136,8 @@ def test_an_interrupted_run_goes_on_where_it_stopped(slide_file, reference, tmp_
     with pytest.raises(KeyboardInterrupt):
         run_slide(lab, slide_file)
     slide_id = open_slide(slide_file).slide_id
-    assert (
-        lab.outbox.status(slide_id) == "interrupted" and len(lab.outbox.tiles_done(slide_id)) == 3
-    )
+    assert lab.outbox.status(slide_id) == "interrupted"
+    assert 0 < len(lab.outbox.tiles_done(slide_id)) < 9
     report = run_slide(replace(lab, on_progress=lambda *_: None), slide_file)
     assert cells_of(lab, slide_id) == reference[2] and report.counts == Counter(
         reference[2].values()

@@ -165,7 +165,9 @@ def odds_of(model, cells):
     """Every score of ours (n,), higher is odder."""
     d, errors = len(model.sigma) - 1, cells.errors
     winner = probabilities(model, errors).argmax(axis=1)
-    relative, least, pattern = scores(errors, model.sigma, model.centre[d], model.covariance[d])
+    relative, least, pattern = scores(
+        errors, model.sigma, model.centre[d], oddity_of(model).whitening[d]
+    )
     fit = absolute(errors, winner, model.mean, model.spread)
     return {
         "relative": relative,
@@ -177,7 +179,7 @@ def odds_of(model, cells):
 
 
 def probabilities(model, errors):
-    from classify.judge import posterior
+    from classify.rule import posterior
 
     return posterior(errors, model)[:, -1]
 

@@ -21,8 +21,8 @@ from classify import SHIPPED, CropFolder, explain_cell, load_model, open_engine
 from classify.calibration.fit import error_table
 from classify.explain.generate import generate_cells
 from classify.explain.maps import MAP_SMOOTH_PX, inside
-from classify.judge import posterior
 from classify.pixels import central, on_white, to_input
+from classify.rule import posterior
 from segment import cell_masks, fit_stain
 from stream.cli.pictures.explanation_sheet import overlay, scale_of
 
