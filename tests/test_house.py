@@ -1,6 +1,7 @@
 """The rules of this code base, read off the source: who imports whom, and how large a folder is."""
 
 import ast
+import re
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -68,6 +69,7 @@ OWNERS = {
     "psutil": {"stream.store"},
     "rich": {"stream.cli"},
     "skimage": {"segment"},
+    "sqlite3": {"stream.store"},
     "starlette": {"stream.review.web", "stream.http", "stream.intake"},
     "tensorrt": {"classify.engines"},
     "tensorrt_rtx": {"classify.engines"},
@@ -87,6 +89,7 @@ OWNERS = {
 OPENED_LATE = ("classify.engines.torch", "stream.cli.commands")
 VAGUE_NAMES = {"core", "common", "utils", "helpers", "base", "misc"}
 MOST_MODULES = 17
+SQL = re.compile(r"\b(SELECT|INSERT (OR|INTO)|DELETE FROM|UPDATE \w+ SET|CREATE TABLE|PRAGMA)\b")
 
 
 def name_of(path):
@@ -156,6 +159,17 @@ def test_a_third_party_has_an_owner(module):
     for name in imports(module):
         owners = OWNERS.get(name.split(".")[0])
         assert not owners or any(inside(module, owner) for owner in owners), f"{module}: {name}"
+
+
+@every_module
+def test_sql_stands_in_the_store_alone(module):
+    texts = [
+        node.value
+        for node in ast.walk(ast.parse(PATHS[module].read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+    if not inside(module, "stream.store"):
+        assert not [text for text in texts if SQL.search(text)], module
 
 
 def test_folders_and_modules_stay_small():

@@ -8,7 +8,6 @@ SQLite triggers refuse changes by accident; `audit_check` shows those made on pu
 
 import hashlib
 import hmac
-import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,23 +25,12 @@ from stream.events import (
     review_event,
     to_line,
 )
-from stream.store import Outbox, State, Transaction
+from stream.store import NO_DIGEST, Outbox, TrailRecords, TrailRow
 
 from .custody import Custody, SealingKey, key_for
 from .review_state import ReviewEntry
 
 REVIEWS_FILE = "reviews.db"
-_START = "0" * 64
-_TABLES = """
-CREATE TABLE IF NOT EXISTS trail (
-    number INTEGER PRIMARY KEY, slide_id TEXT NOT NULL, line TEXT NOT NULL, digest TEXT NOT NULL);
-CREATE INDEX IF NOT EXISTS trail_of_slide ON trail (slide_id, number);
-CREATE TABLE IF NOT EXISTS seals (number INTEGER PRIMARY KEY, seal TEXT NOT NULL);
-CREATE TRIGGER IF NOT EXISTS trail_keeps BEFORE UPDATE ON trail
-    BEGIN SELECT raise(ABORT, 'the audit trail only grows'); END;
-CREATE TRIGGER IF NOT EXISTS trail_stays BEFORE DELETE ON trail
-    BEGIN SELECT raise(ABORT, 'the audit trail only grows'); END;
-"""
 MakeEvent = Callable[[Mapping[str, str | int]], Event]
 
 
@@ -54,7 +42,7 @@ class TrailEntry:
     about: dict
 
 
-class Trail(Outbox):
+class Trail:
     """The reviews of a store, and the outbox from which they go to the topic `reviews`: one SQLite
     file beside `state.db`.
 
@@ -63,10 +51,20 @@ class Trail(Outbox):
     """
 
     def __init__(self, store: Path, custody: Path | None = None):
-        State(store / REVIEWS_FILE, _TABLES).close()
-        super().__init__(store / REVIEWS_FILE)
+        self.path = store / REVIEWS_FILE
+        self._records = TrailRecords(self.path)
         self.custody = Custody(custody, self.store_id, store) if custody else None
         self._writing = threading.Lock()
+
+    @property
+    def outbox(self) -> Outbox:
+        """What sends the entries."""
+        return self._records.outbox
+
+    @property
+    def store_id(self) -> str:
+        """Random, made with the file: tells this trail from every other one."""
+        return self.outbox.store_id
 
     def write(
         self, slide_id: str, reviewer: str, entries: Sequence[TrailEntry], stamp: Provenance
@@ -111,49 +109,41 @@ class Trail(Outbox):
         """
         if not self.custody:
             raise StoreError(f"{self.path}: no folder for its keys", "set review.audit_folder")
-        with self._writing, self._state.transaction() as db:
-            self.custody.new_key(_last(db)[0] + 1)
+        with self._writing, self._records.appending() as records:
+            number, _ = records.head()
+            self.custody.new_key(number + 1)
         self.note("key_made", "", by, stamp)
 
     def keep_head(self) -> None:
         """Remembers the last entry outside the store."""
-        rows = self._state.rows("SELECT number, digest FROM trail ORDER BY number DESC LIMIT 1")
-        if self.custody and rows:
-            self.custody.keep_head(*rows[0])
+        number, digest = self._records.head()
+        if self.custody and number:
+            self.custody.keep_head(number, digest)
 
     def _append(self, slide_id: str, makers: Sequence[MakeEvent]) -> list[tuple[int, Event]]:
         written = []
         store_id = self.store_id
-        with self._writing, self.transaction() as tx:
-            last, digest = _last(tx._db)
-            key = self._key(tx._db, last)
+        with self._writing, self._records.appending() as records:
+            last, digest = records.head()
+            key = self._key(records.seal_of(last), last)
             for number, make in enumerate(makers, last + 1):
                 event = make({"number": number, "previous": digest, "store": store_id})
-                digest = self._insert(tx, number, slide_id, event, key)
+                line = to_line(event)
+                digest = digest_of(line)
+                seal = key.seal(number, digest) if key else None
+                records.append(TrailRow(number, slide_id, line, digest, seal), event)
                 written.append((number, event))
         return written
 
-    def _insert(
-        self, tx: Transaction, number: int, slide_id: str, event: Event, key: SealingKey | None
-    ) -> str:
-        line = to_line(event)
-        digest = digest_of(line)
-        tx._db.execute("INSERT INTO trail VALUES (?, ?, ?, ?)", (number, slide_id, line, digest))
-        if key:
-            tx._db.execute(
-                "INSERT OR REPLACE INTO seals VALUES (?, ?)", (number, key.seal(number, digest))
-            )
-        tx.add([event])
-        return digest
-
-    def _key(self, db: sqlite3.Connection, last: int) -> SealingKey | None:
-        """The key of the next entry; made where there never was one."""
+    def _key(self, seal: str | None, last: int) -> SealingKey | None:
+        """The key of the next entry; made where there never was one. `seal` is that of the last
+        entry.
+        """
         if not self.custody:
             return None
         keys = self.custody.keys()
-        seal = db.execute("SELECT seal FROM seals WHERE number = ?", (last,)).fetchone()
         is_renewed = bool(keys) and keys[-1].since == last + 1
-        if seal and not is_renewed and not any(seal[0].startswith(key.key_id) for key in keys):
+        if seal and not is_renewed and not any(seal.startswith(key.key_id) for key in keys):
             hint = "set review.audit_folder, or make another key with `cytostream audit --new-key`"
             raise StoreError(
                 f"{self.path}: the key of its audit trail is not in {self.custody.folder}", hint
@@ -162,24 +152,18 @@ class Trail(Outbox):
 
     def reviews(self, slide_id: str | None = None, after: int = 0) -> Iterator[ReviewEntry]:
         """The reviews of a slide, or of all, in order."""
-        where = "number > ?" if slide_id is None else "number > ? AND slide_id = ?"
-        sql = f"SELECT number, line FROM trail WHERE {where} ORDER BY number LIMIT 1024"
-        while page := self._state.rows(sql, after, *([] if slide_id is None else [slide_id])):
-            yield from (review for number, line in page if (review := review_of(number, line)))
-            after = page[-1][0]
+        for number, line in self._records.lines(slide_id, after):
+            if review := review_of(number, line):
+                yield review
 
     def last(self, slide_id: str) -> int:
         """The last place in the trail of a slide; 0 where it has none."""
-        return self._state.rows(
-            "SELECT coalesce(max(number), 0) FROM trail WHERE slide_id = ?", slide_id
-        )[0][0]
+        return self._records.last_number(slide_id)
 
     def entries(self, after: int = 0) -> Iterator[tuple[int, Event]]:
         """All entries, reviews and others, in order."""
-        sql = "SELECT number, line FROM trail WHERE number > ? ORDER BY number LIMIT 1024"
-        while page := self._state.rows(sql, after):
-            yield from ((number, from_line(line)) for number, line in page)
-            after = page[-1][0]
+        for number, line in self._records.lines(after=after):
+            yield number, from_line(line)
 
     def verify(self) -> int:
         """Checks the whole chain, every column of it, and its seals; returns its length.
@@ -188,50 +172,49 @@ class Trail(Outbox):
             StoreError: an entry was changed, removed or put in.
         """
         number = 0
-        previous = _START
+        previous = NO_DIGEST
         keys = self.custody.keys() if self.custody else []
-        sql = """SELECT number, slide_id, line, digest, seal
-            FROM trail LEFT JOIN seals USING (number) WHERE number > ? ORDER BY number LIMIT 512"""
-        while page := self._state.rows(sql, number):
-            for place, slide_id, line, digest, seal in page:
-                if place != number + 1 or not _is_whole(place, slide_id, line, digest, previous):
-                    raise self.broken(place)
-                if (key := key_for(keys, place)) and not hmac.compare_digest(
-                    key.seal(place, digest), seal or ""
-                ):
-                    raise self.broken(place)
-                number = place
-                previous = digest
+        for row in self._records.rows():
+            if row.number != number + 1 or not _is_whole(row, previous):
+                raise self.broken(row.number)
+            key = key_for(keys, row.number)
+            if key and not hmac.compare_digest(key.seal(row.number, row.digest), row.seal or ""):
+                raise self.broken(row.number)
+            number = row.number
+            previous = row.digest
         return number
 
     def sealed(self) -> int:
         """How many entries have a seal."""
-        return self._state.rows("SELECT count(*) FROM seals")[0][0]
+        return self._records.seal_count()
 
     def digest(self, number: int) -> str | None:
         """The digest of an entry; None where the trail is shorter."""
-        rows = self._state.rows("SELECT digest FROM trail WHERE number = ?", number)
-        return rows[0][0] if rows else None
+        return self._records.digest(number)
 
     def broken(self, number: int) -> StoreError:
         """What to say of a trail that was altered."""
         hint = "compare with the topic cytostream.reviews, and restore the store from its backup"
         return StoreError(f"{self.path}: the audit trail is broken at entry {number}", hint)
 
+    def close(self) -> None:
+        """Closes the file."""
+        self._records.close()
 
-def _last(db: sqlite3.Connection) -> tuple[int, str]:
-    found: tuple[int, str] | None = db.execute(
-        "SELECT number, digest FROM trail ORDER BY number DESC LIMIT 1"
-    ).fetchone()
-    return found or (0, _START)
+    def __enter__(self) -> "Trail":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
-def _is_whole(number: int, slide_id: str, line: str, digest: str, previous: str) -> bool:
+def _is_whole(row: TrailRow, previous: str) -> bool:
     """Whether the columns of an entry are those of its event, which follows the one before."""
-    event = from_line(line)
+    event = from_line(row.line)
     about = event.subject if event.type == REVIEW else ""
     said = event.data.get("number"), event.data.get("slide_id", ""), event.data["previous"], about
-    return digest == digest_of(line) and said == (number, slide_id, previous, slide_id)
+    expected = row.number, row.slide_id, previous, row.slide_id
+    return row.digest == digest_of(row.line) and said == expected
 
 
 def review_of(number: int, line: str) -> ReviewEntry | None:

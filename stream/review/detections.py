@@ -2,7 +2,6 @@
 slide is read.
 """
 
-import json
 import re
 import threading
 from bisect import bisect_right
@@ -11,11 +10,10 @@ from dataclasses import dataclass
 
 from classify import CLASS_NAME
 from ingest import StoreError
-from stream.store import State
+from stream.store import SlideQueries
 
 _CLASS = re.compile(CLASS_NAME)
 _ID = re.compile(r"[0-9a-f]{8,64}")
-_SQL = "SELECT row, cell_id, body FROM cells WHERE slide_id = ? AND row > ? ORDER BY row LIMIT 4096"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,21 +55,21 @@ class FoundCells:
     def last_row(self) -> int:
         return self.cells[-1].row if self.cells else 0
 
-    def update(self, state: State) -> int:
+    def update(self, queries: SlideQueries) -> int:
         """Reads the cells that came since; returns how many."""
         with self._lock:
             before = len(self.cells)
-            while page := state.rows(_SQL, self.slide_id, self.last_row):
+            while page := queries.cells_page(self.slide_id, self.last_row):
                 self._take(page)
             return len(self.cells) - before
 
-    def _take(self, page: list[tuple[int, str, str]]) -> None:
+    def _take(self, page: list[tuple[int, str, dict]]) -> None:
         new = [
-            _found(row, len(self.cells) + n, cell_id, json.loads(body))
+            _found(row, len(self.cells) + n, cell_id, body)
             for n, (row, cell_id, body) in enumerate(page)
         ]
         if not self.classes:
-            classes = tuple(json.loads(page[0][2])["verdict"]["scores"])
+            classes = tuple(page[0][2]["verdict"]["scores"])
             _checked(_CLASS, *classes)
             self.classes = classes
         self.by_id.update((cell.cell_id, cell) for cell in new)

@@ -2,8 +2,6 @@
 in review.
 """
 
-import hashlib
-import json
 import threading
 from collections import Counter, OrderedDict
 from collections.abc import Iterator
@@ -17,7 +15,7 @@ from classify import SHIPPED, read_card
 from ingest import Slide
 from stream.config import Config
 from stream.events import ALERT, FAILURE, SLIDE_ALERT, text_of
-from stream.store import Outbox, State, slide_of
+from stream.store import Outbox, SlideQueries, StoredEvent, slide_of
 
 from .audit_trail import Trail
 from .cell_classes import Scheme, scheme_of
@@ -26,10 +24,6 @@ from .review_state import Standing, fold
 
 KEPT_SLIDES = 12
 FINISHED = ("done", "failures")
-_EVENTS = (
-    "SELECT seq, id, type, value FROM records WHERE subject = ? AND seq > ? AND type IN (?, "
-    "?, ?) ORDER BY seq"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,30 +62,29 @@ class SlideView:
 
     def refresh(self) -> "SlideView":
         """Reads what is new of cells, events and reviews."""
-        state = self._library.state
+        queries = self._library.queries
         with self.lock:
-            self.found.update(state)
-            for seq, event_id, kind, value in state.rows(
-                _EVENTS, self.slide_id, self.told.seq, ALERT, SLIDE_ALERT, FAILURE
-            ):
-                self._hear(seq, event_id, kind, json.loads(value))
+            self.found.update(queries)
+            kinds = (ALERT, SLIDE_ALERT, FAILURE)
+            for event in queries.events(self.slide_id, self.told.seq, *kinds):
+                self._hear(event)
             for review in self._library.trail.reviews(self.slide_id, self.standing.number):
                 self.standing.take(review)
         return self
 
-    def _hear(self, seq: int, event_id: str, kind: str, data: dict) -> None:
-        self.told.seq = seq
-        if kind == FAILURE:
-            self.told.failures.append(failure_says(data))
+    def _hear(self, event: StoredEvent) -> None:
+        self.told.seq = event.seq
+        if event.type == FAILURE:
+            self.told.failures.append(failure_says(event.data))
             return
         values = {
-            name: data.get(name)
+            name: event.data.get(name)
             for name in ("cell_id", "rule", "severity", "score", "threshold", "reason")
         }
         about = values["cell_id"], values["rule"]
         if about not in self.told.about:  # a replay is no second alert
             self.told.about.add(about)
-            self.told.alerts[event_id] = AlertView(event_id, **values)
+            self.told.alerts[event.event_id] = AlertView(event.event_id, **values)
 
     @cached_property
     def _fallback(self) -> tuple[str, ...]:
@@ -121,10 +114,7 @@ class SlideView:
 
     def names(self) -> list[Path]:
         """Where the slide lies: each path under which it has been done."""
-        if not self._library.state.rows("SELECT 1 FROM sqlite_master WHERE name = 'backlog'"):
-            return []
-        sql = "SELECT path FROM backlog WHERE slide_id = ? ORDER BY number"
-        return [Path(path) for (path,) in self._library.state.rows(sql, self.slide_id)]
+        return self._library.queries.slide_paths(self.slide_id)
 
     def standing_at(self, version: int | None) -> Standing:
         """The standing now, or as a version was signed."""
@@ -149,18 +139,13 @@ class SlideView:
 
     def scores(self, cells: list[Detection]) -> np.ndarray:
         """Class probabilities (n, K) of cells, in the order of the model's classes."""
-        bodies = self._library.state.rows(
-            "SELECT row, body FROM cells WHERE slide_id = ? ORDER BY row", self.slide_id
-        )
-        by_row = {row: json.loads(body)["verdict"]["scores"] for row, body in bodies}
-        shares = [[by_row[c.row][k] for k in self.classes] for c in cells]
+        bodies = self._library.queries.cell_bodies(self.slide_id)
+        shares = [[bodies[c.row]["verdict"]["scores"][k] for k in self.classes] for c in cells]
         return np.array(shares, np.float32).reshape(len(cells), len(self.classes))
 
     def body(self, row: int) -> dict:
         """All that the journal has of a cell."""
-        return json.loads(
-            self._library.state.rows("SELECT body FROM cells WHERE row = ?", row)[0][0]
-        )
+        return self._library.queries.cell_body(row)
 
 
 class SlideLibrary:
@@ -171,7 +156,7 @@ class SlideLibrary:
         self.store = store
         self.config = config
         self.outbox = Outbox(store / "state.db")
-        self.state = State(store / "state.db")
+        self.queries = SlideQueries(store / "state.db")
         self.trail = Trail(store, custody)
         self._shelves: OrderedDict[str, SlideView] = OrderedDict()
         self._lock = threading.Lock()
@@ -189,34 +174,24 @@ class SlideLibrary:
         return shelf.refresh()
 
     def tiles_done(self, slide_id: str) -> int:
-        return self.state.rows("SELECT count(*) FROM tiles WHERE slide_id = ?", slide_id)[0][0]
+        return self.queries.tiles_done(slide_id)
 
     def verdict_digest(self, slide_id: str, upto_row: int) -> str:
         """SHA-256 of all that the machine says of a slide's cells, up to and with a row of the
         journal.
         """
-        digest = hashlib.sha256()
-        after = 0
-        sql = """SELECT row, cell_id, body FROM cells
-            WHERE slide_id = ? AND row > ? AND row <= ? ORDER BY row LIMIT 1024"""
-        while page := self.state.rows(sql, slide_id, after, upto_row):
-            for row in page:
-                digest.update(json.dumps(row).encode())
-            after = page[-1][0]
-        return digest.hexdigest()
+        return self.queries.verdict_digest(slide_id, upto_row)
 
     def files_refused(self) -> Iterator[dict]:
         """Failures of files that are no slide; with their names where the page shows names."""
-        sql = """SELECT id, value, path FROM records LEFT JOIN failures ON id = event_id
-            WHERE subject >= 'file-' AND subject < 'file.' AND type = ? ORDER BY seq"""
-        for event_id, value, path in self.state.rows(sql, FAILURE):
-            said = failure_says(json.loads(value))
+        for event_id, data, path in self.queries.file_failures():
+            said = failure_says(data)
             if path and self.config.review.show_names:
                 said["what"] = f"{Path(path).name}: {said['what']}"
             yield {"id": event_id, **said}
 
     def close(self) -> None:
-        for part in (self.outbox, self.state, self.trail):
+        for part in (self.outbox, self.queries, self.trail):
             part.close()
 
     def __enter__(self) -> "SlideLibrary":

@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from classify import SHIPPED, read_card
-from stream.events import SLIDE_ALERT, Progress, text_of
+from stream.events import Progress, text_of
 
 from .cell_classes import scheme_of
 from .differential import differential
@@ -17,14 +17,6 @@ from .review_state import Standing
 from .slides import FINISHED, SlideLibrary, SlideView, reason_says
 
 ACTIVE_STATES = ("running", "seen")
-_WAITING = """
-SELECT number, path, state, tries, reason FROM backlog WHERE slide_id IS NULL
-    AND state IN ('waiting', 'running', 'failed')
-ORDER BY state = 'failed', priority DESC, number LIMIT 500"""
-_SLIDE_ALERTS = (
-    "SELECT count(DISTINCT json_extract(value, '$.rule')) FROM records WHERE subject "
-    "= ? AND type = ?"
-)
 
 
 class RunProgress(BaseModel):
@@ -88,18 +80,15 @@ class WorklistView:
 
     def waiting(self) -> list[Waiting]:
         """Files of the backlog that are no slides yet, the next one first."""
-        if not self._library.state.rows("SELECT 1 FROM sqlite_master WHERE name = 'backlog'"):
-            return []
-        rows = self._library.state.rows(_WAITING)
         hide = not self._library.config.review.show_names
         return [
             Waiting(
-                name=f"file {n}" if hide else Path(path).name,
-                state=state,
-                tries=tries,
-                reason=text_of(None).what if reason else None,
+                name=f"file {file.number}" if hide else file.path.name,
+                state=file.state,
+                tries=file.tries,
+                reason=text_of(None).what if file.reason else None,
             )
-            for n, path, state, tries, reason in rows
+            for file in self._library.queries.waiting_files()
         ]
 
     def row(self, slide_id: str) -> WorklistRow:
@@ -118,7 +107,7 @@ class WorklistView:
         """
         told = Progress(**facts.get("progress", {}))
         if status in FINISHED and not self._library.trail.last(slide_id):
-            of_slide = self._library.state.rows(_SLIDE_ALERTS, slide_id, SLIDE_ALERT)[0][0]
+            of_slide = self._library.queries.slide_alert_count(slide_id)
             told = told.model_copy(update={"alerts": told.alerts + of_slide})
             return self._filled(
                 slide_id, status, facts, Standing(), told, facts.get("counts", {}), told.alerts

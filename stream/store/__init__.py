@@ -1,5 +1,5 @@
+from .account_table import AccountChange, AccountRow, AccountTable
 from .backlog import FAILED, RUNNING, STAT, WAITING, Backlog, Job, job_lease
-from .database import State
 from .leases import LeaseLostError
 from .outbox import DiskLimits, Outbox, Transaction
 from .outbox_record import OutboxRecord
@@ -14,9 +14,14 @@ from .private_files import (
 )
 from .results import LABEL_COLUMN, ResultWriter, body_of, crop_digest, store_path
 from .slide_facts import facts_of, slide_of
+from .slide_queries import SlideQueries, StoredEvent
 from .slide_store import CHUNK_ROWS, SlideStore
+from .trail_records import NO_DIGEST, TrailQueries, TrailRecords, TrailRow
 
 __all__ = [
+    "AccountChange",
+    "AccountRow",
+    "AccountTable",
     "Backlog",
     "CHUNK_ROWS",
     "FAILED",
@@ -30,9 +35,14 @@ __all__ = [
     "RUNNING",
     "ResultWriter",
     "DiskLimits",
+    "NO_DIGEST",
     "STAT",
+    "SlideQueries",
+    "TrailQueries",
+    "TrailRecords",
+    "TrailRow",
     "SlideStore",
-    "State",
+    "StoredEvent",
     "Transaction",
     "WAITING",
     "body_of",

@@ -60,7 +60,7 @@ def export_results(
         )
     written, refused = 0, 0
     with SlideLibrary(store, load_config(config)) as library:
-        crops = Crops(store, library.state)
+        crops = Crops(store, library.queries)
         for slide_id, one in product(chosen(library.outbox.slide_ids(), slide), form):
             try:
                 written += _write(library, crops, slide_id, one, out, version)

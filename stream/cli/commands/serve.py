@@ -18,7 +18,7 @@ from ingest import CytostreamError, open_workers
 from stream.cli.console import screen
 from stream.config import Config, load_config
 from stream.events import Provenance
-from stream.store import make_private_folder
+from stream.store import Outbox, make_private_folder
 
 from .run import ConfigOption
 
@@ -196,7 +196,7 @@ def _opened(page: Page, settings: Config) -> Iterator[object]:
             SlideLibrary(page.store, settings, custody_folder(settings.review.audit_folder))
         )
         for spec in page.sinks:
-            relay_to(spec, settings, library.trail, stack)
+            relay_to(spec, settings, library.trail.outbox, stack)
         with screen.status("starting the process that reads slides"):
             workers = stack.enter_context(open_workers(1))
         warn(page.host, mode, page.secure)
@@ -316,12 +316,12 @@ def read_proxy_secret(settings: Config) -> str:
     return secret
 
 
-def relay_to(spec: str, settings: Config, trail: object, stack: ExitStack) -> None:
+def relay_to(spec: str, settings: Config, outbox: Outbox, stack: ExitStack) -> None:
     from stream.cli.session import open_sink
     from stream.sinks import Relay
 
     if spec != "none":
-        stack.enter_context(Relay(trail, open_sink(spec, settings, trail)))
+        stack.enter_context(Relay(outbox, open_sink(spec, settings, outbox)))
 
 
 def warn(host: str, mode: str, secure: bool) -> None:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from ingest import StoreError
 from stream.review.detections import Detection
-from stream.store import CHUNK_ROWS, SlideStore, State, store_path
+from stream.store import CHUNK_ROWS, SlideQueries, SlideStore, store_path
 
 from .outlines import Shapes
 
@@ -26,9 +26,9 @@ class Crops:
     Threads may share it.
     """
 
-    def __init__(self, store: Path, state: State):
+    def __init__(self, store: Path, queries: SlideQueries):
         self._store = store
-        self._state = state
+        self._queries = queries
         self._kept: OrderedDict[tuple[str, int], list[bytes]] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()
@@ -40,9 +40,9 @@ class Crops:
         Raises:
             StoreError: it is gone.
         """
-        rows = self._state.rows("SELECT crop FROM cells WHERE row = ?", cell.row)
-        if rows and rows[0][0] is not None:
-            return _square(rows[0][0])
+        crop = self._queries.cell_crop(cell.row)
+        if crop is not None:
+            return _square(crop)
         chunk = self._chunk(slide_id, cell.place // CHUNK_ROWS)
         if cell.place % CHUNK_ROWS >= len(chunk):
             raise StoreError(
@@ -61,11 +61,9 @@ class Crops:
 
     def jpeg(self, slide_id: str, cell: Detection) -> bytes:
         """The crop for the gallery."""
-        rows = self._state.rows(
-            "SELECT crop FROM cells WHERE row = ? AND crop IS NOT NULL", cell.row
-        )
-        if rows:
-            return encode(_square(rows[0][0]), **_JPEG)
+        crop = self._queries.cell_crop(cell.row)
+        if crop is not None:
+            return encode(_square(crop), **_JPEG)
         key = slide_id, cell.place // CHUNK_ROWS
         made = self._of_chunk(key)
         if cell.place % CHUNK_ROWS >= len(made):

@@ -8,7 +8,6 @@ import hashlib
 import hmac
 import re
 import secrets
-import sqlite3
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import VerificationError
 
 from ingest import CytostreamError
-from stream.store import State, close_to_others
+from stream.store import AccountChange, AccountRow, AccountTable, close_to_others
 
 FILE = "access.db"
 Change = Literal["added", "changed"]
@@ -27,14 +26,6 @@ ROLES = ("viewer", "reviewer", "admin")
 NAME = r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}"
 PASSWORD_MIN = 10
 PASSWORD_MAX = 256
-_TABLES = """
-CREATE TABLE IF NOT EXISTS accounts (name TEXT PRIMARY KEY, role TEXT NOT NULL, hash TEXT NOT NULL)
-    WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS sessions (digest TEXT PRIMARY KEY, name TEXT NOT NULL,
-    ends REAL NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS secret (value TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS removed (name TEXT PRIMARY KEY, at REAL NOT NULL) WITHOUT ROWID;
-"""
 _LOCAL = ":local"  # no account can have this name
 # hashes that are computed (64 MiB each), and tries that wait for one
 AT_ONCE = 2
@@ -69,31 +60,23 @@ class Accounts:
     """The accounts and sessions of a store."""
 
     def __init__(self, store: Path):
-        self._state = State(store / FILE, _TABLES)
+        self._table = AccountTable(store / FILE)
         for name in (FILE, f"{FILE}-wal", f"{FILE}-shm"):  # of a version that left them open
             close_to_others(store / name)
         self._hasher = PasswordHasher()
         self._hashing = threading.BoundedSemaphore(AT_ONCE)
         self._waiting = threading.BoundedSemaphore(_WAITING)
-        with self._state.transaction() as db:
-            db.execute(
-                "INSERT INTO secret SELECT ? WHERE NOT EXISTS (SELECT 1 FROM secret)",
-                (secrets.token_hex(32),),
-            )
 
     def people(self) -> list[Person]:
-        return [
-            Person(*row)
-            for row in self._state.rows("SELECT name, role FROM accounts ORDER BY name")
-        ]
+        return [Person(row.name, row.role) for row in self._table.accounts()]
 
     def has_any(self) -> bool:
         """Whether there is an account now."""
-        return bool(self._state.rows("SELECT 1 FROM accounts LIMIT 1"))
+        return self._table.has_any()
 
     def had_any(self) -> bool:
         """Whether there is an account, or ever was one that has been removed."""
-        return self.has_any() or bool(self._state.rows("SELECT 1 FROM removed LIMIT 1"))
+        return self.has_any() or self._table.has_removed()
 
     def set(self, name: str, role: str, password: str) -> Change:
         """Makes an account, or changes its role and password; its sessions end, and those of the
@@ -115,16 +98,16 @@ class Accounts:
                 f"{PASSWORD_MIN} to {PASSWORD_MAX} are wanted",
             )
         made = self._hasher.hash(password)
-        with self._state.transaction() as db:
-            if db.execute("SELECT 1 FROM removed WHERE name = ?", (name,)).fetchone():
+        with self._table.changing() as change:
+            if change.is_removed(name):
                 raise AccountError(
                     f"{name!r} was removed", "choose another name: its signatures stay"
                 )
-            known = db.execute("SELECT role FROM accounts WHERE name = ?", (name,)).fetchone()
-            if known == ("admin",) and role != "admin":
-                _check_not_last(db, name)
-            db.execute("INSERT OR REPLACE INTO accounts VALUES (?, ?, ?)", (name, role, made))
-            db.execute("DELETE FROM sessions WHERE name IN (?, ?)", (name, _LOCAL))
+            known = change.role(name)
+            if known == "admin" and role != "admin":
+                _check_not_last(change, name)
+            change.put(AccountRow(name, role, made))
+            change.end_sessions(name, _LOCAL)
         return "changed" if known else "added"
 
     def remove(self, name: str) -> None:
@@ -133,14 +116,12 @@ class Accounts:
         Raises:
             AccountError: there is none, or it is the last one or the last admin.
         """
-        with self._state.transaction() as db:
-            known = db.execute("SELECT role FROM accounts WHERE name = ?", (name,)).fetchone()
+        with self._table.changing() as change:
+            known = change.role(name)
             if not known:
                 raise AccountError(f"no account {name!r}", "see `cytostream accounts list`")
-            _check_not_last(db, name, known[0])
-            db.execute("DELETE FROM sessions WHERE name = ?", (name,))
-            db.execute("DELETE FROM accounts WHERE name = ?", (name,))
-            db.execute("INSERT OR IGNORE INTO removed VALUES (?, ?)", (name, time()))
+            _check_not_last(change, name, known)
+            change.remove(name, time())
 
     def check(self, name: str, password: str) -> Person | None:
         """The person, where the password is right. An unknown name takes as long as a wrong
@@ -149,9 +130,9 @@ class Accounts:
         Raises:
             BusyError: too many wait for an answer already.
         """
-        rows = self._state.rows("SELECT role, hash FROM accounts WHERE name = ?", name)
-        role, made = rows[0] if rows else ("viewer", _NOBODY)
-        return Person(name, role) if self._matches(made, password) and rows else None
+        known = self._table.account(name)
+        is_right = self._matches(known.password_hash if known else _NOBODY, password)
+        return Person(name, known.role) if known and is_right else None
 
     def _matches(self, made: str, password: str) -> bool:
         if not self._waiting.acquire(blocking=False):
@@ -174,49 +155,38 @@ class Accounts:
 
     def _begin(self, name: str, hours: float) -> str:
         token = secrets.token_urlsafe(32)
-        with self._state.transaction() as db:
-            db.execute("DELETE FROM sessions WHERE ends < ?", (time(),))
-            db.execute(
-                "INSERT INTO sessions VALUES (?, ?, ?)",
-                (_digest(token), name, time() + hours * 3600),
-            )
+        now = time()
+        self._table.begin_session(_digest(token), name, now, ends=now + hours * 3600)
         return token
 
     def who(self, token: str) -> Person | None:
         """Whose session it is, with the role that the account has now."""
-        sql = (
-            "SELECT name, role FROM sessions JOIN accounts USING (name) WHERE digest = ? AND "
-            "ends > ?"
-        )
-        rows = self._state.rows(sql, _digest(token), time())
-        return Person(*rows[0]) if rows else None
+        row = self._table.session_account(_digest(token), time())
+        return Person(row.name, row.role) if row else None
 
     def is_local(self, token: str) -> bool:
         """Whether it is a session of the page without accounts."""
-        sql = "SELECT 1 FROM sessions WHERE digest = ? AND name = ? AND ends > ?"
-        return bool(self._state.rows(sql, _digest(token), _LOCAL, time()))
+        return self._table.session_name(_digest(token), time()) == _LOCAL
 
     def end(self, token: str) -> None:
-        with self._state.transaction() as db:
-            db.execute("DELETE FROM sessions WHERE digest = ?", (_digest(token),))
+        self._table.end_session(_digest(token))
 
     def stamp(self, token: str) -> str:
         """What a page must send along with every change: bound to the session, not to be
         guessed without it (CSRF).
         """
-        key = self._state.rows("SELECT value FROM secret")[0][0].encode()
-        return hmac.new(key, token.encode(), hashlib.sha256).hexdigest()
+        return hmac.new(self._table.secret.encode(), token.encode(), hashlib.sha256).hexdigest()
 
     def close(self) -> None:
-        self._state.close()
+        self._table.close()
 
 
-def _check_not_last(db: sqlite3.Connection, name: str, role: str = "admin") -> None:
+def _check_not_last(change: AccountChange, name: str, role: str = "admin") -> None:
     """Somebody must be left who may see the whole trail, and accounts never switch off by
     themselves.
     """
-    others = db.execute("SELECT role FROM accounts WHERE name != ?", (name,)).fetchall()
-    if not others or (role == "admin" and ("admin",) not in others):
+    others = change.other_roles(name)
+    if not others or (role == "admin" and "admin" not in others):
         raise AccountError(
             f"{name!r} is the last {'admin' if others else 'account'}", "make another admin first"
         )

@@ -14,14 +14,11 @@ from ingest import CytostreamError
 from stream.review.audit_trail import REVIEWS_FILE
 from stream.review.slides import SlideLibrary
 from stream.review.worklist import ACTIVE_STATES, WorklistView
-from stream.store import State
+from stream.store import TrailQueries
 
 KEEP_ALIVE_S = 15.0
 _WAITING = 64  # messages a page may be behind; a slower one is told to look at everything
 _log = logging.getLogger(__name__)
-_REVIEWED = (
-    "SELECT slide_id, max(number) FROM trail WHERE number > ? AND slide_id != '' GROUP BY slide_id"
-)
 ALL = json.dumps({"all": True})
 
 
@@ -31,20 +28,18 @@ class StoreWatch:
     def __init__(self, library: SlideLibrary, board: WorklistView):
         self._library = library
         self._board = board
-        self._reviews = State(library.store / REVIEWS_FILE)
-        self._versions: tuple = ()
-        self._row = self._last("SELECT coalesce(max(row), 0) FROM cells", library.state)
-        self._number = self._last("SELECT coalesce(max(number), 0) FROM trail", self._reviews)
-        self._statuses = self._now()
+        self._reviews = TrailQueries(library.store / REVIEWS_FILE)
+        self._versions: tuple[int, ...] = ()
+        self._row = library.queries.last_cell_row()
+        self._number, _ = self._reviews.head()
+        self._statuses = library.queries.slide_states()
         self._waiting = board.waiting()
 
     def look(self) -> dict:
         """What to tell: the rows of the slides that changed since the last look, or that
         everything did; empty for nothing.
         """
-        versions = tuple(
-            s.rows("PRAGMA data_version")[0][0] for s in (self._library.state, self._reviews)
-        )
+        versions = (self._library.queries.data_version(), self._reviews.data_version())
         if versions == self._versions:
             return {}
         self._versions = versions
@@ -54,29 +49,18 @@ class StoreWatch:
         return {"all": True} if self._waiting != before else {"slides": rows} if rows else {}
 
     def _changed(self) -> set[str]:
-        cells = self._library.state.rows(
-            "SELECT slide_id, max(row) FROM cells WHERE row > ? GROUP BY slide_id", self._row
-        )
-        reviews = self._reviews.rows(_REVIEWED, self._number)
-        self._row = max([self._row, *(row for _, row in cells)])
-        self._number = max([self._number, *(number for _, number in reviews)])
+        cells = self._library.queries.new_cell_rows(self._row)
+        reviews = self._reviews.reviewed_slides(self._number)
+        self._row = max([self._row, *cells.values()])
+        self._number = max([self._number, *reviews.values()])
         before = self._statuses
-        self._statuses = self._now()
+        self._statuses = self._library.queries.slide_states()
         moved = {
             s
             for s, now in self._statuses.items()
             if before.get(s) != now or now[0] in ACTIVE_STATES
         }
-        return moved | {s for s, _ in cells} | {s for s, _ in reviews}
-
-    def _now(self) -> dict[str, tuple[str, str]]:
-        return {
-            row[0]: row[1:]
-            for row in self._library.state.rows("SELECT slide_id, status, facts FROM slides")
-        }
-
-    def _last(self, sql: str, state: State) -> int:
-        return state.rows(sql)[0][0]
+        return moved | cells.keys() | reviews.keys()
 
     def close(self) -> None:
         self._reviews.close()

@@ -143,7 +143,7 @@ def test_every_act_is_an_event_on_its_way_to_the_topic(lab):
         f"{lab.slide}/comments", {"saw": 0, "text": "large nucleoli", "cell_id": lab.cells()[0]}
     )
     lab.sign()
-    events = [record.event for record in lab.library.trail.events()]
+    events = [record.event for record in lab.library.trail.outbox.events()]
     assert [e.data["action"] for e in events] == ["login"] + ["acknowledge"] * 3 + [
         "reclassify"
     ] * 2 + ["comment", "sign"]

@@ -145,7 +145,7 @@ def test_a_store_that_had_accounts_does_not_open_by_itself(accounts, tmp_path):
     accounts.set("ada", "admin", PASSWORD)
     accounts.set("rob", "admin", PASSWORD)
     accounts.remove("rob")
-    accounts._state.run("DELETE FROM accounts")  # by hand, or by an earlier version
+    accounts._table._state.run("DELETE FROM accounts")  # by hand, or by an earlier version
     with pytest.raises(CytostreamError, match="had accounts"):
         mode_of(page_of(tmp_path), Config(), accounts)
     assert mode_of(page_of(tmp_path, open_again=True), Config(), accounts) == "local"
@@ -349,7 +349,7 @@ def test_thirty_logins_at_once_take_the_memory_of_two(accounts, monkeypatch):
 
 def test_an_unknown_name_costs_what_a_known_one_does(accounts):
     accounts.set("ada", "admin", PASSWORD)
-    ((made,),) = accounts._state.rows("SELECT hash FROM accounts")
+    made = accounts._table.accounts()[0].password_hash
     assert (
         extract_parameters(account_rules._NOBODY)
         == extract_parameters(made)

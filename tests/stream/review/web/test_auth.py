@@ -251,6 +251,6 @@ def test_every_answer_wears_the_headers(lab):
 
 
 def test_a_fault_of_the_store_names_no_file(lab):
-    lab.library.state.close()
+    lab.library.queries.close()
     answer = lab.one.get("/api/slides")
     assert answer.status_code == 503 and str(lab.made.store) not in answer.text

@@ -1,0 +1,142 @@
+"""The tables of accounts and sessions, in the file `access.db` of a store."""
+
+import secrets
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from .database import State
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS accounts (name TEXT PRIMARY KEY, role TEXT NOT NULL, hash TEXT NOT NULL)
+    WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS sessions (digest TEXT PRIMARY KEY, name TEXT NOT NULL,
+    ends REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS secret (value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS removed (name TEXT PRIMARY KEY, at REAL NOT NULL) WITHOUT ROWID;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRow:
+    """An account as it is stored."""
+
+    name: str
+    role: str
+    password_hash: str
+
+
+class AccountChange:
+    """What is read and changed in one transaction."""
+
+    def __init__(self, db: sqlite3.Connection):
+        self._db = db
+
+    def is_removed(self, name: str) -> bool:
+        """Whether there once was an account of this name."""
+        sql = "SELECT 1 FROM removed WHERE name = ?"
+        return self._db.execute(sql, (name,)).fetchone() is not None
+
+    def role(self, name: str) -> str | None:
+        """The role of an account; None where there is none."""
+        row = self._db.execute("SELECT role FROM accounts WHERE name = ?", (name,)).fetchone()
+        return row[0] if row else None
+
+    def other_roles(self, name: str) -> list[str]:
+        """The roles of all other accounts."""
+        rows = self._db.execute("SELECT role FROM accounts WHERE name != ?", (name,)).fetchall()
+        return [role for (role,) in rows]
+
+    def put(self, row: AccountRow) -> None:
+        """Makes an account, or replaces it."""
+        values = (row.name, row.role, row.password_hash)
+        self._db.execute("INSERT OR REPLACE INTO accounts VALUES (?, ?, ?)", values)
+
+    def remove(self, name: str, at: float) -> None:
+        """Removes an account and its sessions; `at` is the time in Unix seconds."""
+        self.end_sessions(name)
+        self._db.execute("DELETE FROM accounts WHERE name = ?", (name,))
+        self._db.execute("INSERT OR IGNORE INTO removed VALUES (?, ?)", (name, at))
+
+    def end_sessions(self, *names: str) -> None:
+        """Ends all sessions of some accounts."""
+        self._db.executemany("DELETE FROM sessions WHERE name = ?", [(name,) for name in names])
+
+
+class AccountTable:
+    """Accounts and sessions. A session is known by the digest of its token alone."""
+
+    def __init__(self, path: Path):
+        """Opens the file, and makes it where there is none.
+
+        Raises:
+            StoreError: it cannot be opened.
+        """
+        self._state = State(path, _TABLES)
+        sql = "INSERT INTO secret SELECT ? WHERE NOT EXISTS (SELECT 1 FROM secret)"
+        with self._state.transaction() as db:
+            db.execute(sql, (secrets.token_hex(32),))
+
+    @property
+    def secret(self) -> str:
+        """Random, made with the file."""
+        value: str = self._state.rows("SELECT value FROM secret")[0][0]
+        return value
+
+    @contextmanager
+    def changing(self) -> Iterator[AccountChange]:
+        """All changes inside commit together, or none where an error is raised.
+
+        Raises:
+            StoreError: the file cannot be written.
+        """
+        with self._state.transaction() as db:
+            yield AccountChange(db)
+
+    def accounts(self) -> list[AccountRow]:
+        """All accounts by name."""
+        rows = self._state.rows("SELECT name, role, hash FROM accounts ORDER BY name")
+        return [AccountRow(*row) for row in rows]
+
+    def account(self, name: str) -> AccountRow | None:
+        """The account of a name; None where there is none."""
+        rows = self._state.rows("SELECT name, role, hash FROM accounts WHERE name = ?", name)
+        return AccountRow(*rows[0]) if rows else None
+
+    def has_any(self) -> bool:
+        """Whether there is an account."""
+        return bool(self._state.rows("SELECT 1 FROM accounts LIMIT 1"))
+
+    def has_removed(self) -> bool:
+        """Whether an account was ever removed."""
+        return bool(self._state.rows("SELECT 1 FROM removed LIMIT 1"))
+
+    def begin_session(self, digest: str, name: str, now: float, ends: float) -> None:
+        """Adds a session, and drops those that have ended; times in Unix seconds."""
+        with self._state.transaction() as db:
+            db.execute("DELETE FROM sessions WHERE ends < ?", (now,))
+            db.execute("INSERT INTO sessions VALUES (?, ?, ?)", (digest, name, ends))
+
+    def session_name(self, digest: str, now: float) -> str | None:
+        """Whose session it is; None where it has ended."""
+        sql = "SELECT name FROM sessions WHERE digest = ? AND ends > ?"
+        rows = self._state.rows(sql, digest, now)
+        return rows[0][0] if rows else None
+
+    def session_account(self, digest: str, now: float) -> AccountRow | None:
+        """The account of a session, as it is now; None where either is gone."""
+        sql = """SELECT name, role, hash FROM sessions JOIN accounts USING (name)
+            WHERE digest = ? AND ends > ?"""
+        rows = self._state.rows(sql, digest, now)
+        return AccountRow(*rows[0]) if rows else None
+
+    def end_session(self, digest: str) -> None:
+        """Ends one session."""
+        with self._state.transaction() as db:
+            db.execute("DELETE FROM sessions WHERE digest = ?", (digest,))
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._state.close()
