@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from stream.events import FAILURE, SLIDE_ALERT
+from stream.events import FAILURE, SLIDE_ALERT, JsonObject
 
 from .database import State
 
@@ -22,7 +22,7 @@ class StoredEvent:
     seq: int
     event_id: str
     type: str
-    data: dict
+    data: JsonObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class SlideQueries:
         count: int = self._state.rows(sql, slide_id, SLIDE_ALERT)[0][0]
         return count
 
-    def file_failures(self) -> Iterator[tuple[str, dict, str | None]]:
+    def file_failures(self) -> Iterator[tuple[str, JsonObject, str | None]]:
         """Failures of files that are no slide, in order: event id, payload, and the file's path
         where it is known.
         """
@@ -78,7 +78,7 @@ class SlideQueries:
         for event_id, value, path in self._state.rows(sql, FAILURE):
             yield event_id, json.loads(value), path
 
-    def cells_page(self, slide_id: str, after_row: int) -> list[tuple[int, str, dict]]:
+    def cells_page(self, slide_id: str, after_row: int) -> list[tuple[int, str, JsonObject]]:
         """The next cells of a slide after a row of the journal: row, id and body; none at the
         end.
         """
@@ -87,14 +87,16 @@ class SlideQueries:
         rows = self._state.rows(sql, slide_id, after_row)
         return [(row, cell_id, json.loads(body)) for row, cell_id, body in rows]
 
-    def cell_bodies(self, slide_id: str) -> dict[int, dict]:
+    def cell_bodies(self, slide_id: str) -> dict[int, JsonObject]:
         """The bodies of all cells of a slide, by row."""
         sql = "SELECT row, body FROM cells WHERE slide_id = ? ORDER BY row"
         return {row: json.loads(body) for row, body in self._state.rows(sql, slide_id)}
 
-    def cell_body(self, row: int) -> dict:
+    def cell_body(self, row: int) -> JsonObject:
         """All that the journal holds of a cell."""
-        body: dict = json.loads(self._state.rows("SELECT body FROM cells WHERE row = ?", row)[0][0])
+        body: JsonObject = json.loads(
+            self._state.rows("SELECT body FROM cells WHERE row = ?", row)[0][0]
+        )
         return body
 
     def cell_crop(self, row: int) -> bytes | None:
