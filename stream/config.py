@@ -7,15 +7,24 @@ import re
 import tomllib
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from classify import ClassName
 from ingest import MPP_RANGE, CytostreamError
 
 from .events import Severity
 
+Key = Annotated[str, StringConstraints(pattern=r"^[1-9bdefhijklopqrstvwxyz]$")]
 CODECS = {"snappy": "snappy", "lz4": "lz4", "zstd": "zstandard"}
 ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[\w.-]+):\d{1,5}")
 
@@ -302,6 +311,9 @@ class ReviewSettings(Section):
         ),
         description="what a person may call a cell beside the model's own classes",
     )
+    keys: dict[str, Key] = Field(
+        {}, description="keys for classes on the page, as blast = 'b'; others get the next free one"
+    )
     ranges: dict[str, tuple[float, float]] = {
         "neutrophil": (40.0, 75.0),
         "lymphocyte": (20.0, 45.0),
@@ -332,6 +344,12 @@ class ReviewSettings(Section):
         False, description="the slide's label and macro images: they often name the patient"
     )
     alerts_first: bool = Field(True, description="no signature before every alert is acknowledged")
+    sign_cells: int = Field(
+        0, ge=0, description="white cells that people must have verified before a signature"
+    )
+    sign_classes: tuple[str, ...] = Field(
+        (), description="classes of which every cell must have been verified before a signature"
+    )
     session_hours: float = Field(12.0, gt=0, description="a login ends after this")
     requests_per_s: float = Field(
         300.0, gt=0, description="of one person or address; three seconds' worth at once"
@@ -384,6 +402,13 @@ class ReviewSettings(Section):
             if not Path(font).expanduser().is_file():
                 raise ValueError(f"{font}: no such file")
         return fonts
+
+    @field_validator("keys")
+    @classmethod
+    def _are_different(cls, keys: dict[str, str]) -> dict[str, str]:
+        if len(set(keys.values())) < len(keys):
+            raise ValueError("two classes have the same key")
+        return keys
 
 
 class Config(Section):

@@ -44,8 +44,9 @@ ORDER = {
     "stream.review": [
         {"cell_classes", "detections"},
         {"review_state", "differential", "images", "custody"},
-        {"audit_trail"},
+        {"audit_trail", "verification"},
         {"slides", "alert_list"},
+        {"versions"},
         {"decisions", "worklist", "audit_check", "report"},
         {"web"},
     ],

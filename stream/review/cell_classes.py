@@ -2,12 +2,14 @@
 LOINC code, colour.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from string import ascii_lowercase
 
 from classify import UNIDENTIFIED
 from stream.config import ReviewSettings
 
+RESERVED_KEYS = "0acgmnu?"  # what the page does with other keys
 _ORDER = (
     "blast",
     "segmented-neutrophil",
@@ -114,13 +116,29 @@ def scheme_of(model_classes: Iterable[str], config: ReviewSettings) -> Scheme:
     )
     by_people = [name for name in config.classes if _SAME.get(name) not in known]
     names = list(dict.fromkeys([*known, *by_people]))
-    keys = {name: str(n) for n, name in enumerate(names[:9], 1)}
+    keys = keys_of(names, config.keys)
     classes = [
         _class(name, keys.get(name, ""), _COLOURS[n % len(_COLOURS)], config)
         for n, name in enumerate(names)
     ]
     unknown = CellClass(UNIDENTIFIED, "Unidentified", "0", False, None, None, "", "#000000")
     return Scheme((*classes, unknown))
+
+
+def keys_of(names: Sequence[str], chosen: Mapping[str, str]) -> dict[str, str]:
+    """A key a class: the laboratory's own choice, else digits for the first nine, then a letter of
+    the name that is free, the first of them if possible; empty where none is left.
+    """
+    keys = {name: chosen[name] for name in names if name in chosen}
+    taken = {*RESERVED_KEYS, *keys.values()}
+    for place, name in enumerate(names, 1):
+        if name in keys:
+            continue
+        digits = [str(place)] if place <= 9 else []
+        letters = [letter for letter in name + ascii_lowercase if letter in ascii_lowercase]
+        keys[name] = next((key for key in digits + letters if key not in taken), "")
+        taken.add(keys[name])
+    return keys
 
 
 def _class(name: str, key: str, colour: str, config: ReviewSettings) -> CellClass:

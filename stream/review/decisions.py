@@ -17,6 +17,7 @@ from .audit_trail import TrailEntry
 from .detections import Detection
 from .review_state import Act
 from .slides import FINISHED, SlideLibrary, SlideView
+from .verification import missing_looks, verification
 
 
 class DeskError(CytostreamError):
@@ -162,6 +163,9 @@ class DecisionService:
         unseen = sum(a not in shelf.standing.seen for a in shelf.told.alerts)
         if unseen and self._library.config.review.alerts_first:
             raise DeskError("early", f"{unseen} alerts are not acknowledged", "look at them first")
+        found = verification(shelf.scheme, shelf.standing, shelf.cells(shelf.standing))
+        if missing := missing_looks(found, self._library.config.review):
+            raise DeskError("early", missing, "verify the others first: the laboratory asks for it")
         if shelf.standing.number > saw:
             raise DeskError(
                 "conflict", "somebody has changed the slide since", "look at it again, then sign"

@@ -67,6 +67,15 @@ class Signature:
 
 
 @dataclass(frozen=True, slots=True)
+class Amendment:
+    """Who opened a version after a signed one, and why."""
+
+    by: str
+    at: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Act:
     """What one person did in one go, and what stood before: enough to take it back."""
 
@@ -92,6 +101,7 @@ class Standing:
     comments: list[Comment] = field(default_factory=list)
     signatures: list[Signature] = field(default_factory=list)
     acts: dict[str, Act] = field(default_factory=dict)
+    amendments: dict[int, Amendment] = field(default_factory=dict)  # by the version they opened
     amending: str = ""
 
     def label(self, cell_id: str, machine: str) -> str:
@@ -168,9 +178,11 @@ def _sign(standing: Standing, review: ReviewEntry, data: ReviewData) -> None:
 
 
 def _amend(standing: Standing, review: ReviewEntry, data: ReviewData) -> None:
+    reason = data.comment or "amendment"
+    standing.amendments[data.version] = Amendment(data.reviewer, review.at, reason)
     standing.version = data.version
     standing.locked = False
-    standing.amending = data.comment or "amendment"
+    standing.amending = reason
 
 
 _TAKE = {

@@ -5,6 +5,7 @@ The shapes are checked with the models of `fhir.resources` (R4B, in which these 
 those of R4).
 """
 
+from html import escape
 from uuid import NAMESPACE_URL, uuid5
 
 from stream.review.differential import DifferentialLine
@@ -67,6 +68,7 @@ def _diagnostic(report: SlideReport, observations: list[dict]) -> dict:
             {"reference": _urn(o["id"]), "display": o["code"]["text"]} for o in observations
         ],
         "specimen": [{"display": f"blood smear {report.slide_id}"}],
+        "text": {"status": "generated", "div": _narrative(report)},
     }
     if report.scanned:
         says["effectiveDateTime"] = report.scanned.isoformat()
@@ -77,6 +79,16 @@ def _diagnostic(report: SlideReport, observations: list[dict]) -> dict:
         if signed.comment:
             says["conclusion"] = signed.comment
     return says
+
+
+def _narrative(report: SlideReport) -> str:
+    """What the report says in words, as XHTML (FHIR R4, Narrative)."""
+    comments = [f"{each.by}: {each.text}" for each in report.comments]
+    conclusion = report.signature.comment if report.signature else None
+    spoken = [conclusion] if conclusion else []
+    sentences = [*report.verified, *report.changes, *report.red_sentences, *comments, *spoken]
+    lines = "".join(f"<p>{escape(sentence)}</p>" for sentence in sentences)
+    return f'<div xmlns="http://www.w3.org/1999/xhtml">{lines}</div>'
 
 
 def _observation(report: SlideReport, line: DifferentialLine) -> dict:

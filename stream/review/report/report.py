@@ -15,6 +15,8 @@ from stream.review.detections import Detection
 from stream.review.differential import DifferentialLine, differential, white_cells
 from stream.review.review_state import Comment, Signature, Standing
 from stream.review.slides import SlideLibrary, SlideView
+from stream.review.verification import small_count, verification, verified_sentence
+from stream.review.versions import changes_since
 
 from .red_cells import RedLine, red_lines, red_sentences
 
@@ -38,8 +40,10 @@ class Notable:
 @dataclass(frozen=True, slots=True)
 class SlideReport:
     """`signature` is None while the version is not signed: the report is preliminary then.
-    `scores()` are the probabilities (n, K) of the cells, in the order of `classes`; `fonts` are for
-    letters that the printed report's own font has not."""
+    `changes` says what it changed in the version signed before it; `scores()` are the
+    probabilities (n, K) of the cells, in the order of `classes`; `fonts`
+    are for letters that the printed report's own font has not.
+    """
 
     slide_id: str
     name: str
@@ -54,6 +58,7 @@ class SlideReport:
     standing: Standing
     notable: list[Notable]
     comments: list[Comment]
+    changes: list[str]
     facts: dict
     classes: tuple[str, ...]
     scores: Callable[[], np.ndarray]
@@ -75,6 +80,14 @@ class SlideReport:
     def red_sentences(self) -> list[str]:
         """Size, chromia, platelets and white cells of the sampled fields."""
         return red_sentences(self.facts)
+
+    @property
+    def verified(self) -> list[str]:
+        """How many cells people have verified, and whether percentages rest on few."""
+        found = verification(self.scheme, self.standing, self.cells)
+        few = small_count(self.white)
+        sentence = verified_sentence(found, self.standing)
+        return [sentence, few] if few else [sentence]
 
     def label(self, cell: Detection) -> str:
         return self.standing.label(cell.cell_id, cell.label)
@@ -114,6 +127,7 @@ def report_of(
         standing,
         notable_cells(shelf, standing, cells),
         [c for c in standing.comments if c.cell_id is None],
+        changes_since(shelf, standing),
         facts,
         shelf.classes,
         lambda: shelf.scores(cells),

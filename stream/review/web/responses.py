@@ -8,10 +8,13 @@ from typing import NamedTuple
 
 from pydantic import BaseModel
 
+from stream.config import ReviewSettings
 from stream.review.detections import Detection
 from stream.review.differential import differential, white_cells
 from stream.review.review_state import Decision, Standing
 from stream.review.slides import SlideView
+from stream.review.verification import missing_looks, small_count, verification
+from stream.review.versions import changes_since
 from stream.review.worklist import WorklistRow
 
 
@@ -105,6 +108,30 @@ class StandingSays(BaseModel):
     comments: list[CommentSays]
 
 
+class VerifiedClass(BaseModel):
+    """Cells of one class that people decided on one by one, together with others, or (the rest of
+    `count`) not at all.
+    """
+
+    name: str
+    title: str
+    white: bool
+    count: int
+    single: int
+    together: int
+
+
+class BeforeSigning(BaseModel):
+    """What a person should know before a signature; `missing` is what the laboratory's rule still
+    asks for, `changes` what an amendment has changed since the last signed version.
+    """
+
+    classes: list[VerifiedClass]
+    warnings: list[str]
+    missing: str
+    changes: list[str]
+
+
 class ViewSays(BaseModel):
     """How to show the slide: tiles of `tile_px`, `levels` of them, the last one in level-0 px."""
 
@@ -188,6 +215,18 @@ def alerts_say(shelf: SlideView, standing: Standing) -> list[AlertSays]:
             )
         )
     return says
+
+
+def before_signing(shelf: SlideView, rules: ReviewSettings) -> BeforeSigning:
+    found = verification(shelf.scheme, shelf.standing, shelf.cells(shelf.standing))
+    few = small_count(sum(each.count for each in found if each.white))
+    unfit = [f"Unfit for reading: {why}." for why in shelf.facts().get("unfit") or ()]
+    return BeforeSigning(
+        classes=[VerifiedClass(**asdict(each)) for each in found],
+        warnings=[few, *unfit] if few else unfit,
+        missing=missing_looks(found, rules),
+        changes=changes_since(shelf, shelf.standing),
+    )
 
 
 def standing_says(shelf: SlideView, by: str) -> StandingSays:

@@ -176,6 +176,13 @@ def changes_of(
         )
 
 
+@read_router.get("/slides/{slide_id}/before-signing")
+def before_signing(shelf: Shelf, parts: Having) -> says.BeforeSigning:
+    """How much of the count people have verified, and what speaks against a signature now."""
+    with shelf.lock:
+        return says.before_signing(shelf, parts.config.review)
+
+
 class CellSays(BaseModel):
     """Everything of one cell."""
 

@@ -5,7 +5,7 @@ const WEIGHT = { urgent: 0, warning: 1, notice: 2 };
 
 export class Alerts {
   constructor(slideId, on) {
-    Object.assign(this, { slideId, on, all: [], known: "", sent: new Set() });
+    Object.assign(this, { slideId, on, all: [], known: "", sent: new Set(), at: null });
     $("#see-all").addEventListener("click", () => on.see(this.open().map((a) => a.alert_id)));
   }
 
@@ -17,11 +17,12 @@ export class Alerts {
     const known = JSON.stringify(alerts.map((a) => [a.alert_id, a.seen_by]));
     if (known === this.known) return;
     this.known = known;
-    this.all = [...alerts].sort((a, b) => Boolean(a.seen_by) - Boolean(b.seen_by) || WEIGHT[a.severity] - WEIGHT[b.severity] || b.score - a.score);
+    this.all = [...alerts].sort((a, b) => Boolean(a.seen_by) - Boolean(b.seen_by) || WEIGHT[a.severity] - WEIGHT[b.severity] || Boolean(a.cell_id) - Boolean(b.cell_id) || b.score - a.score);
     $("#alerts").hidden = alerts.length === 0;
     $("#alerts-told").textContent = `${this.open().length} open of ${alerts.length}`;
     $("#see-all").hidden = this.open().length === 0 || !this.on.mayDecide();
     $("#alert-strip").replaceChildren(...this.all.slice(0, 60).map((a) => this.card(a)));
+    this.mark();
   }
 
   card(alert) {
@@ -29,14 +30,28 @@ export class Alerts {
       h("img", { src: siteUrl(`api/slides/${this.slideId}/cells/${alert.cell_id}/image`), alt: "", loading: "lazy" })) : null;
     const act = alert.seen_by ? h("span", { class: "dim" }, `seen by ${alert.seen_by}`)
       : this.on.mayDecide() ? h("button", { type: "button", onclick: () => this.on.see([alert.alert_id]), "aria-label": `acknowledge: ${alert.reason}` }, "Acknowledge") : null;
-    return h("li", { class: `${alert.severity} ${alert.seen_by ? "seen" : ""}`, "data-alert": alert.alert_id }, picture,
+    return h("li", { class: `${alert.severity} ${alert.seen_by ? "seen" : ""} ${alert.cell_id ? "" : "whole"}`, "data-alert": alert.alert_id }, picture,
       h("div", {}, h("div", { class: "who" }, this.on.called(alert), " ", h("span", { class: `chip ${alert.severity}` }, alert.severity)), h("div", { class: "why", title: `${alert.severity}: ${alert.reason}` }, alert.reason), act));
   }
 
-  /** The open alert after a cell's, for the key N. */
-  following(cellId) {
-    const open = this.open().filter((a) => a.cell_id);
-    const at = open.findIndex((a) => a.cell_id === cellId);
-    return open[(at + 1) % Math.max(1, open.length)];
+  /** The open alert that N has gone to; null where it is none any more. */
+  current() {
+    return this.open().find((a) => a.alert_id === this.at) ?? null;
+  }
+
+  /** Goes to the next open alert, those of the whole slide too, and marks its card; undefined where there is none. */
+  next() {
+    const order = this.all.filter((a) => !a.seen_by);
+    const place = order.findIndex((a) => a.alert_id === this.at);
+    const open = new Set(this.open());
+    const alert = [...order.slice(place + 1), ...order.slice(0, place + 1)].find((a) => open.has(a));
+    this.at = alert?.alert_id;
+    this.mark();
+    return alert;
+  }
+
+  mark() {
+    for (const card of document.querySelectorAll("#alert-strip li")) card.classList.toggle("at", card.dataset.alert === this.at);
+    document.querySelector("#alert-strip li.at")?.scrollIntoView({ block: "nearest", inline: "nearest" });
   }
 }

@@ -1,7 +1,7 @@
 // The differential count: it follows every cell and every decision, and cells can be dropped on its lines.
 import { $, h, number } from "./page.js";
 
-const FLAGS = { low: "\u2193 L", high: "\u2191 H" };
+export const FLAGS = { low: "\u2193 L", high: "\u2191 H" };
 
 export class Count {
   constructor(body, slide, on) {
@@ -12,7 +12,7 @@ export class Count {
 
   line(of) {
     const name = h("button", { type: "button", class: "plain name", title: `go to ${of.title}`, onclick: () => this.on.go(of.name) },
-      of.key ? h("kbd", {}, of.key) : h("kbd", { "aria-hidden": "true" }, "\u00a0"), h("span", { class: "dot", style: { background: of.colour } }), h("span", {}, of.title));
+      of.key ? h("kbd", {}, of.key.toUpperCase()) : h("kbd", { "aria-hidden": "true" }, "\u00a0"), h("span", { class: "dot", style: { background: of.colour } }), h("span", {}, of.title));
     const reference = of.low === null ? "" : `${of.low}\u2013${of.high}`;
     const row = h("tr", { "data-class": of.name }, h("th", { scope: "row" }, name), h("td", { class: "n count-n" }), h("td", { class: "n percent" }),
       h("td", { class: "n per100" }), h("td", { class: "n reference" }, reference), h("td", { class: "flag" }));

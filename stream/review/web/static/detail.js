@@ -36,7 +36,7 @@ export class Detail {
     this.box.replaceChildren(
       h("div", { class: "face" },
         h("img", { src: siteUrl(`${base}/image?form=png`), alt: `the cell, 36 um wide: ${title(label)}`, width: 150, height: 150 }),
-        h("div", {}, h("h2", {}, title(label)), this.probabilities(verdict.scores))),
+        h("div", {}, h("h2", {}, title(label)), h("p", { class: "looks" }, looksLike(verdict, title)), this.probabilities(verdict.scores))),
       this.on.mayDecide() ? h("div", { class: "acts" },
         h("button", { type: "button", onclick: () => this.on.act(cell, "confirm") }, "Confirm ", h("kbd", {}, "C")),
         h("button", { type: "button", onclick: () => this.on.act(cell, "unidentified") }, "Unidentified ", h("kbd", {}, "0")),
@@ -89,6 +89,14 @@ export class Detail {
         .flatMap(([name, near]) => near.map((n) => ({ name, ...n }))).sort((a, b) => a.distance - b.distance).slice(0, 16)
         .map((n) => h("figure", {}, h("img", { src: n.picture, alt: `a known ${this.titles.get(n.name) ?? n.name}` }), `${this.titles.get(n.name) ?? n.name}, ${number(n.distance, 2)}`)))]);
   }
+}
+
+/** What the machine sees, in a sentence: the classes that it may be, and how unusual the cell is among normal ones. */
+function looksLike(verdict, title) {
+  const likely = Object.entries(verdict.scores).sort((a, b) => b[1] - a[1]).filter(([, p], place) => !place || p >= 0.05).slice(0, 3);
+  const classes = likely.map(([name, p]) => `${title(name).toLowerCase()} ${number(100 * p)} %`).join(", ");
+  const of = Math.min(999, Math.floor(1000 * verdict.anomaly.score));
+  return `Looks like ${classes}; more unusual than ${of} of 1,000 normal cells.`;
 }
 
 function sentence(entry, title) {

@@ -1,10 +1,10 @@
 // The slide page: puts gallery, count, alerts, viewer and detail together, and sends what the person decides.
 import { Alerts } from "./alerts.js";
 import { Cells } from "./cells.js";
-import { Count } from "./count.js";
+import { Count, FLAGS } from "./count.js";
 import { Detail } from "./detail.js";
 import { Gallery } from "./gallery.js";
-import { $, call, clock, h, listen, me, say, trying } from "./page.js";
+import { $, call, clock, h, listen, me, number, say, trying } from "./page.js";
 
 const { slideId, viewer: viewerWord } = document.body.dataset;
 const base = `api/slides/${slideId}`;
@@ -44,6 +44,7 @@ function take(said) {
   const moved = cells.take(said);
   if (moved || openBefore !== locked()) gallery.draw();
   count.show(said);
+  tally();
   alerts.show(said.alerts);
   if (moved) viewer?.soon();
   head(said);
@@ -73,6 +74,20 @@ function head({ row, standing, failures }) {
   notice($("#failures"), failures.length > 0 && `${failures.length} failures: ${failures.at(-1).what}. ${failures.at(-1).hint}`);
   $("#comments").replaceChildren(...standing.comments.filter((c) => !c.cell_id).map((c) => h("li", {}, `${clock(c.at)} ${c.by}: ${c.text}`)));
   $("#comments-box").hidden = $("#comments").children.length === 0;
+}
+
+/** The number of white cells that people have verified, against the number that the person wants to reach. */
+function tally() {
+  const white = new Set(slide.classes.filter((c) => c.white).map((c) => c.name));
+  const here = [...cells.byId.values()].filter((cell) => white.has(cells.label(cell)));
+  const done = here.filter((cell) => cells.decision(cell.id)).length;
+  const goal = Math.min(Number($("#goal").value) || here.length, here.length);
+  $("#tally").textContent = `${done} of`;
+  $("#tally-bar").hidden = !goal;
+  $("#tally-bar").setAttribute("aria-valuenow", goal ? Math.min(100, Math.round((100 * done) / goal)) : 0);
+  $("#tally-bar span").style.width = `${goal ? Math.min(100, (100 * done) / goal) : 0}%`;
+  if (goal && done >= goal && tally.before < goal) say(`${done} white cells verified`);
+  tally.before = done;
 }
 
 function notice(box, text) {
@@ -182,11 +197,12 @@ function tab(name) {
   for (const button of document.querySelectorAll("nav.tabs button")) button.setAttribute("aria-pressed", String(button.dataset.tab === name));
 }
 
-/** Opens a dialog; resolves with its fields, or null where it was left. */
-function ask(id) {
+/** Opens a dialog with these values; resolves with its fields, or null where it was left. */
+function ask(id, values = {}) {
   const box = $(id);
   const form = box.querySelector("form");
   form.reset();
+  for (const [name, value] of Object.entries(values)) form.elements[name].value = value;
   box.showModal();
   return new Promise((answer) => {
     box.addEventListener("close", () => answer(box.returnValue === "yes" ? Object.fromEntries(new FormData(form)) : null), { once: true });
@@ -203,14 +219,22 @@ async function comment(cell) {
 async function sign() {
   await answered;
   const saw = cells.number; // what is signed is what the box shows
+  const before = await call("GET", `${base}/before-signing`).catch((error) => say(error.message, true));
+  if (!before) return;
   const open = alerts.open().length;
   const unknown = last.differential.find((line) => line.name === "unidentified").count;
   $("#sign-told").replaceChildren(
     h("p", {}, `${last.row.name}: ${last.row.progress.cells} cells, ${last.white_cells} white. Version ${last.standing.version}, signed as ${person.name}, now.`),
-    h("ul", {}, last.differential.filter((l) => l.white && l.count).map((l) => h("li", {}, `${l.title} ${l.percent.toFixed(1)} %${l.flag ? ` (${l.flag})` : ""}`))),
     unknown ? h("p", {}, `${unknown} cells are unidentified and outside the hundred per cent.`) : "",
-    open ? h("p", { class: "notice bad" }, `${open} alerts are not acknowledged.`) : "");
-  const said = await ask("#sign-box");
+    open ? h("p", { class: "notice bad" }, `${open} alerts are not acknowledged.`) : "",
+    before.missing ? h("p", { class: "notice bad" }, `This laboratory's rule is not met: ${before.missing}.`) : "",
+    ...before.warnings.map((text) => h("p", { class: "notice" }, text)),
+    ...before.changes.map((text) => h("p", {}, text)));
+  const lines = new Map(last.differential.map((line) => [line.name, line]));
+  $("#verified").replaceChildren(...before.classes.map((c) => h("tr", { class: lines.get(c.name).flag }, h("th", { scope: "row" }, c.title),
+    h("td", { class: "n" }, number(lines.get(c.name).percent)), h("td", { class: "flag" }, FLAGS[lines.get(c.name).flag] ?? ""), [c.count, c.single, c.together, c.count - c.single - c.together].map((n) => h("td", { class: "n" }, String(n))))));
+  const conclusion = last.standing.signatures.at(-1)?.comment ?? ""; // an amendment begins with the conclusion before it
+  const said = await ask("#sign-box", { comment: conclusion });
   if (said) await wish("signatures", { saw, comment: said.comment || null, password: said.password ?? "", name: said.name ?? "" }, "signed: the slide is locked");
 }
 
@@ -225,10 +249,10 @@ function keys(event) {
   const control = event.ctrlKey || event.metaKey;
   if (control && event.key === "z") { event.preventDefault(); if (!event.repeat) undo(); return; }
   if (control || event.altKey) return;
-  const of = slide.classes.find((c) => c.key === event.key);
+  const of = slide.classes.find((c) => c.key === event.key.toLowerCase());
   const acts = {
     c: confirm, u: unidentified, m: () => comment(cells.byId.get(gallery.active)), n: nextAlert, a: seeThis,
-    "?": () => $("#help-box").showModal(), g: () => { tab("cells"); $("#gallery").focus(); },
+    "?": () => $("#help-box").showModal(), g: toGallery,
   };
   const act = of ? () => rename(of.name) : acts[event.key.toLowerCase()];
   if (!act) return;
@@ -244,8 +268,28 @@ async function see(ids) {
   for (const id of ids) alerts.sent.delete(id);
   alerts.show(last.alerts);
 }
-const nextAlert = () => { const alert = alerts.following(gallery.active); if (alert) goTo(alert.cell_id); else say("no open alert"); };
-const seeThis = () => { const mine = alerts.open().filter((a) => a.cell_id === gallery.active); if (mine.length) see(mine.map((a) => a.alert_id)); };
+function toGallery() {
+  tab("cells");
+  $("#gallery").focus();
+  const first = cells.classes.flatMap((c) => cells.groups.get(c.name))[0];
+  if (first && !gallery.active) gallery.choose(first.id, "one", true);
+}
+
+function nextAlert() {
+  const alert = alerts.next();
+  if (!alert) return say("no open alert");
+  if (alert.cell_id) return goTo(alert.cell_id);
+  gallery.selected.clear(); // an alert of the whole slide: no key must decide on a cell by mistake
+  gallery.draw();
+  return chosen(null, gallery.selected);
+}
+
+/** Acknowledges the alert that N has gone to, or those of the chosen cell. */
+function seeThis() {
+  const at = alerts.current();
+  const mine = at && (!at.cell_id || at.cell_id === gallery.active) ? [at] : alerts.open().filter((a) => a.cell_id && a.cell_id === gallery.active);
+  if (mine.length) see(mine.map((a) => a.alert_id));
+}
 
 function furnish() {
   const names = slide.classes.map((c) => h("option", { value: c.name }, `${c.title}${c.key ? ` (${c.key})` : ""}`));
@@ -255,6 +299,8 @@ function furnish() {
   $("#unidentified").addEventListener("click", unidentified);
   $("#order").addEventListener("change", () => { cells.order = $("#order").value; cells.sort(); gallery.draw(); });
   $("#filter").addEventListener("change", () => { cells.filter = $("#filter").value; cells.sort(); gallery.draw(); });
+  $("#goal").value = localStorage.getItem("goal") ?? "100";
+  $("#goal").addEventListener("change", () => { localStorage.setItem("goal", $("#goal").value); tally(); });
   $("#size").addEventListener("input", () => { gallery.size = Number($("#size").value); gallery.draw(); });
   $("#undo").addEventListener("click", undo);
   $("#sign").addEventListener("click", sign);
@@ -263,6 +309,7 @@ function furnish() {
   $("#help").addEventListener("click", () => $("#help-box").showModal());
   for (const button of document.querySelectorAll("nav.tabs button")) button.addEventListener("click", () => tab(button.dataset.tab));
   for (const button of document.querySelectorAll("dialog [data-close]")) button.addEventListener("click", () => button.closest("dialog").close("no"));
+  $("#class-keys").append(...slide.classes.filter((c) => c.key).map((c) => h("tr", {}, h("td", {}, h("kbd", {}, c.key.toUpperCase())), h("td", {}, c.title))));
   addEventListener("keydown", keys);
   addEventListener("beforeunload", (event) => { if (cells.wishes.size) event.preventDefault(); }); // decisions are still on their way
 }

@@ -12,6 +12,7 @@ from stream.review.report.fhir import fhir_of
 from stream.review.report.pdf import pdf_of
 from stream.review.report.red_cells import RED_KINDS, red_lines, red_sentences
 from stream.review.report.report import SlideReport
+from stream.review.review_state import Standing
 from stream.run.red_morphology import GRADES
 
 
@@ -51,7 +52,8 @@ def report_with(facts: dict) -> SlideReport:
         [],
         0,
         [],
-        None,
+        Standing(),
+        [],
         [],
         [],
         facts,

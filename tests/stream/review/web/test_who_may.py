@@ -28,6 +28,7 @@ MAY = {
     "GET /api/live": "viewer",
     "GET /api/slides/{slide_id}": "viewer",
     "GET /api/slides/{slide_id}/changes": "viewer",
+    "GET /api/slides/{slide_id}/before-signing": "viewer",
     "GET /api/slides/{slide_id}/cells/{cell_id}": "viewer",
     "GET /api/slides/{slide_id}/cells/{cell_id}/image": "viewer",
     "GET /api/slides/{slide_id}/cells/{cell_id}/reasons": "viewer",
