@@ -14,7 +14,7 @@ import trustme
 from distributed import LocalCluster
 from distributed.security import Security
 
-from ingest import CytostreamError, Scheduler, SlideError, Workers, open_workers
+from ingest import CytostreamError, Scheduler, SlideError, open_workers
 from ingest.workers import limited
 
 DASK_HELLO = bytes(
