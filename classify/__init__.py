@@ -1,5 +1,6 @@
 from .anomaly import FAR_DRIFT, by_chance, calibration_drift
 from .calibration import LabCells
+from .cell_size import contradiction_of, size_evidence
 from .engines import ENGINE_NAMES as ENGINES
 from .engines import Engine, compile_ahead, open_engine
 from .errors import DataError, EngineError, ModelError
@@ -42,6 +43,7 @@ __all__ = [
     "by_chance",
     "calibration_drift",
     "compile_ahead",
+    "contradiction_of",
     "explain_cell",
     "judge",
     "load_model",
@@ -49,6 +51,7 @@ __all__ = [
     "on_white",
     "open_engine",
     "read_card",
+    "size_evidence",
     "to_input",
     "to_uint8",
 ]

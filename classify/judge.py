@@ -1,7 +1,7 @@
 """The judge: draws one after the other for every cell, classes drop out, the engine stays busy."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -24,8 +24,10 @@ def judge(
     engine: Engine,
     model: Model,
     exhaustive: bool = False,
+    evidence: Callable[[Key], np.ndarray] | None = None,
 ) -> Iterator[tuple[Key, Verdict]]:
-    """Verdicts of (key, crop (h, w, 3) uint8), each as soon as it stands.
+    """Verdicts of (key, crop (h, w, 3) uint8), each as soon as it stands; `evidence` gives the log
+    likelihood (K,) of what else is known of a cell (`cell_size.size_evidence`).
 
     Rounds are filled with the next draws of many cells; where few cells wait, with several draws
     of one. A cell's verdict depends on its own errors alone, in the order of the draws, so neither
@@ -42,7 +44,7 @@ def judge(
         for item in cells:
             if item is not None:
                 image = to_input(item[1][None], card.window_px, card.image_px, card.white)[0]
-                rounds.add(item[0], image)
+                rounds.add(item[0], image, evidence(item[0]) if evidence else 0.0)
             yield from rounds.turn(idle=item is None)
         while rounds.busy:
             yield from rounds.turn(idle=True)
@@ -58,24 +60,26 @@ class CellTable(Generic[Key]):
         draws = len(model.sigma)
         self.images = np.empty((rows, 3, px, px), np.float32)
         self.errors = np.empty((rows, draws, len(model.card.classes)), np.float32)
+        self.evidence = np.empty((rows, len(model.card.classes)))
         self.draws = np.zeros(rows, int)
         self.keys: dict[int, Key] = {}
         self.free = list(range(rows))[::-1]
 
-    def add(self, key: Key, image: np.ndarray) -> int:
+    def add(self, key: Key, image: np.ndarray, evidence: np.ndarray | float) -> int:
         if not self.free:
             self.grow()
         row = self.free.pop()
         self.images[row] = image
+        self.evidence[row] = evidence
         self.draws[row] = 0
         self.keys[row] = key
         return row
 
     def grow(self) -> None:
         rows = len(self.draws)
-        self.images, self.errors, self.draws = (
+        self.images, self.errors, self.evidence, self.draws = (
             np.concatenate([column, np.empty_like(column)])
-            for column in (self.images, self.errors, self.draws)
+            for column in (self.images, self.errors, self.evidence, self.draws)
         )
         self.free = list(range(rows, 2 * rows))[::-1]
 
@@ -112,8 +116,8 @@ class Rounds(Generic[Key]):
     def busy(self) -> bool:
         return bool(self.ready or self.flights)
 
-    def add(self, key: Key, image: np.ndarray) -> None:
-        self.ready.append(self.cells.add(key, image))
+    def add(self, key: Key, image: np.ndarray, evidence: np.ndarray | float = 0.0) -> None:
+        self.ready.append(self.cells.add(key, image, evidence))
 
     def turn(self, idle: bool) -> Iterator[tuple[Key, Verdict]]:
         """Begin the rounds that can be filled, and take in those that have ended; where there is
@@ -166,7 +170,11 @@ class Rounds(Generic[Key]):
         found = []
         for draws in range(known.min() + 1, taken.max() + 1):
             seen = open_rows[(known < draws) & (draws <= taken)]
-            decision = self.rule.decide(cells.errors[seen, :draws]) if len(seen) else None
+            decision = (
+                self.rule.decide(cells.errors[seen, :draws], cells.evidence[seen])
+                if len(seen)
+                else None
+            )
             if decision:
                 done = seen[decision.rows]
                 found.append((done.tolist(), decision))

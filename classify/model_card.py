@@ -44,6 +44,19 @@ class ClassEntry(BaseModel):
     )
 
 
+class CellSize(BaseModel):
+    """How the finder sees cells of a class: its area is log-normal, and `white` the share that is
+    found as a white cell, the rest as a platelet.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    log_mean: float = Field(description="of the area in um2, natural logarithm")
+    log_spread: float = Field(gt=0, description="standard deviation of that logarithm")
+    white: float = Field(gt=0, lt=1)
+    cells: int = Field(ge=1, description="how many were measured")
+
+
 class Card(BaseModel):
     """What the model is, in words and numbers that a person can check."""
 
@@ -97,6 +110,9 @@ class Card(BaseModel):
     )
     attributes: dict[str, tuple[str, ...]] = Field(
         {}, description="morphology attributes and their values, in order"
+    )
+    sizes: dict[ClassName, CellSize] = Field(
+        {}, description="area and kind of cells as found; a class without is told by its looks"
     )
     training: dict
     data: dict[str, str]

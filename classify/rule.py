@@ -55,8 +55,9 @@ class Rule:
         self.oddity: Oddity = oddity_of(model)
         self.parents = class_parents(model)
 
-    def decide(self, errors: np.ndarray) -> Decision | None:
-        """Which of the cells of errors (m, d, K) are done after d draws; None where none is.
+    def decide(self, errors: np.ndarray, evidence: np.ndarray | None = None) -> Decision | None:
+        """Which of the cells of errors (m, d, K) are done after d draws; None where none is. The
+        `evidence` (m, K) is the log likelihood of what is known of them beside their pixels.
 
         A class is out for good when its chance of being the label falls below the card's
         `elimination` (see `elimination`); a cell is done when one class is left and it is not
@@ -66,7 +67,7 @@ class Rule:
         last = len(self.model.sigma)
         if self.exhaustive and draws < last:
             return None
-        probability = posterior(errors, self.model)
+        probability = posterior(errors, self.model, evidence)
         left = self.left(probability)
         single = left.sum(axis=1) == 1
         rows = np.flatnonzero(single | (draws == last))
@@ -151,10 +152,16 @@ def may_be(model: Model, probability: np.ndarray) -> list[tuple[str, ...]]:
     return [tuple(name for name, inside in zip(names, row, strict=True) if inside) for row in sets]
 
 
-def posterior(errors: np.ndarray, scale: DrawScale) -> np.ndarray:
-    """Class probabilities (..., d, K) after 1, 2, ... d draws, of errors (..., d, K)."""
+def posterior(
+    errors: np.ndarray, scale: DrawScale, evidence: np.ndarray | None = None
+) -> np.ndarray:
+    """Class probabilities (..., d, K) after 1, 2, ... d draws, of errors (..., d, K); `evidence`
+    (..., K) is a log likelihood beside that of the errors.
+    """
     d = errors.shape[-2]
-    evidence = -np.cumsum(scale.weight[:d, None] * errors, axis=-2, dtype=np.float64)
-    logits = evidence / scale.temperature[:d, None] + scale.bias
+    seen = -np.cumsum(scale.weight[:d, None] * errors, axis=-2, dtype=np.float64)
+    logits = seen / scale.temperature[:d, None] + scale.bias
+    if evidence is not None:
+        logits = logits + evidence[..., None, :]
     p = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return p / p.sum(axis=-1, keepdims=True)

@@ -48,10 +48,13 @@ class Verdict:
     parents: dict[str, float] = field(default_factory=dict)
     parent: str = ""
     parents_possible: tuple[str, ...] = ()
+    contradiction: str = ""
 
     @property
     def outcome(self) -> str:
         """The label, or `unidentified` where the cell may be of no class or of another parent than
-        the label's.
+        the label's, or was found as what the label is not (`contradiction` says how).
         """
+        if self.contradiction:
+            return UNIDENTIFIED
         return self.label if self.parents_possible == (self.parent,) else UNIDENTIFIED

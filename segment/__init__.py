@@ -2,7 +2,7 @@ from .cells import Cell, cell_id, find_cells
 from .contour import outline
 from .crops import CROP_PX, CROP_UM
 from .grid import WORK_MPP
-from .masks import MASK_LABELS, cell_labels, cell_masks
+from .masks import MASK_LABELS, cell_labels, cell_masks, fit_crop_stain, measure_middle
 from .red_cell_fields import RedCell, RedCrops, RedField, RedSmear, measure_field, summary_of
 from .scan import AREAS, Outlook, Scan, TileCells, begin_reading, begin_scan, plain_scan
 from .stain import Stain, fit_stain
@@ -28,8 +28,10 @@ __all__ = [
     "cell_labels",
     "cell_masks",
     "find_cells",
+    "fit_crop_stain",
     "fit_stain",
     "measure_field",
+    "measure_middle",
     "outline",
     "plain_scan",
     "summary_of",

@@ -51,12 +51,13 @@ def find_cells(
     cells of a slide do not depend on how it is cut into tiles.
     """
     grid = work_grid(tile, work_mpp)
-    centred = [(b, *b.centre_px0(grid)) for b in _blobs(grid, stain, kinds) if b.kind in kinds]
+    centred = [(b, *b.centre_px0(grid)) for b in find_blobs(grid, stain, kinds) if b.kind in kinds]
     mine = {(y, x): b for b, x, y in sorted(centred, key=_least_first) if tile.spec.owns(x, y)}
     return [_cell(mine[y, x], tile, grid, slide_id) for y, x in sorted(mine)]
 
 
-def _blobs(grid: Grid, stain: Stain, kinds: tuple[str, ...]) -> list[Blob]:
+def find_blobs(grid: Grid, stain: Stain, kinds: tuple[str, ...]) -> list[Blob]:
+    """All objects of these kinds on the work lattice."""
     white = stain.white(grid.sums, grid.share)
     stained = stain.stained(grid.sums, grid.share)
     found, taken = find_whites(white, grid, stain)

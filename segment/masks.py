@@ -1,20 +1,29 @@
-"""Nucleus and whole cell of the white cell in the middle of a crop."""
+"""The cell in the middle of a crop: its nucleus and outline, its kind and area."""
+
+import math
+from collections.abc import Sequence
 
 import numpy as np
 from scipy import ndimage as ndi
 from skimage.filters import threshold_otsu
 from skimage.morphology import disk
 
+from ingest import background_of
+
+from .cells import find_blobs
 from .crops import CROP_PX, CROP_UM
 from .grid import Grid
 from .nuclei import find_nuclei, white_matter
-from .stain import Stain
+from .stain import Stain, fit_stain
 from .white_cells import cell_around
 
 MASK_LABELS = "cytoplasm", "nucleus"
 NUCLEAR = (0.7, 0.3, 0.0)  # of R, G, B: the red of granules counts little
 _PALE = 0.6  # of the Otsu threshold, so that pale cytoplasm is in
 SPREAD_PX = 20.0
+CROP_MPP = CROP_UM / CROP_PX
+REACH_UM = 4.0  # of a cell's middle from that of its crop
+SAMPLES = 48
 
 
 def cell_masks(crop: np.ndarray, stain: Stain | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -80,3 +89,28 @@ def _middle(mask: np.ndarray) -> np.ndarray:
     weight = np.exp(-(rows[:, None] ** 2 + cols**2) / (2 * SPREAD_PX**2))
     result: np.ndarray = labels == 1 + np.argmax(ndi.sum(weight, labels, np.arange(1, count + 1)))
     return result
+
+
+def fit_crop_stain(crops: Sequence[np.ndarray]) -> Stain:
+    """The stain of crops (h, w, 3) uint8 of one laboratory, 36 / 128 um/px."""
+    step = max(1, len(crops) // SAMPLES)
+    samples = list(crops[::step])
+    pixels = np.concatenate([sample.reshape(-1, 3) for sample in samples])
+    return fit_stain(samples, background_of(pixels), CROP_MPP)
+
+
+def measure_middle(crop: np.ndarray, stain: Stain) -> tuple[str, float] | None:
+    """Kind and area in um2 of the cell whose middle is next to that of a crop (h, w, 3) uint8 of
+    36 / 128 um/px; None where none is near.
+    """
+    grid = Grid(crop.astype(np.uint16), 1, 0, 0, 1, CROP_MPP)
+    middle = crop.shape[1] / 2, crop.shape[0] / 2
+    found = [
+        (math.dist(blob.centre_px0(grid), middle), blob)
+        for blob in find_blobs(grid, stain, ("wbc", "platelet"))
+    ]
+    near = [(away, blob) for away, blob in found if away * CROP_MPP <= REACH_UM]
+    if not near:
+        return None
+    _, blob = min(near, key=lambda one: one[0])
+    return blob.kind, blob.area_um2(grid)

@@ -25,7 +25,7 @@ ORDER = {
     "classify": [
         {"verdict", "errors", "pixels", "elimination", "network", "encoder"},
         {"model_card", "image_folder"},
-        {"engines", "anomaly"},
+        {"engines", "anomaly", "cell_size"},
         {"rule"},
         {"judge"},
         {"calibration", "explain"},

@@ -1,3 +1,4 @@
+from .cell_sizes import MeasuredCell, fit_sizes, measure_crops
 from .certainty import finish
 from .draws import (
     SIGMA_RANGE,
@@ -17,6 +18,7 @@ __all__ = [
     "ErrorTable",
     "Fitted",
     "LabCells",
+    "MeasuredCell",
     "Psychometric",
     "SIGMA_RANGE",
     "best_temperature",
@@ -25,7 +27,9 @@ __all__ = [
     "finish",
     "fit",
     "fit_psychometric",
+    "fit_sizes",
     "log_loss",
+    "measure_crops",
     "order",
     "random_draws",
     "recalibrate",

@@ -2,6 +2,7 @@ from .augment import Jitter, augment_crops, view
 from .data_parallel import Ranks, join
 from .export_onnx import export_graph
 from .initial_weights import of_model
+from .model_sizes import write_sizes
 from .release import load_run, release_model
 from .train import (
     TrainConfig,
@@ -28,4 +29,5 @@ __all__ = [
     "spread",
     "train_model",
     "view",
+    "write_sizes",
 ]

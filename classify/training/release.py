@@ -44,6 +44,7 @@ from classify.rule import posterior
 
 from .augment import Jitter, augment_crops, view
 from .export_onnx import export_graph
+from .model_sizes import sizes_of
 from .sources import read_attributes, read_sources
 from .train import TrainConfig, Training, read_crops
 
@@ -187,6 +188,7 @@ def build(run_folder: Path, out: Path, name: str) -> None:
         "sigmas": tuple(round(float(s), 4) for s in draws.sigma),
         "elimination": tau,
         "precisions": allowed,
+        "sizes": sizes_of(cfg),
     }
     facts["training"] |= {
         "calibration_cells": len(cells.y),

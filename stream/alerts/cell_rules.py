@@ -25,6 +25,8 @@ def alerts_of(cell: Cell, verdict: Verdict, rules: Alerts) -> list[Alert]:
         found.append(
             ("anomaly", rules.severity, anomaly.score, rules.anomaly_above, anomaly.reason)
         )
+    if verdict.contradiction:
+        found.append(("contradiction", rules.severity, 1.0, 0.5, verdict.contradiction))
     for rule in rules.classes:
         if verdict.label == rule.label and (p := verdict.scores[rule.label]) > rule.above:
             found.append(

@@ -95,6 +95,9 @@ COMMANDS = {
         "Export a training run: ONNX graph, draws, calibration, card.",
         reads=True,
     ),
+    "sizes": Entry(
+        "model", "sizes", "Measure the cells of a recipe for a model's card.", reads=True
+    ),
     "evaluate": Entry(
         "evaluate", "evaluate", "Measure a model on every axis, beside a discriminative baseline."
     ),

@@ -18,7 +18,7 @@ from typing import Final
 
 import numpy as np
 
-from classify import Engine, Model, Verdict, judge
+from classify import Engine, Model, Verdict, contradiction_of, judge, size_evidence
 from ingest import (
     CytostreamError,
     DamagedSlideError,
@@ -358,8 +358,11 @@ class SlideRun:
 
     def all(self) -> SlideOutcome:
         self.say("running")
-        for cell_id, verdict in judge(self.crops(), self.lab.engine, self.lab.model):
-            self.decided.append((cell_id, verdict))
+        judged = judge(self.crops(), self.lab.engine, self.lab.model, evidence=self.evidence_of)
+        for cell_id, verdict in judged:
+            cell = self.found[cell_id][1]
+            against = contradiction_of(self.lab.model.card, cell.kind, cell.area_um2, verdict.label)
+            self.decided.append((cell_id, replace(verdict, contradiction=against)))
             if len(self.decided) >= COMMIT_CELLS:
                 self.commit()
         self.commit()
@@ -395,6 +398,11 @@ class SlideRun:
             unfit=self.unfit,
             red_cells=self.red_cells,
         )
+
+    def evidence_of(self, cell_id: str) -> np.ndarray:
+        """What a cell's kind and area as found say of its class."""
+        cell = self.found[cell_id][1]
+        return size_evidence(self.lab.model.card, cell.kind, cell.area_um2)
 
     def check_unchanged(self) -> None:
         """Raises SlideAwayError where the files are no longer those that were read."""

@@ -3,11 +3,12 @@
 import json
 import tomllib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from math import exp
 from os import environ
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from pydantic import ValidationError
@@ -19,10 +20,22 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from classify import SHIPPED, CropFolder, DataError, judge, load_model, open_engine, read_card
+from classify import (
+    SHIPPED,
+    CropFolder,
+    DataError,
+    judge,
+    load_model,
+    model_folder,
+    open_engine,
+    read_card,
+)
 from stream.cli.console import say, screen, track
 from stream.cli.json_lines import json_lines
 from stream.config import ConfigError
+
+if TYPE_CHECKING:
+    from classify.training import TrainConfig
 
 ModelOption = Annotated[
     Path, typer.Option("--model", help="Model folder, or a shipped one's name: white, red.")
@@ -137,20 +150,11 @@ def train(
     Several processes: torchrun --nproc-per-node 2 -m stream.cli train
     configs/training/pbc-64px.toml
     """
-    try:
-        values = tomllib.loads(config.read_text())
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{config}: {error}", "see configs/ for files that work") from error
+    cfg = read_recipe(config, {k: v for k, v in (("out", out), ("init", init)) if v})
     with training_side():
         from classify.evaluation import report_training
-        from classify.training import Ranks, TrainConfig, join
+        from classify.training import Ranks, join
         from classify.training import train_model as fit
-    try:
-        cfg = TrainConfig(**values | {k: v for k, v in (("out", out), ("init", init)) if v})
-    except ValidationError as error:
-        first = error.errors()[0]
-        what = f"{config}: {'.'.join(map(str, first['loc']))}: {first['msg']}"
-        raise ConfigError(what, "see configs/ for files that work") from error
     columns = (
         TextColumn("step"),
         MofNCompleteColumn(),
@@ -178,6 +182,26 @@ def train(
         with screen.status("writing the training report"):
             screen.print(f"report: {report_training(cfg.out)}")
     screen.print(f"trained: {cfg.out}; next: cytostream export {cfg.out} --out MODEL")
+
+
+def read_recipe(config: Path, instead: Mapping[str, Path] | None = None) -> "TrainConfig":
+    """The recipe of a TOML file, with some of its values replaced.
+
+    Raises:
+        ConfigError: it cannot be read, or is none.
+    """
+    try:
+        values = tomllib.loads(config.read_text())
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{config}: {error}", "see configs/ for files that work") from error
+    with training_side():
+        from classify.training import TrainConfig
+    try:
+        return TrainConfig(**values | (instead or {}))
+    except ValidationError as error:
+        first = error.errors()[0]
+        what = f"{config}: {'.'.join(map(str, first['loc']))}: {first['msg']}"
+        raise ConfigError(what, "see configs/ for files that work") from error
 
 
 @contextmanager
@@ -229,6 +253,27 @@ def export(
         f"{out}: {len(model.sigma)} draws, elimination below {model.card.elimination:.2g}, "
         f"{model.card.precisions[0]}"
     )
+
+
+def sizes(
+    config: Annotated[Path, typer.Argument(help="TOML recipe, as of `cytostream train`.")],
+    model: Annotated[Path, typer.Option(help="Model folder whose card gets the sizes.")] = SHIPPED,
+) -> None:
+    """Measure how large the cells of each class are, as the finder sees a recipe's own cells, and
+    put that on a model's card: on a slide, kind and area then count beside the looks.
+
+    Example: cytostream sizes configs/training/white-cells.toml --model models/mine
+    """
+    with training_side():
+        from classify.training import write_sizes
+
+    with screen.status("measuring cells (a minute)"):
+        card = write_sizes(read_recipe(config), model_folder(model))
+    for name, size in card.sizes.items():
+        screen.print(
+            f"{name:22} {exp(size.log_mean):6.1f} um2, times or by {exp(size.log_spread):.2f}; "
+            f"{size.white:.0%} found as white cells; {size.cells} cells"
+        )
 
 
 def generate(

@@ -8,7 +8,8 @@ import pytest
 from stream.alerts.evaluator import AlertEvaluator, AnomalyShare, check_rules, share_drift
 from stream.config import Alerts, ClassRule, ConfigError, RatioRule
 from stream.events.alert import Alert, SlideAlert
-from tests.stream.making import make_cell, make_verdict
+from stream.events.event import cell_event
+from tests.stream.making import STAMP, make_cell, make_slide, make_verdict
 
 ODD, PLAIN = 0.99999, 0.5
 
@@ -113,3 +114,10 @@ def test_a_rule_for_a_class_that_the_model_has_not_is_an_error():
             ("ig", "neutrophil"),
         )
     check_rules(Alerts(), ("ig",))
+
+
+def test_a_cell_that_is_called_what_it_was_not_found_as():
+    verdict = replace(make_verdict(PLAIN), contradiction="found as a platelet of 9 um2")
+    (alert,) = desk().of_cell(make_cell(), verdict, 1)
+    assert (alert.rule, alert.score) == ("contradiction", 1.0) and "9 um2" in alert.reason
+    assert cell_event(make_slide(), make_cell(), verdict, STAMP).data["outcome"] == "unidentified"
