@@ -31,7 +31,7 @@ def list_alerts(store: Path, custody: Path | None = None) -> list[AlertStanding]
     Raises:
         StoreError: the store cannot be read, or its audit trail was altered.
     """
-    with Outbox(store / "state.db") as outbox:
+    with Outbox(store / "state.db", unwritable="read") as outbox:
         events = list(_first_alerts(outbox))
     slides = {event.subject for event in events}
     seen = _acknowledged(store, custody, slides) if (store / REVIEWS_FILE).is_file() else {}

@@ -25,7 +25,7 @@ from stream.events import (
     review_event,
     to_line,
 )
-from stream.store import NO_DIGEST, Outbox, TrailRecords, TrailRow
+from stream.store import COPY_HINT, NO_DIGEST, Outbox, TrailRecords, TrailRow
 
 from .custody import Custody, SealingKey, key_for
 from .review_state import ReviewEntry
@@ -51,10 +51,16 @@ class Trail:
     """
 
     def __init__(self, store: Path, custody: Path | None = None):
+        """Opens the file; one that cannot be written is read, and takes no entry."""
         self.path = store / REVIEWS_FILE
-        self._records = TrailRecords(self.path)
+        self._records = TrailRecords(self.path, unwritable="copy")
         self.custody = Custody(custody, self.store_id, store) if custody else None
         self._writing = threading.Lock()
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether entries can be written."""
+        return self.outbox.is_kept
 
     @property
     def outbox(self) -> Outbox:
@@ -92,11 +98,13 @@ class Trail:
     def note(
         self, action: AccessAction, account: str, by: str, stamp: Provenance, address: str = ""
     ) -> None:
-        """Appends a login or a change of an account.
+        """Appends a login or a change of an account; nothing to a trail that can only be read.
 
         Raises:
             StoreError: the file cannot be written, or its key is not where it was.
         """
+        if not self.is_kept:
+            return
         about = {"account": account, "by": by, "address": address}
         self._append("", [lambda chain: access_event(action, stamp, chain, **about)])
 
@@ -107,6 +115,8 @@ class Trail:
         Raises:
             StoreError: the key cannot be written, or there is no folder for it.
         """
+        if not self.is_kept:
+            raise StoreError(f"{self.path}: cannot be written", COPY_HINT)
         if not self.custody:
             raise StoreError(f"{self.path}: no folder for its keys", "set review.audit_folder")
         with self._writing, self._records.appending() as records:
@@ -121,6 +131,8 @@ class Trail:
             self.custody.keep_head(number, digest)
 
     def _append(self, slide_id: str, makers: Sequence[MakeEvent]) -> list[tuple[int, Event]]:
+        if not self.is_kept:
+            raise StoreError(f"{self.path}: cannot be written", COPY_HINT)
         written = []
         store_id = self.store_id
         with self._writing, self._records.appending() as records:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 from ingest import CytostreamError
 from stream.events import Provenance
+from stream.store import COPY_HINT
 
 from .audit_trail import TrailEntry
 from .detections import Detection
@@ -146,6 +147,8 @@ class DecisionService:
     @contextmanager
     def _open(self, slide_id: str, even_locked: bool = False) -> Iterator[SlideView]:
         """A slide that nobody else writes to meanwhile."""
+        if self._library.is_read_only:
+            raise DeskError("locked", "this store can only be read", COPY_HINT)
         shelf = self._library.shelf(slide_id)
         with shelf.lock:
             if shelf.refresh().standing.locked and not even_locked:

@@ -155,11 +155,16 @@ class SlideLibrary:
         """Opens a store; `custody` is the folder outside it with the keys of its audit trail."""
         self.store = store
         self.config = config
-        self.outbox = Outbox(store / "state.db")
-        self.queries = SlideQueries(store / "state.db")
+        self.outbox = Outbox(store / "state.db", unwritable="read")
+        self.queries = SlideQueries(store / "state.db", unwritable="read")
         self.trail = Trail(store, custody)
         self._shelves: OrderedDict[str, SlideView] = OrderedDict()
         self._lock = threading.Lock()
+
+    @property
+    def is_read_only(self) -> bool:
+        """Whether the store lies where nothing can be written: it is shown, and not decided on."""
+        return not (self.outbox.is_kept and self.trail.is_kept)
 
     def __contains__(self, slide_id: str) -> bool:
         return self.outbox.status(slide_id) is not None

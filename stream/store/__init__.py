@@ -1,5 +1,6 @@
 from .account_table import AccountChange, AccountRow, AccountTable
 from .backlog import FAILED, RUNNING, STAT, WAITING, Backlog, Job, job_lease
+from .database import COPY_HINT, can_write
 from .leases import LeaseLostError
 from .outbox import DiskLimits, Outbox, Transaction
 from .outbox_record import OutboxRecord
@@ -24,6 +25,7 @@ __all__ = [
     "AccountTable",
     "Backlog",
     "CHUNK_ROWS",
+    "COPY_HINT",
     "FAILED",
     "Job",
     "LABEL_COLUMN",
@@ -46,6 +48,7 @@ __all__ = [
     "Transaction",
     "WAITING",
     "body_of",
+    "can_write",
     "close_to_others",
     "crop_digest",
     "facts_of",

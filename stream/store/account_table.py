@@ -7,7 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from .database import State
+from ingest import StoreError
+
+from .database import COPY_HINT, State, Unwritable
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS accounts (name TEXT PRIMARY KEY, role TEXT NOT NULL, hash TEXT NOT NULL)
@@ -68,16 +70,21 @@ class AccountChange:
 class AccountTable:
     """Accounts and sessions. A session is known by the digest of its token alone."""
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, unwritable: Unwritable = "refuse"):
         """Opens the file, and makes it where there is none.
 
         Raises:
             StoreError: it cannot be opened.
         """
-        self._state = State(path, _TABLES)
+        self._state = State(path, _TABLES, unwritable=unwritable)
         sql = "INSERT INTO secret SELECT ? WHERE NOT EXISTS (SELECT 1 FROM secret)"
         with self._state.transaction() as db:
             db.execute(sql, (secrets.token_hex(32),))
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether changes stay: False where the file cannot be written."""
+        return self._state.is_kept
 
     @property
     def secret(self) -> str:
@@ -92,6 +99,8 @@ class AccountTable:
         Raises:
             StoreError: the file cannot be written.
         """
+        if not self.is_kept:
+            raise StoreError(f"{self._state.path}: cannot be written", COPY_HINT)
         with self._state.transaction() as db:
             yield AccountChange(db)
 

@@ -22,7 +22,7 @@ from ingest import StoreError
 from stream.events import ALERT, CELL, DEAD, Event, dead_letter_event, from_line, to_record
 from stream.store.outbox_record import OutboxRecord
 
-from .database import State
+from .database import State, Unwritable
 from .journal import JOURNAL_TABLES as JOURNAL_TABLES
 from .journal import JournalReader, JournalWriter
 from .leases import LEASE_TABLES as LEASE_TABLES
@@ -101,7 +101,13 @@ class DiskLimits:
 class Outbox(JournalReader):
     """The outbox and journal of a store, in one SQLite file, which several processes may share."""
 
-    def __init__(self, path: Path, room: DiskLimits | None = None, lease_s: float = 30.0):
+    def __init__(
+        self,
+        path: Path,
+        room: DiskLimits | None = None,
+        lease_s: float = 30.0,
+        unwritable: Unwritable = "refuse",
+    ):
         """Opens or makes `path`.
 
         Raises:
@@ -109,15 +115,17 @@ class Outbox(JournalReader):
         """
         self.path = path
         self.room = room or DiskLimits()
-        self._state = State(path, _TABLES + JOURNAL_TABLES + LEASE_TABLES)
+        self._state = State(path, _TABLES + JOURNAL_TABLES + LEASE_TABLES, unwritable=unwritable)
         # a second connection: the relay does not wait for the writer's open transaction to read. A
         # power cut may take its last
         # commits back: the sinks know themselves what they have
-        self._relays = State(path, sync="NORMAL")
+        self._relays = State(path, sync="NORMAL", unwritable=unwritable)
         self.leases = Leases(self._relays, lease_s)
         self._listeners: list[Callable[[], None]] = []
         self._checked_s = 0.0
         self._alert_marks: deque[tuple[float, int]] = deque()
+        if unwritable == "read" and not self.is_kept:
+            return
         with self._state.transaction() as db:
             db.execute(
                 "INSERT INTO store SELECT ? WHERE NOT EXISTS (SELECT 1 FROM store)",
@@ -128,6 +136,11 @@ class Outbox(JournalReader):
                 (secrets.token_hex(32),),
             )
             _move_lines(db)
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether what is written stays: False for a store that can only be read."""
+        return self._state.is_kept
 
     @property
     def store_id(self) -> str:

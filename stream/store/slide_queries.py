@@ -8,7 +8,7 @@ from pathlib import Path
 
 from stream.events import FAILURE, SLIDE_ALERT, JsonObject
 
-from .database import State
+from .database import State, Unwritable
 
 _CELLS_A_PAGE = 4096
 _VERDICTS_A_PAGE = 1024
@@ -41,13 +41,13 @@ class SlideQueries:
     transaction. Threads may share it.
     """
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, unwritable: Unwritable = "refuse"):
         """Opens the file.
 
         Raises:
             StoreError: it cannot be opened.
         """
-        self._state = State(path)
+        self._state = State(path, unwritable=unwritable)
 
     def data_version(self) -> int:
         """Another number after every commit of another connection."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from stream.events import Event
 
-from .database import State
+from .database import State, Unwritable
 from .outbox import Outbox, Transaction
 
 NO_DIGEST = "0" * 64  # what the first entry follows
@@ -42,13 +42,13 @@ class TrailRow:
 class TrailQueries:
     """Reads the entries over a connection of its own."""
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, unwritable: Unwritable = "refuse"):
         """Opens the file, and makes its tables where it has none.
 
         Raises:
             StoreError: it cannot be opened.
         """
-        self._state = State(path, _TABLES)
+        self._state = State(path, _TABLES, unwritable=unwritable)
 
     def data_version(self) -> int:
         """Another number after every commit of another connection."""
@@ -138,14 +138,14 @@ class TrailTransaction:
 class TrailRecords(TrailQueries):
     """The file of the audit trail. `outbox` sends its entries to the topic of reviews."""
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, unwritable: Unwritable = "refuse"):
         """Opens the file, and makes it where there is none.
 
         Raises:
             StoreError: it cannot be opened.
         """
-        super().__init__(path)
-        self.outbox = Outbox(path)
+        super().__init__(path, unwritable)
+        self.outbox = Outbox(path, unwritable=unwritable)
 
     @contextmanager
     def appending(self) -> Iterator[TrailTransaction]:

@@ -18,7 +18,7 @@ from ingest import CytostreamError, open_workers
 from stream.cli.console import screen
 from stream.config import Config, load_config
 from stream.events import Provenance
-from stream.store import Outbox, make_private_folder
+from stream.store import Outbox, can_write, make_private_folder
 
 from .run import ConfigOption
 
@@ -187,7 +187,11 @@ def _opened(page: Page, settings: Config) -> Iterator[object]:
     from stream.store import Backlog
 
     with ExitStack() as stack:
-        hold(page.store, stack)
+        is_kept = can_write(page.store / "state.db")
+        if is_kept:
+            hold(page.store, stack)
+        else:
+            check_read_only(page)
         accounts = Accounts(page.store)
         stack.callback(accounts.close)
         mode = mode_of(page, settings, accounts)
@@ -195,7 +199,7 @@ def _opened(page: Page, settings: Config) -> Iterator[object]:
         library = stack.enter_context(
             SlideLibrary(page.store, settings, custody_folder(settings.review.audit_folder))
         )
-        for spec in page.sinks:
+        for spec in page.sinks if is_kept else ():
             relay_to(spec, settings, library.trail.outbox, stack)
         with screen.status("starting the process that reads slides"):
             workers = stack.enter_context(open_workers(1))
@@ -230,6 +234,18 @@ def _check_store(store: Path) -> None:
     if not (store / "state.db").is_file():
         hint = "check --store, or make one with `cytostream run SLIDE --store DIR`"
         raise CytostreamError(f"{store}: no results here", hint)
+
+
+def check_read_only(page: Page) -> None:
+    """Says that a store can only be read.
+
+    Raises:
+        CytostreamError: slides are to be queued in it.
+    """
+    what = f"{page.store}: can only be read"
+    if page.scans:
+        raise CytostreamError(f"{what}, so that no slide can be queued", "leave out --scans")
+    screen.print(f"{what}: it is shown, and nothing can be decided or signed")
 
 
 def hold(store: Path, stack: ExitStack) -> None:

@@ -163,7 +163,7 @@ def failures(store: StoreOption = RESULTS) -> None:
         raise CytostreamError(
             f"{store}: no results here", "run `cytostream run SLIDE --store DIR` first"
         )
-    with Outbox(store / "state.db") as outbox:
+    with Outbox(store / "state.db", unwritable="read") as outbox:
         for one in outbox.failures():
             print_error(f"{one.path}: {one.what}", one.hint, one.code or "failure")
 

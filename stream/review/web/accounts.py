@@ -60,9 +60,11 @@ class Accounts:
     """The accounts and sessions of a store."""
 
     def __init__(self, store: Path):
-        self._table = AccountTable(store / FILE)
-        for name in (FILE, f"{FILE}-wal", f"{FILE}-shm"):  # of a version that left them open
-            close_to_others(store / name)
+        """Opens the file; of one that cannot be written, sessions are kept in memory."""
+        self._table = AccountTable(store / FILE, unwritable="copy")
+        if self._table.is_kept:
+            for name in (FILE, f"{FILE}-wal", f"{FILE}-shm"):  # of a version that left them open
+                close_to_others(store / name)
         self._hasher = PasswordHasher()
         self._hashing = threading.BoundedSemaphore(AT_ONCE)
         self._waiting = threading.BoundedSemaphore(_WAITING)

@@ -28,7 +28,7 @@ class StoreWatch:
     def __init__(self, library: SlideLibrary, board: WorklistView):
         self._library = library
         self._board = board
-        self._reviews = TrailQueries(library.store / REVIEWS_FILE)
+        self._reviews = TrailQueries(library.store / REVIEWS_FILE, unwritable="copy")
         self._versions: tuple[int, ...] = ()
         self._row = library.queries.last_cell_row()
         self._number, _ = self._reviews.head()

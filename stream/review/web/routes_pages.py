@@ -26,9 +26,13 @@ def base_of(request: Request) -> str:
     return "./" + "../" * (request.url.path.count("/") - 1)
 
 
-templates = Jinja2Templates(
-    HERE / "templates", context_processors=[lambda request: {"base": base_of(request)}]
-)
+def page_facts(request: Request) -> dict[str, object]:
+    """What every page needs to know."""
+    library = request.app.state.parts.library
+    return {"base": base_of(request), "read_only": library.is_read_only}
+
+
+templates = Jinja2Templates(HERE / "templates", context_processors=[page_facts])
 
 
 def leaflet_folder() -> Path | None:
