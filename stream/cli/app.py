@@ -96,7 +96,10 @@ COMMANDS = {
         reads=True,
     ),
     "sizes": Entry(
-        "model", "sizes", "Measure the cells of a recipe for a model's card.", reads=True
+        "model",
+        "sizes",
+        "Measure how large the cells of each class are.",
+        reads=True,
     ),
     "evaluate": Entry(
         "evaluate", "evaluate", "Measure a model on every axis, beside a discriminative baseline."
