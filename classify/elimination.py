@@ -23,9 +23,8 @@ with 95 % confidence.
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.optimize import minimize
-from scipy.special import log_softmax
-from scipy.stats import beta
+import scipy  # loads scipy.optimize where something is fitted
+from scipy.special import betaincinv, log_softmax
 
 CONFIDENCE = 0.95
 NEVER = 1e-12  # a threshold that no class falls below
@@ -61,7 +60,9 @@ def fit_settling(probability: np.ndarray, reference: np.ndarray) -> np.ndarray:
     def loss(x: np.ndarray) -> float:
         return -log_softmax(logs / curve(x)[:, None], axis=2)[rows, :, reference].mean()
 
-    return curve(minimize(loss, np.array([-0.7, -0.7]), method="Nelder-Mead").x).astype(np.float32)
+    return curve(
+        scipy.optimize.minimize(loss, np.array([-0.7, -0.7]), method="Nelder-Mead").x
+    ).astype(np.float32)
 
 
 def survivors_of(chance: np.ndarray, threshold: float) -> np.ndarray:
@@ -105,7 +106,7 @@ def threshold(least: np.ndarray, level: float, confidence: float = CONFIDENCE) -
     """
     n = len(least)
     ranks = np.arange(1, n + 1)
-    safe = int((beta.ppf(confidence, ranks, n + 1 - ranks) <= level).sum())
+    safe = int((betaincinv(ranks, n + 1 - ranks, confidence) <= level).sum())
     return max(NEVER, float(np.sort(least)[safe - 1])) if safe else NEVER
 
 

@@ -40,8 +40,11 @@ class Decision:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClassParents:
-    """Which parent each class belongs to, as a matrix `inside` (P, K) and by class name."""
+    """Which parent each class belongs to: `names` (P,), as a matrix `inside` (P, K), and by class
+    name.
+    """
 
+    names: tuple[str, ...]
     inside: np.ndarray
     parent_of: dict[str, str]
 
@@ -90,6 +93,7 @@ class Rule:
         that is left: three classes of one parent are not to lose against one of another.
         """
         card = self.model.card
+        names = self.parents.names
         inside = self.parents.inside
         probability = decision.probability
         parents = within(probability, inside)
@@ -106,8 +110,8 @@ class Rule:
                 draws=decision.draws,
                 decided=bool(single[i]),
                 may_be=possible[i],
-                parents=_named(card.parents, parents[i]),
-                parent=card.parents[best[i]],
+                parents=_named(names, parents[i]),
+                parent=names[best[i]],
                 parents_possible=tuple(
                     dict.fromkeys(self.parents.parent_of[name] for name in possible[i])
                 ),
@@ -126,9 +130,10 @@ class Rule:
 def class_parents(model: Model) -> ClassParents:
     card = model.card
     parent_of = {name: card.parent_of(name) for name in card.classes}
-    own = np.array([card.parents.index(parent_of[name]) for name in card.classes])
-    inside = (np.arange(len(card.parents))[:, None] == own).astype(np.float64)
-    return ClassParents(inside, parent_of)
+    names = card.parents
+    own = np.array([names.index(parent_of[name]) for name in card.classes])
+    inside = (np.arange(len(names))[:, None] == own).astype(np.float64)
+    return ClassParents(names, inside, parent_of)
 
 
 def within(probability: np.ndarray, inside: np.ndarray) -> np.ndarray:

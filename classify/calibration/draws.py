@@ -5,7 +5,7 @@ all classes.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize, minimize_scalar
+import scipy  # loads scipy.optimize where something is fitted
 from scipy.special import log_softmax
 
 from classify.pixels import TURNS
@@ -49,7 +49,9 @@ def best_temperature(logits: np.ndarray, y: np.ndarray, bias: np.ndarray | float
     def loss(log_t: float) -> float:
         return -log_softmax(logits / np.exp(log_t) + bias, axis=1)[np.arange(len(y)), y].mean()
 
-    return float(np.exp(minimize_scalar(loss, bounds=(-6.0, 6.0), method="bounded").x))
+    return float(
+        np.exp(scipy.optimize.minimize_scalar(loss, bounds=(-6.0, 6.0), method="bounded").x)
+    )
 
 
 def log_loss(logits: np.ndarray, y: np.ndarray) -> float:
@@ -93,7 +95,9 @@ def weigh(errors: np.ndarray, weight: np.ndarray, y: np.ndarray) -> np.ndarray:
         return -log_softmax(logits, axis=1)[np.arange(len(y)), y].mean() + PULL * change.var()
 
     return weight * np.exp(
-        minimize(loss, np.zeros(len(weight)), method="L-BFGS-B", bounds=[(-4, 2)] * len(weight)).x
+        scipy.optimize.minimize(
+            loss, np.zeros(len(weight)), method="L-BFGS-B", bounds=[(-4, 2)] * len(weight)
+        ).x
     )
 
 

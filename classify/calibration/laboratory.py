@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.optimize import minimize
+import scipy  # loads scipy.optimize where something is fitted
 from scipy.special import log_softmax
 
 from classify.anomaly import fit_oddity, oddity_of, tables_of
@@ -118,7 +118,7 @@ def lab_scale(model: Model, errors: np.ndarray, y: np.ndarray) -> dict[str, np.n
         logs = log_softmax(logits * np.exp(change[0]) + model.bias + change[1:], axis=1)
         return -share @ logs[np.arange(len(y)), y] + PRIOR_SCALE / len(y) * change @ change
 
-    change = minimize(loss, np.zeros(len(model.bias) + 1)).x
+    change = scipy.optimize.minimize(loss, np.zeros(len(model.bias) + 1)).x
     return {"temperature": model.temperature * np.exp(-change[0]), "bias": model.bias + change[1:]}
 
 

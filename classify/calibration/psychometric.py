@@ -5,7 +5,7 @@ scipy alone).
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize
+import scipy  # loads scipy.optimize where something is fitted
 from scipy.special import expit, logit
 
 _SURE = 1e-4
@@ -99,7 +99,8 @@ def best_fit(
 
     limits = [(-0.5, 1.5), (np.log(0.01), np.log(5.0)), (-12.0, 4.0)]
     fits = [
-        minimize(loss, [t, np.log(w), -4.0], bounds=limits, method="L-BFGS-B") for t, w in starts
+        scipy.optimize.minimize(loss, [t, np.log(w), -4.0], bounds=limits, method="L-BFGS-B")
+        for t, w in starts
     ]
     v = min(fits, key=lambda f: f.fun).x
     return np.array([v[0], np.exp(v[1]), 0.5 * expit(v[2])])

@@ -1,6 +1,7 @@
 """OpenVINO on a CPU."""
 
 import os
+from pathlib import Path
 
 import numpy as np
 import openvino
@@ -10,6 +11,9 @@ from classify.model_card import Model
 
 # pairs of one request: few enough that a lone cell's draws fill all cores, and no slower than more
 CHUNK = 8
+CACHE = Path(".cache", "cytostream", "openvino")  # in the user's home: compiled graphs
+PRIVATE = 0o700
+KEPT_GRAPHS = 8
 
 
 class OpenVinoEngine:
@@ -28,6 +32,7 @@ class OpenVinoEngine:
         self.core = openvino.Core()
         self.precision = precision or openvino_precision(self.core, model.card.precisions)
         self.model = model
+        self.cache = private_cache(Path.home() / CACHE)
         self.queues: dict[str, openvino.AsyncInferQueue] = {}
 
     def errors(self, images: np.ndarray, noise: np.ndarray, sigma: np.ndarray) -> np.ndarray:
@@ -58,6 +63,19 @@ class OpenVinoEngine:
             self.queues[output] = openvino.AsyncInferQueue(self.compile(output), self.streams)
         return self.queues[output]
 
+    def compile_cached(
+        self, graph: openvino.Model, options: dict[str, str | int]
+    ) -> openvino.CompiledModel:
+        """The compiled graph of an earlier process where there is one and it can be read."""
+        if self.cache:
+            try:
+                return self.core.compile_model(
+                    graph, "CPU", {**options, "CACHE_DIR": str(self.cache)}
+                )
+            except RuntimeError:  # a broken or full cache; without it a fault of the graph shows
+                self.cache = None
+        return self.core.compile_model(graph, "CPU", options)
+
     def compile(self, output: str) -> openvino.CompiledModel:
         """The graph cut to one output, so that judging does not compute the images."""
         try:
@@ -66,14 +84,29 @@ class OpenVinoEngine:
             graph = openvino.Model([graph.output(output)], graph.get_parameters())
             graph.reshape({0: [self.chunk, 3, px, px], 1: [self.chunk, 3, px, px], 2: [self.chunk]})
             threads = {"NUM_STREAMS": self.streams, "INFERENCE_NUM_THREADS": self.streams}
-            return self.core.compile_model(
-                graph, "CPU", {"INFERENCE_PRECISION_HINT": self.precision, **threads}
-            )
+            options = {"INFERENCE_PRECISION_HINT": self.precision, **threads}
+            return self.compile_cached(graph, options)
         except RuntimeError as error:
             hint = "is the model whole? `cytostream card`"
             raise EngineError(
                 f"OpenVINO cannot compile {self.model.graph}: {error}", hint
             ) from error
+
+
+def private_cache(folder: Path) -> Path | None:
+    """The folder, made where there is none, with the newest graphs of it; None where it cannot be
+    made, or others may write to it.
+    """
+    try:
+        folder.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
+        state = folder.stat()
+        graphs = sorted(folder.glob("*.blob"), key=lambda path: path.stat().st_mtime)
+        for old in graphs[:-KEPT_GRAPHS]:
+            old.unlink(missing_ok=True)
+    except OSError:
+        return None
+    private = state.st_uid == os.getuid() and not state.st_mode & 0o022
+    return folder if private else None
 
 
 def openvino_precision(core: openvino.Core, allowed: tuple[str, ...]) -> str:

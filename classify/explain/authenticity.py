@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from scipy.stats import beta
+from scipy.special import betaincinv
 
 from classify.errors import DataError
 
@@ -126,6 +126,6 @@ def score_of(told: list[bool]) -> Score:
     """The exact binomial interval (Clopper & Pearson 1934)."""
     right = sum(told)
     n = len(told)
-    low = float(beta.ppf(0.025, right, n - right + 1)) if right else 0.0
-    high = float(beta.ppf(0.975, right + 1, n - right)) if right < n else 1.0
+    low = float(betaincinv(right, n - right + 1, 0.025)) if right else 0.0
+    high = float(betaincinv(right + 1, n - right, 0.975)) if right < n else 1.0
     return Score(right, n, (low, high))

@@ -1,3 +1,13 @@
-from .app import app, main
+"""The command `cytostream`. Workers import this with the script that started them, so that it loads
+nothing before it is run.
+"""
 
-__all__ = ["app", "main"]
+
+def main() -> None:
+    """Run the command that the command line names."""
+    from .app import main as run_command
+
+    run_command()
+
+
+__all__ = ["main"]

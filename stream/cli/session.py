@@ -4,13 +4,16 @@ model, the workers.
 
 import json
 from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
 from importlib.metadata import version
 from pathlib import Path
 
-from classify import SHIPPED, ModelError, load_model, model_folder, open_engine
+import numpy as np
+
+from classify import SHIPPED, Engine, Model, ModelError, load_model, model_folder, open_engine
 from ingest import CytostreamError, Scheduler, Workers, open_workers
 from segment import CROP_PX, CROP_UM
 from stream.alerts import check_rules
@@ -107,10 +110,15 @@ def open_lab(
             "train it on such crops",
         )
     check_rules(config.alerts, model.card.classes)
-    engine = open_engine(model, choice.engine, tell=say)
-    red = open_red_judge(choice) if config.red_cells.judged else None
-    with screen.status("starting workers"), ExitStack() as starting:
+    with (
+        screen.status("starting workers"),
+        ThreadPoolExecutor(1) as beside,
+        ExitStack() as starting,
+    ):
+        opening = beside.submit(open_warm_engine, model, choice.engine)
         pool = starting.enter_context(open_pool(config.reading))
+        engine = opening.result()
+        red = open_red_judge(choice) if config.red_cells.judged else None
         closing = starting.pop_all()
     with closing, ProgressTable(screen, station.backlog, only, quiet) as board:
         stamp = provenance_of(config, model.model_id, station.outbox.secret)
@@ -126,6 +134,17 @@ def open_lab(
             red,
             choice.again,
         )
+
+
+def open_warm_engine(model: Model, name: str) -> Engine:
+    """The engine after its first pass, which is slow: it compiles.
+
+    Raises:
+        EngineError: it cannot be run.
+    """
+    engine = open_engine(model, name, tell=say)
+    engine.errors(np.zeros_like(model.noise[:1]), model.noise[:1], model.sigma[:1])
+    return engine
 
 
 def open_red_judge(choice: RunOptions) -> RedJudge | None:

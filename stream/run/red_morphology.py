@@ -2,12 +2,13 @@
 grades, estimates. Pure functions of measured cells and their labels.
 """
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.stats import binomtest
+from scipy.special import ndtri
 
 from segment import RedCell
 from stream.config import RedCells
@@ -67,15 +68,23 @@ class Share:
     grade: int
 
 
+def wilson_interval(count: int, of: int, level: float = 0.95) -> tuple[float, float]:
+    """Between which shares that of a population lies, given `count` in a sample (Wilson 1927)."""
+    z = float(ndtri((1 + level) / 2))
+    middle = (count + z**2 / 2) / (of + z**2)
+    half = z / (of + z**2) * math.sqrt(count * (of - count) / of + z**2 / 4)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
 def share_of(name: str, count: int, of: int) -> Share:
     """The share of `count` cells in `of`, graded as `name`."""
-    interval = binomtest(count, of).proportion_ci(method="wilson")
+    low, high = wilson_interval(count, of)
     percent = round(100 * count / of, 2)
     return Share(
         count,
         percent,
-        round(100 * float(interval.low), 2),
-        round(100 * float(interval.high), 2),
+        round(100 * low, 2),
+        round(100 * high, 2),
         grade_of(name, percent),
     )
 

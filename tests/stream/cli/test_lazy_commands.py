@@ -87,3 +87,10 @@ def test_ctrl_c_is_one_line(monkeypatch, capsys):
         app(["doctor"])
     assert ended.value.code == 130
     assert capsys.readouterr().err == "stopped\n"
+
+
+def test_a_run_imports_nothing_that_fits_serves_or_reports():
+    slow = {"scipy.stats", "scipy.optimize", "openvino", "fastapi", "kafka", "matplotlib", "pandas"}
+    code = f"import sys, stream.cli.commands.run; print(sorted({slow} & set(sys.modules)))"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stdout.strip() == "[]"

@@ -10,7 +10,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from classify import CropFolder
-from stream.cli import app as command
+from stream.cli.app import app as command
 from tests.ingest.scn import write_scn
 from tests.stores import filled
 

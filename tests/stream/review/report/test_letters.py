@@ -10,7 +10,7 @@ from fontTools.pens.ttGlyphPen import TTGlyphPen
 from typer.testing import CliRunner
 
 from ingest import CytostreamError
-from stream.cli import app as command
+from stream.cli.app import app as command
 from stream.config import Config, ReviewSettings, load_config
 from stream.review.report import LettersError, check_letters, printable_letters
 
