@@ -16,6 +16,7 @@ from .model_card import (
     load_model,
     model_folder,
     read_card,
+    read_sheet,
 )
 from .pixels import on_white, to_input, to_uint8
 from .verdict import UNIDENTIFIED, Anomaly, Verdict
@@ -51,6 +52,7 @@ __all__ = [
     "on_white",
     "open_engine",
     "read_card",
+    "read_sheet",
     "size_evidence",
     "to_input",
     "to_uint8",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
+from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from .errors import ModelError
@@ -272,3 +273,19 @@ def write_card(folder: Path, facts: dict) -> Card:
     card = Card(**facts, sha256={name: sha256_of(folder / name) for name in (GRAPH, TABLES_FILE)})
     (folder / CARD).write_text(card.model_dump_json(indent=1) + "\n")
     return card
+
+
+def read_sheet(rows: int, folder: Path = SHIPPED) -> np.ndarray:
+    """The generated cells of a model (rows, columns, px, px, 3) uint8: a row a class, the last row
+    of no class at all.
+
+    Raises:
+        ModelError: the sheet is absent.
+    """
+    path = folder / SHEET_FILE
+    try:
+        sheet = np.asarray(Image.open(path).convert("RGB"))
+    except OSError as error:
+        raise ModelError(f"{path}: {error}", "install cytostream again") from error
+    px = sheet.shape[0] // rows
+    return sheet.reshape(rows, px, sheet.shape[1] // px, px, 3).transpose(0, 2, 1, 3, 4)

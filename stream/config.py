@@ -5,6 +5,7 @@ differences.
 import os
 import re
 import tomllib
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -18,6 +19,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic_core import ErrorDetails
 
 from classify import ClassName
 from ingest import MPP_RANGE, CytostreamError
@@ -426,22 +428,41 @@ class Config(Section):
     )
 
 
-def load_config(path: Path | None) -> Config:
-    """The defaults, with the differences of a TOML file and of CYTOSTREAM_BOOTSTRAP.
+def load_config(path: Path | None, **overrides: Mapping[str, object]) -> Config:
+    """The defaults, with the differences of a TOML file, of CYTOSTREAM_BOOTSTRAP and of the command
+    line: `overrides` are values by section, None where the command line says nothing.
 
     Raises:
-        ConfigError: the file is absent, not TOML, or has an unknown or ill-typed key.
+        ConfigError: the file is absent or not TOML, or a value is unknown or ill-typed, wherever it
+            stands.
     """
+    given = {
+        section: {name: value for name, value in values.items() if value is not None}
+        for section, values in overrides.items()
+    }
     try:
         values = tomllib.loads(path.read_text()) if path else {}
         if bootstrap := os.environ.get("CYTOSTREAM_BOOTSTRAP"):
             values.setdefault("kafka", {})["bootstrap"] = bootstrap
+        for section, own in given.items():
+            values[section] = {**values.get(section, {}), **own}
         return Config(**values)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise ConfigError(
-            f"{path or 'CYTOSTREAM_BOOTSTRAP'}: {'.'.join(map(str, first['loc']))}: {first['msg']}",
-            "see `cytostream config`",
-        ) from error
+        raise _config_error(path, given, error.errors()[0]) from error
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise ConfigError(f"{path}: {error}", "give a TOML file") from error
+
+
+def _config_error(
+    path: Path | None, given: Mapping[str, Mapping[str, object]], first: ErrorDetails
+) -> ConfigError:
+    """The first fault, with the option or the file that states it."""
+    place = [str(part) for part in first["loc"]]
+    message = first["msg"]
+    if len(place) > 1 and place[1] in given.get(place[0], {}):
+        what = f"--{place[1].replace('_', '-')} {first['input']}: {message}"
+        return ConfigError(what, "see --help, and `cytostream config` for the settings")
+    return ConfigError(
+        f"{path or 'CYTOSTREAM_BOOTSTRAP'}: {'.'.join(place)}: {message}",
+        "see `cytostream config`",
+    )

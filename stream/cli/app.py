@@ -33,10 +33,11 @@ _EXTRAS = {
 
 
 class Entry(NamedTuple):
-    """Where a command is, and the summary of its help. `reads`: its first argument is a path
-    that must be there.
+    """Where a command is, the panel of the help that lists it, and the summary of its help.
+    `reads`: its first argument is a path that must be there.
     """
 
+    panel: str
     module: str
     name: str
     summary: str
@@ -45,51 +46,75 @@ class Entry(NamedTuple):
 
 COMMANDS = {
     "run": Entry(
+        "Run",
         "run",
         "run",
         "Find and classify every cell of slides, and stream labels and alerts.",
         reads=True,
     ),
     "watch": Entry(
-        "watch", "watch", "Run every slide that arrives in a folder, once it is whole.", reads=True
+        "Run",
+        "watch",
+        "watch",
+        "Run every slide that arrives in a folder, once it is whole.",
+        reads=True,
     ),
     "relay": Entry(
-        "run", "relay", "Send what waits in a store, and what the broker has lost of it since."
+        "Run",
+        "relay",
+        "relay",
+        "Send what waits in a store, and what the broker has lost of it since.",
     ),
-    "replay": Entry("run", "replay", "Send the events of slides again, each with a new id."),
-    "tail": Entry("topics", "tail", "Follow the topics in the terminal, until Ctrl-C."),
-    "alerts": Entry("topics", "alerts", "List the alerts of a store that nobody has acknowledged."),
+    "replay": Entry(
+        "Run", "relay", "replay", "Send the events of slides again, each with a new id."
+    ),
+    "tail": Entry("Run", "topics", "tail", "Follow the topics in the terminal, until Ctrl-C."),
+    "demo": Entry(
+        "Run",
+        "demo",
+        "demo",
+        "Make a small smear from generated cells, and run it through everything.",
+    ),
+    "locate": Entry(
+        "Slides",
+        "slide",
+        "locate",
+        "Find the cells of a slide, without classifying them.",
+        reads=True,
+    ),
+    "map": Entry("Slides", "slide", "map_slide", "Draw where a smear can be read.", reads=True),
+    "simulate": Entry(
+        "Slides", "slide", "simulate", "Make a smear of any size from generated cells."
+    ),
+    "alerts": Entry(
+        "Results", "topics", "alerts", "List the alerts of a store that nobody has acknowledged."
+    ),
     "failures": Entry(
+        "Results",
         "topics",
         "failures",
         "List what could not be read, with the names of files: they stay on this machine.",
     ),
-    "serve": Entry(
-        "serve",
-        "serve",
-        "Serve the review page: worklist, cells, slide, decisions, signature, report.",
-    ),
-    "accounts": Entry(
-        "serve", "accounts_app", "Who may open the review page from another machine."
-    ),
     "export-results": Entry(
-        "export", "export_results", "Write results as files: cells, the count, reviewed cells."
+        "Results",
+        "export",
+        "export_results",
+        "Write results as files: cells, the count, reviewed cells.",
     ),
-    "audit": Entry("export", "audit", "Check the audit trail of a store."),
-    "demo": Entry(
-        "demo", "demo", "Make a small smear from generated cells, and run it through everything."
+    "audit": Entry("Results", "export", "audit", "Check the audit trail of a store."),
+    "classify": Entry(
+        "Model", "model", "classify", "Classify a folder of cell images.", reads=True
     ),
-    "locate": Entry(
-        "slide", "locate", "Find the cells of a slide, without classifying them.", reads=True
-    ),
-    "map": Entry("slide", "map_slide", "Draw where a smear can be read.", reads=True),
-    "simulate": Entry("slide", "simulate", "Make a smear of any size from generated cells."),
-    "classify": Entry("model", "classify", "Classify a folder of cell images.", reads=True),
     "card": Entry(
-        "model", "card", "Show a model's card, after checking the files against it.", reads=True
+        "Model",
+        "model",
+        "card",
+        "Show a model's card, after checking the files against it.",
+        reads=True,
     ),
-    "train": Entry("model", "train", "Train a denoiser on image folders.", reads=True),
+    "train": Entry("Model", "model", "train", "Train a denoiser on image folders.", reads=True),
     "export": Entry(
+        "Model",
         "model",
         "export",
         "Export a training run: ONNX graph, draws, calibration, card.",
@@ -102,31 +127,59 @@ COMMANDS = {
         reads=True,
     ),
     "evaluate": Entry(
-        "evaluate", "evaluate", "Measure a model on every axis, beside a discriminative baseline."
+        "Model",
+        "evaluate",
+        "evaluate",
+        "Measure a model on every axis, beside a discriminative baseline.",
     ),
     "explain": Entry(
-        "explain", "explain", "Show why cells were called what they were called.", reads=True
+        "Model",
+        "explain",
+        "explain",
+        "Show why cells were called what they were called.",
+        reads=True,
     ),
-    "index": Entry("explain", "index", "Make an index of known cells.", reads=True),
+    "index": Entry("Model", "explain", "index", "Make an index of known cells.", reads=True),
     "calibrate": Entry(
+        "Model",
         "explain",
         "calibrate",
         "Fit a model's probabilities of being normal to your laboratory.",
         reads=True,
     ),
     "authenticity": Entry(
-        "explain", "authenticity", "Make a blinded test page, or score what an expert answered."
+        "Model",
+        "explain",
+        "authenticity",
+        "Make a blinded test page, or score what an expert answered.",
     ),
     "generate": Entry(
-        "model", "generate", "Generate cells of a class with the classifier's own model."
+        "Model", "model", "generate", "Generate cells of a class with the classifier's own model."
     ),
-    "bench": Entry("bench", "bench_app", "Measure speed and what it costs in decisions."),
-    "compile": Entry("compile", "compile_engine", "Build engines ahead of time, on any machine."),
-    "schemas": Entry("topics", "schemas", "Write the JSON Schema of every event type."),
+    "compile": Entry(
+        "Model", "compile", "compile_engine", "Build engines ahead of time, on any machine."
+    ),
+    "serve": Entry(
+        "Service",
+        "serve",
+        "serve",
+        "Serve the review page: worklist, cells, slide, decisions, signature, report.",
+    ),
+    "accounts": Entry(
+        "Service", "serve", "accounts_app", "Who may open the review page from another machine."
+    ),
+    "doctor": Entry(
+        "Checks", "doctor", "doctor", "Check this machine: reader, model, engine, broker, disk."
+    ),
     "config": Entry(
-        "topics", "config", "Check a configuration file, and show what it resolves to.", reads=True
+        "Checks",
+        "topics",
+        "config",
+        "Check a configuration file, and show what it resolves to.",
+        reads=True,
     ),
-    "doctor": Entry("doctor", "doctor", "Check this machine: reader, model, engine, broker, disk."),
+    "schemas": Entry("Checks", "topics", "schemas", "Write the JSON Schema of every event type."),
+    "bench": Entry("Checks", "bench", "bench_app", "Measure speed and what it costs in decisions."),
 }
 
 
@@ -136,7 +189,8 @@ class LazyCommands(TyperGroup):
     def __init__(self, **options: object) -> None:
         super().__init__(**options)
         self.commands = {
-            name: TyperCommand(name, help=entry.summary) for name, entry in COMMANDS.items()
+            name: TyperCommand(name, help=entry.summary, rich_help_panel=entry.panel)
+            for name, entry in COMMANDS.items()
         }
 
     def resolve_command(

@@ -17,10 +17,10 @@ from classify import SHIPPED, Engine, Model, ModelError, load_model, model_folde
 from ingest import CytostreamError, Scheduler, Workers, open_workers
 from segment import CROP_PX, CROP_UM
 from stream.alerts import check_rules
-from stream.config import Config, ConfigError, Reading
+from stream.config import Config, Reading
 from stream.events import Provenance
 from stream.run import RedJudge, RunContext
-from stream.sinks import Relay, Sink
+from stream.sinks import Relay, open_sink
 from stream.store import Backlog, DiskLimits, Outbox, make_private_folder
 
 from .console import say, screen
@@ -62,7 +62,7 @@ def open_station(store: Path, config: Config, sinks: Sequence[str]) -> Iterator[
     """
     with ExitStack() as stack:
         outbox = stack.enter_context(open_outbox(store, config))
-        opened = [open_sink(spec, config, outbox) for spec in sinks if spec != "none"]
+        opened = [open_sink(spec, config, outbox.store_id) for spec in sinks if spec != "none"]
         batch = config.kafka.batch_events
         relays = [stack.enter_context(Relay(outbox, sink, batch)) for sink in opened]
         outbox.prune(config.store.keep_days, [sink.name for sink in opened])
@@ -78,23 +78,6 @@ def open_outbox(store: Path, config: Config) -> Outbox:
         ) from error
     room = DiskLimits(config.store.free_gb * 1e9, config.store.waiting_gb * 1e9)
     return Outbox(store / "state.db", room, config.backlog.lease_s)
-
-
-def open_sink(spec: str, config: Config, outbox: Outbox) -> Sink:
-    """The sink of a --sink word.
-
-    Raises:
-        ConfigError: it is none.
-    """
-    if spec == "kafka":
-        from stream.kafka import KafkaSink
-
-        return KafkaSink(config.kafka, outbox.store_id)
-    if spec.startswith("jsonl:") and spec != "jsonl:":
-        from stream.sinks import JsonlSink
-
-        return JsonlSink(Path(spec.removeprefix("jsonl:")))
-    raise ConfigError(f"no sink {spec!r}", "kafka, jsonl:PATH, or none")
 
 
 @contextmanager
@@ -211,13 +194,3 @@ def drain(relays: list[Relay], give_up_s: float) -> int:
             )
         left += unsent
     return left
-
-
-def changed(config: Config, reading: dict) -> Config:
-    return replace_section(
-        config, "reading", {name: value for name, value in reading.items() if value is not None}
-    )
-
-
-def replace_section(config: Config, section: str, values: dict) -> Config:
-    return config.model_copy(update={section: getattr(config, section).model_copy(update=values)})

@@ -207,6 +207,7 @@ def open_intake(
     Raises:
         CytostreamError: no such address, or one that cannot be listened on.
     """
+    check_address(address)
     host, port = host_and_port(address)
     own = (host, "localhost", socket.gethostname(), socket.getfqdn(), *hosts)
     app = make_intake_app(backlog, served, Guard(token, own))
@@ -241,11 +242,40 @@ def open_intake(
         thread.join()
 
 
-def host_and_port(address: str) -> tuple[str, int]:
-    host, _, port = address.rpartition(":")
-    if not port.isdecimal() or not 0 <= int(port) < 1 << 16:
+def check_address(address: str) -> None:
+    """Whether an address can be listened on, before anything is started for it.
+
+    Raises:
+        CytostreamError: it is none of this machine, or is taken.
+    """
+    host, port = host_and_port(address)
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, protocol, _, place = found[0]
+        with socket.socket(family, kind, protocol) as tried:
+            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            tried.bind(place)
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or error
         raise CytostreamError(
-            f"{address}: no address to listen on", "give HOST:PORT, as 127.0.0.1:8080"
+            f"{address}: cannot be listened on: {reason}",
+            "is the port free, and the address this machine's?",
+        ) from error
+
+
+def host_and_port(address: str) -> tuple[str, int]:
+    """The parts of HOST:PORT; without a host it is this machine alone. An IPv6 address stands in
+    brackets.
+
+    Raises:
+        CytostreamError: it is no such address.
+    """
+    host, _, port = address.rpartition(":")
+    is_port = port.isascii() and port.isdecimal() and int(port) < 1 << 16
+    if not is_port or (":" in host and not (host.startswith("[") and host.endswith("]"))):
+        raise CytostreamError(
+            f"{address}: no address to listen on",
+            "give HOST:PORT with a number, as 127.0.0.1:8080 or [::1]:8080",
         )
     return host.strip("[]") or "127.0.0.1", int(port)
 

@@ -23,7 +23,7 @@ from kafka.errors import (
 from kafka.producer.future import RecordMetadata
 from kafka.structs import OffsetAndMetadata
 
-from stream.config import Kafka
+from stream.config import Config, Kafka
 from stream.sinks import EventRefusedError, SinkError, SinkFencedError
 from stream.store import OutboxRecord
 
@@ -40,6 +40,13 @@ class KafkaSink:
     """Sends to the topics of the config, keyed by slide; connects at the first `send`, and anew
     after an error.
     """
+
+    usage = "kafka"
+
+    @classmethod
+    def open(cls, target: str, config: Config, store_id: str) -> "KafkaSink":
+        """The sink of the configured broker."""
+        return cls(config.kafka, store_id)
 
     def __init__(self, config: Kafka, store_id: str):
         """`store_id` is the outbox's: it names the transactions, so that one relay a store

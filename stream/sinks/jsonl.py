@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
 
+from stream.config import Config
 from stream.events import EventError, from_line, to_line
 from stream.store import PRIVATE_FILE, OutboxRecord, make_private_file, make_private_folder
 
@@ -21,6 +22,17 @@ class JsonlSink:
     A torn last line (from a crash in the middle of a write) is cut off on opening. One process at a
     time holds the file, from its first `send` to `close`.
     """
+
+    usage = "jsonl:PATH"
+
+    @classmethod
+    def open(cls, target: str, config: Config, store_id: str) -> "JsonlSink":
+        """The sink of a path.
+
+        Raises:
+            SinkError: the file cannot be opened, or holds something else than events.
+        """
+        return cls(Path(target))
 
     def __init__(self, path: Path):
         """Makes the file where there is none.

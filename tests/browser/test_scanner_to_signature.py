@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from classify import SHIPPED, read_card
-from stream.cli.commands.demo import read_sheet
+from classify.model_card import read_sheet
 from stream.config import Kafka
 from stream.kafka.consumer import read_all
 from stream.kafka.embedded_broker import Broker

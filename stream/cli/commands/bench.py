@@ -6,11 +6,11 @@ from typing import Annotated
 
 import numpy as np
 import typer
-from rich.progress import track
 from rich.table import Table
 
 from classify import SHIPPED, Model, load_model, open_engine
-from stream.cli.console import say, screen
+from stream.cli.console import say, screen, track
+from stream.cli.options import EngineOption, ModelOption
 
 from .bench_locate import bench_locate
 from .model import training_side
@@ -44,12 +44,8 @@ def bench_judge(
     same_lab: Annotated[
         Path | None, typer.Option(help="Normal cells of the laboratory of the anomalous ones.")
     ] = None,
-    model: Annotated[
-        Path, typer.Option("--model", help="Model folder; the shipped one by default.")
-    ] = SHIPPED,
-    engine: Annotated[
-        str, typer.Option(help="Engine of our row; the references run in fp32.")
-    ] = "auto",
+    model: ModelOption = SHIPPED,
+    engine: EngineOption = "auto",
     cells: Annotated[
         int, typer.Option(min=0, help="At most so many cells a folder; 0 is all.")
     ] = 0,
@@ -127,7 +123,8 @@ class Contest:
         some = self.cells.thinned(count)
         rows = []
         for name, each in (("the paper's procedure", True), ("its one-pass form", False)):
-            bar = track(self.inputs(some), description=name, console=screen)
+            inputs = self.inputs(some)
+            bar = track(inputs, name, len(inputs))
             rows.append(self.contest.proceeded(name, self.procedure(self.model, each, **how), bar))
             self.bases[name] = rows[-1].cells_per_s
         self.show("few", f"The same {len(some.y)} cells", some, rows + self.ours(some))

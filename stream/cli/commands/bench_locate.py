@@ -31,7 +31,7 @@ from ingest import (
 )
 from segment import AREAS, WORK_MPP, Cell, Scan, begin_scan, plain_scan
 from stream.cli.console import screen
-from stream.cli.scale_options import MppOption
+from stream.cli.options import MppOption
 from stream.config import Reading
 
 LOCATE_ROW = "ours"

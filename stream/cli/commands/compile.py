@@ -8,6 +8,7 @@ import typer
 
 from classify import SHIPPED, compile_ahead, load_model
 from stream.cli.console import say
+from stream.cli.options import ModelArgument
 
 TARGETS = "sm_86,sm_89,sm_120"
 
@@ -16,7 +17,7 @@ def compile_engine(
     out: Annotated[
         Path, typer.Option(help="Folder of the engines; MODEL/engines is where a run looks first.")
     ],
-    model: Annotated[Path, typer.Argument(help="Model folder.")] = SHIPPED,
+    model: ModelArgument = SHIPPED,
     engine: Annotated[str, typer.Option(help="tensorrt-rtx.")] = "tensorrt-rtx",
     targets: Annotated[
         str, typer.Option(help="Compute capabilities of the cards, with commas between.")

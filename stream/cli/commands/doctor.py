@@ -18,11 +18,11 @@ from rich.table import Table
 from classify import SHIPPED, load_model, open_engine
 from ingest import CytostreamError, openslide_version
 from stream.cli.console import screen
+from stream.cli.options import RESULTS, ConfigOption, ModelOption, StoreOption
 from stream.config import load_config
 from stream.store import open_to_others
 
 FREE_GB = 5
-_STORE = Path("cytostream-results")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +33,9 @@ class Finding:
 
 
 def doctor(
-    config: Annotated[
-        Path | None, typer.Option("--config", help="TOML file with the broker to try.")
-    ] = None,
-    model: Annotated[Path, typer.Option("--model")] = SHIPPED,
-    store: Annotated[
-        Path, typer.Option("--store", help="Folder of results whose rights are checked.")
-    ] = _STORE,
+    config: ConfigOption = None,
+    model: ModelOption = SHIPPED,
+    store: StoreOption = RESULTS,
     json_out: Annotated[bool, typer.Option("--json", help="One JSON object to stdout.")] = False,
 ) -> None:
     """Check this machine: reader, model, engine, broker, disk. Exit status 1 if something

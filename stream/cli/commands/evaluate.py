@@ -10,6 +10,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from classify import SHIPPED
 from stream.cli.console import screen
+from stream.cli.options import ModelArgument
 
 from .model import training_side
 
@@ -25,9 +26,7 @@ def evaluate(
         Path,
         typer.Option(help="Folder for report.html, report.json and what is trained on the way."),
     ],
-    model: Annotated[
-        Path, typer.Argument(help="Model folder; the shipped one by default.")
-    ] = SHIPPED,
+    model: ModelArgument = SHIPPED,
     only: Annotated[
         list[str] | None,
         typer.Option(help="An axis to run and report, several times if need be; else all."),

@@ -24,10 +24,11 @@ from classify import (
 )
 from classify import open_engine as open_named
 from stream.cli.console import say, screen, track
+from stream.cli.options import EngineOption, ModelOption
 from stream.cli.pictures import sheet_of
 from stream.store import SlideStore
 
-from .model import EngineOption, ModelOption, verdict_line
+from .model import verdict_line
 
 STORES = "*.zarr"
 

@@ -13,20 +13,14 @@ import typer
 
 from ingest import CytostreamError
 from stream.cli.console import print_error, screen
+from stream.cli.options import RESULTS, ConfigOption, StoreOption
 from stream.config import Config, load_config
 from stream.events import Event, Provenance
 from stream.store import write_private_file
 
-from .run import ConfigOption
-
-_STORE = Path("cytostream-results")
-_StoreOption = Annotated[
-    Path, typer.Option(help="Folder of results, as of `cytostream run --store`.")
-]
-
 
 def export_results(
-    store: _StoreOption = _STORE,
+    store: StoreOption = RESULTS,
     out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("exported"),
     form: Annotated[
         list[str] | None,
@@ -139,7 +133,7 @@ def writing(out: Path):
 
 
 def audit(
-    store: _StoreOption = _STORE,
+    store: StoreOption = RESULTS,
     config: ConfigOption = None,
     kafka: Annotated[
         bool, typer.Option("--kafka", help="Compare with what was sent to the topic of reviews.")

@@ -32,17 +32,11 @@ from classify import (
 )
 from stream.cli.console import say, screen, track
 from stream.cli.json_lines import json_lines
+from stream.cli.options import EngineOption, JsonFileOption, ModelArgument, ModelOption
 from stream.config import ConfigError
 
 if TYPE_CHECKING:
     from classify.training import TrainConfig
-
-ModelOption = Annotated[
-    Path, typer.Option("--model", help="Model folder, or a shipped one's name: white, red.")
-]
-EngineOption = Annotated[
-    str, typer.Option("--engine", help="auto, openvino, tensorrt or tensorrt-rtx.")
-]
 
 
 def classify(
@@ -53,9 +47,7 @@ def classify(
             "squares of white cells), or with --mpp of any size about their cell."
         ),
     ],
-    json_out: Annotated[
-        Path | None, typer.Option("--json", help="Write one JSON line an image here; - is stdout.")
-    ] = None,
+    json_out: JsonFileOption = None,
     model: ModelOption = SHIPPED,
     mpp: Annotated[
         float | None,
@@ -125,7 +117,7 @@ def summarise(
         screen.print(f"balanced accuracy {sum(recall.values()) / len(recall):.4f}")
 
 
-def card(model: Annotated[Path, typer.Argument(help="Model folder.")] = SHIPPED) -> None:
+def card(model: ModelArgument = SHIPPED) -> None:
     """Show a model's card, after checking the files against it."""
     load_model(model)
     typer.echo(read_card(model).model_dump_json(indent=1))

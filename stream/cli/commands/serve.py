@@ -4,7 +4,7 @@ come in.
 
 import fcntl
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,20 +16,22 @@ import typer
 from classify import SHIPPED
 from ingest import CytostreamError, open_workers
 from stream.cli.console import screen
+from stream.cli.options import (
+    KAFKA,
+    RESULTS,
+    ConfigOption,
+    ModelOption,
+    SinkOption,
+    StoreOption,
+)
 from stream.config import Config, load_config
 from stream.events import Provenance
 from stream.store import Outbox, can_write, make_private_folder
-
-from .run import ConfigOption
 
 if TYPE_CHECKING:
     from stream.intake import Served
     from stream.review.web import Accounts, Authenticator, Mode
 
-_StoreOption = Annotated[
-    Path, typer.Option(help="Folder of results, as of `cytostream run --store`.")
-]
-_STORE = Path("cytostream-results")
 _LAST_S = 3
 accounts_app = typer.Typer(
     help="Who may open the review page from another machine.", no_args_is_help=True
@@ -37,17 +39,14 @@ accounts_app = typer.Typer(
 
 
 def serve(
-    store: _StoreOption = _STORE,
+    store: StoreOption = RESULTS,
     host: Annotated[
         str, typer.Option(help="Address; off this machine only with accounts or a proxy.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8765,
     config: ConfigOption = None,
-    sink: Annotated[
-        list[str] | None,
-        typer.Option(help="Where reviews go: kafka, jsonl:PATH, or none. Default kafka."),
-    ] = None,
-    model: Annotated[Path, typer.Option(help="Model folder, for explanations.")] = SHIPPED,
+    sink: SinkOption = None,
+    model: ModelOption = SHIPPED,
     nearest: Annotated[
         Path | None, typer.Option(help="Index of known cells, for the nearest ones.")
     ] = None,
@@ -71,22 +70,20 @@ def serve(
 
     cytostream serve --store results --host 0.0.0.0 --cert lab.pem --key lab.key
     """
-    settings = load_config(config)
-    _check_store(store)
-    with ExitStack() as stack:
-        setting = Page(
-            store,
-            host,
-            sink or ["kafka"],
-            model,
-            nearest,
-            scans or [],
-            cert is not None,
-            open_again,
-        )
-        app = stack.enter_context(_opened(setting, settings))
-        say_where(host, port, cert is not None, path_of(app.state.doors))
-        listen(app, host, port, cert, key, app.state.parts.hub.close)
+    page = Page(
+        store=store,
+        host=host,
+        sinks=sink or KAFKA,
+        model=model,
+        nearest=nearest,
+        scans=scans or [],
+        secure=cert is not None,
+        open_again=open_again,
+        port=port,
+        cert=cert,
+        key=key,
+    )
+    serve_page(page, load_config(config))
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +91,29 @@ class Page:
     """What the command line says of the page."""
 
     store: Path
-    host: str
-    sinks: list[str]
-    model: Path
-    nearest: Path | None
-    scans: list[Path]
-    secure: bool
+    host: str = "127.0.0.1"
+    sinks: Sequence[str] = KAFKA
+    model: Path = SHIPPED
+    nearest: Path | None = None
+    scans: Sequence[Path] = ()
+    secure: bool = False
     open_again: bool = False
+    port: int = 8765
+    cert: Path | None = None
+    key: Path | None = None
+
+
+def serve_page(page: Page, settings: Config) -> None:
+    """Serves the review page until Ctrl-C.
+
+    Raises:
+        CytostreamError: the store cannot be used, or the address cannot be listened on.
+    """
+    _check_store(page.store)
+    with ExitStack() as stack:
+        app = stack.enter_context(_opened(page, settings))
+        say_where(page.host, page.port, page.secure, path_of(app.state.doors))
+        listen(app, page.host, page.port, page.cert, page.key, app.state.parts.hub.close)
 
 
 def path_of(doors: "Authenticator") -> str:
@@ -333,11 +346,10 @@ def read_proxy_secret(settings: Config) -> str:
 
 
 def relay_to(spec: str, settings: Config, outbox: Outbox, stack: ExitStack) -> None:
-    from stream.cli.session import open_sink
-    from stream.sinks import Relay
+    from stream.sinks import Relay, open_sink
 
     if spec != "none":
-        stack.enter_context(Relay(outbox, open_sink(spec, settings, outbox)))
+        stack.enter_context(Relay(outbox, open_sink(spec, settings, outbox.store_id)))
 
 
 def warn(host: str, mode: str, secure: bool) -> None:
@@ -356,7 +368,7 @@ def warn(host: str, mode: str, secure: bool) -> None:
 def add_account(
     name: str,
     role: Annotated[str, typer.Option(help="viewer, reviewer or admin.")] = "reviewer",
-    store: _StoreOption = _STORE,
+    store: StoreOption = RESULTS,
     config: ConfigOption = None,
 ) -> None:
     """Make an account, or give it another role and password. Asks for the password. A removed name
@@ -371,7 +383,7 @@ def add_account(
 
 
 @accounts_app.command("list")
-def list_accounts(store: _StoreOption = _STORE) -> None:
+def list_accounts(store: StoreOption = RESULTS) -> None:
     """Who has an account, and their roles."""
     with accounts_of(store) as accounts:
         for person in accounts.people():
@@ -379,7 +391,7 @@ def list_accounts(store: _StoreOption = _STORE) -> None:
 
 
 @accounts_app.command("remove")
-def remove_account(name: str, store: _StoreOption = _STORE, config: ConfigOption = None) -> None:
+def remove_account(name: str, store: StoreOption = RESULTS, config: ConfigOption = None) -> None:
     """Take an account away; what it signed stays, and nobody gets its name."""
     with accounts_of(store) as accounts:
         accounts.remove(name)

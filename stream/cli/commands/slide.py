@@ -9,7 +9,7 @@ import typer
 from PIL import Image
 from rich.progress import Progress
 
-from classify import SHIPPED, load_model, on_white
+from classify import SHIPPED, load_model, on_white, read_sheet
 from ingest import (
     CytostreamError,
     Slide,
@@ -27,20 +27,16 @@ from ingest.synthetic import LOOKS, Layer, Synthetic, write_synthetic
 from segment import AREAS, Cell, begin_scan
 from stream.cli.console import screen, track
 from stream.cli.json_lines import json_lines
+from stream.cli.options import JsonFileOption, MppOption, MppOverrideOption
 from stream.cli.pictures import draw
-from stream.cli.scale_options import MppOption, MppOverrideOption
 from stream.config import Reading
-
-from .demo import read_sheet
 
 _KINDS = ("wbc", "platelet", "rbc")
 
 
 def locate(
     slide: Annotated[Path, typer.Argument(help="Slide or field of view.")],
-    json_out: Annotated[
-        Path | None, typer.Option("--json", help="Write one JSON line a cell here; - is stdout.")
-    ] = None,
+    json_out: JsonFileOption = None,
     mpp: MppOption = None,
     mpp_override: MppOverrideOption = None,
     kinds: Annotated[

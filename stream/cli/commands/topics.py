@@ -9,6 +9,7 @@ import typer
 
 from ingest import CytostreamError
 from stream.cli.console import print_error, screen
+from stream.cli.options import RESULTS, ConfigOption, JsonLinesOption, StoreOption
 from stream.config import ConfigError, load_config
 from stream.events import (
     ACCESS,
@@ -27,8 +28,6 @@ from stream.events import (
 from stream.kafka import write_asyncapi
 from stream.store import Outbox
 
-from .run import RESULTS, ConfigOption, StoreOption
-
 
 def tail(
     topics: Annotated[
@@ -36,9 +35,7 @@ def tail(
     ] = None,
     config: ConfigOption = None,
     from_beginning: Annotated[bool, typer.Option(help="Also what is there already.")] = False,
-    json_out: Annotated[
-        bool, typer.Option("--json", help="One JSON line an event, to stdout.")
-    ] = False,
+    json_out: JsonLinesOption = False,
 ) -> None:
     """Follow the topics in the terminal, until Ctrl-C.
 
@@ -128,9 +125,7 @@ def alerts(
     store: StoreOption = RESULTS,
     config: ConfigOption = None,
     everything: Annotated[bool, typer.Option("--all", help="Acknowledged ones, too.")] = False,
-    json_out: Annotated[
-        bool, typer.Option("--json", help="One JSON line an alert, to stdout.")
-    ] = False,
+    json_out: JsonLinesOption = False,
 ) -> None:
     """List the alerts of a store that nobody has acknowledged on the review page.
 

@@ -3,6 +3,7 @@ stop.
 """
 
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -11,15 +12,29 @@ import typer
 from classify import SHIPPED
 from ingest import CytostreamError, SlideError, SlideFiles, open_slide
 from stream.cli.console import print_error, say, screen
-from stream.cli.scale_options import MppOption, MppOverrideOption
-from stream.cli.session import RunOptions, Session, changed, drain, open_lab, open_station
-from stream.config import load_config
+from stream.cli.options import (
+    KAFKA,
+    RED,
+    RESULTS,
+    AgainOption,
+    ConfigOption,
+    EngineOption,
+    InsecureSchedulerOption,
+    ModelOption,
+    MppOption,
+    MppOverrideOption,
+    RedModelOption,
+    SchedulerOption,
+    SinkOption,
+    StoreOption,
+    WorkersOption,
+)
+from stream.cli.session import RunOptions, Session, drain, open_lab, open_station
+from stream.config import Config, load_config
 from stream.events import slide_event
-from stream.intake import FolderIntake
+from stream.intake import FolderIntake, Served, check_address, intake_token, open_intake
 from stream.run import GracefulStop, RunContext, SlideOutcome, work
 from stream.store import Job
-
-from .run import RESULTS, ConfigOption, SinkOption, StoreOption
 
 
 def watch(
@@ -31,23 +46,12 @@ def watch(
     config: ConfigOption = None,
     mpp: MppOption = None,
     mpp_override: MppOverrideOption = None,
-    workers: Annotated[
-        int | None, typer.Option(min=0, help="Worker processes; 0 is this process.")
-    ] = None,
-    scheduler: Annotated[
-        str | None, typer.Option(help="An existing Dask cluster: tls://host:8786.")
-    ] = None,
-    insecure_scheduler: Annotated[
-        bool | None,
-        typer.Option(
-            "--insecure-scheduler",
-            help="Permit tcp://, where anyone who reaches it runs code here.",
-        ),
-    ] = None,
-    model: Annotated[
-        Path, typer.Option(help="Model folder; the shipped one by default.")
-    ] = SHIPPED,
-    engine: Annotated[str, typer.Option(help="auto, openvino, tensorrt or tensorrt-rtx.")] = "auto",
+    workers: WorkersOption = None,
+    scheduler: SchedulerOption = None,
+    insecure_scheduler: InsecureSchedulerOption = None,
+    model: ModelOption = SHIPPED,
+    red_model: RedModelOption = RED,
+    engine: EngineOption = "auto",
     door: Annotated[
         str | None, typer.Option(help="HOST:PORT to listen on for POST /slides, with a token.")
     ] = None,
@@ -57,13 +61,7 @@ def watch(
             help="File with the token that callers must show; else one is made in the store."
         ),
     ] = None,
-    again: Annotated[
-        bool,
-        typer.Option(
-            "--again",
-            help="Run slides anew that were begun under another model, configuration or scale.",
-        ),
-    ] = False,
+    again: AgainOption = False,
     once: Annotated[bool, typer.Option(help="Stop when everything in the folder is done.")] = False,
 ) -> None:
     """Run every slide that arrives in a folder, once it is whole; stat slides first, broken ones
@@ -75,14 +73,42 @@ def watch(
 
     cytostream watch /scans --door 127.0.0.1:8080
     """
-    reading = {
-        "mpp_override": mpp_override,
-        "workers": workers,
-        "scheduler": scheduler,
-        "insecure_scheduler": insecure_scheduler,
-    }
-    settings = changed(load_config(config), reading)
-    choice = RunOptions(model, engine, sink or ["kafka"], again=again)
+    settings = load_config(
+        config,
+        reading={
+            "mpp_override": mpp_override,
+            "workers": workers,
+            "scheduler": scheduler,
+            "insecure_scheduler": insecure_scheduler,
+        },
+    )
+    choice = RunOptions(model, engine, sink or KAFKA, red_model, again)
+    watch_folder(WatchedFolder(folder, store, mpp, door, door_token, once), settings, choice)
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedFolder:
+    """What the command line states of the folder: where results go, the scale of slides that state
+    none, the address and token file of the HTTP interface, and whether to end when all is done.
+    """
+
+    folder: Path
+    store: Path
+    mpp: float | None = None
+    door: str | None = None
+    door_token: Path | None = None
+    once: bool = False
+
+
+def watch_folder(watched: WatchedFolder, settings: Config, choice: RunOptions) -> None:
+    """Runs every slide of a folder as it arrives, until it is stopped.
+
+    Raises:
+        CytostreamError: the store, the model or the address cannot be used.
+    """
+    if watched.door:
+        check_address(watched.door)
+    store = watched.store
     with (
         GracefulStop(settings.backlog.drain_s) as ending,
         open_station(store, settings, choice.sinks) as station,
@@ -91,14 +117,14 @@ def watch(
         try:
             with open_lab(station, choice) as lab:
                 report = WatchReport(lab)
-                intake = intake_of(folder, station, report, mpp, once)
-                if door:
-                    from stream.intake import Served, intake_token, open_intake
-
-                    token = intake_token(door_token, store, say_token)
+                intake = intake_of(watched, station, report)
+                if watched.door:
+                    token = intake_token(watched.door_token, store, say_token)
                     served = Served((intake.folder,), intake.closed_folders())
                     hosts = settings.watch.hosts
-                    stack.enter_context(open_intake(door, station.backlog, served, token, hosts))
+                    stack.enter_context(
+                        open_intake(watched.door, station.backlog, served, token, hosts)
+                    )
                 with intake.looking(ending.stop):
                     work(
                         lab,
@@ -166,18 +192,16 @@ class WatchReport:
         return self.intake.put_aside(job.path, report.failure.what, report.failure.hint)
 
 
-def intake_of(
-    folder: Path, station: Session, report: WatchReport, mpp: float | None, once: bool
-) -> FolderIntake:
+def intake_of(watched: WatchedFolder, station: Session, report: WatchReport) -> FolderIntake:
     """The intake of a watched folder, which speaks through `report`."""
     report.intake = FolderIntake(
-        folder=folder,
+        folder=watched.folder,
         store=station.store,
         backlog=station.backlog,
         rules=station.config.watch,
         on_message=say,
         on_arrival=report.say_seen,
-        mpp=mpp,
-        once=once,
+        mpp=watched.mpp,
+        once=watched.once,
     )
     return report.intake

@@ -13,7 +13,7 @@ import pytest
 
 from classify import judge, load_model
 from classify.engines.openvino import OpenVinoEngine
-from stream.cli.commands.demo import read_sheet
+from classify.model_card import read_sheet
 
 ROOT = Path(__file__).parents[3]
 

@@ -24,9 +24,9 @@ from classify.calibration.laboratory import recalibrate
 from classify.explain.authenticity import Shown, score_answers, write_test
 from classify.explain.maps import inside, ranked_classes, shared_evidence
 from classify.explain.nearest import Known, build_index
+from classify.model_card import read_sheet
 from classify.pixels import to_input
 from classify.rule import posterior
-from stream.cli.commands.demo import read_sheet
 from tests.make import BrightnessEngine, tiny_model
 
 

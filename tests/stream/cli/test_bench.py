@@ -10,8 +10,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from classify import load_model
+from classify.model_card import read_sheet
 from stream.cli.app import app
-from stream.cli.commands.demo import read_sheet
 
 pytestmark = pytest.mark.train
 

@@ -65,6 +65,23 @@ def test_the_summary_is_that_of_the_command(name):
     assert first.startswith(summary[:24])
 
 
+def test_help_lists_every_command_in_its_panel(capsys):
+    with pytest.raises(SystemExit):
+        app(["--help"])
+    lines = capsys.readouterr().out.splitlines()
+    panels = {}
+    for line in lines:
+        if line.startswith("╭─"):
+            panel = line.split()[1]
+        elif line.startswith("│ ") and not line.startswith("│  "):
+            panels.setdefault(panel, []).append(line.split()[1])
+    del panels["Options"]
+    assert panels == {
+        entry.panel: [name for name, other in COMMANDS.items() if other.panel == entry.panel]
+        for entry in COMMANDS.values()
+    }
+
+
 def test_an_absent_extra_says_what_to_install(monkeypatch, capsys):
     def absent(name):
         raise ModuleNotFoundError("no", name="torch")

@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from ingest import open_workers
-from stream.cli.commands.watch import WatchReport, intake_of
+from stream.cli.commands.watch import WatchedFolder, WatchReport, intake_of
 from stream.cli.session import open_station
 from stream.config import BacklogSettings, Config, Reading, WatchSettings
 from stream.events.event import Provenance
@@ -52,7 +52,7 @@ def watch(tmp_path):
                 Provenance("test", "m", "c", {}),
             )
             report, stop = WatchReport(lab), threading.Event()
-            intake = intake_of(scans, station, report, mpp=None, once=True)
+            intake = intake_of(WatchedFolder(scans, store, once=True), station, report)
             intake.look()
             intake.look()
 

@@ -12,7 +12,16 @@ from ingest import CytostreamError
 from stream.config import BacklogSettings as Rules
 from stream.http import limits
 from stream.intake import http
-from stream.intake.http import Guard, Served, intake_token, make_intake_app, open_intake, read_token
+from stream.intake.http import (
+    Guard,
+    Served,
+    check_address,
+    host_and_port,
+    intake_token,
+    make_intake_app,
+    open_intake,
+    read_token,
+)
 from stream.store.backlog import Backlog
 
 TOKEN = "0123456789abcdef"
@@ -247,7 +256,28 @@ def test_a_body_that_does_not_come_is_given_up(app, monkeypatch):
     assert messages and messages[0]["status"] == 408
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1", "127.0.0.1:http", "127.0.0.1:99999"])
+@pytest.mark.parametrize("address", [":0", "127.0.0.1:0", "localhost:0"])
+def test_an_address_of_this_machine_is_listened_on(backlog, address):
+    check_address(address)
+
+
+def test_an_ipv6_address_stands_in_brackets():
+    assert host_and_port("[::1]:8080") == ("::1", 8080)
+    assert host_and_port(":8080") == ("127.0.0.1", 8080)
+
+
+def test_an_address_that_is_taken_is_one_line(backlog):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(CytostreamError, match="cannot be listened on: Address already in use"):
+            check_address(f"127.0.0.1:{taken.getsockname()[1]}")
+
+
+WRONG_ADDRESSES = ["127.0.0.1", "127.0.0.1:http", "127.0.0.1:99999", "::1:8080", "127.0.0.1:８０"]
+
+
+@pytest.mark.parametrize("address", WRONG_ADDRESSES)
 def test_an_address_without_a_port_is_refused(backlog, address):
     with (
         pytest.raises(CytostreamError, match="no address"),

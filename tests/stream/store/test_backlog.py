@@ -8,7 +8,7 @@ import pytest
 
 import stream.store.backlog as backlog_module
 from ingest import CytostreamError, open_slide, open_workers
-from stream.cli.commands.run import expanded, shown_path
+from stream.cli.slide_lists import expanded, shown_path
 from stream.config import BacklogSettings as Rules
 from stream.config import Config, Reading
 from stream.events.event import Provenance

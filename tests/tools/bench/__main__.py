@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from classify import judge, load_model, open_engine
-from stream.cli.commands.demo import read_sheet
+from classify.model_card import read_sheet
 
 COPIES = 3
 

@@ -12,7 +12,7 @@ import psutil
 import typer
 
 from ingest import CytostreamError
-from stream.cli.commands.run import relay
+from stream.cli.commands.relay import relay
 
 ROOT = Path(__file__).parents[3]
 

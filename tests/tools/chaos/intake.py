@@ -18,7 +18,7 @@ from typing import TypeVar
 from unittest.mock import patch
 
 from ingest.workers import SerialWorkers
-from stream.cli.commands.watch import WatchReport, intake_of
+from stream.cli.commands.watch import WatchedFolder, WatchReport, intake_of
 from stream.cli.session import Session, open_station
 from stream.config import load_config
 from stream.events.event import Provenance
@@ -92,7 +92,7 @@ def run(folder: Path, options: argparse.Namespace) -> dict[str, object]:
             stamp,
         )
         report = WatchReport(lab)
-        intake = intake_of(folder / "scans", station, report, mpp=None, once=False)
+        intake = intake_of(WatchedFolder(folder / "scans", station.store), station, report)
 
         def strike_then_end() -> None:
             rng = random.Random(options.seed)

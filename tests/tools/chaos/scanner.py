@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from ingest import open_slide, open_workers
-from stream.cli.commands.watch import WatchReport, intake_of
+from stream.cli.commands.watch import WatchedFolder, WatchReport, intake_of
 from stream.cli.session import open_station
 from stream.config import load_config
 from stream.events.event import Provenance
@@ -86,7 +86,7 @@ def main() -> int:
                 stamp,
             )
             report, stop = WatchReport(lab), threading.Event()
-            intake = intake_of(scans, station, report, mpp=None, once=False)
+            intake = intake_of(WatchedFolder(scans, station.store), station, report)
             writing = threading.Thread(target=scanner.scan)
             writing.start()
 

@@ -1,0 +1,83 @@
+"""The options that more than one command has, each stated once."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from classify import ENGINES
+from ingest import MPP_RANGE
+from segment import AREAS
+
+RESULTS = Path("cytostream-results")
+KAFKA = ("kafka",)
+RED = Path("red")
+_LEAST, _MOST = MPP_RANGE
+
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", help="TOML file; see configs/example.toml.")
+]
+StoreOption = Annotated[
+    Path, typer.Option("--store", help="Folder of results, as of `cytostream run --store`.")
+]
+SinkOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--sink",
+        help="Where events go: kafka, jsonl:PATH, or none; may be repeated. Default kafka.",
+    ),
+]
+MppOption = Annotated[
+    float | None,
+    typer.Option(
+        "--mpp", min=_LEAST, max=_MOST, help="um per level-0 px, where the file does not say."
+    ),
+]
+MppOverrideOption = Annotated[
+    float | None,
+    typer.Option(
+        "--mpp-override", min=_LEAST, max=_MOST, help="um per level-0 px, whatever the file says."
+    ),
+]
+WorkersOption = Annotated[
+    int | None, typer.Option("--workers", help="Worker processes; 0 is this process.")
+]
+SchedulerOption = Annotated[
+    str | None, typer.Option("--scheduler", help="An existing Dask cluster: tls://host:8786.")
+]
+InsecureSchedulerOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--insecure-scheduler",
+        help="Permit tcp://, where anyone who reaches it runs code here.",
+    ),
+]
+TilePxOption = Annotated[
+    int | None, typer.Option("--tile-px", help="Side of a tile, in px as read: 256 to 8192.")
+]
+AreaOption = Annotated[
+    str | None,
+    typer.Option(
+        "--area", help=f"{' or '.join(AREAS)}: a technologist's path through the monolayer."
+    ),
+]
+ModelOption = Annotated[
+    Path, typer.Option("--model", help="Model folder, or a shipped one's name: white, red.")
+]
+ModelArgument = Annotated[Path, typer.Argument(help="Model folder; the shipped one by default.")]
+RedModelOption = Annotated[
+    Path,
+    typer.Option("--red-model", help="Model folder for red cells; the shipped one by default."),
+]
+EngineOption = Annotated[str, typer.Option("--engine", help=f"{', '.join(ENGINES)}.")]
+AgainOption = Annotated[
+    bool,
+    typer.Option(
+        "--again",
+        help="Run slides anew that were begun under another model, configuration or scale.",
+    ),
+]
+JsonLinesOption = Annotated[bool, typer.Option("--json", help="JSON lines to stdout.")]
+JsonFileOption = Annotated[
+    Path | None, typer.Option("--json", help="Write JSON lines here; - is stdout.")
+]
