@@ -121,6 +121,7 @@ COMMANDS = {
         reads=True,
     ),
     "sizes": Entry(
+        "Model",
         "model",
         "sizes",
         "Measure how large the cells of each class are.",
