@@ -26,6 +26,7 @@ from .folder_watch import (
 )
 from .readers import READ_MPP, openslide_version, read_grid, step_px0
 from .scale import MPP_RANGE
+from .seams import Seams, seams_of
 from .slide import Level, Slide, check_file, open_slide
 from .slide_files import content_id, file_state, files_of, mrxs_folder, sample_digest
 from .smear_map import (
@@ -57,6 +58,7 @@ __all__ = [
     "Scheduler",
     "SerialWorkers",
     "Slide",
+    "Seams",
     "SlideArrival",
     "SlideAwayError",
     "SlideError",
@@ -91,6 +93,7 @@ __all__ = [
     "read_tile",
     "sample_digest",
     "sample_fields",
+    "seams_of",
     "slide_at",
     "slides_beside",
     "slides_in",

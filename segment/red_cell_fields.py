@@ -10,7 +10,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-from ingest import Tile
+from ingest import Tile, seams_of
 
 from .crops import crop_at
 from .grid import Grid, work_grid
@@ -32,8 +32,8 @@ CLUMP_REACH_UM = 3.5
 class RedCell:
     """One red cell: middle in level-0 px, area in um2; `roundness` is 4 area / (pi major axis^2), 1
     for a disc; `pallor` by how much the stain of its middle falls short of that of its rim, 0 for
-    none, 1 for glass. `whole` unless the edge of the slide cuts it; `separate` where no more of its
-    outline than a touch is another cell's: others are counted, and not judged.
+    none, 1 for glass. `whole` unless the edge of the slide or a seam cuts it; `separate` where no
+    more of its outline than a touch is another cell's: others are counted, and not judged.
     """
 
     x_px0: int
@@ -121,11 +121,12 @@ def measure_field(
         if tile.spec.owns(*blob.centre_px0(grid))
     ]
     x0, y0, x1, y1 = tile.spec.box_px0
-    touched = touched_share(owner, count)
+    touched, seams = touched_share(owner, count), seams_of(tile)
     reds = tuple(
         replace(
             red_cell(i, blob, owner, red, grid),
-            whole=_inside(blob.box_px0(grid), size_px0, grid.step_px0),
+            whole=_inside(blob.box_px0(grid), size_px0, grid.step_px0)
+            and not seams.cut(blob.box_px0(grid), grid.step_px0),
             separate=bool(touched[i] <= TOUCH),
         )
         for i, blob in own

@@ -20,6 +20,7 @@ ORDER = {
         {"readers", "workers", "folder_watch", "deep_zoom"},
         {"survey"},
         {"tiles", "smear_map"},
+        {"seams"},
         {"synthetic"},
     ],
     "classify": [
