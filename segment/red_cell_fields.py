@@ -43,6 +43,7 @@ class RedCell:
     pallor: float
     whole: bool = True
     separate: bool = True
+    box_px0: tuple[int, int, int, int] = (0, 0, 0, 0)
 
     @property
     def diameter_um(self) -> float:
@@ -209,7 +210,11 @@ def red_cell(
     pallor = 1 - values[middle].mean() / rim if middle.any() else 0.0
     round_ = min(1.0, float(4 * area / (np.pi * major**2)))
     return RedCell(
-        *blob.centre_px0(grid), round(area, 3), round(round_, 4), round(max(0.0, float(pallor)), 4)
+        *blob.centre_px0(grid),
+        round(area, 3),
+        round(round_, 4),
+        round(max(0.0, float(pallor)), 4),
+        box_px0=blob.box_px0(grid),
     )
 
 

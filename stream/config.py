@@ -182,6 +182,9 @@ class RedCells(Section):
     """Red cells and platelets of the sampled fields."""
 
     judged: int = Field(2000, ge=0, description="red cells of a slide that are classified; 0: none")
+    normal_diameter_um: tuple[float, float] = Field(
+        (6.7, 7.7), description="of normal red cells on the laboratory's smears; the page shows it"
+    )
     schistocytes_from: float = Field(
         1.0, gt=0, description="per cent of red cells from which schistocytes are an alert"
     )

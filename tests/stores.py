@@ -4,18 +4,22 @@ on growing as a run would.
 
 import json
 from collections import Counter
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 
 from classify import SHIPPED, Anomaly, Verdict, read_card
 from ingest import open_slide
-from segment import Cell, cell_id
+from segment import Cell, RedCell, RedField, cell_id, summary_of
 from stream.alerts.cell_rules import alerts_of
-from stream.config import Alerts
+from stream.config import Alerts, RedCells
 from stream.events.event import Provenance, alert_event, cell_event, slide_event
 from stream.events.payloads import Progress
+from stream.run.red_cells import RedJudge, keep_red_cells, kind_figures, platelet_figures
+from stream.run.red_morphology import JudgedRed
 from stream.store.outbox import Outbox
 from stream.store.results import ResultWriter, body_of, store_path
 from stream.store.slide_facts import facts_of
@@ -23,6 +27,7 @@ from stream.store.slide_store import SlideStore
 from tests.make import smear, white_cell
 
 CARD = read_card(SHIPPED)
+RED_CARD = read_card(Path("red"))
 STAMP = Provenance("test", "model-1", "config-1", {"cytostream": "0.1.0"})
 COLOURS = 16
 TILES = 10
@@ -42,6 +47,7 @@ class Filled:
         self.writer = ResultWriter(self.outbox, self._zarr(), self.slide.slide_id, CARD)
         self.crops = [self._crop() for _ in range(COLOURS)]
         self.counts, self.alerts, self.cells = Counter(), 0, 0
+        self.red_figures: dict = {}
         self.say("running")
 
     def _zarr(self) -> SlideStore:
@@ -99,6 +105,32 @@ class Filled:
             True,
         )
 
+    def add_reds(self, kinds: dict[str, int]) -> None:
+        """Keeps a field of judged red cells, so many of each kind, as the end of a run does."""
+        names = [name for name, count in kinds.items() for _ in range(count)]
+        px = RED_CARD.crop_px
+        reds = tuple(self._red(place) for place in range(len(names)))
+        labels = np.zeros((60, 60), np.uint16)
+        for place in range(len(names)):
+            labels[divmod(place, 60)] = place + 1
+        crops = self.rng.integers(150, 250, (len(names), px, px, 3), dtype=np.uint8)
+        area = (0, 0, self.side_px, self.side_px)
+        places = tuple(range(len(names)))
+        field = RedField(area, 0.03, reds, 2, 20, labels, 0.5, judged=places, crops=crops)
+        judged = {
+            (0, place): JudgedRed(reds[place], name, 0.6 + 0.3 * self.rng.random(), 0.5)
+            for place, name in enumerate(names)
+        }
+        red = RedJudge(SimpleNamespace(card=RED_CARD), None)
+        keep_red_cells(self.writer.store, [field], judged, red)
+        summary = asdict(summary_of([field])) | platelet_figures([field], RedCells())
+        self.red_figures = summary | kind_figures(list(judged.values()), 0.999)
+
+    def _red(self, place: int) -> RedCell:
+        x, y = 10 * (place % 60) + 8, 10 * (place // 60) + 8
+        area = float(self.rng.normal(42, 6))
+        return RedCell(x, y, round(area, 3), 0.9, 0.2, box_px0=(x - 5, y - 5, x + 5, y + 5))
+
     def say(self, status: str) -> None:
         """Sets the slide's status as the pipeline does."""
         progress = Progress(
@@ -118,6 +150,7 @@ class Filled:
             "config_id": "config-1",
             "mpp": self.slide.mpp,
         }
+        about |= {"red_cells": self.red_figures} if self.red_figures else {}
         with self.outbox.transaction() as tx:
             tx.add(
                 [

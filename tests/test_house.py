@@ -44,6 +44,7 @@ ORDER = {
     ],
     "stream.review": [
         {"cell_classes", "detections"},
+        {"red_cells"},
         {"review_state", "differential", "images", "custody"},
         {"audit_trail", "verification"},
         {"slides", "alert_list"},

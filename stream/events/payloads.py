@@ -243,6 +243,12 @@ class ReviewData(Payload):
     verdicts: str | None = Field(
         None, description="SHA-256 of the machine's verdicts on the cells that were signed for"
     )
+    red_counts: dict[str, int] | None = Field(
+        None, description="judged red cells a kind, as signed"
+    )
+    red_verdicts: str | None = Field(
+        None, description="SHA-256 of the machine's verdicts on the red cells"
+    )
 
 
 class AccessData(Payload):

@@ -16,6 +16,7 @@ from stream.store import COPY_HINT
 
 from .audit_trail import TrailEntry
 from .detections import Detection
+from .red_cells import RedDetection
 from .review_state import Act
 from .slides import FINISHED, SlideLibrary, SlideView
 from .verification import missing_looks, verification
@@ -52,10 +53,8 @@ class DecisionService:
         """
         with self._open(slide_id) as shelf:
             cells = [_cell(shelf, c) for c in dict.fromkeys(cell_ids)]
-            if action == "reclassify" and label not in shelf.scheme:
-                raise DeskError(
-                    "wrong", f"no class {label!r}", f"one of {', '.join(shelf.scheme.names)}"
-                )
+            if action == "reclassify":
+                _check_label(shelf, cells, label)
             _check_seen(shelf, [c.cell_id for c in cells], saw)
             was = {c.cell_id: shelf.standing.label(c.cell_id, c.label) for c in cells}
             to = {"reclassify": label, "unidentified": "unidentified"}
@@ -126,6 +125,7 @@ class DecisionService:
                 "comment": comment or None,
                 "saw": saw,
                 "verdicts": verdicts,
+                **_red_signed(shelf),
             }
             return self._write(shelf, by, "sign", [about])
 
@@ -181,11 +181,20 @@ class DecisionService:
         return shelf.refresh()
 
 
+def _red_signed(shelf: SlideView) -> dict:
+    """What is signed of the red cells: cells a kind, and a digest of what the machine says."""
+    reds = shelf.reds
+    if not len(reds):
+        return {}
+    called = {name: decision.label for name, decision in shelf.standing.decisions.items()}
+    return {"red_counts": dict(reds.counts(called)), "red_verdicts": reds.digest}
+
+
 def _undoing(shelf: SlideView, act: Act) -> list[dict]:
     standing = shelf.standing
     undone = []
     for cell_id, before in act.before.items():
-        back = before.label if before else shelf.found.by_id[cell_id].label
+        back = before.label if before else _cell(shelf, cell_id).label
         undone.append(
             {
                 "undoes": act.act,
@@ -197,10 +206,21 @@ def _undoing(shelf: SlideView, act: Act) -> list[dict]:
     return undone + [{"undoes": act.act, "alert_id": alert} for alert in act.alerts]
 
 
-def _cell(shelf: SlideView, cell_id: str) -> Detection:
-    if cell_id not in shelf.found.by_id:
+def _cell(shelf: SlideView, cell_id: str) -> Detection | RedDetection:
+    cell = shelf.cell(cell_id)
+    if cell is None:
         raise DeskError("absent", f"no cell {cell_id} on this slide", "load the page again")
-    return shelf.found.by_id[cell_id]
+    return cell
+
+
+def _check_label(
+    shelf: SlideView, cells: Sequence[Detection | RedDetection], label: str | None
+) -> None:
+    """A red cell is called by a kind of red cells, any other by a class of the count."""
+    for is_red in {isinstance(cell, RedDetection) for cell in cells}:
+        scheme = shelf.reds.scheme if is_red else shelf.scheme
+        if label not in scheme.names:
+            raise DeskError("wrong", f"no class {label!r}", f"one of {', '.join(scheme.names)}")
 
 
 def _check_saw(shelf: SlideView, saw: int) -> None:

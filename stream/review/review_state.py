@@ -64,6 +64,7 @@ class Signature:
     counts: dict[str, int]
     comment: str | None
     verdicts: str | None = None
+    red_verdicts: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +171,7 @@ def _comment(standing: Standing, review: ReviewEntry, data: ReviewData) -> None:
 
 
 def _sign(standing: Standing, review: ReviewEntry, data: ReviewData) -> None:
-    about = data.upto_row, data.counts, data.comment, data.verdicts
+    about = data.upto_row, data.counts, data.comment, data.verdicts, data.red_verdicts
     signed = Signature(data.version, data.reviewer, review.at, review.number, *about)
     standing.signatures.append(signed)
     standing.locked = True

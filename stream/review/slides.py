@@ -20,6 +20,7 @@ from stream.store import Outbox, SlideQueries, StoredEvent, slide_of
 from .audit_trail import Trail
 from .cell_classes import Scheme, scheme_of
 from .detections import Detection, FoundCells
+from .red_cells import JudgedReds, RedDetection
 from .review_state import Standing, fold
 
 KEPT_SLIDES = 12
@@ -59,6 +60,8 @@ class SlideView:
         self.told = SlideEvents()
         self.standing = Standing()
         self.lock = threading.RLock()
+        self._reds = JudgedReds(library.store, slide_id)
+        self._reds_of = ""
 
     def refresh(self) -> "SlideView":
         """Reads what is new of cells, events and reviews."""
@@ -133,9 +136,32 @@ class SlideView:
             return Counter(standing.signatures[-1].counts)
         counts = Counter(self.found.labels)
         for cell_id, decision in standing.decisions.items():
-            counts[self.found.by_id[cell_id].label] -= 1
-            counts[decision.label] += 1
+            if cell := self.found.by_id.get(cell_id):
+                counts[cell.label] -= 1
+                counts[decision.label] += 1
         return +counts
+
+    @property
+    def reds(self) -> JudgedReds:
+        """The slide's judged red cells, as the run that ended last has left them."""
+        ended = str(self.facts().get("at", "")) if self.status() in FINISHED else ""
+        with self.lock:
+            if ended != self._reds_of:
+                self._reds = JudgedReds(self._library.store, self.slide_id)
+                self._reds_of = ended
+            return self._reds
+
+    def cell(self, cell_id: str) -> Detection | RedDetection | None:
+        """A white cell, platelet or judged red cell of the slide."""
+        return self.found.by_id.get(cell_id) or self.reds.by_id.get(cell_id)
+
+    def red_facts(self, standing: Standing) -> dict:
+        """The slide's facts with the figures of its red cells as people call them."""
+        facts = self.facts()
+        if not facts.get("red_cells"):
+            return facts
+        called = {cell_id: decision.label for cell_id, decision in standing.decisions.items()}
+        return {**facts, "red_cells": self.reds.figures(facts["red_cells"], called)}
 
     def scores(self, cells: list[Detection]) -> np.ndarray:
         """Class probabilities (n, K) of cells, in the order of the model's classes."""

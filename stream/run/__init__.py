@@ -1,16 +1,21 @@
 from .pipeline import RunContext
 from .progress import SlideOutcome
-from .red_cells import BOXES, RED_CELL_LABELS, RED_KIND_COLUMN, RedJudge
+from .red_cells import BOXES, RED_CELL_LABELS, RED_CROPS, RED_KIND_COLUMN, RedJudge
+from .red_morphology import NORMAL, leading_finding, shares_of_counts
 from .worker import GracefulStop, outcome_report, work
 
 __all__ = [
     "BOXES",
     "GracefulStop",
+    "NORMAL",
     "RED_CELL_LABELS",
     "RunContext",
     "RED_KIND_COLUMN",
+    "RED_CROPS",
     "RedJudge",
     "SlideOutcome",
+    "leading_finding",
     "outcome_report",
+    "shares_of_counts",
     "work",
 ]

@@ -27,6 +27,7 @@ from .red_morphology import (
 RED_CELL_LABELS = "labels/red/0"
 BOXES = "reds/field_box_px0"
 RED_KIND_COLUMN = "reds/label"
+RED_CROPS = "reds/crop"  # of those that were judged, in the order of the rows
 FieldPlace = tuple[int, int]  # number of the field, of the cell in it
 
 
@@ -173,6 +174,7 @@ def keep_red_cells(
     if red and judged:
         for name, values in judged_columns(fields, judged, red.model.card.classes).items():
             store.put(name, values)
+        store.write(0, {RED_CROPS: crops_of(fields, judged)})
         store.group.attrs["red_classes"] = list(red.model.card.classes)
 
 
@@ -195,6 +197,7 @@ def red_cell_columns(fields: Sequence[RedField]) -> dict[str, np.ndarray]:
         BOXES: np.array([f.box_px0 for f in fields], np.int32),
         "reds/field": np.array([number for number, _ in cells], np.uint16),
         "reds/centre_px0": np.array([(c.x_px0, c.y_px0) for _, c in cells], np.int32),
+        "reds/box_px0": np.array([c.box_px0 for _, c in cells], np.int32),
         **measured,
     }
 
@@ -214,3 +217,16 @@ def judged_columns(
         "reds/probability": np.array([one.probability if one else 0 for one in found], np.float32),
         "reds/anomaly": np.array([one.anomaly if one else 0 for one in found], np.float32),
     }
+
+
+def crops_of(fields: Sequence[RedField], judged: Mapping[FieldPlace, JudgedRed]) -> np.ndarray:
+    """The crops (n, px, px, 3) of the judged cells, in the order of the rows."""
+    return np.stack(
+        [
+            crop
+            for number, field in enumerate(fields)
+            if field.crops is not None
+            for cell, crop in zip(field.judged, field.crops, strict=True)
+            if (number, cell) in judged
+        ]
+    )

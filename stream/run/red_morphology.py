@@ -4,17 +4,19 @@ grades, estimates. Pure functions of measured cells and their labels.
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import ndtri
 
+from classify import UNIDENTIFIED
 from segment import RedCell
 from stream.config import RedCells
 
 NORMAL = "normal"
 OTHER_KIND = "other"
+NOT_SHARED = (OTHER_KIND, UNIDENTIFIED)
 SIZES = ("macrocyte", "microcyte")
 _PALE = "hypochromic"
 SCHISTOCYTE = "schistocyte"
@@ -119,10 +121,15 @@ def relative_label(cell: RedCell, area_um2: float, pallor: float) -> str:
 
 
 def shares_of(judged: Sequence[JudgedRed]) -> dict[str, Share]:
-    """The share of each kind among the red cells that were judged, what is no red cell aside, most
+    """The share of each kind among the red cells that were judged."""
+    return shares_of_counts(Counter(one.label for one in judged))
+
+
+def shares_of_counts(cells: Mapping[str, int]) -> dict[str, Share]:
+    """The share of each kind, given how many cells there are of it; what is no red cell aside, most
     first; with `anisocytosis` (cells of unusual size) and `poikilocytosis` (of unusual shape).
     """
-    counts = Counter(one.label for one in judged if one.label != OTHER_KIND)
+    counts = Counter({name: n for name, n in cells.items() if n and name not in NOT_SHARED})
     total = counts.total()
     if not total:
         return {}

@@ -5,6 +5,8 @@ bytes that a browser shows.
 import io
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from PIL import Image
 
 from ingest import StoreError
 from stream.review.detections import Detection
+from stream.review.red_cells import JudgedReds, RedDetection
 from stream.store import CHUNK_ROWS, SlideQueries, SlideStore, store_path
 
 from .outlines import Shapes
@@ -65,7 +68,7 @@ class Crops:
         if crop is not None:
             return encode(_square(crop), **_JPEG)
         key = slide_id, cell.place // CHUNK_ROWS
-        made = self._of_chunk(key)
+        made = self._of_chunk(key, partial(self._chunk, slide_id))
         if cell.place % CHUNK_ROWS >= len(made):
             raise StoreError(
                 f"the crop of cell {cell.cell_id} is gone",
@@ -73,14 +76,19 @@ class Crops:
             )
         return made[cell.place % CHUNK_ROWS]
 
-    def _of_chunk(self, key: tuple[str, int]) -> list[bytes]:
+    def red_jpeg(self, reds: JudgedReds, cell: RedDetection) -> bytes:
+        """The crop of a judged red cell for the gallery."""
+        key = f"{reds.slide_id} red {reds.digest}", cell.place // CHUNK_ROWS
+        return self._of_chunk(key, reds.crops)[cell.place % CHUNK_ROWS]
+
+    def _of_chunk(self, key: tuple[str, int], read: Callable[[int], np.ndarray]) -> list[bytes]:
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return self._kept[key]
             reading = self._reading.setdefault(key, threading.Lock())
         with reading:  # the same chunk is decoded once, whoever asks
-            made = self._kept.get(key) or [encode(crop, **_JPEG) for crop in self._chunk(*key)]
+            made = self._kept.get(key) or [encode(crop, **_JPEG) for crop in read(key[1])]
             self._keep(key, made)
         return made
 

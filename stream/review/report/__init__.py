@@ -2,16 +2,20 @@ from .formats import FORMS
 from .image_folder import image_folder_of
 from .letters import LettersError, check_letters
 from .pdf import check_printable, printable_letters
+from .red_cells import RedLine, red_lines, red_sentences
 from .report import ReportError, SlideReport, report_of
 
 __all__ = [
     "FORMS",
     "LettersError",
+    "RedLine",
     "ReportError",
     "SlideReport",
     "check_letters",
     "check_printable",
     "image_folder_of",
     "printable_letters",
+    "red_lines",
+    "red_sentences",
     "report_of",
 ]

@@ -2,24 +2,8 @@
 
 from dataclasses import dataclass
 
-# LOINC panel 58408-6, "Erythrocyte morphology panel - Blood", whose terms are presence by light
-# microscopy, an ordinal scale
-RED_KINDS: dict[str, tuple[str, str]] = {
-    "normal": ("Normal red cells", ""),
-    "anisocytosis": ("Anisocytosis", "702-1"),
-    "poikilocytosis": ("Poikilocytosis", "779-9"),
-    "macrocyte": ("Macrocytes", "738-5"),
-    "microcyte": ("Microcytes", "741-9"),
-    "hypochromic": ("Hypochromic cells", "728-6"),
-    "spherocyte": ("Spherocytes", "802-9"),
-    "target-cell": ("Target cells", "10381-2"),
-    "stomatocyte": ("Stomatocytes", "10380-4"),
-    "ovalocyte": ("Ovalocytes", "774-0"),
-    "elliptocyte": ("Elliptocytes", "11274-8"),
-    "teardrop": ("Teardrop cells", "7791-7"),
-    "burr-cell": ("Burr cells", "7790-9"),
-    "schistocyte": ("Schistocytes", "800-3"),
-}
+from stream.review.red_cells import RED_KINDS
+
 GRADE_WORDS = ("not graded", "few", "moderate", "many")
 
 

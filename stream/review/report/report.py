@@ -13,6 +13,7 @@ from ingest import CytostreamError
 from stream.review.cell_classes import Scheme
 from stream.review.detections import Detection
 from stream.review.differential import DifferentialLine, differential, white_cells
+from stream.review.red_cells import JudgedReds
 from stream.review.review_state import Comment, Signature, Standing
 from stream.review.slides import SlideLibrary, SlideView
 from stream.review.verification import small_count, verification, verified_sentence
@@ -109,9 +110,9 @@ def report_of(
         )
     standing = shelf.standing_at(version)
     signature = standing.signatures[-1] if standing.locked else None
-    check_verdicts(library, shelf.slide_id, signature)
+    check_verdicts(library, shelf, signature)
     cells = list(shelf.cells(standing))
-    facts = shelf.facts()
+    facts = shelf.red_facts(standing)
     lines = differential(shelf.scheme, shelf.counts(standing))
     return SlideReport(
         shelf.slide_id,
@@ -135,15 +136,19 @@ def report_of(
     )
 
 
-def check_verdicts(library: SlideLibrary, slide_id: str, signature: Signature | None) -> None:
+def check_verdicts(library: SlideLibrary, shelf: SlideView, signature: Signature | None) -> None:
     """A signed report shows the verdicts that were signed for.
 
     Raises:
         ReportError: they were altered since.
     """
-    if signature is None or signature.verdicts is None:
+    if signature is None:
         return
-    if library.verdict_digest(slide_id, signature.upto_row) != signature.verdicts:
+    signed = signature.verdicts, signature.red_verdicts
+    upto_row = signature.upto_row
+    stored = JudgedReds(library.store, shelf.slide_id)
+    now = library.verdict_digest(shelf.slide_id, upto_row), stored.digest
+    if any(then is not None and then != found for then, found in zip(signed, now, strict=True)):
         what = f"verdicts were altered after {signature.by} signed version {signature.version}"
         raise ReportError(what, "see `cytostream audit`, and restore the store from its backup")
 

@@ -28,7 +28,14 @@ from stream.review.report import LettersError, ReportError
 from stream.review.slides import SlideLibrary
 from stream.review.worklist import WorklistView
 
-from . import routes_decide, routes_export, routes_pages, routes_read, routes_session
+from . import (
+    routes_decide,
+    routes_export,
+    routes_pages,
+    routes_read,
+    routes_red,
+    routes_session,
+)
 from .accounts import Accounts, BusyError
 from .auth import Authenticator, DoorError, Mode, need
 from .dependencies import CHANGES, Parts
@@ -79,6 +86,8 @@ def make_app(
     for router in (
         routes_read.read_router,
         routes_decide.decide_router,
+        routes_red.red_router,
+        routes_red.red_pages_router,
         routes_export.export_router,
         routes_session.session_router,
         routes_pages.pages_router,

@@ -9,8 +9,10 @@ from typing import NamedTuple
 from pydantic import BaseModel
 
 from stream.config import ReviewSettings
+from stream.review.cell_classes import Scheme
 from stream.review.detections import Detection
 from stream.review.differential import differential, white_cells
+from stream.review.red_cells import RedDetection
 from stream.review.review_state import Decision, Standing
 from stream.review.slides import SlideView
 from stream.review.verification import missing_looks, small_count, verification
@@ -180,6 +182,13 @@ def cell_row(cell: Detection, places: dict[str, int]) -> CellResponse:
     )
 
 
+def red_row(cell: RedDetection, places: dict[str, int]) -> CellResponse:
+    """A red cell as a gallery needs it; its row is its place among the judged ones, from 1."""
+    shares = round(1000 * cell.sureness), round(1000 * cell.anomaly)
+    place = cell.x_px0, cell.y_px0, *cell.box_px0
+    return CellResponse(cell.place + 1, cell.cell_id, places[cell.label], *shares, *place)
+
+
 def decision_says(decision: Decision | None) -> DecisionSays | None:
     if decision is None:
         return None
@@ -193,10 +202,13 @@ def decision_says(decision: Decision | None) -> DecisionSays | None:
 
 
 def classes_say(shelf: SlideView) -> list[ClassSays]:
+    return kinds_say(shelf.scheme)
+
+
+def kinds_say(scheme: Scheme) -> list[ClassSays]:
     wanted = ClassSays.model_fields
     return [
-        ClassSays(**{k: v for k, v in asdict(c).items() if k in wanted})
-        for c in shelf.scheme.classes
+        ClassSays(**{k: v for k, v in asdict(c).items() if k in wanted}) for c in scheme.classes
     ]
 
 

@@ -3,6 +3,7 @@ const ORDERS = {
   sure: (a, b) => b.sureness - a.sureness || a.row - b.row,
   unsure: (a, b) => a.sureness - b.sureness || a.row - b.row,
   odd: (a, b) => b.anomaly - a.anomaly || a.row - b.row,
+  worst: (a, b) => b.worst - a.worst || a.row - b.row,
   found: (a, b) => a.row - b.row,
 };
 
@@ -44,6 +45,7 @@ export class Cells {
     const fresh = changes.cells.filter((c) => !this.byId.has(c[1])).map((c) => ({
       row: c[0], id: c[1], machine: c[2], sureness: c[3] / 1000, anomaly: c[4] / 1000, x: c[5], y: c[6], box: c.slice(7, 11),
     }));
+    for (const cell of fresh) cell.worst = this.classes[cell.machine].name === "normal" ? 1 - cell.sureness : cell.sureness; // how sure it is that it is not normal
     const moved = Object.entries(changes.decisions);
     for (const [id, decision] of moved) this.move(id, () => (decision ? this.decisions.set(id, decision) : this.decisions.delete(id)));
     for (const alert of changes.alerts) if (alert.cell_id) this.alerts.set(alert.cell_id, alert.seen_by ? "seen" : "open");

@@ -114,7 +114,7 @@ export class Gallery {
     let node = this.shown.get(cell.id);
     if (!node) {
       node = h("div", { class: "thumb", role: "option", id: `cell-${cell.id}`, "data-id": cell.id, draggable: true },
-        h("img", { src: siteUrl(`api/slides/${this.slideId}/cells/${cell.id}/image`), alt: "", decoding: "async", draggable: "false" }), h("span", { class: "tag" }));
+        h("img", { src: this.on.picture?.(cell) ?? siteUrl(`api/slides/${this.slideId}/cells/${cell.id}/image`), alt: "", decoding: "async", draggable: "false" }), h("span", { class: "tag" }));
       this.shown.set(cell.id, node);
     }
     if (before.nextSibling !== node) before.after(node);

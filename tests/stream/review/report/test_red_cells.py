@@ -8,9 +8,10 @@ import pytest
 from jinja2 import Environment, FileSystemLoader
 
 import stream.review.web
+from stream.review.red_cells import RED_KINDS
 from stream.review.report.fhir import fhir_of
 from stream.review.report.pdf import pdf_of
-from stream.review.report.red_cells import RED_KINDS, red_lines, red_sentences
+from stream.review.report.red_cells import red_lines, red_sentences
 from stream.review.report.report import SlideReport
 from stream.review.review_state import Standing
 from stream.run.red_morphology import GRADES
@@ -64,7 +65,7 @@ def report_with(facts: dict) -> SlideReport:
 
 def test_kinds_stand_in_one_order_with_their_grades():
     lines = red_lines({"red_cells": figures()})
-    assert [line.name for line in lines] == ["normal", "spherocyte", "schistocyte"]
+    assert [line.name for line in lines] == ["schistocyte", "spherocyte", "normal"]
     assert [line.grade_text for line in lines] == ["", "3+", ""]
 
 

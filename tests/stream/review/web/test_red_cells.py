@@ -1,0 +1,108 @@
+"""Red cells on the page: what it is given, what a person decides, what is signed and reported."""
+
+import io
+
+import pytest
+from PIL import Image
+
+from tests.stores import Filled
+
+KINDS = {"normal": 60, "schistocyte": 3, "spherocyte": 5, "macrocyte": 32}
+
+
+@pytest.fixture
+def lab(open_lab, tmp_path):
+    made = Filled(tmp_path / "store")
+    made.add(6)
+    made.add_reds(KINDS)
+    return open_lab(made=made.done())
+
+
+def red(lab):
+    return lab.one.get(f"{lab.slide}/red").json()
+
+
+def lines(lab):
+    return {line["name"]: line for line in red(lab)["figures"]["lines"]}
+
+
+def ids_of(lab, kind):
+    said = red(lab)
+    place = [c["name"] for c in said["classes"]].index(kind)
+    return [cell[1] for cell in said["cells"] if cell[2] == place]
+
+
+def decide(lab, ids, label, action="reclassify"):
+    body = {"action": action, "cell_ids": ids, "label": label, "saw": lab.number()}
+    return lab.one.post(f"{lab.slide}/decisions", body)
+
+
+def test_every_judged_cell_is_there_with_its_picture(lab):
+    said = red(lab)
+    assert len(said["cells"]) == len(said["measures"]) == 100
+    assert [c["name"] for c in said["classes"]][:2] == ["schistocyte", "spherocyte"]
+    keys = [c["key"] for c in said["classes"]]
+    assert len(set(keys)) == len(keys) and all(keys)
+    for cell in (said["cells"][0], said["cells"][-1]):
+        picture = lab.one.get(f"{lab.slide}/red/{cell[1]}/image")
+        assert Image.open(io.BytesIO(picture.content)).size == (80, 80)
+    assert lab.one.get(f"{lab.slide}/red/{'0' * 20}/image").status_code == 404
+
+
+def test_sizes_are_shares_of_all_and_of_the_normal_cells(lab):
+    sizes = red(lab)["sizes"]
+    assert sum(sizes["cells"]) == pytest.approx(1, abs=1e-3)
+    assert sum(sizes["normal_cells"]) == pytest.approx(1, abs=1e-3)
+    assert len(sizes["edges_um"]) == len(sizes["cells"]) + 1
+
+
+def test_a_decision_moves_shares_and_grades_and_is_taken_back(lab):
+    assert (lines(lab)["schistocyte"]["count"], lines(lab)["schistocyte"]["grade"]) == (3, 3)
+    assert decide(lab, ids_of(lab, "schistocyte"), "normal").status_code == 200
+    assert "schistocyte" not in lines(lab) and lines(lab)["normal"]["count"] == 63
+    assert lab.one.post(f"{lab.slide}/undo", {"saw": lab.number()}).status_code == 200
+    assert lines(lab)["schistocyte"]["count"] == 3
+
+
+def test_an_unidentified_cell_is_in_no_share(lab):
+    decide(lab, ids_of(lab, "macrocyte")[:10], None, "unidentified")
+    assert red(lab)["figures"]["judged"] == 90 and lines(lab)["macrocyte"]["count"] == 22
+
+
+@pytest.mark.parametrize("label", ["neutrophil", "nonsense", None])
+def test_a_red_cell_is_no_class_of_the_white_count(lab, label):
+    assert decide(lab, ids_of(lab, "schistocyte"), label).status_code == 400
+
+
+def test_a_white_cell_is_no_kind_of_red_cells(lab):
+    assert decide(lab, [lab.cells()[0]], "schistocyte").status_code == 400
+
+
+def test_red_decisions_leave_the_white_count_as_it_is(lab):
+    before = lab.one.get(f"{lab.slide}/changes").json()["differential"]
+    decide(lab, ids_of(lab, "spherocyte"), "normal")
+    assert lab.one.get(f"{lab.slide}/changes").json()["differential"] == before
+
+
+def test_a_signature_covers_and_locks_the_red_cells(lab):
+    decide(lab, ids_of(lab, "spherocyte"), "target-cell")
+    lab.see_all()
+    assert lab.sign().status_code == 200
+    assert decide(lab, ids_of(lab, "schistocyte"), "normal").status_code == 423
+    (signed,) = [e for e in lab.one.get(f"{lab.slide}/trail").json() if e["action"] == "sign"]
+    assert signed["red_counts"]["target-cell"] == 5 and len(signed["red_verdicts"]) == 64
+    report = lab.one.get(f"/slides/{lab.made.slide.slide_id}/report?version=1").text
+    assert "Target cells" in report and "Spherocytes" not in report
+
+
+def test_red_verdicts_that_were_altered_after_the_signature_are_not_reported(lab):
+    lab.see_all()
+    lab.sign()
+    lab.made.writer.store.group["reds/label"][:3] = 5
+    report = lab.one.get(f"/slides/{lab.made.slide.slide_id}/report?version=1")
+    assert report.status_code >= 400 and "altered" in report.text
+
+
+def test_a_slide_without_judged_red_cells_has_an_empty_page(open_lab):
+    said = red(open_lab())
+    assert said["cells"] == [] and said["figures"]["lines"] == []
