@@ -46,6 +46,7 @@ class Topics(Section):
     failures: str = "cytostream.failures"
     reviews: str = "cytostream.reviews"
     dead: str = "cytostream.dead"
+    red: str = "cytostream.red"
 
 
 class Kafka(Section):

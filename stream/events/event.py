@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from classify import Verdict
 from ingest import CytostreamError, Failure, Slide
-from segment import Cell
+from segment import Cell, RedCell, cell_id
 from stream.events.alert import Alert, SlideAlert
 
 from .failure_codes import UNKNOWN, FixedText, text_of
@@ -35,13 +35,14 @@ from .payloads import (
     JsonObject,
     Payload,
     Progress,
+    RedData,
     ReviewData,
     SlideAlertData,
     SlideData,
     Status,
 )
 
-CELL, ALERT, SLIDE, FAILURE, SLIDE_ALERT, REVIEW, DEAD, ACCESS = PAYLOADS
+CELL, ALERT, SLIDE, FAILURE, SLIDE_ALERT, REVIEW, DEAD, ACCESS, RED = PAYLOADS
 EVENT_KINDS = {
     CELL: "cells",
     ALERT: "alerts",
@@ -51,6 +52,7 @@ EVENT_KINDS = {
     REVIEW: "reviews",
     DEAD: "dead",
     ACCESS: "reviews",
+    RED: "red",
 }
 TOPICS = tuple(dict.fromkeys(EVENT_KINDS.values()))
 
@@ -76,7 +78,7 @@ class Event:
 
     @property
     def kind(self) -> str:
-        """Which topic it belongs to: cells, alerts, slides, failures, reviews or dead."""
+        """Which topic it belongs to: cells, alerts, slides, failures, reviews, dead or red."""
         return EVENT_KINDS[self.type]
 
     def payload(self) -> Payload:
@@ -97,6 +99,16 @@ class Provenance:
     share_names: bool = False
     set_id: str | None = None
     secret: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class RedSaid:
+    """What a red-cell model calls a cell, with its probability and anomaly score."""
+
+    label: str
+    probability: float
+    anomaly: float
+    model_hash: str
 
 
 def cell_event(
@@ -121,6 +133,33 @@ def cell_event(
         anomaly=_anomaly(verdict),
     )
     return _event(CELL, stamp, cell.slide_id, (cell.cell_id, stamp.model_hash), data, at)
+
+
+def red_event(slide: Slide, cell: RedCell, said: RedSaid, stamp: Provenance) -> Event:
+    """The event of a judged red cell, timed now.
+
+    Raises:
+        EventError: a measurement that is not a number.
+    """
+    name = cell_id(slide.slide_id, cell.x_px0, cell.y_px0)
+    data = _data(
+        RedData,
+        slide_id=slide.slide_id,
+        cell_id=name,
+        kind="rbc",
+        mpp=slide.mpp,
+        model_hash=said.model_hash,
+        x_px0=int(cell.x_px0),
+        y_px0=int(cell.y_px0),
+        box_px0=tuple(map(int, cell.box_px0)),
+        area_um2=float(cell.area_um2),
+        label=said.label,
+        probability=float(said.probability),
+        anomaly=float(said.anomaly),
+        roundness=float(cell.roundness),
+        pallor=float(cell.pallor),
+    )
+    return _event(RED, stamp, slide.slide_id, (name, said.model_hash), data)
 
 
 def alert_event(

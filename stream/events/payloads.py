@@ -83,6 +83,18 @@ class CellData(Place):
     )
 
 
+class RedData(Place):
+    """One judged red cell of a sampled field; `model_hash` is the red-cell model's."""
+
+    label: str
+    probability: float = Field(description="of the label")
+    anomaly: float = Field(description="the share of normal red cells that are less anomalous")
+    roundness: float = Field(description="4 area / (pi major axis^2), 1 for a disc")
+    pallor: float = Field(
+        description="by how much the middle's stain falls short of the rim's, 0 to 1"
+    )
+
+
 class AlertData(Place):
     """One cell that a person should look at, and the rule that says so."""
 
@@ -286,6 +298,7 @@ PAYLOADS: dict[str, type[Payload]] = {
     "cytostream.review.v1": ReviewData,
     "cytostream.deadletter.v1": DeadLetterData,
     "cytostream.access.v1": AccessData,
+    "cytostream.red.v1": RedData,
 }
 
 

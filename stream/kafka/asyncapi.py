@@ -16,6 +16,7 @@ ABOUT = {
     "failures": "What could not be read or scored, and what to do next.",
     "reviews": "The audit trail: decisions on cells, alerts and slides, logins, accounts.",
     "dead": "Which events the broker refused, and why.",
+    "red": "One event a judged red cell of the sampled fields, at the end of a slide.",
 }
 _HEADERS = {
     "ce_id": "the same for the same event, however often it is sent: drop a second copy by it "

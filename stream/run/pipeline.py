@@ -46,10 +46,12 @@ from stream.events import (
     JsonObject,
     Progress,
     Provenance,
+    RedSaid,
     Status,
     alert_event,
     cell_event,
     failure_event,
+    red_event,
     slide_alert_event,
     slide_event,
 )
@@ -560,12 +562,27 @@ class SlideRun:
         )
         with self.lab.outbox.transaction() as tx:
             tx.hold(slide_lease(self.slide))
-            tx.add([*self.slide_alerts(), told] if is_done else [told])
+            tx.add([*self.red_events(), *self.slide_alerts(), told] if is_done else [told])
             tx.set_status(
                 self.slide.slide_id,
                 "failures" if is_done and self.tally.failures else status,
                 **facts,
             )
+
+    def red_events(self) -> list[Event]:
+        """An event a judged red cell."""
+        if not (self.lab.red and self.red_reading):
+            return []
+        name = self.lab.red.model.model_id
+        return [
+            red_event(
+                self.slide,
+                one.cell,
+                RedSaid(one.label, one.probability, one.anomaly, name),
+                self.lab.stamp,
+            )
+            for one in self.red_reading.judged
+        ]
 
     def slide_alerts(self) -> list[Event]:
         rules = self.lab.config.alerts

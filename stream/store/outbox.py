@@ -19,7 +19,7 @@ from time import monotonic, time
 from typing import Any
 
 from ingest import StoreError
-from stream.events import ALERT, CELL, DEAD, Event, dead_letter_event, from_line, to_record
+from stream.events import ALERT, CELL, DEAD, RED, Event, dead_letter_event, from_line, to_record
 from stream.store.outbox_record import OutboxRecord
 
 from .database import State, Unwritable
@@ -274,10 +274,10 @@ class Outbox(JournalReader):
         """
         upto = min((self.sent(sink) for sink in sinks), default=0)
         with self._relays.transaction() as db:
-            sql = """DELETE FROM records WHERE type = ? AND added < ? AND seq <= ?
+            sql = """DELETE FROM records WHERE type IN (?, ?) AND added < ? AND seq <= ?
                 AND seq NOT IN (SELECT seq FROM refused) AND seq < (SELECT max(seq) FROM records)
                 AND subject IN (SELECT slide_id FROM slides WHERE status = 'done')"""
-            return db.execute(sql, (CELL, time() - keep_days * 86_400, upto)).rowcount
+            return db.execute(sql, (CELL, RED, time() - keep_days * 86_400, upto)).rowcount
 
     def size_bytes(self) -> int:
         """Of the state file, without what was dropped from it."""

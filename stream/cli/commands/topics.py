@@ -17,6 +17,7 @@ from stream.events import (
     CELL,
     DEAD,
     FAILURE,
+    RED,
     REVIEW,
     SLIDE,
     SLIDE_ALERT,
@@ -90,6 +91,12 @@ def say_access(data: dict) -> str:
     return f"access  {data['account']}: {data['action']}, by {data['by']}"
 
 
+def say_red(data: dict) -> str:
+    return (
+        f"red     {data['label']:<12} {data['probability']:.2f}  at {data['x_px0']},{data['y_px0']}"
+    )
+
+
 SAID = {
     CELL: say_cell,
     ALERT: say_alert,
@@ -98,6 +105,7 @@ SAID = {
     SLIDE_ALERT: lambda data: f"ALERT   {data['severity']:<12} {data['reason']}",
     REVIEW: say_review,
     ACCESS: say_access,
+    RED: say_red,
     DEAD: lambda data: f"refused {data['event_type']}: {data['reason']}",
 }
 

@@ -9,6 +9,7 @@ from stream.review.images import Crops
 from .fhir import fhir_of
 from .image_folder import zip_of
 from .pdf import pdf_of
+from .red_tables import red_csv_of, red_parquet_of
 from .report import SlideReport
 from .tables import anndata_of, csv_of, geojson_of, parquet_of
 
@@ -27,6 +28,12 @@ FORMS = {
     for form in (
         Form("csv", "text/csv; charset=utf-8", lambda report, _: csv_of(report)),
         Form("parquet", "application/vnd.apache.parquet", lambda report, _: parquet_of(report)),
+        Form("red.csv", "text/csv; charset=utf-8", lambda report, _: red_csv_of(report)),
+        Form(
+            "red.parquet",
+            "application/vnd.apache.parquet",
+            lambda report, _: red_parquet_of(report),
+        ),
         Form(
             "geojson",
             "application/geo+json",

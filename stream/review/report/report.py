@@ -13,7 +13,7 @@ from ingest import CytostreamError
 from stream.review.cell_classes import Scheme
 from stream.review.detections import Detection
 from stream.review.differential import DifferentialLine, differential, white_cells
-from stream.review.red_cells import JudgedReds
+from stream.review.red_cells import JudgedReds, RedDetection
 from stream.review.review_state import Comment, Signature, Standing
 from stream.review.slides import SlideLibrary, SlideView
 from stream.review.verification import small_count, verification, verified_sentence
@@ -64,6 +64,7 @@ class SlideReport:
     classes: tuple[str, ...]
     scores: Callable[[], np.ndarray]
     fonts: tuple[Path, ...] = ()
+    reds: JudgedReds | None = None
 
     @property
     def status(self) -> str:
@@ -90,7 +91,7 @@ class SlideReport:
         sentence = verified_sentence(found, self.standing)
         return [sentence, few] if few else [sentence]
 
-    def label(self, cell: Detection) -> str:
+    def label(self, cell: Detection | RedDetection) -> str:
         return self.standing.label(cell.cell_id, cell.label)
 
 
@@ -133,6 +134,7 @@ def report_of(
         shelf.classes,
         lambda: shelf.scores(cells),
         tuple(Path(font).expanduser() for font in library.config.review.fonts),
+        shelf.reds,
     )
 
 

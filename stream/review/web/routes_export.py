@@ -11,7 +11,9 @@ from .dependencies import REFUSALS, Having, Shelf, Viewing
 from .exports import content_key
 
 export_router = APIRouter(prefix="/api", responses=REFUSALS)
-ReportFormat = Literal["csv", "parquet", "geojson", "h5ad", "fhir.json", "pdf", "zip"]
+ReportFormat = Literal[
+    "csv", "parquet", "red.csv", "red.parquet", "geojson", "h5ad", "fhir.json", "pdf", "zip"
+]
 FILE_RESPONSE = {
     200: {
         "content": {form.media.split(";")[0]: {} for form in FORMS.values()},
@@ -29,8 +31,8 @@ Version = Annotated[
 async def export_report(
     shelf: Shelf, ending: ReportFormat, parts: Having, person: Viewing, version: Version = None
 ) -> Response:
-    """The report: cells as CSV, Parquet, GeoJSON, AnnData; the count as FHIR and PDF;
-    reviewed cells as images in a ZIP.
+    """The report: cells as CSV, Parquet, GeoJSON, AnnData; red cells as CSV, Parquet; the count as
+    FHIR and PDF; reviewed cells as images in a ZIP.
     """
     name = parts.board.name(shelf.slide_id, shelf.facts())
     key = content_key(shelf, ending, name, version)

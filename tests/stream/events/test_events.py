@@ -14,6 +14,7 @@ from PIL import Image
 
 from classify import Anomaly, Verdict
 from ingest import Failure
+from segment import RedCell
 from stream.alerts.cell_rules import alerts_of
 from stream.config import Alerts
 from stream.events.alert import SlideAlert
@@ -23,11 +24,13 @@ from stream.events.event import (
     EVENT_KINDS,
     Event,
     EventError,
+    RedSaid,
     access_event,
     alert_event,
     cell_event,
     dead_letter_event,
     failure_event,
+    red_event,
     replayed,
     review_event,
     slide_alert_event,
@@ -183,6 +186,12 @@ def test_every_kind_of_event_fits_its_model():
             account="anna",
             by="anna",
         ),
+        red_event(
+            SLIDE,
+            RedCell(40, 50, 41.5, 0.9, 0.2, box_px0=(30, 40, 50, 60)),
+            RedSaid("spherocyte", 0.8, 0.1, "red-1"),
+            STAMP,
+        ),
     ]
     assert [event.type for event in made] == list(PAYLOADS)
     assert [event.kind for event in made] == [
@@ -194,6 +203,7 @@ def test_every_kind_of_event_fits_its_model():
         "reviews",
         "dead",
         "reviews",
+        "red",
     ]
     for event in made:
         assert event.payload().model_dump(mode="json") == from_line(to_line(event)).data

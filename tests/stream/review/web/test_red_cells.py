@@ -1,6 +1,8 @@
 """Red cells on the page: what it is given, what a person decides, what is signed and reported."""
 
+import csv
 import io
+import math
 
 import pytest
 from PIL import Image
@@ -101,6 +103,21 @@ def test_red_verdicts_that_were_altered_after_the_signature_are_not_reported(lab
     lab.made.writer.store.group["reds/label"][:3] = 5
     report = lab.one.get(f"/slides/{lab.made.slide.slide_id}/report?version=1")
     assert report.status_code >= 400 and "altered" in report.text
+
+
+def test_tables_of_the_red_cells_have_a_row_each(lab):
+    import pyarrow.parquet as pq
+
+    decide(lab, ids_of(lab, "schistocyte"), "normal")
+    rows = list(csv.DictReader(io.StringIO(lab.one.get(f"{lab.slide}/report.red.csv").text)))
+    table = pq.read_table(io.BytesIO(lab.one.get(f"{lab.slide}/report.red.parquet").content))
+    assert len(rows) == table.num_rows == 100 and set(rows[0]) == set(table.column_names)
+    renamed = [row for row in rows if row["machine_label"] != row["label"]]
+    assert {(row["machine_label"], row["label"]) for row in renamed} == {("schistocyte", "normal")}
+    for row in rows[:5]:
+        area = math.pi * float(row["diameter_um"]) ** 2 / 4
+        assert row["kind"] == "rbc" and area == pytest.approx(float(row["area_um2"]), rel=0.01)
+    assert table.schema.field("pallor").type == "double"
 
 
 def test_a_slide_without_judged_red_cells_has_an_empty_page(open_lab):
