@@ -196,6 +196,13 @@ class RedCells(Section):
     schistocytes_by_error: float = Field(
         1.0, ge=0, lt=100, description="per cent of other red cells that are called schistocytes"
     )
+    spherocytes_from: float = Field(
+        5.0, gt=0, description="per cent of red cells from which spherocytes are an alert"
+    )
+    spherocytes_severity: Severity = Field("warning", description="of that alert")
+    spherocytes_by_error: float = Field(
+        2.0, ge=0, lt=100, description="per cent of other red cells that are called spherocytes"
+    )
     platelet_factor: float = Field(
         15e9, gt=0, description="platelets per litre for each in a field of a 100x objective"
     )

@@ -1,10 +1,11 @@
 """Alerts about the red cells of a slide, each a test on counts."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from classify import by_chance
 from stream.config import Alerts, RedCells
-from stream.events import JsonObject, SlideAlert
+from stream.events import JsonObject, Severity, SlideAlert
 
 
 def red_alerts(
@@ -17,34 +18,61 @@ def red_alerts(
     """
     if not figures.get("judged"):
         return []
+    kinds = [_kind(figures, rule, rules.chance_below, scanner) for rule in kind_rules(settings)]
+    return [*(alert for alert in kinds if alert), *_anomalies(figures, rules, scanner)]
+
+
+@dataclass(frozen=True, slots=True)
+class KindRule:
+    """An alert from `percent_from` of the judged red cells on, where so many of other cells would
+    rarely be called so by error, which happens to `by_error` per cent of them.
+    """
+
+    kind: str
+    name: str
+    percent_from: float
+    by_error: float
+    severity: Severity
+    meaning: str
+
+
+def kind_rules(settings: RedCells) -> list[KindRule]:
+    """The rules about kinds of red cells, as the configuration sets them."""
     return [
-        *_schistocytes(figures, rules, settings, scanner),
-        *_anomalies(figures, rules, scanner),
+        KindRule(
+            "schistocyte",
+            "schistocytes",
+            settings.schistocytes_from,
+            settings.schistocytes_by_error,
+            settings.schistocytes_severity,
+            "think of a thrombotic microangiopathy",
+        ),
+        KindRule(
+            "spherocyte",
+            "spherocytes",
+            settings.spherocytes_from,
+            settings.spherocytes_by_error,
+            settings.spherocytes_severity,
+            "think of haemolysis",
+        ),
     ]
 
 
-def _schistocytes(
-    figures: JsonObject, rules: Alerts, settings: RedCells, scanner: str
-) -> Iterator[SlideAlert]:
-    share = figures["kinds"].get("schistocyte")
-    if share is None or share["percent"] < settings.schistocytes_from:
-        return
-    error_rate = settings.schistocytes_by_error / 100
-    if by_chance(share["count"], figures["judged"], error_rate) < rules.chance_below:
-        reason = (
-            f"{share['percent']:.1f} % schistocytes ({share['count']} of {figures['judged']} red "
-            f"cells), {settings.schistocytes_from:g} % or more: think of a thrombotic "
-            "microangiopathy"
-        )
-        yield SlideAlert(
-            "schistocytes",
-            settings.schistocytes_severity,
-            share["percent"],
-            settings.schistocytes_from,
-            reason,
-            figures["judged"],
-            scanner,
-        )
+def _kind(
+    figures: JsonObject, rule: KindRule, chance_below: float, scanner: str
+) -> SlideAlert | None:
+    share = figures["kinds"].get(rule.kind)
+    judged = figures["judged"]
+    if share is None or share["percent"] < rule.percent_from:
+        return None
+    if by_chance(share["count"], judged, rule.by_error / 100) >= chance_below:
+        return None
+    reason = (
+        f"{share['percent']:.1f} % {rule.name} ({share['count']} of {judged} red cells), "
+        f"{rule.percent_from:g} % or more: {rule.meaning}"
+    )
+    about = (share["percent"], rule.percent_from, reason, judged, scanner)
+    return SlideAlert(rule.name, rule.severity, *about)
 
 
 def _anomalies(figures: JsonObject, rules: Alerts, scanner: str) -> Iterator[SlideAlert]:
@@ -54,7 +82,7 @@ def _anomalies(figures: JsonObject, rules: Alerts, scanner: str) -> Iterator[Sli
     if chance < rules.chance_below:
         reason = (
             f"{figures['anomalous']} of {judged} red cells are unlike all known kinds, where "
-            f"{rate * judged:.1f} are to be expected by chance"
+            f"{rate * judged:.1f} are to be expected by chance{_long(figures)}"
         )
         yield SlideAlert(
             "anomalous-red-cells",
@@ -65,3 +93,9 @@ def _anomalies(figures: JsonObject, rules: Alerts, scanner: str) -> Iterator[Sli
             judged,
             scanner,
         )
+
+
+def _long(figures: JsonObject) -> str:
+    """How many of the anomalous cells are far longer than wide."""
+    count = figures.get("anomalous_long") or 0
+    return f"; {count} of them are long and narrow, as sickle cells are" if count else ""

@@ -151,6 +151,9 @@ class RedCellData(Payload):
     whites_per_litre: float | None = Field(None, description="an estimate: see the config")
     judged: int | None = Field(None, description="red cells that the red-cell model has judged")
     anomalous: int | None = Field(None, description="of these, those unlike all normal kinds")
+    anomalous_long: int | None = Field(
+        None, description="anomalous cells that are far longer than wide, as sickle cells are"
+    )
     kinds: dict[str, RedKindData] | None = Field(
         None, description="shares of kinds; anisocytosis and poikilocytosis sum up several"
     )

@@ -28,6 +28,7 @@ RED_CELL_LABELS = "labels/red/0"
 BOXES = "reds/field_box_px0"
 RED_KIND_COLUMN = "reds/label"
 RED_CROPS = "reds/crop"  # of those that were judged, in the order of the rows
+LONG_ROUNDNESS = 0.5  # 4 area / (pi major axis^2): a cell below it is twice as long as wide
 FieldPlace = tuple[int, int]  # number of the field, of the cell in it
 
 
@@ -146,6 +147,9 @@ def kind_figures(judged: Sequence[JudgedRed], anomaly_above: float) -> JsonObjec
     return {
         "judged": len(red),
         "anomalous": sum(one.anomaly > anomaly_above for one in red),
+        "anomalous_long": sum(
+            one.anomaly > anomaly_above and one.cell.roundness < LONG_ROUNDNESS for one in red
+        ),
         "kinds": {name: asdict(share) for name, share in shares.items()},
         "leading": leading_finding(shares),
     }

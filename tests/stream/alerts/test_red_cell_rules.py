@@ -12,6 +12,11 @@ def figures(schistocytes: int = 0, judged: int = 2000, anomalous: int = 2) -> di
     return {"judged": judged, "anomalous": anomalous, "kinds": {"schistocyte": share}}
 
 
+def with_spherocytes(count: int, judged: int = 2000) -> dict:
+    share = {"count": count, "percent": 100 * count / judged}
+    return {"judged": judged, "anomalous": 0, "kinds": {"spherocyte": share}}
+
+
 def rules_of(made: dict) -> list[str]:
     return [f"{a.severity} {a.rule}" for a in red_alerts(made, Alerts(), RedCells(), "scanner")]
 
@@ -30,6 +35,25 @@ def test_schistocytes_are_told_from_one_per_cent_where_chance_is_no_reason(
     schistocytes, judged, expected
 ):
     assert rules_of(figures(schistocytes, judged, anomalous=0)) == expected
+
+
+@pytest.mark.parametrize(
+    ("count", "judged", "expected"),
+    [
+        (60, 2000, []),
+        (100, 2000, ["warning spherocytes"]),
+        (3, 50, []),
+        (400, 2000, ["warning spherocytes"]),
+    ],
+)
+def test_spherocytes_are_told_from_five_per_cent_where_chance_is_no_reason(count, judged, expected):
+    assert rules_of(with_spherocytes(count, judged)) == expected
+
+
+def test_the_alert_of_anomalous_cells_says_how_many_are_long():
+    made = figures(anomalous=20) | {"anomalous_long": 7}
+    (alert,) = red_alerts(made, Alerts(), RedCells(), "scanner")
+    assert "7 of them are long and narrow" in alert.reason
 
 
 def test_many_anomalous_cells_are_told_as_one_alert():
