@@ -210,14 +210,23 @@ def read_level(
     top = max(y0, 0)
     right = min(x1, wide)
     bottom = min(y1, high)
-    out = np.empty((y1 - y0, x1 - x0, 3), np.uint8)
-    out[:] = background
-    if right > left and bottom > top:
-        pixels = read_place(slide, left * d, top * d, level, (right - left, bottom - top))
-        out[top - y0 : bottom - y0, left - x0 : right - x0] = (
-            pixels if keep_black else without_black(pixels, slide.mpp * d)
-        )
+    shape = (y1 - y0, x1 - x0, 3)
+    if right <= left or bottom <= top:
+        return box_mean(plain_image(shape, background), step_px0 // d)
+    pixels = read_place(slide, left * d, top * d, level, (right - left, bottom - top))
+    if not keep_black:
+        pixels = without_black(pixels, slide.mpp * d)
+    if pixels.shape == shape and d < step_px0:
+        return box_mean(pixels, step_px0 // d)
+    out = plain_image(shape, background)
+    out[top - y0 : bottom - y0, left - x0 : right - x0] = pixels
     return box_mean(out, step_px0 // d)
+
+
+def plain_image(shape: tuple[int, int, int], colour: tuple[int, int, int]) -> np.ndarray:
+    """An image (h, w, 3) of one colour; filled row by row, since three bytes at a time is slow."""
+    row = np.tile(np.array(colour, np.uint8), shape[1]).reshape(shape[1:])
+    return np.broadcast_to(row, shape).copy()
 
 
 def read_place(
@@ -241,16 +250,30 @@ def is_there(path: Path) -> bool:
 
 
 def box_mean(pixels: np.ndarray, n: int) -> np.ndarray:
-    """Mean of n x n squares, rounded; the remainder at the right and bottom is dropped."""
+    """Mean (h // n, w // n, 3) of n x n squares of pixels (h, w, 3), rounded; the remainder at the
+    right and bottom is dropped.
+
+    Rows are added first, along which memory runs, then the columns, a channel at a time.
+    """
     if n == 1:
         return pixels
     h = pixels.shape[0] // n
     w = pixels.shape[1] // n
-    total = np.zeros((h, w, *pixels.shape[2:]), np.uint32)
-    for i in range(n):
-        for j in range(n):
-            total += pixels[i : h * n : n, j : w * n : n]
-    return ((total + n * n // 2) // (n * n)).astype(np.uint8)
+    wide = np.uint16 if n * n * 256 <= np.iinfo(np.uint16).max else np.uint32
+    rows = pixels[: h * n, : w * n].reshape(h, n, w * n * 3)
+    half = np.array(n * n // 2, wide)
+    area = np.array(n * n, wide)
+    total: np.ndarray = rows[:, 0].astype(wide)
+    for i in range(1, n):
+        total += rows[:, i]
+    columns = total.reshape(h, w, n, 3)
+    mean = np.empty((h, w, 3), np.uint8)
+    for channel in range(3):
+        added: np.ndarray = columns[:, :, 0, channel] + half
+        for j in range(1, n):
+            added += columns[:, :, j, channel]
+        mean[..., channel] = added // area
+    return mean
 
 
 def openslide_version() -> str:

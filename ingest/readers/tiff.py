@@ -89,6 +89,8 @@ class TiffReader:
         if image is None:
             raise self.trouble(level, row, col, "the file ends before it")
         tile: np.ndarray = image[0]
+        if tile.shape == white.shape:
+            return tile
         white[: tile.shape[0], : tile.shape[1]] = tile
         return white
 
