@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 READY = $(VENV)/.ready-$(subst $(comma),-,$(EXTRAS))
 comma := ,
 
-.PHONY: demo page test check bench chaos fuzz siege browser clean
+.PHONY: demo page test check bench chaos fuzz siege browser train-gpu clean
 
 demo: $(READY)
 	$(BIN)/cytostream demo
@@ -33,6 +33,20 @@ fuzz: $(READY)
 
 siege: $(READY)
 	$(BIN)/python -m tests.tools.siege $(SIEGE)
+
+# On a machine with a GPU and the train extra, from the packed data alone: goes on where it stopped. DEVICE=cpu MINUTES=1 rehearses it.
+RECIPE ?= configs/training/white-cells.toml
+PACKED ?= runs/white-cells.zip
+RUN ?= runs/white-cells-gpu
+DEVICE ?= cuda
+MINUTES ?= 9
+BATCH ?= 512
+
+$(PACKED):
+	$(BIN)/cytostream pack-data $(RECIPE) --out $@
+
+train-gpu: $(PACKED)
+	$(BIN)/cytostream train $(PACKED) --out $(RUN) --device $(DEVICE) --minutes $(MINUTES) --batch $(BATCH) --compact
 
 browser:  # what tests/browser needs beside the test extra; without it they skip
 	command -v chromium > /dev/null || (apt-get update -qq && apt-get install -y -qq chromium)

@@ -5,7 +5,7 @@ from .engines import ENGINE_NAMES as ENGINES
 from .engines import Engine, compile_ahead, open_engine
 from .errors import DataError, EngineError, ModelError
 from .explain import Explanation, Nearest, explain_cell
-from .image_folder import OTHER_CLASS, CropFolder
+from .image_folder import OTHER_CLASS, CropFolder, read_crop
 from .judge import judge
 from .model_card import (
     CLASS_NAME,
@@ -52,6 +52,7 @@ __all__ = [
     "on_white",
     "open_engine",
     "read_card",
+    "read_crop",
     "read_sheet",
     "size_evidence",
     "to_input",

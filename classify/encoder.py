@@ -5,9 +5,13 @@ ReLU6 in place of swish.
 Names of parameters follow the published state dict, so that its ImageNet weights load as they are.
 """
 
+from importlib import import_module
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from .errors import DataError
 
 # kernel, stride, expansion, channels out, repeats
 STAGES = (
@@ -55,7 +59,40 @@ class InvertedBottleneck(nn.Module):
         return x + h if self.adds else h
 
 
-class Encoder(nn.Module):
+class EncoderLike(nn.Module):
+    """What the denoiser wants of an encoder: `forward(x, emb)` gives features at strides 4, 8, 16
+    and 32 of `skip_channels`, for pixels x (b, 3, px, px) and the noise level's embedding emb (b,
+    n_emb).
+
+    A laboratory's own encoder is a class of this kind, named in a recipe as "module:Class"; it is
+    made with n_emb, and `load_pretrained` gives it the weights that training begins with.
+    """
+
+    skip_channels: tuple[int, ...] = SKIP_CHANNELS
+
+    def load_pretrained(self) -> None:
+        """Take over pretrained weights; without any it begins anew."""
+
+
+def encoder_of(name: str) -> type[EncoderLike]:
+    """The encoder of a recipe: `efficientnet-lite0`, or "module:Class" of an installed package.
+
+    Raises:
+        DataError: there is none of that name.
+    """
+    if name == "efficientnet-lite0":
+        return Encoder
+    module, _, attribute = name.partition(":")
+    try:
+        found = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise DataError(f"no encoder {name!r}: {error}", 'name one as "module:Class"') from error
+    if not (isinstance(found, type) and issubclass(found, EncoderLike)):
+        raise DataError(f"{name!r} is no encoder", "derive it from classify.encoder.EncoderLike")
+    return found
+
+
+class Encoder(EncoderLike):
     """Noisy pixels (b, 3, px, px) to features at strides 4, 8, 16 and 32; each stage's gain and
     shift follow the noise level.
     """
@@ -78,6 +115,10 @@ class Encoder(nn.Module):
         for film in self.films:
             nn.init.zeros_(film.weight)
             nn.init.zeros_(film.bias)
+
+    def load_pretrained(self) -> None:
+        """Begin with ImageNet's weights."""
+        self.load_state_dict(imagenet_weights(), strict=False)
 
     def forward(self, x: Tensor, emb: Tensor) -> list[Tensor]:
         h = F.relu6(self._bn0(self._conv_stem(x)))

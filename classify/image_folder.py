@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,14 @@ class LabelledCrops:
     skipped: dict[Path, str] = field(default_factory=dict)
     laboratories: np.ndarray | None = None
     attributes: np.ndarray | None = None
+
+    def picked(self, chosen: np.ndarray) -> "LabelledCrops":
+        """The crops of these row numbers, in the same classes."""
+        kept = {
+            name: None if (values := getattr(self, name)) is None else values[chosen]
+            for name in ("images", "labels", "laboratories", "attributes")
+        }
+        return replace(self, **kept, paths=tuple(self.paths[i] for i in chosen), skipped={})
 
 
 def image_paths(folder: Path) -> list[Path]:

@@ -16,6 +16,7 @@ from .errors import ModelError
 
 SHIPPED = Path(__file__).parent / "model"
 SHORT_NAMES = {"white": SHIPPED, "red": SHIPPED / "red"}
+_HALF_TABLES = ("noise", "channel_mean", "channel_spread")
 GRAPH = "denoiser.onnx"
 TABLES_FILE = "tables.npz"
 CARD = "card.json"
@@ -169,6 +170,10 @@ class Model:
     them: `ill` (K, q), how ill their own
     class suits them (`conformal.label_scores`); `usual` (K, q) sorted, the absolute anomaly of
     those called a class.
+    `channel_mean` and `channel_spread` (K, C): mean and standard deviation of the encoder's
+    channels in a class's cells at home, 0 and 0 of a class that none were measured of.
+    `attribute_rates` (K, V): how often the card's attribute values are seen in a class, 0 where not
+    known.
     `guide` (F + 1, K) and `attributes` (F + 1, V) map features to logits of the classes and of
     the card's attribute values;
     their last rows are added.
@@ -196,6 +201,9 @@ class Model:
     gain: np.ndarray | None = None
     guide: np.ndarray | None = None
     attributes: np.ndarray | None = None
+    channel_mean: np.ndarray | None = None
+    channel_spread: np.ndarray | None = None
+    attribute_rates: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         turn = np.zeros(len(self.sigma)) if self.turn is None else self.turn
@@ -264,8 +272,8 @@ def load_model(folder: Path = SHIPPED) -> Model:
 
 
 def save_tables(folder: Path, tables: dict[str, np.ndarray]) -> None:
-    noise = {"noise": tables["noise"].astype(np.float16)}
-    np.savez_compressed(folder / TABLES_FILE, **{**tables, **noise})
+    halves = {name: tables[name].astype(np.float16) for name in _HALF_TABLES if name in tables}
+    np.savez_compressed(folder / TABLES_FILE, **{**tables, **halves})
 
 
 def write_card(folder: Path, facts: dict) -> Card:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .encoder import SKIP_CHANNELS, Encoder
+from .encoder import encoder_of
 
 _SIGMA_DATA = 0.5
 
@@ -32,7 +32,7 @@ class NetworkConfig:
     @property
     def features(self) -> int:
         """How many numbers a noisy image is pooled into."""
-        return SKIP_CHANNELS[-1] if self.encoder else self.channels[-1]
+        return encoder_of(self.encoder).skip_channels[-1] if self.encoder else self.channels[-1]
 
 
 def groups_of(channels: int) -> int:
@@ -144,9 +144,10 @@ class EncoderTrunk(nn.Module):
         super().__init__()
         n_emb = 4 * cfg.channels[0]
         self.embed = NoiseEmbedding(n_emb)
-        self.encoder = Encoder(n_emb)
+        self.encoder = encoder_of(cfg.encoder)(n_emb)
+        skips = self.encoder.skip_channels
         self.narrow = nn.ModuleList(
-            [nn.Conv2d(c_in, c, 1) for c_in, c in zip(SKIP_CHANNELS, cfg.channels, strict=True)]
+            [nn.Conv2d(c_in, c, 1) for c_in, c in zip(skips, cfg.channels, strict=True)]
         )
         self.up = nn.ModuleList(
             [Block(a + b, a, n_emb) for a, b in zip(cfg.channels, cfg.channels[1:], strict=False)]
@@ -157,9 +158,8 @@ class EncoderTrunk(nn.Module):
         """Features (b, channels[0], px/4, px/4) and the encoder's last, pooled (b, 320); `emb` as
         `Trunk`.
         """
-        with torch.autocast(
-            x.device.type, enabled=False
-        ):  # depthwise convolutions are slower in bf16 on CPUs
+        lowered = x.device.type != "cpu"  # there depthwise convolutions are slower in bf16
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=lowered):
             found = self.encoder(x.float(), emb.float())
         pooled = found[-1].mean(dim=(2, 3))
         skips = [narrow(h) for narrow, h in zip(self.narrow, found, strict=True)]

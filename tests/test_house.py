@@ -88,8 +88,13 @@ OWNERS = {
     "typer": {"stream.cli"},
     "zarr": {"stream.store"},
 }
-# Front doors of their own, loaded when they are asked for: torch, and every command.
-OPENED_LATE = ("classify.engines.torch", "stream.cli.commands")
+# Front doors of their own, loaded when they are asked for: torch, onnx, and every command.
+OPENED_LATE = (
+    "classify.engines.channel_statistics",
+    "classify.engines.onnx_lowering",
+    "classify.engines.torch",
+    "stream.cli.commands",
+)
 VAGUE_NAMES = {"core", "common", "utils", "helpers", "base", "misc"}
 MOST_MODULES = 17
 SQL = re.compile(r"\b(SELECT|INSERT (OR|INTO)|DELETE FROM|UPDATE \w+ SET|CREATE TABLE|PRAGMA)\b")

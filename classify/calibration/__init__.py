@@ -1,5 +1,6 @@
+from .adaptation import ADAPTING_DRAWS
 from .cell_sizes import MeasuredCell, fit_sizes, measure_crops
-from .certainty import finish
+from .certainty import CERTAINTY_NAMES, finish
 from .draws import (
     SIGMA_RANGE,
     best_temperature,
@@ -15,6 +16,8 @@ from .laboratory import LabCells, recalibrate
 from .psychometric import Psychometric, fit_psychometric
 
 __all__ = [
+    "CERTAINTY_NAMES",
+    "ADAPTING_DRAWS",
     "ErrorTable",
     "Fitted",
     "LabCells",

@@ -36,6 +36,9 @@ CERTAINTY_NAMES = (
     "gain",
     "guide",
     "attributes",
+    "channel_mean",
+    "channel_spread",
+    "attribute_rates",
 )
 _LEAST = 20  # right and wrong labels of a class, before it has a psychometric function of its own
 DIGITS = 4

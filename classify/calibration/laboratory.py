@@ -1,10 +1,10 @@
-"""A model made at home in another laboratory: its normal cells' errors measured again, the network
-left as it is.
+"""A model made at home in another laboratory: its encoder adapted to the cells there, its normal
+cells' errors measured again.
 """
 
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +12,13 @@ import scipy  # loads scipy.optimize where something is fitted
 from scipy.special import log_softmax
 
 from classify.anomaly import fit_oddity, oddity_of, tables_of
-from classify.engines import Engine
+from classify.engines import Engine, open_engine
 from classify.errors import DataError
 from classify.model_card import GRAPH, Model, load_model, save_tables, write_card
 from classify.pixels import to_input
 from classify.rule import posterior
 
+from .adaptation import adapt_channels, can_adapt
 from .certainty import CERTAINTY_NAMES, finish
 from .fit import ErrorTable, error_table
 
@@ -48,7 +49,8 @@ def recalibrate(
     name: str,
     on_cell: Callable[[int], None] = lambda done: None,
 ) -> Model:
-    """Write to `out` a model whose statistics of normal cells are of these cells.
+    """Write to `out` a model whose statistics of normal cells are of these cells, and its encoder's
+    channels with them (`adaptation`).
 
     Unlabelled cells count for the class the model gives them; labels of the model's own classes
     also set the class bias and the prediction sets. What a class has few cells for stays near what
@@ -62,7 +64,21 @@ def recalibrate(
             f"{len(cells.crops)} cells are too few to calibrate on",
             f"give {_LEAST} or more, some hundred if you can",
         )
+    if can_adapt(model):
+        model, engine = adapted_to(model, engine, cells, out)
     return refitted(model, measured(model, engine, cells.crops, on_cell), cells.labels, out, name)
+
+
+def adapted_to(model: Model, engine: Engine, cells: LabCells, out: Path) -> tuple[Model, Engine]:
+    """The model with its encoder adapted to the cells and its graph in `out`, and an engine for
+    it.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    scratch = out / f"adapted-{GRAPH}"
+    names = own_labels(model, cells.labels)
+    adapt_channels(model, engine, cells.crops, names, scratch)
+    adapted = replace(model, graph=scratch.replace(out / GRAPH))
+    return adapted, open_engine(adapted, engine.name, engine.precision)
 
 
 def refitted(
@@ -101,9 +117,14 @@ def classes_of(model: Model, errors: np.ndarray, labels: Sequence[str]) -> tuple
     model's classes.
     """
     known = {name: number for number, name in enumerate(model.card.classes)}
-    if len(labels) and set(labels) <= set(known):
-        return np.array([known[name] for name in labels]), True
+    if names := own_labels(model, labels):
+        return np.array([known[name] for name in names]), True
     return posterior(errors, model)[:, -1].argmax(axis=1), False
+
+
+def own_labels(model: Model, labels: Sequence[str]) -> list[str]:
+    """The labels, if all are the model's classes; else none."""
+    return list(labels) if set(labels) <= set(model.card.classes) else []
 
 
 def lab_scale(model: Model, errors: np.ndarray, y: np.ndarray) -> dict[str, np.ndarray]:

@@ -24,6 +24,7 @@ FLOAT = TensorProto.FLOAT
 TYPES = {"f32": FLOAT, "f16": TensorProto.FLOAT16, "bf16": TensorProto.BFLOAT16}
 PRODUCTS = {"Conv", "Gemm", "MatMul"}
 _WHOLE = {"InstanceNormalization"}  # its sums run over thousands of pixels
+HALF_FROM = 1024  # tensors of fewer numbers stay whole: they cost nothing
 PARAMETERS = {"Resize": 1}  # inputs from this one on are settings that stay as they are
 
 
@@ -65,6 +66,34 @@ def unfold_weights(graph: GraphProto) -> None:
         values = numpy_helper.to_array(stored[node.input[0]]).astype(np.float32)
         graph.initializer.append(numpy_helper.from_array(values, node.output[0]))
         graph.node.remove(node)
+    used = {name for node in graph.node for name in node.input}
+    kept = [tensor for tensor in graph.initializer if tensor.name in used]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
+
+
+def halve_weights(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """Store large float32 weights as float16, with a cast back: half the file, the same
+    arithmetic.
+    """
+    keep = []
+    casts = []
+    for tensor in proto.graph.initializer:
+        values = numpy_helper.to_array(tensor)
+        if tensor.data_type != TensorProto.FLOAT or values.size < HALF_FROM:
+            keep.append(tensor)
+            continue
+        keep.append(numpy_helper.from_array(values.astype(np.float16), tensor.name + "_half"))
+        casts.append(
+            helper.make_node("Cast", [tensor.name + "_half"], [tensor.name], to=TensorProto.FLOAT)
+        )
+    nodes = casts + list(proto.graph.node)
+    for part in (proto, proto.graph, *nodes, *proto.graph.input, *proto.graph.output):
+        del part.metadata_props[:]  # the exporter's traces name this machine's folders
+    del proto.graph.initializer[:], proto.graph.node[:], proto.graph.value_info[:]
+    proto.graph.initializer.extend(keep)
+    proto.graph.node.extend(nodes)
+    return proto
 
 
 def cut(graph: GraphProto, output: str) -> None:

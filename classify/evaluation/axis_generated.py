@@ -6,6 +6,7 @@ import numpy as np
 
 from classify.explain import generate_cells
 from classify.image_folder import LabelledCrops
+from classify.model_card import Card
 from classify.pixels import to_input, to_uint8
 
 from . import plots
@@ -31,8 +32,8 @@ def generated_cells(work: Workshop) -> Findings:
         folder / f"generated-{count}.npy",
         lambda: np.stack(list(generate_cells(work.model, work.engine, wanted))),
     )
-    of_class = np.array(card.classes)[wanted]
-    real = alike(work.val, card.counted, count)
+    of_class = np.array([card.parent_of(card.classes[c]) for c in wanted])
+    real = alike(work.val, counted_in(work.val, card), count)
     found = Findings(
         intended(work, made, of_class),
         notes=[
@@ -47,6 +48,12 @@ def generated_cells(work: Workshop) -> Findings:
     found.figures += memory(work, made)
     found.pictures = sheets(work, made, of_class)
     return found
+
+
+def counted_in(data: LabelledCrops, card: Card) -> tuple[str, ...]:
+    """The counted classes that the crops are labelled with, or their parents."""
+    names = (c if c in data.classes else card.parent_of(c) for c in card.counted)
+    return tuple(name for name in dict.fromkeys(names) if name in data.classes)
 
 
 def alike(data: LabelledCrops, classes: tuple[str, ...], count: int) -> LabelledCrops:
@@ -93,7 +100,9 @@ def likeness(work: Workshop, made: np.ndarray, real: LabelledCrops) -> list[Figu
     good as it gets.
     """
     arm = work.baseline
-    known = alike(work.train_cells, work.model.card.counted, work.suite.generated)
+    known = alike(
+        work.train_cells, counted_in(work.train_cells, work.model.card), work.suite.generated
+    )
     unseen = arm.raw(arm.see(real.images))
     figures = []
     for name, features in (
@@ -127,7 +136,7 @@ def memory(work: Workshop, made: np.ndarray) -> list[Figure]:
     about 0.01 if none is copied.
     """
     arm = work.baseline
-    val = alike(work.val, work.model.card.counted, work.suite.generated)
+    val = alike(work.val, counted_in(work.val, work.model.card), work.suite.generated)
     trained = seen_trained(work, work.train_cells.images)
     x = as_seen(work, made)
     known = remembered(
@@ -168,9 +177,9 @@ def sheets(work: Workshop, made: np.ndarray, of_class: np.ndarray) -> dict[str, 
     card = work.model.card
     classes = list(dict.fromkeys(of_class))
     unreal = {c: made[of_class == c][:SHOWN] for c in classes}
-    val = alike(work.val, card.counted, SHOWN)
+    val = alike(work.val, counted_in(work.val, card), SHOWN)
     seen = to_uint8(to_input(val.images, card.window_px, px, card.white))
-    real = {c: seen[val.labels == val.classes.index(c)] for c in classes}
+    real = {c: seen[val.labels == val.classes.index(c)] for c in classes if c in val.classes}
     return {
         "Generated cells": plots.image_sheet(unreal),
         "Real cells, as the model sees them": plots.image_sheet(real),

@@ -62,7 +62,7 @@ class NetEngine:
 
 
 @dataclass(frozen=True, slots=True)
-class _Cells:
+class CalibrationCells:
     """Inputs (n, 3, px, px) of labelled cells, class numbers y (n,)."""
 
     images: np.ndarray
@@ -71,13 +71,13 @@ class _Cells:
 
 def calibration_cells(
     data: LabelledCrops, recipe: TrainConfig, classes: tuple[str, ...], image_px: int
-) -> _Cells:
+) -> CalibrationCells:
     """The crops as inputs, and where `classes` end in `other` as many views beside the cells as
     there are of a class.
     """
     images = to_input(data.images, recipe.window_px, image_px, recipe.white)
     if OTHER_CLASS not in classes:
-        return _Cells(images, data.labels)
+        return CalibrationCells(images, data.labels)
     crops = data.images[:: len(classes)]
     crops = torch.from_numpy(on_white(crops) if recipe.white else crops)
     still = Jitter(rotate=False, scale=0, shift_px=0)
@@ -86,7 +86,7 @@ def calibration_cells(
         crops, torch.ones(len(crops), dtype=torch.bool), recipe.window_px, image_px, still, rng
     ).numpy()
     y = np.concatenate([data.labels, np.full(len(around), classes.index(OTHER_CLASS))])
-    return _Cells(np.concatenate([images, around]), y)
+    return CalibrationCells(np.concatenate([images, around]), y)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,28 +132,34 @@ def shipped_arm(model: Model, engine: Engine, folder: Path) -> Arm:
         (scale, prior),
         folder / model.model_id,
     )
-    parent_of = np.array([card.parents.index(card.parent_of(name)) for name in card.classes])
-    inside = parent_of[:, None] == np.arange(len(card.parents))
+    return of_parents(arm, {name: card.parent_of(name) for name in card.classes})
+
+
+def of_parents(arm: Arm, parent_of: dict[str, str]) -> Arm:
+    """The arm with the parents of its classes for classes, as the folders of the sets name them."""
+    parents = tuple(dict.fromkeys(parent_of[name] for name in arm.classes))
+    numbers = np.array([parents.index(parent_of[name]) for name in arm.classes])
+    inside = numbers[:, None] == np.arange(len(parents))
 
     def merged(judge: Judge) -> Judge:
-        def judged(errors: np.ndarray) -> Scores:
-            scores = judge(errors)
+        def judged(raw: np.ndarray) -> Scores:
+            scores = judge(raw)
             return replace(scores, probability=scores.probability @ inside)
 
         return judged
 
     return replace(
         arm,
-        classes=card.parents,
+        classes=parents,
         judge=merged(arm.judge),
-        adapted=lambda errors: merged(arm.adapted(errors)),
+        adapted=lambda raw: merged(arm.adapted(raw)),
     )
 
 
 def denoiser_arm(
     done: Retrained,
     recipe: TrainConfig,
-    calibration: LabelledCrops | None,
+    cells: CalibrationCells | None,
     folder: Path,
     draws: int,
     device: str,
@@ -170,12 +176,11 @@ def denoiser_arm(
         weight = net.log_gain(torch.from_numpy(listed.sigma).to(device)).exp().cpu().numpy()
     raw = partial(error_table, engine, draws=listed)
     fitted: tuple[ScoreScale, Oddity | None] = bare(weight, len(done.classes)), None
-    if calibration:
-        cells = calibration_cells(calibration, recipe, done.classes, px)
+    if cells:
         errors = remembered(folder / "calibration.npy", lambda: raw(cells.images))
         fitted = (
             score_scale_of(ErrorTable(errors, cells.y), weight),
-            fit_oddity(errors[: len(calibration.labels)], listed.sigma),
+            fit_oddity(errors[np.array(done.classes)[cells.y] != OTHER_CLASS], listed.sigma),
         )
     return denoising(done.classes, seeing(recipe, px), raw, fitted, folder)
 
@@ -200,7 +205,7 @@ def denoising(
 def baseline_arm(
     done: Retrained,
     recipe: TrainConfig,
-    calibration: LabelledCrops | None,
+    cells: CalibrationCells | None,
     folder: Path,
     device: str,
 ) -> Arm:
@@ -215,8 +220,7 @@ def baseline_arm(
     raw = lambda x: engine.run(net.features, x)  # noqa: E731
     scale = bare(np.ones(1), len(done.classes))
     nearness = None
-    if calibration:
-        cells = calibration_cells(calibration, recipe, done.classes, px)
+    if cells:
         known = remembered(folder / "calibration.npy", lambda: raw(cells.images))
         scale = score_scale_of(ErrorTable(-(known @ head.T + shift)[:, None], cells.y), np.ones(1))
         nearness = fit_nearness(known, cells.y)

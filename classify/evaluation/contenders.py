@@ -19,9 +19,17 @@ from classify.image_folder import LabelledCrops, load_crops
 from classify.model_card import Model
 from classify.network import Denoiser
 from classify.pixels import on_white
-from classify.training import TrainConfig, Training, of_model
+from classify.training import TrainConfig, Training, labelled_cells, of_model, read_data
 
-from .contender import Arm, baseline_arm, denoiser_arm, shipped_arm
+from .contender import (
+    Arm,
+    CalibrationCells,
+    baseline_arm,
+    calibration_cells,
+    denoiser_arm,
+    of_parents,
+    shipped_arm,
+)
 from .retrain import BASELINE, OUR_ARM, Plan, Retrained, few, part, retrain, without
 from .suite import Suite
 
@@ -85,12 +93,16 @@ class Workshop:
         self.engine = engine
         self.folder = folder
         self.tell = tell
-        self.recipe = read_recipe(suite.recipe, train=suite.train, val=suite.val, init=None)
+        self.recipe = read_recipe(
+            suite.recipe, train=suite.train, val=suite.val, init=None, attributes=None
+        )
         self.took: dict[str, dict] = {}
         torch.set_num_threads(1 if suite.device == "cpu" else torch.get_num_threads())
 
     @cached_property
     def train_cells(self) -> LabelledCrops:
+        if self.recipe.sources:
+            return read_data(self.recipe)[0]
         return self.as_trained(load_crops(self.suite.train, self.recipe.crop_px))
 
     @cached_property
@@ -119,9 +131,33 @@ class Workshop:
 
     @cached_property
     def baseline(self) -> Arm:
-        return self.arm(
-            self.baseline_run, self.recipe, part(self.val, even(self.val)), self.baseline_folder
+        return self.arm(self.baseline_run, self.recipe, self.home_cells, self.baseline_folder)
+
+    def home_cells(self, recipe: TrainConfig, done: Retrained) -> CalibrationCells:
+        """Validation cells of the classes of a run, every second one."""
+        px = done.run.network.image_px
+        if recipe.sources:
+            found = labelled_cells(recipe, done.classes, px)
+            return CalibrationCells(found.images, found.y)
+        names = set(done.classes)
+        known = [c for c, name in enumerate(self.val.classes) if name in names]
+        rest = part(
+            self.val,
+            np.flatnonzero(np.isin(self.val.labels, known)),
+            tuple(self.val.classes[c] for c in known),
         )
+        return calibration_cells(part(rest, even(rest)), recipe, done.classes, px)
+
+    def lab_cells(self, recipe: TrainConfig, done: Retrained) -> CalibrationCells:
+        """The lab's normal cells of the patients who calibrate, where their class is one of the
+        run's.
+        """
+        rows = self.patients.rows(self.lab_normal, "calibrate")
+        known = [c for c, name in enumerate(self.lab_normal.classes) if name in done.classes]
+        data = self.lab_normal.picked(rows[np.isin(self.lab_normal.labels[rows], known)])
+        numbers = [done.classes.index(data.classes[c]) for c in data.labels]
+        data = replace(data, labels=np.array(numbers))
+        return calibration_cells(data, recipe, done.classes, done.run.network.image_px)
 
     @property
     def baseline_folder(self) -> Path:
@@ -146,17 +182,17 @@ class Workshop:
     def held_out(self, name: str, arm: str) -> Arm:
         """Trained without one class; the other classes' even validation cells calibrate it."""
         folder = self.folder / "runs" / f"without-{name}-{arm}"
+        recipe = recipe_without(self.recipe, name)
         plan = Plan(
             folder,
             arm,
-            self.recipe,
+            recipe,
             self.suite.minutes.held_out,
-            lambda: without(self.train_cells, name),
+            lambda: read_data(recipe)[0] if recipe.sources else without(self.train_cells, name),
             device=self.suite.device,
             facts={"without": name},
         )
-        rest = without(self.val, name)
-        return self.arm(self.retrained(plan), self.recipe, part(rest, even(rest)), folder)
+        return self.arm(self.retrained(plan), recipe, self.home_cells, folder)
 
     def low_data(self, images: int, seed: int, arm: str) -> Arm:
         """Trained from scratch on few images; nothing calibrates it, since that would be further
@@ -209,8 +245,7 @@ class Workshop:
             self.suite.device,
             {"patients": sorted(self.patients.train)},
         )
-        cells = part(self.lab_normal, self.patients.rows(self.lab_normal, "calibrate"))
-        return self.arm(self.retrained(plan), recipe, cells, folder)
+        return self.arm(self.retrained(plan), recipe, self.lab_cells, folder)
 
     def lab_training(self) -> LabelledCrops:
         cells = part(self.lab_normal, self.patients.rows(self.lab_normal, "train"))
@@ -234,14 +269,41 @@ class Workshop:
         return done
 
     def arm(
-        self, done: Retrained, recipe: TrainConfig, calibration: LabelledCrops | None, folder: Path
+        self,
+        done: Retrained,
+        recipe: TrainConfig,
+        calibration: Callable[[TrainConfig, Retrained], CalibrationCells] | None,
+        folder: Path,
     ) -> Arm:
         kept = self.folder / "scores" / folder.name
+        cells = calibration(recipe, done) if calibration else None
         if isinstance(done.run.model, Denoiser):
-            return denoiser_arm(
-                done, recipe, calibration, kept, self.suite.draws, self.suite.device
-            )
-        return baseline_arm(done, recipe, calibration, kept, self.suite.device)
+            arm = denoiser_arm(done, recipe, cells, kept, self.suite.draws, self.suite.device)
+        else:
+            arm = baseline_arm(done, recipe, cells, kept, self.suite.device)
+        return of_parents(arm, recipe.parents) if recipe.sources else arm
+
+
+def recipe_without(recipe: TrainConfig, name: str) -> TrainConfig:
+    """A recipe of several sources without the classes of a parent; another is as it was."""
+    if not recipe.sources:
+        return recipe
+    left_out = {c for c, entry in recipe.taxonomy.items() if name in (c, entry.parent)} | {name}
+    sources = [
+        source.model_copy(
+            update={"labels": {k: v for k, v in source.labels.items() if v not in left_out}}
+        )
+        for source in recipe.sources
+    ]
+    return recipe.model_copy(
+        update={
+            "sources": tuple(sources),
+            "taxonomy": {c: e for c, e in recipe.taxonomy.items() if c not in left_out},
+            "groups": {
+                k: tuple(c for c in v if c not in left_out) for k, v in recipe.groups.items()
+            },
+        }
+    )
 
 
 def even(data: LabelledCrops) -> np.ndarray:

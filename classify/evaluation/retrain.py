@@ -6,23 +6,28 @@ import json
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from classify.errors import DataError
-from classify.image_folder import LabelledCrops, balanced_batches
-from classify.training import TrainConfig, Training, class_names
+from classify.image_folder import LabelledCrops
+from classify.training import (
+    MOST_STEPS,
+    TrainConfig,
+    Training,
+    class_names,
+    learn,
+    paced,
+    prepare,
+)
 
 from .baseline import BaselineTraining, parameters
 
 OUR_ARM = "ours"
 BASELINE = "baseline"
 SAVE_EVERY_S = 30.0
-WARMUP_SHARE = 0.08
-MAX_STEPS = 10_000_000
 PACE = {
     "out",
     "steps",
@@ -71,8 +76,9 @@ class Retrained:
 def part(data: LabelledCrops, chosen: np.ndarray, classes: tuple[str, ...] = ()) -> LabelledCrops:
     """Some of the crops, in `classes` where not all are wanted."""
     names = classes or data.classes
-    labels = np.array([names.index(data.classes[c]) for c in data.labels[chosen]], dtype=int)
-    return LabelledCrops(data.images[chosen], labels, names, tuple(data.paths[i] for i in chosen))
+    picked = data.picked(chosen)
+    labels = np.array([names.index(data.classes[c]) for c in picked.labels], dtype=int)
+    return replace(picked, labels=labels, classes=names)
 
 
 def without(data: LabelledCrops, name: str) -> LabelledCrops:
@@ -115,7 +121,8 @@ def retrain(plan: Plan, tell: Callable[[dict], None] = lambda row: None) -> Retr
     last = plan.folder / "last.pt"
     run.load(last) if last.exists() else plan.begin(run)
     if not kept:
-        seconds = advance(plan, run, data, len(classes), tell)
+        prepare(run, data)
+        seconds = advance(plan, run, data, tell)
         kept = {
             "minutes": seconds / 60,
             "steps": run.step,
@@ -128,25 +135,17 @@ def retrain(plan: Plan, tell: Callable[[dict], None] = lambda row: None) -> Retr
     return Retrained(run, classes, kept)
 
 
-def advance(
-    plan: Plan, run: Training, data: LabelledCrops, classes: int, tell: Callable[[dict], None]
-) -> float:
+def advance(plan: Plan, run: Training, data: LabelledCrops, tell: Callable[[dict], None]) -> float:
     """Step until the minutes are used; returns the seconds used in all, those before a stop too."""
     used = seconds_used(plan.folder, run.step)
     budget = plan.minutes * 60
     saved = used
-    batches = balanced_batches(
-        data.labels, classes, plan.recipe.batch, plan.recipe.seed, range(run.step, MAX_STEPS)
-    )
+    steps = learn(run, data, range(run.step, MOST_STEPS))
     with (plan.folder / "log.jsonl").open("a") as log:
         while used < budget:
             start = clock(plan.device)
             run.cfg = paced(run.cfg, plan.recipe, run.step, used / budget)
-            chosen, y = next(batches)
-            y = torch.from_numpy(y)
-            row = run.advance(
-                torch.from_numpy(data.images[chosen]), y, (y == classes - 1) & plan.recipe.other
-            )
+            row = next(steps)
             used += clock(plan.device) - start
             print(json.dumps(row | {"seconds": used}), file=log, flush=True)
             if used - saved > SAVE_EVERY_S:
@@ -154,19 +153,6 @@ def advance(
                 saved = used
             tell(row | {"used": used, "budget": budget})
     return used
-
-
-def paced(cfg: TrainConfig, recipe: TrainConfig, step: int, share: float) -> TrainConfig:
-    """The configuration whose schedule is `share` of the way at this step; the first steps are
-    guessed at.
-    """
-    steps = max(step + 1, round(step / share)) if step >= 5 else recipe.steps
-    return cfg.model_copy(
-        update={
-            "steps": steps,
-            "warmup_steps": max(1, min(recipe.warmup_steps, round(WARMUP_SHARE * steps))),
-        }
-    )
 
 
 def seconds_used(folder: Path, step: int) -> float:

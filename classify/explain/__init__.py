@@ -1,18 +1,30 @@
 from .authenticity import MADE, REAL, Shown, score_answers, write_test
 from .generate import generate_cells, polish, sample
 from .maps import Explanation, explain_cell
+from .morphology import (
+    Morphology,
+    attribute_probabilities,
+    attributes_of,
+    describe,
+    has_attributes,
+)
 from .nearest import Known, Nearest, build_index
 
 __all__ = [
     "Explanation",
     "Known",
     "MADE",
+    "Morphology",
     "Nearest",
     "REAL",
     "Shown",
+    "attribute_probabilities",
+    "attributes_of",
     "build_index",
+    "describe",
     "explain_cell",
     "generate_cells",
+    "has_attributes",
     "polish",
     "sample",
     "score_answers",

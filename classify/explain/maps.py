@@ -14,6 +14,8 @@ from classify.model_card import Model
 from classify.pixels import disc, to_input, to_uint8, turned, turned_back
 from classify.rule import posterior
 
+from .morphology import attributes_of, describe, has_attributes
+
 _SIGMA_DATA = 0.5  # as the network's
 # noise levels of the counterfactual's way down, and how many
 _START = 2.0
@@ -32,12 +34,14 @@ class Explanation:
     predicted one (against the runner-up for the predicted class itself), positive where it speaks
     for the class. `counterfactual` (k, px, px, 3) uint8: the cell as that class; of the predicted
     class, the cell itself. `seen` (px, px, 3) uint8: the cell in the model's pixels.
+    `words`: its morphology, and what that speaks for; empty of a model that tells none.
     """
 
     classes: tuple[str, ...]
     heat: np.ndarray
     counterfactual: np.ndarray
     seen: np.ndarray
+    words: str = ""
 
 
 def explain_cell(
@@ -67,7 +71,18 @@ def explain_cell(
         heat,
         to_uint8(as_class(engine, x, chosen, order[0])),
         to_uint8(x)[0],
+        words_of(engine, model, x, order),
     )
+
+
+def words_of(engine: Engine, model: Model, x: np.ndarray, order: np.ndarray) -> str:
+    """The cell's morphology in one sentence, of an input (1, 3, px, px) and the class numbers in
+    their order; empty of a model that tells none.
+    """
+    if not has_attributes(model):
+        return ""
+    ranked = [model.card.classes[c] for c in order]
+    return describe(model, attributes_of(engine, model, x)[0], ranked).sentence
 
 
 def ranked_classes(engine: Engine, model: Model, x: np.ndarray) -> np.ndarray:

@@ -1,33 +1,49 @@
 from .augment import Jitter, augment_crops, view
 from .data_parallel import Ranks, join
 from .export_onnx import export_graph
+from .field_crops import write_field_crops
 from .initial_weights import of_model
 from .model_sizes import write_sizes
-from .release import load_run, release_model
+from .packed_data import pack_data, unpack_data
+from .release import labelled_cells, load_run, release_model
 from .train import (
+    MOST_STEPS,
     TrainConfig,
     Training,
     class_names,
+    learn,
+    paced,
     partial_cross_entropy,
+    prepare,
+    read_data,
     spread,
     train_model,
 )
 
 __all__ = [
+    "MOST_STEPS",
     "Jitter",
     "Ranks",
     "TrainConfig",
     "Training",
     "augment_crops",
     "class_names",
+    "pack_data",
+    "paced",
     "partial_cross_entropy",
     "export_graph",
     "join",
+    "labelled_cells",
+    "learn",
     "load_run",
     "of_model",
+    "prepare",
+    "read_data",
     "release_model",
     "spread",
     "train_model",
+    "unpack_data",
     "view",
+    "write_field_crops",
     "write_sizes",
 ]

@@ -4,15 +4,12 @@ onnx).
 
 from pathlib import Path
 
-import numpy as np
 import onnx
 import torch
-from onnx import TensorProto, helper, numpy_helper
 
+from classify.engines.onnx_lowering import halve_weights
 from classify.model_card import GRAPH
 from classify.network import Denoiser
-
-HALF_FROM = 1024  # tensors of fewer numbers stay whole: they cost nothing
 
 
 def export_graph(model: Denoiser, folder: Path) -> Path:
@@ -37,27 +34,3 @@ def export_graph(model: Denoiser, folder: Path) -> Path:
     path = folder / GRAPH
     path.write_bytes(graph.SerializeToString())
     return path
-
-
-def halve_weights(proto: onnx.ModelProto) -> onnx.ModelProto:
-    """Store large float32 weights as float16, with a cast back: half the file, the same
-    arithmetic.
-    """
-    keep = []
-    casts = []
-    for tensor in proto.graph.initializer:
-        values = numpy_helper.to_array(tensor)
-        if tensor.data_type != TensorProto.FLOAT or values.size < HALF_FROM:
-            keep.append(tensor)
-            continue
-        keep.append(numpy_helper.from_array(values.astype(np.float16), tensor.name + "_half"))
-        casts.append(
-            helper.make_node("Cast", [tensor.name + "_half"], [tensor.name], to=TensorProto.FLOAT)
-        )
-    nodes = casts + list(proto.graph.node)
-    for part in (proto, proto.graph, *nodes, *proto.graph.input, *proto.graph.output):
-        del part.metadata_props[:]  # the exporter's traces name this machine's folders
-    del proto.graph.initializer[:], proto.graph.node[:], proto.graph.value_info[:]
-    proto.graph.initializer.extend(keep)
-    proto.graph.node.extend(nodes)
-    return proto

@@ -13,6 +13,8 @@ import torch
 from PIL import Image
 
 from classify.calibration import (
+    ADAPTING_DRAWS,
+    CERTAINTY_NAMES,
     ErrorTable,
     Fitted,
     candidates,
@@ -24,6 +26,7 @@ from classify.calibration import (
 )
 from classify.elimination import settle
 from classify.engines import Engine, open_engine
+from classify.engines.channel_statistics import measure_channels
 from classify.errors import ModelError
 from classify.explain import generate_cells
 from classify.image_folder import OTHER_CLASS, LabelledCrops, balanced_batches
@@ -113,16 +116,10 @@ def held_out_crops(cfg: TrainConfig, classes: tuple[str, ...]) -> LabelledCrops:
     """The crops of `calibration_cells` whose class, and not only whose parent, is known."""
     if not cfg.sources:
         data = read_crops(cfg.val, cfg, tuple(c for c in classes if c != OTHER_CLASS))
-        return _picked(data, np.arange(0, len(data.labels), 2))
+        return data.picked(np.arange(0, len(data.labels), 2))
     home = cfg.sources[0].model_copy(update={"folder": cfg.val, "held_out": 2})
     data = read_sources((home, *cfg.sources[1:]), cfg.crop_px, cfg.white, cfg.labels, held_out=True)
-    return _picked(data, np.flatnonzero(data.labels < len(classes)))
-
-
-def _picked(data: LabelledCrops, chosen: np.ndarray) -> LabelledCrops:
-    return LabelledCrops(
-        data.images[chosen], data.labels[chosen], data.classes, tuple(data.paths[i] for i in chosen)
-    )
+    return data.picked(np.flatnonzero(data.labels < len(classes)))
 
 
 def ordering_cells(cfg: TrainConfig, classes: tuple[str, ...], image_px: int) -> _Cells:
@@ -131,7 +128,7 @@ def ordering_cells(cfg: TrainConfig, classes: tuple[str, ...], image_px: int) ->
     validation cells stay untouched for the calibration."""
     if cfg.sources:
         data = read_sources(cfg.sources, cfg.crop_px, cfg.white, cfg.labels)
-        data = _picked(data, np.flatnonzero(data.labels < len(classes)))
+        data = data.picked(np.flatnonzero(data.labels < len(classes)))
     else:
         data = read_crops(cfg.train, cfg, tuple(c for c in classes if c != OTHER_CLASS))
     around = classes.index(OTHER_CLASS) if OTHER_CLASS in classes else len(classes)
@@ -196,7 +193,52 @@ def build(run_folder: Path, out: Path, name: str) -> None:
     }
     write_card(out, facts)
     finish(out, table)
+    add_home_statistics(out, cells, cfg)
     Image.fromarray(card_sheet(load_model(out), engine)).save(out / SHEET_FILE)
+
+
+def add_home_statistics(out: Path, cells: _Cells, cfg: TrainConfig) -> None:
+    """Add to a model folder what its encoder's channels and its attributes are like in each class
+    at home.
+    """
+    model = load_model(out)
+    made: dict[str, np.ndarray] = {}
+    if model.card.training.get("network", {}).get("encoder"):
+        made = channel_tables(model, cells)
+    if cfg.attributes and cfg.sources:
+        made["attribute_rates"] = attribute_rates(cfg, model.card.classes)
+    kept = {name: table for name in CERTAINTY_NAMES if (table := getattr(model, name)) is not None}
+    save_tables(out, kept | made)
+    write_card(out, model.card.model_dump(exclude={"sha256"}))
+
+
+def channel_tables(model: Model, cells: _Cells) -> dict[str, np.ndarray]:
+    """Mean and standard deviation (K, C) of the channels in the cells of each class."""
+    found = measure_channels(model, cells.images, ADAPTING_DRAWS)
+    empty = np.zeros(found.mean.shape[1], np.float32)
+    rows = [found.of(cells.y == c) for c in range(len(model.card.classes))]
+    return {
+        "channel_mean": np.stack([empty if r is None else r.mean for r in rows]),
+        "channel_spread": np.stack([empty if r is None else np.sqrt(r.variance) for r in rows]),
+    }
+
+
+def attribute_rates(cfg: TrainConfig, classes: tuple[str, ...]) -> np.ndarray:
+    """How often each attribute value is seen in the training cells of a class (K, V), one cell of
+    each value added; 0 in a class without such cells.
+    """
+    table = read_attributes(cfg.attributes)
+    sizes = [len(values) for values in table.values.values()]
+    start = np.cumsum([0, *sizes[:-1]])
+    counts = np.zeros((len(classes), sum(sizes)))
+    for source in cfg.sources:
+        for path in source.paths():
+            label = source.label_of(path)
+            if label in classes and path.stem in table.of_image:
+                counts[classes.index(label), start + table.of_image[path.stem]] += 1
+    known = counts.any(axis=1, keepdims=True)
+    parts = np.split(counts + known, start[1:], axis=1)
+    return np.concatenate([p / np.maximum(p.sum(axis=1, keepdims=True), 1) for p in parts], axis=1)
 
 
 def card_sheet(model: Model, engine: Engine) -> np.ndarray:

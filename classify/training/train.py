@@ -17,7 +17,6 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from classify.encoder import imagenet_weights
 from classify.errors import DataError
 from classify.image_folder import OTHER_CLASS, LabelledCrops, balanced_batches, load_crops
 from classify.model_card import ClassEntry
@@ -25,10 +24,14 @@ from classify.network import Denoiser, EncoderTrunk, NetworkConfig
 from classify.pixels import on_white
 
 from .augment import Jitter, augment_crops, view
+from .checkpoint import halved, whole
 from .data_parallel import Ranks
 from .initial_weights import Initial, begin_with, read_initial
 from .muon import muon
 from .sources import Source, colour_maps, read_attributes, read_sources, targets_of
+
+WARMUP_SHARE = 0.08
+MOST_STEPS = 10_000_000
 
 
 class TrainConfig(BaseModel):
@@ -95,6 +98,12 @@ class TrainConfig(BaseModel):
     init: Path | None = Field(
         None, description="model or training run whose weights to begin with: fine-tuning"
     )
+    minutes: float = Field(
+        0.0, ge=0, description="wall time to train for, which the schedule follows; 0: the steps"
+    )
+    compact: bool = Field(
+        False, description="checkpoints of half the size: averages and moments in 16 bits"
+    )
     seed: int = 0
     checkpoint_every: int = 150
     validate_every: int = 450
@@ -121,6 +130,9 @@ class TrainConfig(BaseModel):
 
 
 def class_names(data: LabelledCrops, cfg: TrainConfig) -> tuple[str, ...]:
+    """The classes of the heads: those of the taxonomy, or the folders and `other`."""
+    if cfg.sources:
+        return tuple(cfg.taxonomy)
     return data.classes + ((OTHER_CLASS,) if cfg.other else ())
 
 
@@ -159,6 +171,15 @@ def learning_rate(step: int, cfg: TrainConfig) -> float:
     return cfg.learning_rate * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done)))
 
 
+def paced(cfg: TrainConfig, recipe: TrainConfig, step: int, share: float) -> TrainConfig:
+    """The configuration whose schedule is `share` of the way at this step; the first steps are
+    guessed at.
+    """
+    steps = max(step + 1, round(step / share)) if step >= 5 else recipe.steps
+    warmup = max(1, min(recipe.warmup_steps, round(WARMUP_SHARE * steps)))
+    return cfg.model_copy(update={"steps": steps, "warmup_steps": warmup})
+
+
 ALONE = Ranks()
 
 
@@ -179,7 +200,7 @@ class Training:
         self.maps: Tensor | None = None
         self.model = self.new_model()
         if self.network.encoder:
-            self.model.trunk.encoder.load_state_dict(imagenet_weights(), strict=False)
+            self.model.trunk.encoder.load_pretrained()
         self.model = self.model.to(device, memory_format=torch.channels_last)
         self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
         self.optimizer = optimizer_of(self.model, self.model.trunk, cfg)
@@ -249,7 +270,8 @@ class Training:
         ).to(self.device)
         sigma = draw_sigma(len(x), cfg, rng).to(self.device)
         noise = torch.randn(x.shape, generator=rng).to(self.device)
-        losses = self.losses(x, self.targets[y].to(self.device), sigma, noise, attributes)
+        said = None if attributes is None else attributes.to(self.device)
+        losses = self.losses(x, self.targets[y].to(self.device), sigma, noise, said)
         for group in self.optimizer.param_groups:
             group["lr"] = group.get("share", 1.0) * learning_rate(self.step, cfg)
         self.optimizer.zero_grad(set_to_none=True)
@@ -297,7 +319,7 @@ class Training:
             "step": self.step,
         }
         part = path.with_suffix(".part")
-        torch.save(state, part)
+        torch.save(halved(state) if self.cfg.compact else state, part)
         part.replace(path)
 
     def begin_with(self, initial: Initial) -> None:
@@ -309,7 +331,7 @@ class Training:
         state = torch.load(path, map_location=self.device, weights_only=True)
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.average = state["average"]
+        self.average = whole(state["average"])
         self.step = state["step"]
 
 
@@ -390,11 +412,7 @@ def train_model(
         else cfg.model_copy(update={"network": cfg.network | {"attributes": values}})
     )
     run = Training(cfg, classes, device, ranks)
-    if cfg.sources:
-        run.targets = torch.from_numpy(targets_of(data.classes, cfg.parents, cfg.groups))
-        run.maps = (
-            torch.from_numpy(colour_maps(data, cfg.window_px, cfg.alike)) if cfg.alike else None
-        )
+    prepare(run, data)
     if ranks.rank == 0:
         keep_config(cfg, classes)
         keep_skipped(cfg.out, data.skipped | val.skipped)
@@ -408,22 +426,32 @@ def train_model(
         return run
     with (cfg.out / "log.jsonl").open("a") as log:
         for row in steps:
-            if run.step % cfg.checkpoint_every == 0 or run.step == cfg.steps:
+            last = row.pop("last")
+            if run.step % cfg.checkpoint_every == 0 or last:
                 run.save(cfg.out / "last.pt")
             print(json.dumps(row), file=log, flush=True)
             on_step(row)
     return run
 
 
-def rows(
-    run: Training, data: LabelledCrops, validation: tuple[Tensor, np.ndarray]
-) -> Iterator[dict]:
-    """Every step to the last and what it showed; the first process also validates."""
+def prepare(run: Training, data: LabelledCrops) -> None:
+    """Give a run what the labels of its crops allow, and the maps between the colours of their
+    laboratories.
+    """
+    cfg = run.cfg
+    if not cfg.sources:
+        return
+    run.targets = torch.from_numpy(targets_of(data.classes, cfg.parents, cfg.groups))
+    if cfg.alike and data.laboratories is not None:
+        run.maps = torch.from_numpy(colour_maps(data, cfg.window_px, cfg.alike))
+
+
+def learn(run: Training, data: LabelledCrops, steps: range) -> Iterator[dict]:
+    """Step after step on balanced batches of the crops, and what each showed."""
     cfg = run.cfg
     ranks = run.ranks
     labels = len(data.classes) if cfg.sources else len(run.classes)
     around = data.classes.index(OTHER_CLASS) if OTHER_CLASS in data.classes else len(data.classes)
-    steps = range(run.step, cfg.steps)
     for chosen, y in balanced_batches(data.labels, labels, cfg.batch, cfg.seed, steps, around):
         start = time.perf_counter()
         mine = ranks.part(chosen)
@@ -435,9 +463,39 @@ def rows(
         attributes = None if data.attributes is None else torch.from_numpy(data.attributes[mine])
         row = run.advance(torch.from_numpy(data.images[mine]), y, off, laboratories, attributes)
         row["images_per_s"] = len(chosen) / (time.perf_counter() - start)
-        if ranks.rank == 0 and (run.step % cfg.validate_every == 0 or run.step == cfg.steps):
-            row["val_balanced_accuracy"] = validate(run.averaged(), *validation)
         yield row
+
+
+def rows(
+    run: Training, data: LabelledCrops, validation: tuple[Tensor, np.ndarray]
+) -> Iterator[dict]:
+    """Every step to the last and what it showed; the first process also validates."""
+    cfg = run.cfg
+    used = seconds_logged(cfg.out, run.step) if cfg.minutes else 0.0
+    steps = learn(run, data, range(run.step, MOST_STEPS if cfg.minutes else cfg.steps))
+    while share_done(cfg, run.step, used) < 1:
+        start = time.perf_counter()
+        if cfg.minutes:
+            run.cfg = paced(cfg, cfg, run.step, share_done(cfg, run.step, used))
+        row = next(steps)
+        used += time.perf_counter() - start
+        last = share_done(cfg, run.step, used) >= 1
+        if run.ranks.rank == 0 and (run.step % cfg.validate_every == 0 or last):
+            row["val_balanced_accuracy"] = validate(run.averaged(), *validation)
+        yield row | {"seconds": used, "last": last}
+
+
+def share_done(cfg: TrainConfig, step: int, seconds: float) -> float:
+    """How much of a training is done: of its minutes, where it has some, else of its steps."""
+    return seconds / (60 * cfg.minutes) if cfg.minutes else step / cfg.steps
+
+
+def seconds_logged(out: Path, step: int) -> float:
+    """What the steps of a run up to its checkpoint took."""
+    path = out / "log.jsonl"
+    lines = path.read_text().splitlines() if path.exists() else []
+    found = [json.loads(line) for line in lines if line.endswith("}")]
+    return max((row.get("seconds", 0.0) for row in found if row["step"] <= step), default=0.0)
 
 
 def read_data(

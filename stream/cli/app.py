@@ -154,6 +154,15 @@ COMMANDS = {
         "authenticity",
         "Make a blinded test page, or score what an expert answered.",
     ),
+    "pack-data": Entry(
+        "Model", "training_data", "pack_data", "Put a recipe and its images into one file."
+    ),
+    "field-crops": Entry(
+        "Model",
+        "training_data",
+        "field_crops",
+        "Cut training crops out of fields whose cells carry boxes.",
+    ),
     "generate": Entry(
         "Model", "model", "generate", "Generate cells of a class with the classifier's own model."
     ),

@@ -2,8 +2,8 @@
 LOINC code, colour.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from string import ascii_lowercase
 
 from classify import UNIDENTIFIED
@@ -32,6 +32,10 @@ _TITLES = {
     "other": "Not a cell",
     "band": "Band neutrophil",
     "smudge": "Smudge cell",
+}
+_TOTALS = {  # classes of a classical differential, and what a finer model parts them into
+    "neutrophil": ("Neutrophils, all", ("segmented-neutrophil", "band-neutrophil", "band")),
+    "ig": ("Immature granulocytes, all", ("metamyelocyte", "myelocyte", "promyelocyte")),
 }
 _SAME = {"band": "band-neutrophil"}  # names of a class for people and of a model's own class
 _LOINC = {
@@ -91,18 +95,28 @@ class CellClass:
 
 
 @dataclass(frozen=True, slots=True)
+class ClassTotal:
+    """A class of the classical differential that the scheme has in finer classes, its `members`."""
+
+    of: CellClass
+    members: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Scheme:
     """The classes in the order in which a laboratory reads them: the model's, then those for people
-    alone, then unidentified.
+    alone, then unidentified; and the totals of those that belong together.
     """
 
     classes: tuple[CellClass, ...]
+    totals: tuple[ClassTotal, ...] = ()
 
     def __contains__(self, name: str) -> bool:
         return any(c.name == name for c in self.classes)
 
     def __getitem__(self, name: str) -> CellClass:
-        return next(c for c in self.classes if c.name == name)
+        everything = (*self.classes, *(total.of for total in self.totals))
+        return next(c for c in everything if c.name == name)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -122,7 +136,14 @@ def scheme_of(model_classes: Iterable[str], config: ReviewSettings) -> Scheme:
         for n, name in enumerate(names)
     ]
     unknown = CellClass(UNIDENTIFIED, "Unidentified", "0", False, None, None, "", "#000000")
-    return Scheme((*classes, unknown))
+    return Scheme((*classes, unknown), tuple(_totals(names, config)))
+
+
+def _totals(names: list[str], config: ReviewSettings) -> Iterator[ClassTotal]:
+    for parent, (title, finer) in _TOTALS.items():
+        members = tuple(name for name in names if name in (parent, *finer))
+        if len(members) > 1:
+            yield ClassTotal(replace(_class(parent, "", "", config), title=title), members)
 
 
 def keys_of(names: Sequence[str], chosen: Mapping[str, str]) -> dict[str, str]:

@@ -32,8 +32,21 @@ class DifferentialLine:
 
 def differential(scheme: Scheme, counts: Mapping[str, int]) -> list[DifferentialLine]:
     """One line a class of the scheme, in its order."""
-    white = sum(counts.get(c.name, 0) for c in scheme.classes if c.white)
+    white = _white(scheme, counts)
     return [_line(c, counts.get(c.name, 0), white) for c in scheme.classes]
+
+
+def total_lines(scheme: Scheme, counts: Mapping[str, int]) -> list[DifferentialLine]:
+    """One line a class of the classical differential that the scheme has in finer classes."""
+    white = _white(scheme, counts)
+    return [
+        _line(total.of, sum(counts.get(name, 0) for name in total.members), white)
+        for total in scheme.totals
+    ]
+
+
+def _white(scheme: Scheme, counts: Mapping[str, int]) -> int:
+    return sum(counts.get(c.name, 0) for c in scheme.classes if c.white)
 
 
 def white_cells(lines: list[DifferentialLine]) -> int:

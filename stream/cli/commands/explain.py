@@ -51,7 +51,7 @@ def explain(
 
     A picture a cell: the cell; for each class that matters a map (red speaks for the class, blue
     against it) and the cell as that class; with --known the nearest known cells. Beside it an .npz
-    with the maps and a line in explained.jsonl.
+    with the maps and a line in explained.jsonl, with the cell's morphology in words.
 
     Example: cytostream explain alerts/ --out why/ --known known.npz
     """
@@ -105,6 +105,7 @@ def image_facts(why: Explanation, near: dict, name: str) -> dict:
     return {
         "picture": f"{name}.png",
         "maps": list(why.classes),
+        "words": why.words,
         **({"nearest": distances} if near else {}),
     }
 

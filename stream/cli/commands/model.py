@@ -5,6 +5,7 @@ import tomllib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from math import exp
 from os import environ
 from pathlib import Path
@@ -24,12 +25,18 @@ from classify import (
     SHIPPED,
     CropFolder,
     DataError,
+    Engine,
+    Model,
+    Verdict,
     judge,
     load_model,
     model_folder,
     open_engine,
     read_card,
+    read_crop,
+    to_input,
 )
+from classify.explain import attributes_of, describe, has_attributes
 from stream.cli.console import say, screen, track
 from stream.cli.json_lines import json_lines
 from stream.cli.options import EngineOption, JsonFileOption, ModelArgument, ModelOption
@@ -37,6 +44,8 @@ from stream.config import ConfigError
 
 if TYPE_CHECKING:
     from classify.training import TrainConfig
+
+PACKED = ".zip"  # of `pack-data`
 
 
 def classify(
@@ -57,6 +66,13 @@ def classify(
     exhaustive: Annotated[
         bool, typer.Option(help="Every draw, no elimination, fp32: the slow reference.")
     ] = False,
+    morphology: Annotated[
+        bool,
+        typer.Option(
+            "--morphology",
+            help="Add each cell's morphology to its line, in words; two passes more a cell.",
+        ),
+    ] = False,
 ) -> None:
     """Classify a folder of cell images.
 
@@ -69,13 +85,16 @@ def classify(
     loaded = load_model(model)
     images = CropFolder(folder, loaded.card.crop_px, mpp and loaded.card.crop_um / mpp)
     runner = open_engine(loaded, engine, "f32" if exhaustive else None, say)
+    if morphology and not has_attributes(loaded):
+        raise DataError(f"{model}: this model tells no morphology", "leave out --morphology")
     bar = track(images, "classifying", len(images.paths))
     right: dict[str, list[bool]] = {}
     called: Counter[str] = Counter()
     draws = 0
     with json_lines(json_out) as write:
         for path, verdict in judge(bar, runner, loaded, exhaustive):
-            write(verdict_line(path, verdict))
+            facts = morphology_of(path, images, runner, loaded, verdict) if morphology else {}
+            write(verdict_line(path, verdict) | facts)
             right.setdefault(path.parent.name, []).append(
                 path.parent.name in (verdict.label, verdict.parent)
             )
@@ -83,6 +102,19 @@ def classify(
             draws += verdict.draws
     screen.print("  ".join(f"{label} {count}" for label, count in called.most_common()))
     summarise(images, right, (*loaded.card.classes, *loaded.card.parents), draws)
+
+
+def morphology_of(
+    path: Path, images: CropFolder, engine: Engine, model: Model, verdict: Verdict
+) -> dict:
+    """What `classify --morphology` adds to a line: the attributes, and a sentence."""
+    card = model.card
+    crop = read_crop(path, images.px, images.side_px)
+    image = to_input(crop[None], card.window_px, card.image_px, card.white)
+    ranked = sorted(verdict.scores, key=verdict.scores.__getitem__, reverse=True)
+    first = [verdict.label, *(name for name in ranked if name != verdict.label)]
+    found = describe(model, attributes_of(engine, model, image)[0], first)
+    return {"morphology": asdict(found)}
 
 
 def verdict_line(path: Path, verdict: object) -> dict:
@@ -124,7 +156,9 @@ def card(model: ModelArgument = SHIPPED) -> None:
 
 
 def train(
-    config: Annotated[Path, typer.Argument(help="TOML file, as those in configs/.")],
+    config: Annotated[
+        Path, typer.Argument(help="TOML file, as those in configs/, or data of `pack-data`.")
+    ],
     out: Annotated[
         Path | None, typer.Option(help="Folder of checkpoints and log; overrules the file.")
     ] = None,
@@ -132,6 +166,14 @@ def train(
         Path | None, typer.Option(help="Model folder or training run to begin with: fine-tuning.")
     ] = None,
     device: Annotated[str, typer.Option(help="cpu, or cuda and the like.")] = "cpu",
+    minutes: Annotated[
+        float | None,
+        typer.Option(min=0.01, help="Wall time to train for, in place of the file's steps."),
+    ] = None,
+    batch: Annotated[int | None, typer.Option(min=1, help="Images a step.")] = None,
+    compact: Annotated[
+        bool, typer.Option("--compact", help="Checkpoints of half the size.")
+    ] = False,
 ) -> None:
     """Train a denoiser on image folders; the same command goes on after a stop.
 
@@ -142,7 +184,8 @@ def train(
     Several processes: torchrun --nproc-per-node 2 -m stream.cli train
     configs/training/pbc-64px.toml
     """
-    cfg = read_recipe(config, {k: v for k, v in (("out", out), ("init", init)) if v})
+    given = {"out": out, "init": init, "minutes": minutes, "batch": batch, "compact": compact}
+    cfg = read_recipe(config, {name: value for name, value in given.items() if value})
     with training_side():
         from classify.evaluation import report_training
         from classify.training import Ranks, join
@@ -155,7 +198,7 @@ def train(
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=screen) as bars:
-        task = bars.add_task("train", total=cfg.steps, row="")
+        task = bars.add_task("train", total=None if cfg.minutes else cfg.steps, row="")
         shown: dict = {}
 
         def show(row: dict) -> None:
@@ -176,16 +219,15 @@ def train(
     screen.print(f"trained: {cfg.out}; next: cytostream export {cfg.out} --out MODEL")
 
 
-def read_recipe(config: Path, instead: Mapping[str, Path] | None = None) -> "TrainConfig":
-    """The recipe of a TOML file, with some of its values replaced.
+def read_recipe(
+    config: Path, instead: Mapping[str, Path | float | bool] | None = None
+) -> "TrainConfig":
+    """The recipe of a TOML file or of packed data, with some of its values replaced.
 
     Raises:
         ConfigError: it cannot be read, or is none.
     """
-    try:
-        values = tomllib.loads(config.read_text())
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{config}: {error}", "see configs/ for files that work") from error
+    values = recipe_values(config)
     with training_side():
         from classify.training import TrainConfig
     try:
@@ -194,6 +236,22 @@ def read_recipe(config: Path, instead: Mapping[str, Path] | None = None) -> "Tra
         first = error.errors()[0]
         what = f"{config}: {'.'.join(map(str, first['loc']))}: {first['msg']}"
         raise ConfigError(what, "see configs/ for files that work") from error
+
+
+def recipe_values(config: Path) -> dict:
+    """The values of a recipe, or of packed data, which are laid out beside their file.
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    if config.suffix == PACKED:
+        from classify.training import unpack_data
+
+        return unpack_data(config, config.with_suffix(""))
+    try:
+        return tomllib.loads(config.read_text())
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{config}: {error}", "see configs/ for files that work") from error
 
 
 @contextmanager

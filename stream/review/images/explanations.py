@@ -105,7 +105,12 @@ class Reasons:
             {"label": c, "heat": url(heat_rgb(h / reach)), "counterfactual": url(x)}
             for c, h, x in zip(made.classes, made.heat, made.counterfactual, strict=True)
         ]
-        return {"model_id": model.model_id, "seen": url(made.seen), "panels": panels}
+        return {
+            "model_id": model.model_id,
+            "seen": url(made.seen),
+            "words": made.words,
+            "panels": panels,
+        }
 
     def _neighbours(self, crop: np.ndarray) -> dict:
         from classify.explain import Nearest

@@ -39,10 +39,9 @@ def fhir_of(report: SlideReport) -> str:
     """
     from fhir.resources.R4B.bundle import Bundle
 
-    lines = [line for line in report.lines if line.count or line.low is not None]
     observations = [
         _observation(report, line)
-        for line in lines
+        for line in report.shown_lines
         if line.name not in ("other", "unidentified", "platelet")
     ]
     observations += [_red_observation(report, line) for line in report.red_lines if line.loinc]

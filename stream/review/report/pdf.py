@@ -155,9 +155,8 @@ def _table(sheet: Sheet, report: SlideReport) -> None:
         line_height=5.6,
     ) as table:
         table.row(("Class", "Count", "%", "95 % interval", "per 100 WBC", "Reference", ""))
-        for line in report.lines:
-            if line.count or line.low is not None:
-                table.row(_texts(line), style=FontFace(emphasis="BOLD") if line.flag else None)
+        for line in report.shown_lines:
+            table.row(_texts(line), style=FontFace(emphasis="BOLD") if line.flag else None)
     sheet.ln(2)
 
 

@@ -12,7 +12,12 @@ import numpy as np
 from ingest import CytostreamError
 from stream.review.cell_classes import Scheme
 from stream.review.detections import Detection
-from stream.review.differential import DifferentialLine, differential, white_cells
+from stream.review.differential import (
+    DifferentialLine,
+    differential,
+    total_lines,
+    white_cells,
+)
 from stream.review.red_cells import JudgedReds, RedDetection
 from stream.review.review_state import Comment, Signature, Standing
 from stream.review.slides import SlideLibrary, SlideView
@@ -41,9 +46,9 @@ class Notable:
 @dataclass(frozen=True, slots=True)
 class SlideReport:
     """`signature` is None while the version is not signed: the report is preliminary then.
-    `changes` says what it changed in the version signed before it; `scores()` are the
-    probabilities (n, K) of the cells, in the order of `classes`; `fonts`
-    are for letters that the printed report's own font has not.
+    `changes` says what it changed in the version signed before it; `totals` are lines of classes
+    that the model has in finer ones; `scores()` are the probabilities (n, K) of the cells, in the
+    order of `classes`; `fonts` are for letters that the printed report's own font has not.
     """
 
     slide_id: str
@@ -54,6 +59,7 @@ class SlideReport:
     scanned: datetime | None
     scheme: Scheme
     lines: list[DifferentialLine]
+    totals: list[DifferentialLine]
     white: int
     cells: list[Detection]
     standing: Standing
@@ -72,6 +78,14 @@ class SlideReport:
         if self.signature is None:
             return "preliminary"
         return "final" if self.version == 1 else "amended"
+
+    @property
+    def shown_lines(self) -> list[DifferentialLine]:
+        """The lines of what was counted or has a reference range, and the totals of finer
+        classes.
+        """
+        both = (*self.lines, *self.totals)
+        return [line for line in both if line.count or line.low is not None]
 
     @property
     def red_lines(self) -> list[RedLine]:
@@ -114,7 +128,8 @@ def report_of(
     check_verdicts(library, shelf, signature)
     cells = list(shelf.cells(standing))
     facts = shelf.red_facts(standing)
-    lines = differential(shelf.scheme, shelf.counts(standing))
+    counts = shelf.counts(standing)
+    lines = differential(shelf.scheme, counts)
     return SlideReport(
         shelf.slide_id,
         name,
@@ -124,6 +139,7 @@ def report_of(
         datetime.fromisoformat(facts["at"]) if "at" in facts else None,
         shelf.scheme,
         lines,
+        total_lines(shelf.scheme, counts),
         white_cells(lines),
         cells,
         standing,

@@ -262,5 +262,6 @@ def about_of(report: SlideReport) -> dict:
         "signed_by": signed and signed.by,
         "signed_at": signed and signed.at.isoformat(),
         "counts": {line.name: line.count for line in report.lines},
+        "totals": {line.name: line.count for line in report.totals},
         **{k: report.facts.get(k) for k in ("model_id", "config_id", "mpp")},
     }

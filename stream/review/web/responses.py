@@ -11,7 +11,12 @@ from pydantic import BaseModel
 from stream.config import ReviewSettings
 from stream.review.cell_classes import Scheme
 from stream.review.detections import Detection
-from stream.review.differential import differential, white_cells
+from stream.review.differential import (
+    DifferentialLine,
+    differential,
+    total_lines,
+    white_cells,
+)
 from stream.review.red_cells import RedDetection
 from stream.review.review_state import Decision, Standing
 from stream.review.slides import SlideView
@@ -158,6 +163,7 @@ class Changes(BaseModel):
     alerts: list[AlertSays]
     failures: list[dict]
     differential: list[LineSays]
+    totals: list[LineSays]
     white_cells: int
     row: WorklistRow
 
@@ -212,9 +218,16 @@ def kinds_say(scheme: Scheme) -> list[ClassSays]:
     ]
 
 
-def lines_say(shelf: SlideView, standing: Standing) -> tuple[list[LineSays], int]:
-    lines = differential(shelf.scheme, shelf.counts(standing))
-    return [LineSays(**asdict(line)) for line in lines], white_cells(lines)
+def lines_say(shelf: SlideView, standing: Standing) -> tuple[list[LineSays], list[LineSays], int]:
+    """The lines of the count, the totals of finer classes, and how many white cells there are."""
+    counts = shelf.counts(standing)
+    lines = differential(shelf.scheme, counts)
+    totals = total_lines(shelf.scheme, counts)
+    return _said(lines), _said(totals), white_cells(lines)
+
+
+def _said(lines: list[DifferentialLine]) -> list[LineSays]:
+    return [LineSays(**asdict(line)) for line in lines]
 
 
 def alerts_say(shelf: SlideView, standing: Standing) -> list[AlertSays]:

@@ -160,7 +160,7 @@ def changes_of(
             if number < shelf.standing.number
             else ()
         )
-        lines, white = says.lines_say(shelf, shelf.standing)
+        lines, totals, white = says.lines_say(shelf, shelf.standing)
         return says.Changes(
             cells=[says.cell_row(cell, places) for cell in cells],
             more=bool(cells) and cells[-1].row < shelf.found.last_row,
@@ -171,6 +171,7 @@ def changes_of(
             alerts=says.alerts_say(shelf, shelf.standing),
             failures=shelf.told.failures,
             differential=lines,
+            totals=totals,
             white_cells=white,
             row=parts.board.row(shelf.slide_id),
         )

@@ -8,6 +8,17 @@ export class Count {
     Object.assign(this, { body, on });
     this.lines = new Map(slide.classes.map((of) => [of.name, this.line(of)]));
     body.append(...this.lines.values());
+    this.totals = new Map();
+  }
+
+  // a class of the classical differential that the model has in finer classes
+  total(line) {
+    const reference = line.low === null ? "" : `${line.low}\u2013${line.high}`;
+    const row = h("tr", { "data-total": line.name }, h("th", { scope: "row" }, line.title), h("td", { class: "n count-n" }), h("td", { class: "n percent" }),
+      h("td", { class: "n per100" }), h("td", { class: "n reference" }, reference), h("td", { class: "flag" }));
+    this.body.append(row);
+    this.totals.set(line.name, row);
+    return row;
   }
 
   line(of) {
@@ -21,17 +32,18 @@ export class Count {
   }
 
   show(changes) {
-    for (const line of changes.differential) {
-      const row = this.lines.get(line.name);
-      const put = (selector, text) => { const cell = row.querySelector(selector); if (cell.textContent !== text) cell.textContent = text; };
-      put(".count-n", String(line.count));
-      put(".percent", number(line.percent));
-      put(".per100", number(line.per_100));
-      row.querySelector(".flag").title = line.flag ? `${line.flag} against ${line.low} to ${line.high}` : "";
-      put(".flag", line.count || line.flag === "low" ? FLAGS[line.flag] ?? "" : "");
-      row.className = `${line.flag} ${line.count ? "" : "none"}`;
-      if (line.interval) row.querySelector(".percent").title = `95 % interval ${number(line.interval[0])} to ${number(line.interval[1])}`;
-    }
+    for (const line of changes.differential) this.put(this.lines.get(line.name), line);
+    for (const line of changes.totals) this.put(this.totals.get(line.name) ?? this.total(line), line);
     $("#white").textContent = `${changes.white_cells} white cells of ${changes.row.progress.cells}`;
+  }
+  put(row, line) {
+    const put = (selector, text) => { const cell = row.querySelector(selector); if (cell.textContent !== text) cell.textContent = text; };
+    put(".count-n", String(line.count));
+    put(".percent", number(line.percent));
+    put(".per100", number(line.per_100));
+    row.querySelector(".flag").title = line.flag ? `${line.flag} against ${line.low} to ${line.high}` : "";
+    put(".flag", line.count || line.flag === "low" ? FLAGS[line.flag] ?? "" : "");
+    row.className = `${line.flag} ${line.count ? "" : "none"}`;
+    if (line.interval) row.querySelector(".percent").title = `95 % interval ${number(line.interval[0])} to ${number(line.interval[1])}`;
   }
 }

@@ -51,6 +51,7 @@ def report_with(facts: dict) -> SlideReport:
         None,
         SimpleNamespace(classes=[]),
         [],
+        [],
         0,
         [],
         Standing(),
