@@ -19,7 +19,8 @@ def field_crops(
 ) -> None:
     """Cut training crops out of fields whose cells carry boxes.
 
-    They are 36 um squares. Cells that a field's edge cuts are left out, and of the red cells all but a share.
+    They are 36 um squares. Cells that a field's edge cuts are left out, and of the red cells all
+    but a share.
 
     Example: cytostream field-crops ../shared/data/slides/cbc-fields.tiff --out runs/cbc-crops
     """
