@@ -10,8 +10,6 @@ from .errors import (
 )
 from .failure import Failure
 from .folder_watch import (
-    IMAGES,
-    WHOLE_SLIDES,
     FolderLook,
     ScannerConventions,
     SlideArrival,
@@ -27,7 +25,7 @@ from .folder_watch import (
 from .readers import READ_MPP, openslide_version, read_grid, step_px0
 from .scale import MPP_RANGE
 from .seams import Seams, seams_of
-from .slide import Level, Slide, check_file, open_slide
+from .slide import IMAGES, WHOLE_SLIDES, Level, Slide, check_file, open_slide
 from .slide_files import content_id, file_state, files_of, mrxs_folder, sample_digest
 from .smear_map import (
     SmearMap,

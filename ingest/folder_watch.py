@@ -16,11 +16,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .slide import IMAGES, slide_suffixes, whole_slide_suffixes
 from .slide_files import files_of, mrxs_folder, series_at
 
-WHOLE_SLIDES = {".svs", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".svslide", ".dcm"}
-IMAGES = {".png", ".jpg", ".jpeg", ".tif", ".tiff"}
-SLIDES = WHOLE_SLIDES | IMAGES
 MRXS_DATA = "Slidedat.ini"
 STORE_FILE = "state.db"
 SIDE_PICTURE = re.compile(
@@ -149,7 +147,7 @@ class _Lister:
         names = {path.name for path in files}
         if MRXS_DATA in names or STORE_FILE in names or self.is_store(folder):
             return []
-        slides = [path for path in files if path.suffix.lower() in SLIDES]
+        slides = [path for path in files if path.suffix.lower() in slide_suffixes()]
         if matches(folder.name, self.conventions.fields):
             for path in slides:
                 if path.suffix.lower() in IMAGES:
@@ -191,7 +189,7 @@ class _Lister:
             return
         if entry.is_dir() and path.name not in self.conventions.leave:
             self.linked_folders.append(path)
-        elif entry.is_file() and path.suffix.lower() in SLIDES:
+        elif entry.is_file() and path.suffix.lower() in slide_suffixes():
             self.linked_files.append(path)
 
     def unseen(self, path: Path, error: OSError) -> None:
@@ -207,7 +205,7 @@ class _Lister:
         found += [
             SlideFiles(path, files_of(path))
             for path in files
-            if path.suffix.lower() in WHOLE_SLIDES - {".dcm"}
+            if path.suffix.lower() in whole_slide_suffixes() - {".dcm"}
         ]
         parts = {part for slide in found for part in slide.parts}
         owners = {path: owner for path, owner in side_pictures(files).items() if path not in parts}
@@ -245,7 +243,9 @@ def side_pictures(files: Sequence[Path]) -> dict[Path, str]:
     macro, overview or thumbnail, or a picture of the same name.
     """
     whole = {
-        path.stem.casefold(): path.name for path in files if path.suffix.lower() in WHOLE_SLIDES
+        path.stem.casefold(): path.name
+        for path in files
+        if path.suffix.lower() in whole_slide_suffixes()
     }
     names = {path.name.casefold(): path.name for path in files}
     stems = {path.stem.casefold(): path.name for path in files}

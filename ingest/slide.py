@@ -2,7 +2,7 @@
 
 import errno
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from .scale import settled_mpp, stated_by_image, stated_by_slide
 from .slide_files import check_files, content_id, file_state, files_of
 from .tiff_pages import check_tiff
 
+WHOLE_SLIDES = {".svs", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".svslide", ".dcm"}
+IMAGES = {".png", ".jpg", ".jpeg", ".tif", ".tiff"}
 IMAGE_PX_MAX = 250_000_000
 Image.MAX_IMAGE_PIXELS = (
     IMAGE_PX_MAX  # Pillow's own limit is lower than the one that is stated here
@@ -41,7 +43,7 @@ class Slide:
     """Facts of one whole-slide image or plain field of view.
 
     `slide_id` is a digest of the content of all its files: the same slide under another name is the
-    same slide. `reader` says who reads it: "openslide" or "image". `file_state` is that of its
+    same slide. `reader` is its format, a key of `FORMATS`. `file_state` is that of its
     files when it was opened. `origin_px0` is the corner (x, y) of the scanned area, where the file
     names one (MRXS, SCN): viewers such as QuPath show that area alone, and count from there.
     """
@@ -76,10 +78,8 @@ def open_slide(path: Path, mpp: float | None = None, override: float | None = No
     try:
         files = check_file(path)
         state = file_state(files)
-        vendor = openslide.OpenSlide.detect_format(path)
-        check_tiff(path, vendor)
-        facts_of = facts_of_slide if vendor else facts_of_image
-        slide = facts_of(path, files, mpp, override)
+        check_tiff(path, openslide.OpenSlide.detect_format(path))
+        slide = format_of(path).facts(path, files, mpp, override)
         if file_state(files_of(path)) != state:
             raise SlideAwayError(
                 f"{path}: changed while it was read", "wait until it is written, then try again"
@@ -94,6 +94,21 @@ def open_slide(path: Path, mpp: float | None = None, override: float | None = No
         ) from error
     except OSError as error:
         raise SlideError(f"{path}: {error.strerror or error}", hint_of(error)) from error
+
+
+def format_of(path: Path) -> "SlideFormat":
+    """The format that a file is read as; a plain image where no other takes it."""
+    return next((one for one in FORMATS.values() if one.detects(path)), FORMATS["image"])
+
+
+def slide_suffixes() -> set[str]:
+    """The suffixes, in lower case, by which a folder's files are taken for slides."""
+    return set[str]().union(*(one.suffixes for one in FORMATS.values()))
+
+
+def whole_slide_suffixes() -> set[str]:
+    """Those of slides that are more than a picture."""
+    return slide_suffixes() - IMAGES
 
 
 def hint_of(error: OSError) -> str:
@@ -197,3 +212,37 @@ def facts_of_image(
         "unknown",
         "image",
     )
+
+
+@dataclass(frozen=True, slots=True)
+class SlideFormat:
+    """A format of slides: the suffixes of its files, how a file of it is recognised, how its facts
+    are read, and what opens its pixels in a worker ("module:function", imported there alone).
+    """
+
+    suffixes: frozenset[str]
+    detects: Callable[[Path], bool]
+    facts: Callable[[Path, Sequence[Path], float | None, float | None], Slide]
+    opener: str
+
+
+def is_openslide(path: Path) -> bool:
+    """Whether OpenSlide knows the file."""
+    return openslide.OpenSlide.detect_format(path) is not None
+
+
+def is_other(_path: Path) -> bool:
+    """A plain image is what no other format takes."""
+    return False
+
+
+# By the name that a slide and its events state as `reader`. One more format of one file a slide is
+# a module with its facts and its reader, its test, and a line here.
+FORMATS: dict[str, SlideFormat] = {
+    "openslide": SlideFormat(
+        frozenset(WHOLE_SLIDES), is_openslide, facts_of_slide, "ingest.readers.reader:open_levels"
+    ),
+    "image": SlideFormat(
+        frozenset(IMAGES), is_other, facts_of_image, "ingest.readers.reader:ImageReader"
+    ),
+}

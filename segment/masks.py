@@ -10,9 +10,9 @@ from skimage.morphology import disk
 
 from ingest import background_of
 
-from .cells import find_blobs
 from .crops import CROP_PX, CROP_UM
 from .grid import Grid
+from .kinds import StainSignals, find_kinds
 from .nuclei import find_nuclei, white_matter
 from .stain import Stain, fit_stain
 from .white_cells import cell_around
@@ -107,7 +107,7 @@ def measure_middle(crop: np.ndarray, stain: Stain) -> tuple[str, float] | None:
     middle = crop.shape[1] / 2, crop.shape[0] / 2
     found = [
         (math.dist(blob.centre_px0(grid), middle), blob)
-        for blob in find_blobs(grid, stain, ("wbc", "platelet"))
+        for blob in find_kinds(StainSignals(grid, stain), ("wbc", "platelet"))
     ]
     near = [(away, blob) for away, blob in found if away * CROP_MPP <= REACH_UM]
     if not near:

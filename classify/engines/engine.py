@@ -1,15 +1,25 @@
 """What runs the net. The judge sees this protocol; the choice is the command's."""
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Protocol, cast
 
 import numpy as np
 
 from classify.errors import EngineError
 from classify.model_card import Model
 
-BEST_FIRST = ("tensorrt", "tensorrt-rtx", "openvino")
-ENGINE_NAMES = ("auto", *BEST_FIRST, "torch")
+# One more engine is a module with a function as `OpenFunction`, its test, and a line here. A module
+# is imported when its engine is opened. `auto` tries them in this order, torch only by its name.
+ENGINES: Mapping[str, str] = {
+    "tensorrt": "classify.engines.tensorrt:open_tensorrt",
+    "tensorrt-rtx": "classify.engines.tensorrt:open_tensorrt",
+    "openvino": "classify.engines.openvino:open_openvino",
+    "torch": "classify.engines.torch:open_torch",
+}
+BY_NAME_ALONE = ("torch",)
+ENGINE_NAMES = ("auto", *ENGINES)
+EXTRAS = {"torch": "train", "tensorrt": "tensorrt", "tensorrt-rtx": "rtx"}  # what pip installs
 
 
 class Engine(Protocol):
@@ -36,6 +46,18 @@ class Engine(Protocol):
         """What the trunk makes of each noisy image (n, C), pooled over its pixels."""
 
 
+class OpenFunction(Protocol):
+    """Opens an engine by its name, in the arithmetic asked for; a line a notice goes to `tell`.
+
+    Raises:
+        EngineError: it does not work here.
+    """
+
+    def __call__(
+        self, model: Model, name: str, precision: str | None, tell: Callable[[str], None]
+    ) -> Engine: ...
+
+
 def silent(line: str) -> None:
     """Tells nobody."""
 
@@ -45,6 +67,7 @@ def open_engine(
     name: str = "auto",
     precision: str | None = None,
     tell: Callable[[str], None] = silent,
+    engines: Mapping[str, str] = ENGINES,
 ) -> Engine:
     """The named engine, compiled for this machine; `auto` is the best that works.
 
@@ -54,14 +77,14 @@ def open_engine(
     Raises:
         EngineError: it is not known or does not work here.
     """
-    if name not in ENGINE_NAMES:
-        raise EngineError(f"no engine {name!r}", f"one of {', '.join(ENGINE_NAMES)}")
     if name != "auto":
-        return open_named(model, name, precision, tell)
+        return open_named(model, name, precision, tell, engines)
     refused = []
-    for candidate in BEST_FIRST:
+    for candidate in engines:
+        if candidate in BY_NAME_ALONE:
+            continue
         try:
-            engine = open_named(model, candidate, precision, tell)
+            engine = open_named(model, candidate, precision, tell, engines)
         except EngineError as error:
             refused.append(error.what)
             continue
@@ -73,24 +96,23 @@ def open_engine(
 
 
 def open_named(
-    model: Model, name: str, precision: str | None, tell: Callable[[str], None]
+    model: Model,
+    name: str,
+    precision: str | None,
+    tell: Callable[[str], None],
+    engines: Mapping[str, str] = ENGINES,
 ) -> Engine:
-    if name == "openvino":  # an engine is loaded only where one runs
-        from .openvino import OpenVinoEngine
+    """The engine of a name.
 
-        return OpenVinoEngine(model, precision)
-    if name == "torch":
-        return reference(model, precision)
-    from .tensorrt import open_tensorrt
-
-    return open_tensorrt(model, name, precision, tell)
-
-
-def reference(model: Model, precision: str | None) -> Engine:
+    Raises:
+        EngineError: it is not known, a package is missing, or it does not work here.
+    """
+    if name not in engines:
+        raise EngineError(f"no engine {name!r}", f"one of auto, {', '.join(engines)}")
+    module, _, function = engines[name].partition(":")
     try:
-        from .torch import TorchEngine
+        opener = cast(OpenFunction, getattr(import_module(module), function))
     except ImportError as error:
-        raise EngineError(
-            f"the torch engine needs the training side: {error}", "pip install -e '.[train]'"
-        ) from error
-    return TorchEngine(model, precision)
+        hint = f"pip install -e '.[{EXTRAS.get(name, 'test')}]'"
+        raise EngineError(f"the {name} engine needs a package: {error}", hint) from error
+    return opener(model, name, precision, tell)

@@ -1,6 +1,7 @@
 """OpenVINO on a CPU."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -107,6 +108,13 @@ def private_cache(folder: Path) -> Path | None:
         return None
     private = state.st_uid == os.getuid() and not state.st_mode & 0o022
     return folder if private else None
+
+
+def open_openvino(
+    model: Model, name: str, precision: str | None, tell: Callable[[str], None]
+) -> OpenVinoEngine:
+    """The engine on all cores of this process."""
+    return OpenVinoEngine(model, precision)
 
 
 def openvino_precision(core: openvino.Core, allowed: tuple[str, ...]) -> str:

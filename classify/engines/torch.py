@@ -2,6 +2,7 @@
 torch and onnx).
 """
 
+from collections.abc import Callable
 from dataclasses import fields
 
 import numpy as np
@@ -174,3 +175,14 @@ def running_order(net: Denoiser) -> list[str]:
     for hook in hooks:
         hook.remove()
     return seen
+
+
+def open_torch(
+    model: Model, name: str, precision: str | None, tell: Callable[[str], None]
+) -> TorchEngine:
+    """The reference in PyTorch.
+
+    Raises:
+        EngineError: the model has no weights for it.
+    """
+    return TorchEngine(model, precision)

@@ -2,17 +2,18 @@
 
 import errno
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
+from importlib import import_module
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 import openslide
 from PIL import Image
 
 from ingest.errors import DamagedSlideError, SlideAwayError, SlideError
-from ingest.slide import Slide
+from ingest.slide import FORMATS, Slide
 
 from .black_fill import without_black
 from .tiff import TiffReader
@@ -100,15 +101,18 @@ def _on_white(image: Image.Image) -> Image.Image:
 def reader_of(slide: Slide) -> Reader:
     """The process's one reader of a slide, so that tiles share its handle and its tile cache."""
     try:
-        return (
-            fastest(slide, OpenSlideReader(slide))
-            if slide.reader == "openslide"
-            else ImageReader(slide)
-        )
+        module, _, function = FORMATS[slide.reader].opener.partition(":")
+        opener = cast(Callable[[Slide], Reader], getattr(import_module(module), function))
+        return opener(slide)
     except openslide.OpenSlideError as error:
         raise DamagedSlideError(
             f"{slide.path}: cannot be opened: {error}", "copy it again from the scanner"
         ) from error
+
+
+def open_levels(slide: Slide) -> Reader:
+    """The reader of a slide that OpenSlide knows."""
+    return fastest(slide, OpenSlideReader(slide))
 
 
 def fastest(slide: Slide, slow: OpenSlideReader) -> Reader:

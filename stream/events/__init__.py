@@ -1,17 +1,6 @@
 from .alert import Alert, SlideAlert
 from .codec import from_line, from_record, to_line, to_record
 from .event import (
-    ACCESS,
-    ALERT,
-    CELL,
-    DEAD,
-    EVENT_KINDS,
-    FAILURE,
-    RED,
-    REVIEW,
-    SLIDE,
-    SLIDE_ALERT,
-    TOPICS,
     Event,
     EventError,
     Provenance,
@@ -27,6 +16,22 @@ from .event import (
     slide_alert_event,
     slide_event,
 )
+from .event_types import (
+    ACCESS,
+    ALERT,
+    CELL,
+    DEAD,
+    EVENT_TYPES,
+    FAILURE,
+    RED,
+    REVIEW,
+    SLIDE,
+    SLIDE_ALERT,
+    TOPICS,
+    EventType,
+    event_schemas,
+    write_schemas,
+)
 from .failure_codes import text_of
 from .payloads import (
     AccessAction,
@@ -37,8 +42,6 @@ from .payloads import (
     ReviewData,
     Severity,
     Status,
-    event_schemas,
-    write_schemas,
 )
 
 __all__ = [
@@ -53,7 +56,8 @@ __all__ = [
     "Event",
     "EventError",
     "FAILURE",
-    "EVENT_KINDS",
+    "EVENT_TYPES",
+    "EventType",
     "JsonObject",
     "Progress",
     "RED",

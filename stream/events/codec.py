@@ -10,7 +10,8 @@ from cloudevents.core.exceptions import BaseCloudEventException
 from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
 
-from .event import EVENT_KINDS, Event, EventError
+from .event import Event, EventError
+from .event_types import EVENT_TYPES
 
 REPLAY = "replayof"  # the one extension attribute: the id of the event that this one repeats
 _JSON = JSONFormat()
@@ -69,7 +70,7 @@ def _cloud_event(event: Event) -> CloudEvent:
 def _event(cloud: BaseCloudEvent) -> Event:
     data = cloud.get_data()
     kind = cloud.get_type()
-    if kind not in EVENT_KINDS or not isinstance(data, dict):
+    if kind not in EVENT_TYPES or not isinstance(data, dict):
         raise ValueError(f"type {kind!r} with {type(data).__name__} data")
     at = cloud.get_time()
     subject = cloud.get_subject()

@@ -21,9 +21,20 @@ from ingest import CytostreamError, Failure, Slide
 from segment import Cell, RedCell, cell_id
 from stream.events.alert import Alert, SlideAlert
 
+from .event_types import (
+    ACCESS,
+    ALERT,
+    CELL,
+    DEAD,
+    EVENT_TYPES,
+    FAILURE,
+    RED,
+    REVIEW,
+    SLIDE,
+    SLIDE_ALERT,
+)
 from .failure_codes import UNKNOWN, FixedText, text_of
 from .payloads import (
-    PAYLOADS,
     AccessAction,
     AccessData,
     Action,
@@ -41,20 +52,6 @@ from .payloads import (
     SlideData,
     Status,
 )
-
-CELL, ALERT, SLIDE, FAILURE, SLIDE_ALERT, REVIEW, DEAD, ACCESS, RED = PAYLOADS
-EVENT_KINDS = {
-    CELL: "cells",
-    ALERT: "alerts",
-    SLIDE: "slides",
-    FAILURE: "failures",
-    SLIDE_ALERT: "alerts",
-    REVIEW: "reviews",
-    DEAD: "dead",
-    ACCESS: "reviews",
-    RED: "red",
-}
-TOPICS = tuple(dict.fromkeys(EVENT_KINDS.values()))
 
 
 class EventError(CytostreamError):
@@ -79,11 +76,15 @@ class Event:
     @property
     def kind(self) -> str:
         """Which topic it belongs to: cells, alerts, slides, failures, reviews, dead or red."""
-        return EVENT_KINDS[self.type]
+        return EVENT_TYPES[self.type].topic
 
     def payload(self) -> Payload:
         """The data, checked against the type's model."""
-        return PAYLOADS[self.type].model_validate(self.data)
+        return EVENT_TYPES[self.type].payload.model_validate(self.data)
+
+    def sentence(self) -> str:
+        """The data in one line for a person."""
+        return EVENT_TYPES[self.type].sentence(self.data)
 
 
 @dataclass(frozen=True, slots=True)

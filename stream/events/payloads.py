@@ -4,13 +4,9 @@ A field may be added with a default, never renamed or changed: a change makes a 
 type.
 """
 
-import json
-from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
-from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
-from pydantic_core.core_schema import ModelSchema
 
 Status = Literal["seen", "running", "done", "failed", "interrupted"]
 Severity = Literal["notice", "warning", "urgent"]
@@ -290,49 +286,3 @@ class DeadLetterData(Payload):
     slide_id: str
     size_bytes: int
     reason: str
-
-
-PAYLOADS: dict[str, type[Payload]] = {
-    "cytostream.cell.v1": CellData,
-    "cytostream.alert.v1": AlertData,
-    "cytostream.slide.v1": SlideData,
-    "cytostream.failure.v1": FailureData,
-    "cytostream.slidealert.v1": SlideAlertData,
-    "cytostream.review.v1": ReviewData,
-    "cytostream.deadletter.v1": DeadLetterData,
-    "cytostream.access.v1": AccessData,
-    "cytostream.red.v1": RedData,
-}
-
-
-class _Open(GenerateJsonSchema):
-    """A consumer must ignore a field that it does not know, so that one can be added; only our own
-    models forbid it. Descriptions are one line, however the docstring is wrapped.
-    """
-
-    def model_schema(self, schema: ModelSchema) -> JsonSchemaValue:
-        made = super().model_schema(schema)
-        made.pop("additionalProperties", None)
-        if "description" in made:
-            made["description"] = " ".join(made["description"].split())
-        return made
-
-
-def event_schemas() -> dict[str, JsonObject]:
-    """The JSON Schema of each event type's data."""
-    return {
-        name: {
-            "$id": f"urn:{name.replace('.', ':')}",
-            **model.model_json_schema(schema_generator=_Open),
-        }
-        for name, model in PAYLOADS.items()
-    }
-
-
-def write_schemas(folder: Path) -> list[Path]:
-    """Writes one `<type>.json` an event type into `folder`; returns the files."""
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = {folder / f"{name}.json": schema for name, schema in event_schemas().items()}
-    for path, schema in paths.items():
-        path.write_text(json.dumps(schema, indent=2) + "\n")
-    return list(paths)

@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from stream.config import Kafka
-from stream.events import EVENT_KINDS, event_schemas
+from stream.events import EVENT_TYPES, event_schemas
 
 ABOUT = {
     "cells": "One event a classified cell, in the order in which a slide's cells were decided.",
@@ -79,8 +79,8 @@ def _channel(kind: str, topic: str, config: Kafka) -> dict:
     }
     messages = {
         name: {"$ref": f"#/components/messages/{name}"}
-        for name, of in EVENT_KINDS.items()
-        if of == kind
+        for name, of in EVENT_TYPES.items()
+        if of.topic == kind
     }
     return {
         "address": topic,

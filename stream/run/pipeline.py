@@ -36,7 +36,7 @@ from ingest import (
     plan_tiles,
     sample_digest,
 )
-from segment import Cell, Outlook, TileCells, begin_reading
+from segment import KIND_NAMES, Cell, Outlook, TileCells, begin_reading
 from stream.alerts import AlertEvaluator, AnomalyShare, red_alerts
 from stream.config import Config
 from stream.events import (
@@ -349,7 +349,7 @@ class SlideRun:
             "vendor": self.slide.vendor,
             "scanner": self.slide.scanner,
             "classes": self.lab.model.card.classes,
-            "kinds": ("wbc", "platelet", "rbc"),
+            "kinds": KIND_NAMES,
             "config": config,
             **work_of(self.lab, self.slide),
             "engine": self.lab.engine.name,

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from stream.events import EVENT_KINDS, Event, from_record, to_record
+from stream.events import EVENT_TYPES, Event, from_record, to_record
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class OutboxRecord:
 
     @property
     def kind(self) -> str:
-        return EVENT_KINDS[self.type]
+        return EVENT_TYPES[self.type].topic
 
     @property
     def event(self) -> Event:

@@ -13,13 +13,12 @@ import numpy as np
 
 from classify import Card, Verdict
 from ingest import StoreError
-from segment import MASK_LABELS, Cell, Stain, cell_labels
+from segment import KIND_NAMES, MASK_LABELS, Cell, Stain, cell_labels
 
 from .journal import CellRow
 from .outbox import Outbox
 from .slide_store import CHUNK_ROWS, SlideStore
 
-_KINDS = ("wbc", "platelet", "rbc")
 LABEL_COLUMN = "labels/cell/0"
 
 
@@ -108,7 +107,7 @@ def cell_columns(rows: Sequence[CellRow], card: Card) -> dict[str, np.ndarray]:
     return {
         "cell_id": np.array([list(bytes.fromhex(c["cell_id"])) for c in cells], np.uint8),
         "crop": np.stack([pixels_of(row).reshape(side, side, 3) for row in rows]),
-        "kind": np.array([_KINDS.index(c["kind"]) for c in cells], np.uint8),
+        "kind": np.array([KIND_NAMES.index(c["kind"]) for c in cells], np.uint8),
         "box_px0": np.array([c["box_px0"] for c in cells], np.int32),
         "centre_px0": np.array([(c["x_px0"], c["y_px0"]) for c in cells], np.int32),
         "area_um2": np.array([c["area_um2"] for c in cells], np.float32),
@@ -142,7 +141,7 @@ def label_image(columns: Mapping[str, np.ndarray], stain: Stain | None) -> dict[
         return {}
     pairs = zip(columns["crop"], columns["kind"], strict=True)
     return {
-        LABEL_COLUMN: np.stack([cell_labels(crop, _KINDS[kind], stain) for crop, kind in pairs])
+        LABEL_COLUMN: np.stack([cell_labels(crop, KIND_NAMES[kind], stain) for crop, kind in pairs])
     }
 
 

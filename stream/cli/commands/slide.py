@@ -24,14 +24,12 @@ from ingest import (
     thumbnail,
 )
 from ingest.synthetic import LOOKS, Layer, Synthetic, write_synthetic
-from segment import AREAS, Cell, begin_scan
+from segment import AREAS, KIND_NAMES, Cell, begin_scan
 from stream.cli.console import screen, track
 from stream.cli.json_lines import json_lines
 from stream.cli.options import JsonFileOption, MppOption, MppOverrideOption
 from stream.cli.pictures import draw
 from stream.config import Reading
-
-_KINDS = ("wbc", "platelet", "rbc")
 
 
 def locate(
@@ -40,7 +38,7 @@ def locate(
     mpp: MppOption = None,
     mpp_override: MppOverrideOption = None,
     kinds: Annotated[
-        list[str] | None, typer.Option("--kind", help="wbc, platelet, rbc; all by default.")
+        list[str] | None, typer.Option("--kind", help=f"{', '.join(KIND_NAMES)}; all by default.")
     ] = None,
     workers: Annotated[int, typer.Option(min=0, help="Worker processes; 0 is this process.")] = 2,
     tile_px: Annotated[int, typer.Option(min=256, max=8192)] = 1024,
@@ -54,9 +52,9 @@ def locate(
     """
     facts = open_slide(slide, mpp, mpp_override)
     reading = Reading()
-    found = {kind: 0 for kind in kinds or _KINDS}
-    if unknown := set(found) - set(_KINDS):
-        raise CytostreamError(f"no kind {', '.join(unknown)}", f"of {', '.join(_KINDS)}")
+    found = {kind: 0 for kind in kinds or KIND_NAMES}
+    if unknown := set(found) - set(KIND_NAMES):
+        raise CytostreamError(f"no kind {', '.join(unknown)}", f"of {', '.join(KIND_NAMES)}")
     if area not in AREAS:
         raise CytostreamError(f"no area {area!r}", f"one of {', '.join(AREAS)}")
     with open_workers(workers) as pool, json_lines(json_out) as write:

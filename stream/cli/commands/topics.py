@@ -1,7 +1,6 @@
 """Commands about what goes out: follow the topics, show the schemas and the configuration."""
 
 import json
-from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
@@ -11,21 +10,7 @@ from ingest import CytostreamError
 from stream.cli.console import print_error, screen
 from stream.cli.options import RESULTS, ConfigOption, JsonLinesOption, StoreOption
 from stream.config import ConfigError, load_config
-from stream.events import (
-    ACCESS,
-    ALERT,
-    CELL,
-    DEAD,
-    FAILURE,
-    RED,
-    REVIEW,
-    SLIDE,
-    SLIDE_ALERT,
-    TOPICS,
-    Event,
-    to_line,
-    write_schemas,
-)
+from stream.events import TOPICS, Event, to_line, write_schemas
 from stream.kafka import write_asyncapi
 from stream.store import Outbox
 
@@ -57,57 +42,7 @@ def tail(
 def sentence(event: Event) -> str:
     """An event in one line for a person."""
     again = " (sent again)" if event.replay_of else ""
-    return f"{event.time:%H:%M:%S} {event.subject[:8]} {SAID[event.type](event.data)}{again}"
-
-
-def say_cell(data: dict) -> str:
-    return (
-        f"cell    {data['label']:<12} p {data['scores'][data['label']]:.2f}  at "
-        f"{data['x_px0']},{data['y_px0']}"
-    )
-
-
-def say_alert(data: dict) -> str:
-    return f"ALERT   {data['label']:<12} at {data['x_px0']},{data['y_px0']}: {data['reason']}"
-
-
-def say_slide(data: dict) -> str:
-    counts = "  ".join(f"{k} {v}" for k, v in Counter(data["counts"] or {}).most_common())
-    return f"slide   {data['status']}  {data['progress']['cells']} cells  {counts}"
-
-
-def say_failure(data: dict) -> str:
-    return f"failure {data['stage']}: {data['what']} -> {data['hint']}"
-
-
-def say_review(data: dict) -> str:
-    return (
-        f"review  {data['reviewer']}: {data['action']} {data['label'] or ''} "
-        f"{data['comment'] or ''}"
-    )
-
-
-def say_access(data: dict) -> str:
-    return f"access  {data['account']}: {data['action']}, by {data['by']}"
-
-
-def say_red(data: dict) -> str:
-    return (
-        f"red     {data['label']:<12} {data['probability']:.2f}  at {data['x_px0']},{data['y_px0']}"
-    )
-
-
-SAID = {
-    CELL: say_cell,
-    ALERT: say_alert,
-    SLIDE: say_slide,
-    FAILURE: say_failure,
-    SLIDE_ALERT: lambda data: f"ALERT   {data['severity']:<12} {data['reason']}",
-    REVIEW: say_review,
-    ACCESS: say_access,
-    RED: say_red,
-    DEAD: lambda data: f"refused {data['event_type']}: {data['reason']}",
-}
+    return f"{event.time:%H:%M:%S} {event.subject[:8]} {event.sentence()}{again}"
 
 
 def schemas(

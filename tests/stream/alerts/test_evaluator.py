@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from stream.alerts.evaluator import AlertEvaluator, AnomalyShare, check_rules, share_drift
+from stream.alerts.evaluator import AlertEvaluator, check_rules
+from stream.alerts.slide_rules import AnomalyShare, share_drift
 from stream.config import Alerts, ClassRule, ConfigError, RatioRule
 from stream.events.alert import Alert, SlideAlert
 from stream.events.event import cell_event

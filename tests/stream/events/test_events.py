@@ -21,7 +21,6 @@ from stream.events.alert import SlideAlert
 from stream.events.codec import from_line, from_record, to_line, to_record
 from stream.events.event import (
     CELL,
-    EVENT_KINDS,
     Event,
     EventError,
     RedSaid,
@@ -36,8 +35,9 @@ from stream.events.event import (
     slide_alert_event,
     slide_event,
 )
+from stream.events.event_types import EVENT_TYPES, event_schemas, write_schemas
 from stream.events.failure_codes import text_of
-from stream.events.payloads import PAYLOADS, Progress, event_schemas, write_schemas
+from stream.events.payloads import Progress
 from tests.stream.making import STAMP, make_cell, make_events, make_slide, make_verdict, share_names
 
 SLIDE = make_slide()
@@ -51,7 +51,7 @@ VALUE = st.recursive(
 EVENTS = st.builds(
     Event,
     NAME,
-    st.sampled_from(sorted(EVENT_KINDS)),
+    st.sampled_from(sorted(EVENT_TYPES)),
     NAME,
     NAME,
     st.datetimes(timezones=st.just(UTC)),
@@ -193,7 +193,7 @@ def test_every_kind_of_event_fits_its_model():
             STAMP,
         ),
     ]
-    assert [event.type for event in made] == list(PAYLOADS)
+    assert [event.type for event in made] == list(EVENT_TYPES)
     assert [event.kind for event in made] == [
         "cells",
         "alerts",
@@ -321,7 +321,7 @@ def test_the_committed_schemas_are_the_models(tmp_path):
 
 
 def test_a_schema_an_event_type():
-    assert set(event_schemas()) == set(PAYLOADS)
+    assert set(event_schemas()) == set(EVENT_TYPES)
 
 
 def test_what_is_no_cell_is_named_and_not_alarmed():

@@ -23,7 +23,8 @@ from stream.events.event import (
     slide_alert_event,
     slide_event,
 )
-from stream.events.payloads import PAYLOADS, Progress, event_schemas
+from stream.events.event_types import EVENT_TYPES, event_schemas
+from stream.events.payloads import Progress
 from stream.kafka.asyncapi import asyncapi
 from stream.kafka.sink import KafkaSink
 from stream.sinks.relay import send_batch
@@ -135,7 +136,7 @@ def test_the_document_names_every_topic_and_message():
     )
     assert {
         name for channel in document["channels"].values() for name in channel["messages"]
-    } == set(PAYLOADS)
+    } == set(EVENT_TYPES)
     assert document["servers"]["kafka"]["protocol"] == "kafka-secure"
     assert "$defs" not in json.dumps(document)
 
