@@ -1,9 +1,8 @@
 from .cells import Cell, cell_id, find_cells
-from .contour import outline
 from .crops import CROP_PX, CROP_UM
 from .grid import WORK_MPP
 from .kinds import KIND_NAMES
-from .masks import MASK_LABELS, cell_labels, cell_masks, fit_crop_stain, measure_middle
+from .masks import MASK_LABELS, cell_labels, cell_masks, fit_crop_stain, measure_middle, outline
 from .red_cell_fields import RedCell, RedCrops, RedField, RedSmear, measure_field, summary_of
 from .scan import AREAS, Outlook, Scan, TileCells, begin_reading, begin_scan, plain_scan
 from .stain import Stain, fit_stain

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 
 import numpy as np
 from scipy import ndimage as ndi
+from shapely import LineString
 from skimage.filters import threshold_otsu
+from skimage.measure import find_contours
 from skimage.morphology import disk
 
 from ingest import background_of
@@ -17,6 +19,7 @@ from .nuclei import find_nuclei, white_matter
 from .stain import Stain, fit_stain
 from .white_cells import cell_around
 
+TOLERANCE_PX = 0.6  # of an outline
 MASK_LABELS = "cytoplasm", "nucleus"
 NUCLEAR = (0.7, 0.3, 0.0)  # of R, G, B: the red of granules counts little
 _PALE = 0.6  # of the Otsu threshold, so that pale cytoplasm is in
@@ -114,3 +117,19 @@ def measure_middle(crop: np.ndarray, stain: Stain) -> tuple[str, float] | None:
         return None
     _, blob = min(near, key=lambda one: one[0])
     return blob.kind, blob.area_um2(grid)
+
+
+def outline(mask: np.ndarray) -> np.ndarray | None:
+    """Corners (n, 2) of the longest outline of a mask (h, w) bool, as x, y in px from the upper
+    left corner of the first pixel; closed, so that the last is the first. None where nothing of it
+    has an area.
+    """
+    contours = find_contours(np.pad(mask, 1).astype(np.float32), 0.5)
+    if not contours:
+        return None
+    line = LineString(max(contours, key=len)).simplify(TOLERANCE_PX, preserve_topology=False)
+    corners = np.asarray(line.coords)
+    if len(corners) < 4:
+        return None
+    result: np.ndarray = corners[:, ::-1] - 0.5
+    return result
