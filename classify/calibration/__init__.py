@@ -1,4 +1,4 @@
-from .adaptation import ADAPTING_DRAWS
+from .adaptation import ADAPTING_DRAWS, can_adapt
 from .cell_sizes import MeasuredCell, fit_sizes, measure_crops
 from .certainty import CERTAINTY_NAMES, finish
 from .draws import (
@@ -25,6 +25,7 @@ __all__ = [
     "Psychometric",
     "SIGMA_RANGE",
     "best_temperature",
+    "can_adapt",
     "candidates",
     "error_table",
     "finish",

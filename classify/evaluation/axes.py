@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from classify.calibration import Psychometric, fit_psychometric
+from classify.calibration import Psychometric, can_adapt, fit_psychometric
 from classify.image_folder import LabelledCrops
 
 from . import metrics, plots
@@ -92,6 +92,8 @@ def shift(work: Workshop) -> Findings:
             "Trained on PBC alone; neither arm has seen a cell of these sets, labelled or not.",
             "Centred: the set's cells have been seen without labels, and each class's mean "
             "evidence made that of pbc/val.",
+            "Calibrated: ours after `calibrate` on the set's cells without labels; the baseline "
+            "centred, which is all it has of that kind.",
         ]
     )
     home = {arm: a.scores("val", work.val.images).probability for arm, a in pair(work).items()}
@@ -104,6 +106,12 @@ def shift(work: Workshop) -> Findings:
         )
         adapted = {k: centred(s.probability, home[k]) for k, s in scores.items()}
         found.figures += accuracies(work, "domain shift", f"{name}, centred", y, adapted)
+        if can_adapt(work.model):
+            there = work.calibrated(name, data).scores(
+                f"{kept_as(work, name)}-calibrated", data.images
+            )
+            both = adapted | {OUR_ARM: there.predicted}
+            found.figures += accuracies(work, "domain shift", f"{name}, calibrated", y, both)
         tables = {
             k: metrics.confusion(y, s.predicted, len(work.shipped.classes))
             for k, s in scores.items()

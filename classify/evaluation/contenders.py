@@ -13,10 +13,11 @@ import numpy as np
 import torch
 from pydantic import ValidationError
 
-from classify.engines import Engine
+from classify.calibration import LabCells, recalibrate
+from classify.engines import Engine, open_engine
 from classify.errors import DataError
 from classify.image_folder import LabelledCrops, load_crops
-from classify.model_card import Model
+from classify.model_card import CARD, Model, load_model
 from classify.network import Denoiser
 from classify.pixels import on_white
 from classify.training import TrainConfig, Training, labelled_cells, of_model, read_data
@@ -128,6 +129,15 @@ class Workshop:
     @cached_property
     def shipped(self) -> Arm:
         return shipped_arm(self.model, self.engine, self.folder / "scores")
+
+    def calibrated(self, name: str, data: LabelledCrops) -> Arm:
+        """The model under test after `calibrate` on a set's cells, their labels left out."""
+        folder = self.folder / "calibrated" / f"{self.model.model_id}-{name.replace('/', '-')}"
+        if not (folder / CARD).exists():
+            recalibrate(self.model, self.engine, LabCells(data.images), folder, name)
+        model = load_model(folder)
+        engine = open_engine(model, self.engine.name, self.engine.precision)
+        return shipped_arm(model, engine, self.folder / "scores")
 
     @cached_property
     def baseline(self) -> Arm:
