@@ -1,4 +1,4 @@
-from .pipeline import RunContext
+from .context import RunContext
 from .progress import SlideOutcome
 from .red_cells import BOXES, RED_CELL_LABELS, RED_CROPS, RED_KIND_COLUMN, RedJudge
 from .red_morphology import NORMAL, leading_finding, shares_of_counts

@@ -2,98 +2,47 @@
 concrete engine or sink.
 """
 
-import json
-import logging
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import count
 from pathlib import Path
-from time import monotonic
-from typing import Final
 
-import numpy as np
-
-from classify import Engine, Model, Verdict, contradiction_of, judge, size_evidence
 from ingest import (
     CytostreamError,
     DamagedSlideError,
     Failure,
-    HeldError,
-    IncompleteSlideError,
     Slide,
     SlideAwayError,
     SlideError,
-    TileSpec,
-    Workers,
-    file_state,
-    files_of,
     open_slide,
-    plan_tiles,
     sample_digest,
 )
-from segment import KIND_NAMES, Cell, Outlook, TileCells, begin_reading
-from stream.alerts import AlertEvaluator, AnomalyShare, red_alerts
-from stream.config import Config
+from segment import begin_reading
 from stream.events import (
-    Alert,
-    Box,
-    Event,
     JsonObject,
     Progress,
-    Provenance,
-    RedSaid,
-    Status,
-    alert_event,
-    cell_event,
     failure_event,
-    red_event,
-    slide_alert_event,
     slide_event,
 )
-from stream.store import Outbox, ResultWriter, SlideStore, body_of, facts_of, store_path
+from stream.store import Outbox, facts_of
 
-from .progress import SlideOutcome, Tally
-from .red_cells import RedJudge, RedReading, read_red_cells
+from .context import (
+    OtherWorkError,
+    RunContext,
+    SlideBusyError,
+    UnseenByWorkerError,
+    slide_lease,
+    work_of,
+)
+from .progress import SlideOutcome
+from .slide_failures import failure_of, is_passing
+from .slide_run import DONE, SlideRun
 
-_log = logging.getLogger(__name__)
-_DONE: Final = "done"
 SAME_MPP = 1e-4  # relative; file formats round the scale
-# a commit waits for the disk some milliseconds, so cells share it
-COMMIT_CELLS = 32
-COMMIT_S = 0.2
-
-
-@dataclass(frozen=True, slots=True)
-class RunContext:
-    """What every slide of a run shares."""
-
-    config: Config
-    model: Model
-    engine: Engine
-    workers: Workers
-    outbox: Outbox
-    folder: Path
-    stamp: Provenance
-    on_progress: Callable[[Slide, Progress, Counter[str]], None] = lambda *_: None
-    red: RedJudge | None = None
-    again: bool = False  # run a slide anew that was begun under something else
-
-
-class SlideBusyError(CytostreamError):
-    """Another process is at this slide."""
-
-
-class OtherWorkError(CytostreamError):
-    """The store has results of this slide under another model, configuration or scale."""
-
-
-class UnseenByWorkerError(SlideAwayError):
-    """A worker of the cluster does not see the slide, or sees another one in its place."""
 
 
 def run_slide(
@@ -194,7 +143,7 @@ def version_of(lab: RunContext, slide: Slide) -> Slide:
 
 def has_results(outbox: Outbox, slide_id: str) -> bool:
     """Whether any of the slide has been read."""
-    is_done = outbox.status(slide_id) == _DONE
+    is_done = outbox.status(slide_id) == DONE
     return is_done or bool(outbox.tiles_done(slide_id)) or any(True for _ in outbox.cells(slide_id))
 
 
@@ -210,7 +159,7 @@ def _differences(lab: RunContext, slide: Slide, begun: JsonObject) -> list[str]:
 
 
 def run_leased(lab: RunContext, slide: Slide, path: Path) -> SlideOutcome:
-    if lab.outbox.status(slide.slide_id) == _DONE:
+    if lab.outbox.status(slide.slide_id) == DONE:
         return finished_outcome(lab, slide)
     try:
         reading = lab.config.reading
@@ -230,30 +179,6 @@ def run_leased(lab: RunContext, slide: Slide, path: Path) -> SlideOutcome:
         with suppress(CytostreamError):
             run.say("interrupted")
         raise
-
-
-def is_passing(error: CytostreamError) -> bool:
-    """Whether another try may go better: the share was away, or the cluster lost a worker; not
-    where the file is at fault.
-    """
-    if isinstance(error, SlideAwayError):
-        return True
-    return not isinstance(error, SlideError) or getattr(error.__cause__, "errno", None) is not None
-
-
-def failure_of(
-    error: CytostreamError, slide_id: str, stage: str, box_px0: Box | None = None
-) -> Failure:
-    """The failure of an error; its code says whether it is the file's fault."""
-    if isinstance(error, HeldError):
-        code = f"held.{error.code}"
-        return Failure(slide_id, "held", error.what, error.hint, box_px0, code, error.figures)
-    kind = "unavailable" if is_passing(error) else "unreadable"
-    if isinstance(error, OtherWorkError):
-        kind = "other_work"
-    elif isinstance(error, IncompleteSlideError):
-        kind = "incomplete"
-    return Failure(slide_id, stage, error.what, error.hint, box_px0, f"{stage}.{kind}")
 
 
 def refuse(
@@ -290,326 +215,3 @@ def finished_outcome(lab: RunContext, slide: Slide) -> SlideOutcome:
     unfit = tuple(facts.get("unfit", ()))
     red_cells = facts.get("red_cells")
     return SlideOutcome(slide, "done before", counts, progress, unfit=unfit, red_cells=red_cells)
-
-
-class SlideRun:
-    """One slide under way."""
-
-    def __init__(self, lab: RunContext, outlook: Outlook):
-        self.lab = lab
-        self.scan = outlook.scan
-        self.slide = outlook.scan.slide
-        self.outlook = outlook
-        self.unfit = tuple(outlook.map.problems())
-        self.red_cells: JsonObject | None = None
-        self.red_reading: RedReading | None = None
-        specs = list(plan_tiles(self.slide, self.scan.smear, lab.config.reading.tile_px))
-        done = lab.outbox.tiles_done(self.slide.slide_id)
-        self.todo = [spec for spec in specs if tile_key(spec) not in done]
-        self.known = lab.outbox.cell_ids(self.slide.slide_id)
-        this_hour = partial(lab.outbox.alerts_since, 3600)
-        self.desk = AlertEvaluator(
-            lab.config.alerts,
-            self.slide.scanner,
-            lab.outbox.alerts_given(self.slide.slide_id),
-            this_hour,
-        )
-        self.tally = self.resumed(len(specs))
-        self.again = False
-        self.said_s = monotonic()
-        self.committed_s = 0.0
-        self.writer = ResultWriter(
-            lab.outbox, self.open_store(), self.slide.slide_id, lab.model.card, self.scan.stain
-        )
-        self.found: dict[str, tuple[TileSpec, Cell]] = {}
-        self.decided: list[tuple[str, Verdict]] = []
-        self.damaged_tiles: set[TileSpec] = set()
-        self.unread: set[Box] = set()
-
-    def resumed(self, tiles: int) -> Tally:
-        """What the journal knows: an earlier run's tiles, cells and alerts. Tiles that failed are
-        tried again.
-        """
-        tally = Tally(tiles, tiles - len(self.todo), alerts=self.desk.given.total())
-        for row in self.lab.outbox.cells(self.slide.slide_id):
-            body = json.loads(row.body)
-            tally.count(body["verdict"]["label"], body["cell"]["kind"])
-            self.desk.count(
-                body["verdict"]["label"],
-                *(body["verdict"]["anomaly"][name] for name in ("score", "absolute")),
-            )
-        return tally
-
-    def open_store(self) -> SlideStore:
-        config = self.lab.config.model_dump(mode="json", exclude={"kafka": {"security"}})
-        facts = {
-            "slide_id": self.slide.slide_id,
-            "width_px0": self.slide.width_px0,
-            "height_px0": self.slide.height_px0,
-            "vendor": self.slide.vendor,
-            "scanner": self.slide.scanner,
-            "classes": self.lab.model.card.classes,
-            "kinds": KIND_NAMES,
-            "config": config,
-            **work_of(self.lab, self.slide),
-            "engine": self.lab.engine.name,
-            "precision": self.lab.engine.precision,
-            "versions": self.lab.stamp.versions,
-        }
-        return SlideStore.create(store_path(self.lab.folder, self.slide.slide_id), facts)
-
-    def all(self) -> SlideOutcome:
-        self.say("running")
-        judged = judge(self.crops(), self.lab.engine, self.lab.model, evidence=self.evidence_of)
-        for cell_id, verdict in judged:
-            cell = self.found[cell_id][1]
-            against = contradiction_of(self.lab.model.card, cell.kind, cell.area_um2, verdict.label)
-            self.decided.append((cell_id, replace(verdict, contradiction=against)))
-            if len(self.decided) >= COMMIT_CELLS:
-                self.commit()
-        self.commit()
-        self.check_unchanged()
-        self.writer.write(final=True)
-        self.red_reading = read_red_cells(
-            self.lab.workers,
-            self.outlook,
-            self.lab.config.reading.read_limit_s,
-            self.writer.store,
-            self.lab.config.red_cells,
-            self.lab.red,
-            self.lab.config.alerts.anomaly_above,
-        )
-        self.red_cells = self.red_reading.figures if self.red_reading else None
-        if not self.scan.smear.look.any():
-            self.fail(
-                Failure(
-                    self.slide.slide_id,
-                    "survey",
-                    "nothing stained on the slide",
-                    "is it empty, or not a smear?",
-                    code="survey.empty",
-                )
-            )
-        self.say(_DONE)
-        return SlideOutcome(
-            self.slide,
-            _DONE,
-            self.tally.cells,
-            self.tally.progress(),
-            again=self.again,
-            unfit=self.unfit,
-            red_cells=self.red_cells,
-        )
-
-    def evidence_of(self, cell_id: str) -> np.ndarray:
-        """What a cell's kind and area as found say of its class."""
-        cell = self.found[cell_id][1]
-        return size_evidence(self.lab.model.card, cell.kind, cell.area_um2)
-
-    def check_unchanged(self) -> None:
-        """Raises SlideAwayError where the files are no longer those that were read."""
-        try:
-            same = file_state(files_of(self.slide.path)) == self.slide.file_state
-        except OSError as error:
-            raise SlideAwayError(
-                f"{self.slide.path}: {error.strerror}", "is the share still there?"
-            ) from error
-        if not same:
-            raise SlideAwayError(
-                f"{self.slide.path}: changed while it was read",
-                "leave it as it is until it is done",
-            )
-
-    def crops(self) -> Iterator[tuple[str, np.ndarray] | None]:
-        """Crops of the cells as tiles come back; `None` where none is ready, and then what is
-        decided is committed, at most every `COMMIT_S`.
-        """
-        for arrived in self.lab.workers.each(
-            self.scan.cells_in, self.todo, self.lab.config.reading.read_limit_s
-        ):
-            if arrived is None:
-                yield None
-                if monotonic() - self.committed_s > COMMIT_S:
-                    self.commit()
-                continue
-            spec, outcome = arrived
-            if isinstance(outcome, SlideAwayError):
-                raise outcome
-            if isinstance(outcome, CytostreamError):
-                self.again |= is_passing(outcome)
-                self.fail(failure_of(outcome, self.slide.slide_id, "tile", spec.box_px0))
-                continue
-            self.tell_unread(spec, outcome)
-            _log.info(
-                "%s: tile at (%d, %d): %d cells, read %.0f ms, find %.0f ms",
-                self.slide.slide_id,
-                spec.x_px0,
-                spec.y_px0,
-                len(outcome.cells),
-                outcome.read_s * 1000,
-                outcome.find_s * 1000,
-            )
-            new = [cell for cell in outcome.cells if cell.cell_id not in self.known]
-            self.tally.waiting[spec] = {cell.cell_id for cell in new}
-            if not new:
-                self.close([spec])
-            for cell in new:
-                self.found[cell.cell_id] = spec, cell
-                yield cell.cell_id, cell.crop
-
-    def commit(self) -> None:
-        """Verdicts, their events, and the tiles that they complete: together."""
-        if not self.decided:
-            return
-        self.committed_s = monotonic()
-        events = []
-        rows = []
-        complete = []
-        for cell_id, verdict in self.decided:
-            spec, cell = self.found.pop(cell_id)
-            self.tally.count(verdict.label, cell.kind)
-            events += self.events_of(cell, verdict)
-            rows.append((cell_id, body_of(cell, verdict), cell.crop.tobytes()))
-            self.tally.waiting[spec].discard(cell_id)
-            if not self.tally.waiting[spec]:
-                complete.append(spec)
-        self.decided.clear()
-        self.close(complete, events, rows)
-
-    def events_of(self, cell: Cell, verdict: Verdict) -> list[Event]:
-        events = [cell_event(self.slide, cell, verdict, self.lab.stamp)]
-        for alert in self.desk.of_cell(cell, verdict, self.tally.cells.total()):
-            if isinstance(alert, Alert):
-                self.tally.alerts += 1
-                events.append(alert_event(self.slide, cell, verdict, alert, self.lab.stamp))
-            else:
-                events.append(slide_alert_event(self.slide.slide_id, alert, self.lab.stamp))
-        return events
-
-    def close(
-        self,
-        specs: Sequence[TileSpec],
-        events: Sequence[Event] = (),
-        rows: Sequence[tuple[str, str, bytes]] = (),
-    ) -> None:
-        """Commit events and cells, and that these tiles are done."""
-        whole = [spec for spec in specs if spec not in self.damaged_tiles]
-        with self.lab.outbox.transaction() as tx:
-            tx.hold(slide_lease(self.slide))
-            tx.add(events)
-            tx.add_cells(self.slide.slide_id, rows)
-            for spec in whole:
-                tx.tile_done(self.slide.slide_id, tile_key(spec))
-        for spec in specs:
-            self.tally.waiting.pop(spec, None)
-        self.tally.tiles_done += len(whole)
-        self.writer.write(len(rows))
-        self.lab.on_progress(self.slide, self.tally.progress(), self.tally.cells)
-        if monotonic() - self.said_s > self.lab.config.backlog.progress_s:
-            self.say("running")
-
-    def tell_unread(self, spec: TileSpec, outcome: TileCells) -> None:
-        """Places that cannot be decoded are failures, told once though two tiles see them; such a
-        tile is never done.
-        """
-        if outcome.unread:
-            self.damaged_tiles.add(spec)
-        for box in set(outcome.unread) - self.unread:
-            self.unread.add(box)
-            self.fail(
-                Failure(
-                    self.slide.slide_id,
-                    "tile",
-                    "cannot be decoded",
-                    "scan the slide again",
-                    box,
-                    "tile.unreadable",
-                )
-            )
-
-    def fail(self, failure: Failure) -> None:
-        """Tell of a failure. Its tile is not done: the same command tries it again."""
-        self.tally.failures += 1
-        told = failure_event(failure, self.lab.stamp, self.slide.path)
-        with self.lab.outbox.transaction() as tx:
-            tx.hold(slide_lease(self.slide))
-            tx.keep_failure(told.id, str(self.slide.path), failure)
-        self.close([], [told])
-
-    def say(self, status: Status) -> None:
-        """Tell of the slide's status, and keep it; at the end, the slide's own alerts too."""
-        progress = self.tally.progress()
-        counts = dict(self.tally.cells)
-        self.said_s = monotonic()
-        about = {
-            "counts": counts,
-            "progress": progress.model_dump(),
-            "slide": facts_of(self.slide),
-            "odd": self.desk.odd,
-        }
-        about |= {"unfit": self.unfit, "reason": "; ".join(self.unfit)} if self.unfit else {}
-        about |= {"red_cells": self.red_cells} if self.red_cells else {}
-        facts = {**about, "at": datetime.now(UTC).isoformat(), **work_of(self.lab, self.slide)}
-        is_done = status == _DONE
-        told = slide_event(
-            self.slide,
-            status,
-            self.lab.stamp,
-            progress,
-            counts=counts if is_done else None,
-            unfit=self.unfit,
-            red_cells=self.red_cells if is_done else None,
-        )
-        with self.lab.outbox.transaction() as tx:
-            tx.hold(slide_lease(self.slide))
-            tx.add([*self.red_events(), *self.slide_alerts(), told] if is_done else [told])
-            tx.set_status(
-                self.slide.slide_id,
-                "failures" if is_done and self.tally.failures else status,
-                **facts,
-            )
-
-    def red_events(self) -> list[Event]:
-        """An event a judged red cell."""
-        if not (self.lab.red and self.red_reading):
-            return []
-        name = self.lab.red.model.model_id
-        return [
-            red_event(
-                self.slide,
-                one.cell,
-                RedSaid(one.label, one.probability, one.anomaly, name),
-                self.lab.stamp,
-            )
-            for one in self.red_reading.judged
-        ]
-
-    def slide_alerts(self) -> list[Event]:
-        rules = self.lab.config.alerts
-        rows = self.lab.outbox.odd_shares(
-            self.slide.scanner, rules.drift_slides + rules.drift_before, self.slide.slide_id
-        )
-        found = self.desk.of_slide(
-            self.tally.cells, self.tally.white, [AnomalyShare(*row) for row in rows]
-        )
-        found += self.desk.far_off(self.lab.model)
-        if self.red_cells:
-            found += red_alerts(
-                self.red_cells, rules, self.lab.config.red_cells, self.slide.scanner
-            )
-        return [slide_alert_event(self.slide.slide_id, alert, self.lab.stamp) for alert in found]
-
-
-def work_of(lab: RunContext, slide: Slide) -> dict[str, str | float]:
-    """What decides a slide's results: they go on only under the same."""
-    red = {"red_model_id": lab.red.model.model_id} if lab.red else {}
-    ours = {"model_id": lab.stamp.model_hash, "config_id": lab.stamp.config_hash}
-    return {**ours, "mpp": slide.mpp, **red}
-
-
-def slide_lease(slide: Slide) -> str:
-    return f"slide {slide.slide_id}"
-
-
-def tile_key(spec: TileSpec) -> str:
-    return ",".join(map(str, spec.box_px0))

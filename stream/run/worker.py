@@ -13,15 +13,10 @@ from ingest import CytostreamError, Failure, SlideAwayError, SlideError
 from stream.events import EventError, Progress
 from stream.store import FAILED, Backlog, Job, LeaseLostError, Outbox, slide_of
 
-from .pipeline import (
-    RunContext,
-    SlideBusyError,
-    UnseenByWorkerError,
-    failure_of,
-    refuse,
-    run_slide,
-)
+from .context import RunContext, SlideBusyError, UnseenByWorkerError
+from .pipeline import refuse, run_slide
 from .progress import SlideOutcome
+from .slide_failures import failure_of
 
 _log = logging.getLogger(__name__)
 

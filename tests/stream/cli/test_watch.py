@@ -10,7 +10,7 @@ from stream.cli.commands.watch import WatchedFolder, WatchReport, intake_of
 from stream.cli.session import open_station
 from stream.config import BacklogSettings, Config, Reading, WatchSettings
 from stream.events.event import Provenance
-from stream.run.pipeline import RunContext
+from stream.run.context import RunContext
 from stream.run.worker import work
 from tests.make import BrightnessEngine, smear, tiny_model
 

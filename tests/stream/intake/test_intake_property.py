@@ -23,7 +23,7 @@ from stream.events.event import Provenance
 from stream.events.payloads import Progress
 from stream.intake.folder import FolderIntake
 from stream.run import worker
-from stream.run.pipeline import RunContext
+from stream.run.context import RunContext
 from stream.run.progress import SlideOutcome
 from stream.store.backlog import Backlog
 from stream.store.outbox import Outbox

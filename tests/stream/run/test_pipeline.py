@@ -27,7 +27,8 @@ from stream.cli.app import app
 from stream.config import Config, Reading, RedCells
 from stream.events.event import Provenance
 from stream.review.images.outlines import Shapes
-from stream.run.pipeline import RunContext, run_slide
+from stream.run.context import RunContext
+from stream.run.pipeline import run_slide
 from stream.run.red_cells import RedJudge
 from stream.store.outbox import Outbox
 from stream.store.results import store_path

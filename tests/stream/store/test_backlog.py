@@ -13,7 +13,8 @@ from stream.config import BacklogSettings as Rules
 from stream.config import Config, Reading
 from stream.events.event import Provenance
 from stream.run import worker
-from stream.run.pipeline import RunContext, run_slide
+from stream.run.context import RunContext
+from stream.run.pipeline import run_slide
 from stream.run.worker import outcome_report, work
 from stream.store.backlog import BACKLOG_TABLES, STAT, Backlog, Job
 from stream.store.outbox import Outbox

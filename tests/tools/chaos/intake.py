@@ -22,7 +22,7 @@ from stream.cli.commands.watch import WatchedFolder, WatchReport, intake_of
 from stream.cli.session import Session, open_station
 from stream.config import load_config
 from stream.events.event import Provenance
-from stream.run.pipeline import RunContext
+from stream.run.context import RunContext
 from stream.run.worker import work
 from tests.make import BrightnessEngine, tiny_model
 from tests.tools.chaos.scenes import make_slides, write_config

@@ -11,7 +11,7 @@ from stream.cli.console import print_error
 from stream.cli.session import drain, open_pool, open_station
 from stream.config import Config, load_config
 from stream.events.event import Provenance
-from stream.run.pipeline import RunContext
+from stream.run.context import RunContext
 from stream.run.worker import GracefulStop, work
 from stream.store.backlog import Job
 from tests.make import BrightnessEngine, tiny_model

@@ -1,0 +1,61 @@
+"""What the slides of a run share, and what decides their results."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from classify import Engine, Model
+from ingest import (
+    CytostreamError,
+    Slide,
+    SlideAwayError,
+    Workers,
+)
+from stream.config import Config
+from stream.events import (
+    Progress,
+    Provenance,
+)
+from stream.store import Outbox
+
+from .red_cells import RedJudge
+
+
+@dataclass(frozen=True, slots=True)
+class RunContext:
+    """What every slide of a run shares."""
+
+    config: Config
+    model: Model
+    engine: Engine
+    workers: Workers
+    outbox: Outbox
+    folder: Path
+    stamp: Provenance
+    on_progress: Callable[[Slide, Progress, Counter[str]], None] = lambda *_: None
+    red: RedJudge | None = None
+    again: bool = False  # run a slide anew that was begun under something else
+
+
+class SlideBusyError(CytostreamError):
+    """Another process is at this slide."""
+
+
+class OtherWorkError(CytostreamError):
+    """The store has results of this slide under another model, configuration or scale."""
+
+
+class UnseenByWorkerError(SlideAwayError):
+    """A worker of the cluster does not see the slide, or sees another one in its place."""
+
+
+def work_of(lab: RunContext, slide: Slide) -> dict[str, str | float]:
+    """What decides a slide's results: they go on only under the same."""
+    red = {"red_model_id": lab.red.model.model_id} if lab.red else {}
+    ours = {"model_id": lab.stamp.model_hash, "config_id": lab.stamp.config_hash}
+    return {**ours, "mpp": slide.mpp, **red}
+
+
+def slide_lease(slide: Slide) -> str:
+    return f"slide {slide.slide_id}"

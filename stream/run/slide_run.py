@@ -1,0 +1,365 @@
+"""One slide under way: tiles come back, cells are classified, and what is decided is committed
+with its events.
+"""
+
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+from time import monotonic
+from typing import Final
+
+import numpy as np
+
+from classify import Verdict, contradiction_of, judge, size_evidence
+from ingest import (
+    CytostreamError,
+    Failure,
+    SlideAwayError,
+    TileSpec,
+    file_state,
+    files_of,
+    plan_tiles,
+)
+from segment import KIND_NAMES, Cell, Outlook, TileCells
+from stream.alerts import AlertEvaluator, AnomalyShare, red_alerts
+from stream.events import (
+    Alert,
+    Box,
+    Event,
+    JsonObject,
+    RedSaid,
+    Status,
+    alert_event,
+    cell_event,
+    failure_event,
+    red_event,
+    slide_alert_event,
+    slide_event,
+)
+from stream.store import ResultWriter, SlideStore, body_of, facts_of, store_path
+
+from .context import RunContext, slide_lease, work_of
+from .progress import SlideOutcome, Tally
+from .red_cells import RedReading, read_red_cells
+from .slide_failures import failure_of, is_passing
+
+_log = logging.getLogger(__name__)
+DONE: Final = "done"
+# a commit waits for the disk some milliseconds, so cells share it
+COMMIT_CELLS = 32
+COMMIT_S = 0.2
+
+
+class SlideRun:
+    """One slide under way."""
+
+    def __init__(self, lab: RunContext, outlook: Outlook):
+        self.lab = lab
+        self.scan = outlook.scan
+        self.slide = outlook.scan.slide
+        self.outlook = outlook
+        self.unfit = tuple(outlook.map.problems())
+        self.red_cells: JsonObject | None = None
+        self.red_reading: RedReading | None = None
+        specs = list(plan_tiles(self.slide, self.scan.smear, lab.config.reading.tile_px))
+        done = lab.outbox.tiles_done(self.slide.slide_id)
+        self.todo = [spec for spec in specs if tile_key(spec) not in done]
+        self.known = lab.outbox.cell_ids(self.slide.slide_id)
+        this_hour = partial(lab.outbox.alerts_since, 3600)
+        self.desk = AlertEvaluator(
+            lab.config.alerts,
+            self.slide.scanner,
+            lab.outbox.alerts_given(self.slide.slide_id),
+            this_hour,
+        )
+        self.tally = self.resumed(len(specs))
+        self.again = False
+        self.said_s = monotonic()
+        self.committed_s = 0.0
+        self.writer = ResultWriter(
+            lab.outbox, self.open_store(), self.slide.slide_id, lab.model.card, self.scan.stain
+        )
+        self.found: dict[str, tuple[TileSpec, Cell]] = {}
+        self.decided: list[tuple[str, Verdict]] = []
+        self.damaged_tiles: set[TileSpec] = set()
+        self.unread: set[Box] = set()
+
+    def resumed(self, tiles: int) -> Tally:
+        """What the journal knows: an earlier run's tiles, cells and alerts. Tiles that failed are
+        tried again.
+        """
+        tally = Tally(tiles, tiles - len(self.todo), alerts=self.desk.given.total())
+        for row in self.lab.outbox.cells(self.slide.slide_id):
+            body = json.loads(row.body)
+            tally.count(body["verdict"]["label"], body["cell"]["kind"])
+            self.desk.count(
+                body["verdict"]["label"],
+                *(body["verdict"]["anomaly"][name] for name in ("score", "absolute")),
+            )
+        return tally
+
+    def open_store(self) -> SlideStore:
+        config = self.lab.config.model_dump(mode="json", exclude={"kafka": {"security"}})
+        facts = {
+            "slide_id": self.slide.slide_id,
+            "width_px0": self.slide.width_px0,
+            "height_px0": self.slide.height_px0,
+            "vendor": self.slide.vendor,
+            "scanner": self.slide.scanner,
+            "classes": self.lab.model.card.classes,
+            "kinds": KIND_NAMES,
+            "config": config,
+            **work_of(self.lab, self.slide),
+            "engine": self.lab.engine.name,
+            "precision": self.lab.engine.precision,
+            "versions": self.lab.stamp.versions,
+        }
+        return SlideStore.create(store_path(self.lab.folder, self.slide.slide_id), facts)
+
+    def all(self) -> SlideOutcome:
+        self.say("running")
+        judged = judge(self.crops(), self.lab.engine, self.lab.model, evidence=self.evidence_of)
+        for cell_id, verdict in judged:
+            cell = self.found[cell_id][1]
+            against = contradiction_of(self.lab.model.card, cell.kind, cell.area_um2, verdict.label)
+            self.decided.append((cell_id, replace(verdict, contradiction=against)))
+            if len(self.decided) >= COMMIT_CELLS:
+                self.commit()
+        self.commit()
+        self.check_unchanged()
+        self.writer.write(final=True)
+        self.red_reading = read_red_cells(
+            self.lab.workers,
+            self.outlook,
+            self.lab.config.reading.read_limit_s,
+            self.writer.store,
+            self.lab.config.red_cells,
+            self.lab.red,
+            self.lab.config.alerts.anomaly_above,
+        )
+        self.red_cells = self.red_reading.figures if self.red_reading else None
+        if not self.scan.smear.look.any():
+            self.fail(
+                Failure(
+                    self.slide.slide_id,
+                    "survey",
+                    "nothing stained on the slide",
+                    "is it empty, or not a smear?",
+                    code="survey.empty",
+                )
+            )
+        self.say(DONE)
+        return SlideOutcome(
+            self.slide,
+            DONE,
+            self.tally.cells,
+            self.tally.progress(),
+            again=self.again,
+            unfit=self.unfit,
+            red_cells=self.red_cells,
+        )
+
+    def evidence_of(self, cell_id: str) -> np.ndarray:
+        """What a cell's kind and area as found say of its class."""
+        cell = self.found[cell_id][1]
+        return size_evidence(self.lab.model.card, cell.kind, cell.area_um2)
+
+    def check_unchanged(self) -> None:
+        """Raises SlideAwayError where the files are no longer those that were read."""
+        try:
+            same = file_state(files_of(self.slide.path)) == self.slide.file_state
+        except OSError as error:
+            raise SlideAwayError(
+                f"{self.slide.path}: {error.strerror}", "is the share still there?"
+            ) from error
+        if not same:
+            raise SlideAwayError(
+                f"{self.slide.path}: changed while it was read",
+                "leave it as it is until it is done",
+            )
+
+    def crops(self) -> Iterator[tuple[str, np.ndarray] | None]:
+        """Crops of the cells as tiles come back; `None` where none is ready, and then what is
+        decided is committed, at most every `COMMIT_S`.
+        """
+        for arrived in self.lab.workers.each(
+            self.scan.cells_in, self.todo, self.lab.config.reading.read_limit_s
+        ):
+            if arrived is None:
+                yield None
+                if monotonic() - self.committed_s > COMMIT_S:
+                    self.commit()
+                continue
+            spec, outcome = arrived
+            if isinstance(outcome, SlideAwayError):
+                raise outcome
+            if isinstance(outcome, CytostreamError):
+                self.again |= is_passing(outcome)
+                self.fail(failure_of(outcome, self.slide.slide_id, "tile", spec.box_px0))
+                continue
+            self.tell_unread(spec, outcome)
+            _log.info(
+                "%s: tile at (%d, %d): %d cells, read %.0f ms, find %.0f ms",
+                self.slide.slide_id,
+                spec.x_px0,
+                spec.y_px0,
+                len(outcome.cells),
+                outcome.read_s * 1000,
+                outcome.find_s * 1000,
+            )
+            new = [cell for cell in outcome.cells if cell.cell_id not in self.known]
+            self.tally.waiting[spec] = {cell.cell_id for cell in new}
+            if not new:
+                self.close([spec])
+            for cell in new:
+                self.found[cell.cell_id] = spec, cell
+                yield cell.cell_id, cell.crop
+
+    def commit(self) -> None:
+        """Verdicts, their events, and the tiles that they complete: together."""
+        if not self.decided:
+            return
+        self.committed_s = monotonic()
+        events = []
+        rows = []
+        complete = []
+        for cell_id, verdict in self.decided:
+            spec, cell = self.found.pop(cell_id)
+            self.tally.count(verdict.label, cell.kind)
+            events += self.events_of(cell, verdict)
+            rows.append((cell_id, body_of(cell, verdict), cell.crop.tobytes()))
+            self.tally.waiting[spec].discard(cell_id)
+            if not self.tally.waiting[spec]:
+                complete.append(spec)
+        self.decided.clear()
+        self.close(complete, events, rows)
+
+    def events_of(self, cell: Cell, verdict: Verdict) -> list[Event]:
+        events = [cell_event(self.slide, cell, verdict, self.lab.stamp)]
+        for alert in self.desk.of_cell(cell, verdict, self.tally.cells.total()):
+            if isinstance(alert, Alert):
+                self.tally.alerts += 1
+                events.append(alert_event(self.slide, cell, verdict, alert, self.lab.stamp))
+            else:
+                events.append(slide_alert_event(self.slide.slide_id, alert, self.lab.stamp))
+        return events
+
+    def close(
+        self,
+        specs: Sequence[TileSpec],
+        events: Sequence[Event] = (),
+        rows: Sequence[tuple[str, str, bytes]] = (),
+    ) -> None:
+        """Commit events and cells, and that these tiles are done."""
+        whole = [spec for spec in specs if spec not in self.damaged_tiles]
+        with self.lab.outbox.transaction() as tx:
+            tx.hold(slide_lease(self.slide))
+            tx.add(events)
+            tx.add_cells(self.slide.slide_id, rows)
+            for spec in whole:
+                tx.tile_done(self.slide.slide_id, tile_key(spec))
+        for spec in specs:
+            self.tally.waiting.pop(spec, None)
+        self.tally.tiles_done += len(whole)
+        self.writer.write(len(rows))
+        self.lab.on_progress(self.slide, self.tally.progress(), self.tally.cells)
+        if monotonic() - self.said_s > self.lab.config.backlog.progress_s:
+            self.say("running")
+
+    def tell_unread(self, spec: TileSpec, outcome: TileCells) -> None:
+        """Places that cannot be decoded are failures, told once though two tiles see them; such a
+        tile is never done.
+        """
+        if outcome.unread:
+            self.damaged_tiles.add(spec)
+        for box in set(outcome.unread) - self.unread:
+            self.unread.add(box)
+            self.fail(
+                Failure(
+                    self.slide.slide_id,
+                    "tile",
+                    "cannot be decoded",
+                    "scan the slide again",
+                    box,
+                    "tile.unreadable",
+                )
+            )
+
+    def fail(self, failure: Failure) -> None:
+        """Tell of a failure. Its tile is not done: the same command tries it again."""
+        self.tally.failures += 1
+        told = failure_event(failure, self.lab.stamp, self.slide.path)
+        with self.lab.outbox.transaction() as tx:
+            tx.hold(slide_lease(self.slide))
+            tx.keep_failure(told.id, str(self.slide.path), failure)
+        self.close([], [told])
+
+    def say(self, status: Status) -> None:
+        """Tell of the slide's status, and keep it; at the end, the slide's own alerts too."""
+        progress = self.tally.progress()
+        counts = dict(self.tally.cells)
+        self.said_s = monotonic()
+        about = {
+            "counts": counts,
+            "progress": progress.model_dump(),
+            "slide": facts_of(self.slide),
+            "odd": self.desk.odd,
+        }
+        about |= {"unfit": self.unfit, "reason": "; ".join(self.unfit)} if self.unfit else {}
+        about |= {"red_cells": self.red_cells} if self.red_cells else {}
+        facts = {**about, "at": datetime.now(UTC).isoformat(), **work_of(self.lab, self.slide)}
+        is_done = status == DONE
+        told = slide_event(
+            self.slide,
+            status,
+            self.lab.stamp,
+            progress,
+            counts=counts if is_done else None,
+            unfit=self.unfit,
+            red_cells=self.red_cells if is_done else None,
+        )
+        with self.lab.outbox.transaction() as tx:
+            tx.hold(slide_lease(self.slide))
+            tx.add([*self.red_events(), *self.slide_alerts(), told] if is_done else [told])
+            tx.set_status(
+                self.slide.slide_id,
+                "failures" if is_done and self.tally.failures else status,
+                **facts,
+            )
+
+    def red_events(self) -> list[Event]:
+        """An event a judged red cell."""
+        if not (self.lab.red and self.red_reading):
+            return []
+        name = self.lab.red.model.model_id
+        return [
+            red_event(
+                self.slide,
+                one.cell,
+                RedSaid(one.label, one.probability, one.anomaly, name),
+                self.lab.stamp,
+            )
+            for one in self.red_reading.judged
+        ]
+
+    def slide_alerts(self) -> list[Event]:
+        rules = self.lab.config.alerts
+        rows = self.lab.outbox.odd_shares(
+            self.slide.scanner, rules.drift_slides + rules.drift_before, self.slide.slide_id
+        )
+        found = self.desk.of_slide(
+            self.tally.cells, self.tally.white, [AnomalyShare(*row) for row in rows]
+        )
+        found += self.desk.far_off(self.lab.model)
+        if self.red_cells:
+            found += red_alerts(
+                self.red_cells, rules, self.lab.config.red_cells, self.slide.scanner
+            )
+        return [slide_alert_event(self.slide.slide_id, alert, self.lab.stamp) for alert in found]
+
+
+def tile_key(spec: TileSpec) -> str:
+    return ",".join(map(str, spec.box_px0))
