@@ -388,12 +388,17 @@ class ReviewSettings(Section):
     proxy_addresses: tuple[str, ...] = Field(
         ("127.0.0.1", "::1"), description="where that proxy calls from"
     )
+    proxy_socket: str = Field(
+        "", description="a Unix socket to listen on for that proxy, in place of host and port"
+    )
     proxy_secret_file: str = Field(
-        "", description="a file with the secret that the proxy sends along; needed"
+        "", description="a file with the secret that the proxy sends along; needed without a socket"
     )
     proxy_secret_header: str = Field("X-Proxy-Secret", description="the header with that secret")
     trusted_proxies: tuple[str, ...] = Field(
-        (), description="proxies whose X-Forwarded-For says who asks, for the limits alone"
+        (),
+        description="proxies whose X-Forwarded-For says who asks, for the limits alone; "
+        "unix is the one at the socket",
     )
     hosts: tuple[str, ...] = Field(
         (), description="names under which the page is served; behind a proxy at least one"

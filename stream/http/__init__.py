@@ -1,5 +1,6 @@
 from .connections import guarded_protocol, sample_logs
 from .limits import Bucket, Caller, Limits, Shield, Tries, UnderFolder, client_address
+from .unix_socket import open_socket
 
 __all__ = [
     "Bucket",
@@ -10,5 +11,6 @@ __all__ = [
     "UnderFolder",
     "client_address",
     "guarded_protocol",
+    "open_socket",
     "sample_logs",
 ]

@@ -31,6 +31,7 @@ PICTURE_COST = 0.1  # a gallery asks for many small ones
 CHEAP = ("/image", "/tiles/", "/static/")
 BODY_S = 30.0  # for the whole body of a request
 STRANGER_BODY_BYTES = 10_000  # of a request that shows no session: a login is smaller
+AT_SOCKET = "unix"  # stands for the address of whoever calls by a Unix socket
 SITE_BITS = 64  # of an IPv6 address: one subscriber has all addresses below
 
 
@@ -220,7 +221,7 @@ def client_address(scope: Scope, trusted: tuple[str, ...] = ()) -> str:
 
     Of an IPv6 address the first 64 bits: its owner has all the others.
     """
-    hops = [scope["client"][0] if scope.get("client") else ""]
+    hops = [scope["client"][0] if scope.get("client") else AT_SOCKET]
     for line in Headers(scope=scope).getlist("x-forwarded-for"):
         hops[:0] = [hop.strip() for hop in line.split(",")]
     while len(hops) > 1 and hops[-1] in trusted:

@@ -4,6 +4,7 @@ come in.
 
 import fcntl
 import logging
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -112,8 +113,18 @@ def serve_page(page: Page, settings: Config) -> None:
     _check_store(page.store)
     with ExitStack() as stack:
         app = stack.enter_context(_opened(page, settings))
-        say_where(page.host, page.port, page.secure, path_of(app.state.doors))
-        listen(app, page.host, page.port, page.cert, page.key, app.state.parts.hub.close)
+        address = page.host, page.port, page.cert, page.key
+        end_streams = app.state.parts.hub.close
+        if settings.review.proxy_socket:
+            from stream.http import open_socket
+
+            path = Path(settings.review.proxy_socket).absolute()
+            at_socket = stack.enter_context(open_socket(path))
+            screen.print(f"review page: for the proxy at unix:{path}   Ctrl-C ends it")
+            listen(app, *address, end_streams, at_socket)
+        else:
+            say_where(page.host, page.port, page.secure, path_of(app.state.doors))
+            listen(app, *address, end_streams)
 
 
 def path_of(doors: "Authenticator") -> str:
@@ -138,8 +149,9 @@ def listen(
     cert: Path | None,
     key: Path | None,
     end_streams: Callable[[], None],
+    at_socket: socket.socket | None = None,
 ) -> None:
-    """Serves until Ctrl-C.
+    """Serves until Ctrl-C, at the address or at a socket that listens already.
 
     Raises:
         CytostreamError: the address is taken, or the certificate cannot be read.
@@ -172,7 +184,7 @@ def listen(
         ws="none",
     )
     try:
-        PageServer(server).run()
+        PageServer(server).run([at_socket] if at_socket else None)
     except KeyboardInterrupt:
         screen.print("the page is closed")
     except OSError as error:
@@ -290,6 +302,9 @@ def mode_of(page: Page, settings: Config, accounts: "Accounts") -> "Mode":
         return "proxy"
     if accounts.has_any():
         return "accounts"
+    if settings.review.proxy_socket:
+        hint = "make an account with `cytostream accounts add NAME`, or set review.proxy_header"
+        raise CytostreamError("review.proxy_socket is set, and nobody has an account", hint)
     if accounts.had_any() and not page.open_again:
         hint = (
             "make one with `cytostream accounts add NAME --role admin`, or say --open to go without"
@@ -307,14 +322,14 @@ def mode_of(page: Page, settings: Config, accounts: "Accounts") -> "Mode":
 
 
 def check_proxy(settings: Config) -> None:
-    """A proxy's word is believed only with a secret, and for the names under which the page
-    is served.
+    """A proxy's word is believed only with a secret or at a socket of its own, and for the names
+    under which the page is served.
     """
     review = settings.review
-    if not review.proxy_secret_file:
+    if not (review.proxy_secret_file or review.proxy_socket):
         hint = (
             "put a secret into a file (openssl rand -hex 32), have the proxy send it as "
-            f"{review.proxy_secret_header}"
+            f"{review.proxy_secret_header}; or set review.proxy_socket"
         )
         raise CytostreamError("review.proxy_header is set without review.proxy_secret_file", hint)
     if not review.hosts:
@@ -323,11 +338,13 @@ def check_proxy(settings: Config) -> None:
 
 
 def read_proxy_secret(settings: Config) -> str:
-    """The secret that the proxy sends along.
+    """The secret that the proxy sends along; none where its socket is enough.
 
     Raises:
         CytostreamError: it cannot be read, is too short, or others can read it.
     """
+    if not settings.review.proxy_secret_file:
+        return ""
     path = Path(settings.review.proxy_secret_file)
     try:
         secret = path.read_text().strip()

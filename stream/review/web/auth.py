@@ -110,22 +110,29 @@ class Authenticator:
         return Person(local_name(), "admin") if self.accounts.is_local(token) else None
 
     def _proxied(self, request: Request) -> Person | None:
-        """The proxy's word counts where the request comes from its address and shows the
-        secret that only it knows.
-        """
-        shown = request.headers.get(self.config.proxy_secret_header, "")
-        at_proxy = request.client is not None and request.client.host in self.config.proxy_addresses
-        if (
-            not self.proxy_secret
-            or not at_proxy
-            or not hmac.compare_digest(shown.encode(), self.proxy_secret.encode())
-        ):
+        """Whom the proxy names, where the request is the proxy's."""
+        if not self._is_from_proxy(request):
             return None
         names = request.headers.getlist(self.config.proxy_header)
         if len(names) != 1 or not _PROXIED_NAME.fullmatch(names[0].strip()):
             return None
         name = names[0].strip()
         return Person(name, self.config.proxy_roles.get(name, "viewer"))
+
+    def _is_from_proxy(self, request: Request) -> bool:
+        """From the socket that only the proxy can reach, or from its address with its secret; where
+        there are both, the secret is shown at the socket too.
+        """
+        shown = request.headers.get(self.config.proxy_secret_header, "")
+        has_secret = bool(self.proxy_secret) and hmac.compare_digest(
+            shown.encode(), self.proxy_secret.encode()
+        )
+        if self.config.proxy_socket:
+            return request.client is None and (has_secret or not self.proxy_secret)
+        from_address = (
+            request.client is not None and request.client.host in self.config.proxy_addresses
+        )
+        return from_address and has_secret
 
     def refused(self, scope: Scope) -> tuple[int, str] | None:
         """Status and sentence for a request that nobody may make: to another host's name, or

@@ -8,10 +8,12 @@ from starlette.testclient import TestClient
 
 from ingest import open_workers
 from stream.config import Config, ReviewSettings
+from stream.intake import Served, intake_router
 from stream.review.slides import SlideLibrary
 from stream.review.web.accounts import Accounts
 from stream.review.web.app import Setting, make_app
 from stream.review.web.auth import local_name
+from stream.store import Backlog
 from tests.stores import Filled, filled
 
 PASSWORD = "correct horse battery"
@@ -91,7 +93,7 @@ def open_lab(tmp_path):
     """Opens a page over a store; it is closed at the end."""
     with ExitStack() as stack:
 
-        def open_lab(mode="local", made=None, **review):
+        def open_lab(mode="local", made=None, proxy_secret=PROXY_SECRET, scans=(), **review):
             store = tmp_path / "store"
             made = made or filled(store)
             stack.callback(made.close)
@@ -100,9 +102,10 @@ def open_lab(tmp_path):
             stack.callback(accounts.close)
             library = stack.enter_context(SlideLibrary(store, config))
             workers = stack.enter_context(open_workers(0))
-            app = make_app(
-                library, accounts, workers, config, Setting(mode, proxy_secret=PROXY_SECRET)
-            )
+            backlog = Backlog(library.outbox, config.backlog)
+            door = intake_router(backlog, Served(tuple(scans))) if scans else None
+            setting = Setting(mode, proxy_secret=proxy_secret, door=door)
+            app = make_app(library, accounts, workers, config, setting)
             stack.callback(app.state.parts.close)
             lab = Lab(made, library, accounts, app, Client(TestClient(app, base_url=AT)))
             lab.one = lab.opened()

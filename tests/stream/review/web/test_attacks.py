@@ -212,6 +212,38 @@ def test_a_proxy_gives_one_name_and_serves_its_hosts_only(open_lab):
     )
 
 
+@pytest.mark.parametrize("secret", ["", PROXY_SECRET])
+def test_at_the_socket_only_the_proxy_calls(open_lab, secret):
+    lab = open_lab(
+        "proxy",
+        proxy_header="X-Remote-User",
+        proxy_socket="/run/review.sock",
+        proxy_addresses=("testclient",),
+        hosts=("127.0.0.1",),
+        proxy_secret=secret,
+    )
+    named = {"X-Remote-User": "alice"}
+    shown = {**named, "X-Proxy-Secret": PROXY_SECRET}
+    proxy = TestClient(lab.app, base_url=AT, client=None)
+    assert proxy.get("/api/me", headers=shown).json()["name"] == "alice"
+    assert proxy.get("/api/me", headers=named).status_code == (401 if secret else 200)
+    assert proxy.get("/api/me").status_code == 401
+    for headers in (named, shown):  # over TCP, from the proxy's address even
+        assert lab.stranger().get("/api/me", headers=headers).status_code == 401
+
+
+def test_a_socket_is_for_a_proxy_that_names_people_or_for_accounts(accounts, tmp_path):
+    at_socket = {"proxy_socket": str(tmp_path / "review.sock")}
+    config = Config(review=ReviewSettings(**at_socket))
+    with pytest.raises(CytostreamError, match="nobody has an account"):
+        mode_of(page_of(tmp_path), config, accounts)
+    accounts.set("ada", "admin", PASSWORD)
+    assert mode_of(page_of(tmp_path), config, accounts) == "accounts"
+    named = ReviewSettings(**at_socket, proxy_header="X-Remote-User", hosts=("a",))
+    assert mode_of(page_of(tmp_path), Config(review=named), accounts) == "proxy"
+    assert read_proxy_secret(Config(review=named)) == ""
+
+
 @pytest.mark.parametrize("mode", ["local", "proxy"])
 def test_a_signature_is_confirmed_in_every_mode(open_lab, mode):
     lab = open_lab(
