@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from stream.alerts.evaluator import AlertEvaluator, check_rules
@@ -10,6 +11,7 @@ from stream.alerts.slide_rules import AnomalyShare, share_drift
 from stream.config import Alerts, ClassRule, ConfigError, RatioRule
 from stream.events.alert import Alert, SlideAlert
 from stream.events.event import cell_event
+from tests.make import CLASSES, tiny_model
 from tests.stream.making import STAMP, make_cell, make_slide, make_verdict
 
 ODD, PLAIN = 0.99999, 0.5
@@ -122,3 +124,40 @@ def test_a_cell_that_is_called_what_it_was_not_found_as():
     (alert,) = desk().of_cell(make_cell(), verdict, 1)
     assert (alert.rule, alert.score) == ("contradiction", 1.0) and "9 um2" in alert.reason
     assert cell_event(make_slide(), make_cell(), verdict, STAMP).data["outcome"] == "unidentified"
+
+
+def odd_slide(odd, cells, **rules):
+    """The evaluator of a slide of so many cells, some of them anomalous."""
+    at = desk(anomaly_above=0.99, **rules)
+    for n in range(cells):
+        at.of_cell(make_cell(n), make_verdict(ODD if n < odd else PLAIN), n + 1)
+    return at
+
+
+@pytest.mark.parametrize(("odd", "speaks"), [(0, False), (2, False), (3, False), (12, True)])
+def test_an_ordinary_slide_is_silent_and_one_with_too_many_anomalies_speaks(odd, speaks):
+    """2 of 200 are to be expected at 1 in 100; every alert of the slide is looked at."""
+    counts = Counter(neutrophil=200)
+    found = odd_slide(odd, 200).of_slide(counts, 200, [])
+    assert [alert.rule for alert in found] == ["more-than-chance"] * speaks
+    if speaks:
+        assert found[0].score < 1e-3 == found[0].threshold and found[0].cells == 200
+        assert "12 odd cells of 200, where 2.0" in found[0].reason
+
+
+@pytest.mark.parametrize(("shift", "speaks"), [(0.0, False), (4.0, True), (-4.0, True)])
+def test_a_slide_unlike_the_calibration_says_so(shift, speaks):
+    """Probabilities do not hold where cells fit their classes otherwise than the calibration's."""
+    usual = np.sort(np.random.default_rng(0).normal(0, 1, (3, 500)), axis=1)
+    model = replace(tiny_model(), usual=usual)
+    at = desk()
+    absolute = np.random.default_rng(1).normal(shift, 1, 300)
+    for n, value in enumerate(absolute):
+        at.count(CLASSES[n % 3], 0.5, float(value))
+    found = at.far_off(model)
+    assert [alert.rule for alert in found] == ["calibration"] * speaks
+    if speaks:
+        assert found[0].cells == 300 and found[0].score > found[0].threshold
+    few = desk()
+    few.count(CLASSES[0], 0.5, 4.0)
+    assert few.far_off(model) == []
