@@ -182,9 +182,9 @@ BAD = SlideError("cannot decode", "scan it again")
     [([BAD], False), ([AWAY, BAD], True)],
 )
 def test_tiles_that_failed_in_passing_are_tried_again(drawn, whole, tmp_path, errors, again):
-    corners = [(0, 0), (512, 512)][: len(errors)]
+    corners = list(dict.fromkeys((x // 256 * 256, y // 256 * 256) for x, y in drawn[1]))
     lab = lab_in(tmp_path, config=settings())
-    troubled = TroubledTiles(lab.workers, dict(zip(corners, errors, strict=True)))
+    troubled = TroubledTiles(lab.workers, dict(zip(corners, errors, strict=False)))
     report = run_slide(replace(lab, workers=troubled), drawn[0])
     assert report.again == again and report.progress.failures == len(errors)
     slide_id = report.slide.slide_id
