@@ -48,6 +48,9 @@ $(PACKED):
 train-gpu: $(PACKED)
 	$(BIN)/cytostream train $(PACKED) --out $(RUN) --device $(DEVICE) --minutes $(MINUTES) --batch $(BATCH) --compact
 
+golden: $(READY)  # after a shipped model was exchanged: its verdicts, for the tests
+	$(BIN)/python -m tests.tools.golden
+
 browser:  # what tests/browser needs beside the test extra; without it they skip
 	command -v chromium > /dev/null || (apt-get update -qq && apt-get install -y -qq chromium)
 
