@@ -78,15 +78,15 @@ def check_heads(trail: Trail, expected: str = "") -> int:
     if expected:
         number, _, digest = expected.partition(":")
         heads.append((int(number) if number.isdecimal() else -1, digest))
-    for number, digest in heads:
-        found = trail.digest(number)
+    for place, noted in heads:
+        found = trail.digest(place)
         if found is None:
             raise StoreError(
-                f"{trail.path}: the audit trail was cut: it had an entry {number}", _restore()
+                f"{trail.path}: the audit trail was cut: it had an entry {place}", _restore()
             )
-        if found != digest:
+        if found != noted:
             raise StoreError(
-                f"{trail.path}: the audit trail was written anew: entry {number} is another",
+                f"{trail.path}: the audit trail was written anew: entry {place} is another",
                 _restore(),
             )
     return len(heads)

@@ -17,7 +17,9 @@ from ingest import StoreError
 from stream.events import (
     REVIEW,
     AccessAction,
+    Action,
     Event,
+    JsonObject,
     Provenance,
     ReviewData,
     access_event,
@@ -38,8 +40,8 @@ MakeEvent = Callable[[Mapping[str, str | int]], Event]
 class TrailEntry:
     """What is to be written: an action and what it is about (fields of `ReviewData`)."""
 
-    action: str
-    about: dict
+    action: Action
+    about: JsonObject
 
 
 class Trail:

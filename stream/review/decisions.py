@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from ingest import CytostreamError
-from stream.events import Provenance
+from stream.events import Action, JsonObject, Provenance
 from stream.store import COPY_HINT
 
 from .audit_trail import TrailEntry
@@ -41,7 +41,7 @@ class DecisionService:
         self,
         slide_id: str,
         by: str,
-        action: str,
+        action: Action,
         cell_ids: Sequence[str],
         label: str | None,
         saw: int,
@@ -174,14 +174,16 @@ class DecisionService:
                 "conflict", "somebody has changed the slide since", "look at it again, then sign"
             )
 
-    def _write(self, shelf: SlideView, by: str, action: str, about: Sequence[dict]) -> SlideView:
+    def _write(
+        self, shelf: SlideView, by: str, action: Action, about: Sequence[JsonObject]
+    ) -> SlideView:
         base = {"version": shelf.standing.version, "act": uuid.uuid4().hex}
         entries = [TrailEntry(action, {**base, **values}) for values in about]
         self._library.trail.write(shelf.slide_id, by, entries, self._stamp)
         return shelf.refresh()
 
 
-def _red_signed(shelf: SlideView) -> dict:
+def _red_signed(shelf: SlideView) -> JsonObject:
     """What is signed of the red cells: cells a kind, and a digest of what the machine says."""
     reds = shelf.reds
     if not len(reds):
@@ -190,9 +192,9 @@ def _red_signed(shelf: SlideView) -> dict:
     return {"red_counts": dict(reds.counts(called)), "red_verdicts": reds.digest}
 
 
-def _undoing(shelf: SlideView, act: Act) -> list[dict]:
+def _undoing(shelf: SlideView, act: Act) -> list[JsonObject]:
     standing = shelf.standing
-    undone = []
+    undone: list[JsonObject] = []
     for cell_id, before in act.before.items():
         back = before.label if before else _cell(shelf, cell_id).label
         undone.append(

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from classify import CLASS_NAME
 from ingest import StoreError
+from stream.events import JsonObject
 from stream.store import SlideQueries
 
 _CLASS = re.compile(CLASS_NAME)
@@ -63,7 +64,7 @@ class FoundCells:
                 self._take(page)
             return len(self.cells) - before
 
-    def _take(self, page: list[tuple[int, str, dict]]) -> None:
+    def _take(self, page: list[tuple[int, str, JsonObject]]) -> None:
         new = [
             _found(row, len(self.cells) + n, cell_id, body)
             for n, (row, cell_id, body) in enumerate(page)
@@ -103,7 +104,7 @@ def _checked(pattern: re.Pattern[str], *names: str) -> None:
         )
 
 
-def _found(row: int, place: int, cell_id: str, body: dict) -> Detection:
+def _found(row: int, place: int, cell_id: str, body: JsonObject) -> Detection:
     cell = body["cell"]
     verdict = body["verdict"]
     label = verdict["label"]

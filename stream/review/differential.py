@@ -71,7 +71,7 @@ def _line(of: CellClass, count: int, white: int) -> DifferentialLine:
 
 
 def _flag(of: CellClass, share: float | None) -> str:
-    if share is None or of.low is None:
+    if share is None or of.low is None or of.high is None:
         return ""
     return "low" if share < of.low else "high" if share > of.high else ""
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from classify import UNIDENTIFIED
+from ingest import StoreError
 from stream.events import ReviewData
 
 
@@ -60,7 +61,7 @@ class Signature:
     by: str
     at: datetime
     number: int
-    upto_row: int
+    upto_row: int | None
     counts: dict[str, int]
     comment: str | None
     verdicts: str | None = None
@@ -132,47 +133,77 @@ class Standing:
         _TAKE[review.data.action](self, review, review.data)
 
 
+def _needed(review: ReviewEntry, name: str) -> str:
+    """A text without which the action means nothing.
+
+    Raises:
+        StoreError: the entry lacks it.
+    """
+    value = getattr(review.data, name)
+    if value is None:
+        raise StoreError(
+            f"entry {review.number} of the audit trail ({review.data.action}) has no {name}",
+            "check the store with `cytostream audit`, and restore it from its backup",
+        )
+    return str(value)
+
+
+def _act_of(standing: Standing, data: ReviewData) -> Act:
+    act = data.act or ""  # an entry from before there were acts
+    return standing.acts.setdefault(act, Act(act, data.reviewer, standing.version, data.action))
+
+
 def _decide(standing: Standing, review: ReviewEntry, data: ReviewData) -> None:
-    act = standing.acts.setdefault(
-        data.act, Act(data.act, data.reviewer, standing.version, data.action)
-    )
-    act.before[data.cell_id] = standing.decisions.get(data.cell_id)
-    label = UNIDENTIFIED if data.action == "unidentified" else data.label
-    standing.decisions[data.cell_id] = Decision(
-        label, data.action, data.reviewer, review.at, review.number, data.act
+    cell_id = _needed(review, "cell_id")
+    label = UNIDENTIFIED if data.action == "unidentified" else _needed(review, "label")
+    act = _act_of(standing, data)
+    act.before[cell_id] = standing.decisions.get(cell_id)
+    standing.decisions[cell_id] = Decision(
+        label, data.action, data.reviewer, review.at, review.number, act.act
     )
 
 
 def _acknowledge(standing: Standing, review: ReviewEntry, data: ReviewData) -> None:
-    act = standing.acts.setdefault(
-        data.act, Act(data.act, data.reviewer, standing.version, data.action)
-    )
-    act.alerts.append(data.alert_id)
-    standing.seen[data.alert_id] = Seen(data.reviewer, review.at, review.number, data.act)
+    alert_id = _needed(review, "alert_id")
+    act = _act_of(standing, data)
+    act.alerts.append(alert_id)
+    standing.seen[alert_id] = Seen(data.reviewer, review.at, review.number, act.act)
 
 
 def _undo(standing: Standing, review: ReviewEntry, data: ReviewData) -> None:
-    act = standing.acts[data.undoes]
+    undone = _needed(review, "undoes")
+    act = standing.acts[undone]
     if data.alert_id:
         standing.seen.pop(data.alert_id, None)
         act.alerts.remove(data.alert_id)
-    elif before := act.before.pop(data.cell_id):
-        standing.decisions[data.cell_id] = before
     else:
-        standing.decisions.pop(data.cell_id, None)
+        cell_id = _needed(review, "cell_id")
+        before = act.before.pop(cell_id)
+        if before:
+            standing.decisions[cell_id] = before
+        else:
+            standing.decisions.pop(cell_id, None)
     if not act.before and not act.alerts:
-        del standing.acts[data.undoes]
+        del standing.acts[undone]
 
 
 def _comment(standing: Standing, review: ReviewEntry, data: ReviewData) -> None:
-    standing.comments.append(
-        Comment(data.cell_id, data.comment, data.reviewer, review.at, review.number)
-    )
+    text = _needed(review, "comment")
+    standing.comments.append(Comment(data.cell_id, text, data.reviewer, review.at, review.number))
 
 
 def _sign(standing: Standing, review: ReviewEntry, data: ReviewData) -> None:
-    about = data.upto_row, data.counts, data.comment, data.verdicts, data.red_verdicts
-    signed = Signature(data.version, data.reviewer, review.at, review.number, *about)
+    signed = Signature(
+        version=data.version,
+        by=data.reviewer,
+        at=review.at,
+        number=review.number,
+        upto_row=data.upto_row,
+        counts=data.counts or {},
+        comment=data.comment,
+        verdicts=data.verdicts,
+        red_verdicts=data.red_verdicts,
+    )
     standing.signatures.append(signed)
     standing.locked = True
     standing.amending = ""

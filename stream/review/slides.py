@@ -14,7 +14,7 @@ import numpy as np
 from classify import SHIPPED, read_card
 from ingest import Slide
 from stream.config import Config
-from stream.events import ALERT, FAILURE, SLIDE_ALERT, text_of
+from stream.events import ALERT, FAILURE, SLIDE_ALERT, JsonObject, text_of
 from stream.store import Outbox, SlideQueries, StoredEvent, slide_of
 
 from .audit_trail import Trail
@@ -46,8 +46,8 @@ class SlideEvents:
 
     seq: int = 0
     alerts: dict[str, AlertView] = field(default_factory=dict)
-    about: set[tuple] = field(default_factory=set)
-    failures: list[dict] = field(default_factory=list)
+    about: set[tuple[str | None, str]] = field(default_factory=set)
+    failures: list[JsonObject] = field(default_factory=list)
 
 
 class SlideView:
@@ -80,7 +80,7 @@ class SlideView:
         if event.type == FAILURE:
             self.told.failures.append(failure_says(event.data))
             return
-        values = {
+        values: JsonObject = {
             name: event.data.get(name)
             for name in ("cell_id", "rule", "severity", "score", "threshold", "reason")
         }
@@ -107,7 +107,7 @@ class SlideView:
     def status(self) -> str:
         return self._library.outbox.status(self.slide_id) or "seen"
 
-    def facts(self) -> dict:
+    def facts(self) -> JsonObject:
         return self._library.outbox.facts(self.slide_id)
 
     def slide(self) -> Slide | None:
@@ -130,7 +130,7 @@ class SlideView:
         """The cells that a standing is about: those signed for, or all while it is open."""
         return self.found.upto(standing.signatures[-1].upto_row if standing.locked else None)
 
-    def counts(self, standing: Standing) -> Counter:
+    def counts(self, standing: Standing) -> Counter[str]:
         """Cells a label, as people call them where they said so; as signed, where it is locked."""
         if standing.locked:
             return Counter(standing.signatures[-1].counts)
@@ -169,7 +169,7 @@ class SlideView:
         shares = [[bodies[c.row]["verdict"]["scores"][k] for k in self.classes] for c in cells]
         return np.array(shares, np.float32).reshape(len(cells), len(self.classes))
 
-    def body(self, row: int) -> dict:
+    def body(self, row: int) -> JsonObject:
         """All that the journal has of a cell."""
         return self._library.queries.cell_body(row)
 
@@ -213,7 +213,7 @@ class SlideLibrary:
         """
         return self.queries.verdict_digest(slide_id, upto_row)
 
-    def files_refused(self) -> Iterator[dict]:
+    def files_refused(self) -> Iterator[JsonObject]:
         """Failures of files that are no slide; with their names where the page shows names."""
         for event_id, data, path in self.queries.file_failures():
             said = failure_says(data)
@@ -232,14 +232,14 @@ class SlideLibrary:
         self.close()
 
 
-def failure_says(data: dict) -> dict:
+def failure_says(data: JsonObject) -> JsonObject:
     """What the page says of a failure event: the fixed sentence of its code, also of an old one."""
     said = text_of(data.get("code"))
     about = {name: data[name] for name in ("stage", "box_px0")}
     return {**about, "what": said.what, "hint": said.hint}
 
 
-def reason_says(facts: dict) -> str | None:
+def reason_says(facts: JsonObject) -> str | None:
     """Why a slide failed or is not fit for reading, as far as the page says it."""
     if unfit := facts.get("unfit"):
         return "; ".join(unfit)

@@ -4,12 +4,13 @@ list needs no cells.
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
 from classify import SHIPPED, read_card
-from stream.events import Progress, text_of
+from stream.events import JsonObject, Progress, text_of
 
 from .cell_classes import scheme_of
 from .differential import differential
@@ -71,7 +72,7 @@ class WorklistView:
     def __init__(self, library: SlideLibrary):
         self._library = library
         self._classes = read_card(SHIPPED).classes
-        self._kept: dict[str, tuple[tuple, WorklistRow]] = {}
+        self._kept: dict[str, tuple[tuple[str, str, int], WorklistRow]] = {}
 
     def rows(self) -> list[WorklistRow]:
         """All slides, the latest first; then files that are no slide."""
@@ -92,7 +93,7 @@ class WorklistView:
         ]
 
     def row(self, slide_id: str) -> WorklistRow:
-        status = self._library.outbox.status(slide_id)
+        status = self._library.outbox.status(slide_id) or "seen"
         facts = self._library.outbox.facts(slide_id)
         key = (status, json.dumps(facts, sort_keys=True), self._library.trail.last(slide_id))
         if status not in ACTIVE_STATES and (kept := self._kept.get(slide_id)) and kept[0] == key:
@@ -101,7 +102,7 @@ class WorklistView:
         self._kept[slide_id] = key, row
         return row
 
-    def _row(self, slide_id: str, status: str, facts: dict) -> WorklistRow:
+    def _row(self, slide_id: str, status: str, facts: JsonObject) -> WorklistRow:
         """A finished slide that nobody has reviewed is as its run left it; else its cells are
         asked.
         """
@@ -131,10 +132,10 @@ class WorklistView:
         self,
         slide_id: str,
         status: str,
-        facts: dict,
+        facts: JsonObject,
         standing: Standing,
         told: Progress,
-        counts: dict,
+        counts: Mapping[str, int],
         unseen: int,
     ) -> WorklistRow:
         signed = standing.signatures[-1] if standing.signatures else None
@@ -155,7 +156,7 @@ class WorklistView:
             number=standing.number,
         )
 
-    def _glance(self, counts: dict[str, int]) -> list[RunProgress]:
+    def _glance(self, counts: Mapping[str, int]) -> list[RunProgress]:
         scheme = scheme_of(self._classes, self._library.config.review)
         lines = [
             line for line in differential(scheme, counts) if line.count and line.percent is not None
@@ -165,16 +166,16 @@ class WorklistView:
             for line in lines
         ]
 
-    def other_names(self, shelf: SlideView, facts: dict) -> list[str]:
+    def other_names(self, shelf: SlideView, facts: JsonObject) -> list[str]:
         """Further file names under which the slide lies, where the config shows names."""
         if not self._library.config.review.show_names:
             return []
         first = Path(facts.get("slide", {}).get("path", ""))
         return [path.name for path in shelf.names() if path != first]
 
-    def name(self, slide_id: str, facts: dict) -> str:
+    def name(self, slide_id: str, facts: JsonObject) -> str:
         """The file's name, where the config shows names."""
-        path = facts.get("slide", {}).get("path", "")
+        path: str = facts.get("slide", {}).get("path", "")
         return (
             path.rpartition("/")[2] if path and self._library.config.review.show_names else slide_id
         )

@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, time
-from typing import Any
+from typing import Any, Self
 
 from ingest import StoreError
 from stream.events import ALERT, CELL, DEAD, RED, Event, dead_letter_event, from_line, to_record
@@ -312,7 +312,7 @@ class Outbox(JournalReader):
         self._state.close()
         self._relays.close()
 
-    def __enter__(self) -> "Outbox":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -20,7 +20,7 @@ from stream.store import CHUNK_ROWS, SlideQueries, SlideStore, store_path
 from .outlines import Shapes
 
 KEPT_BYTES = 192 << 20
-_JPEG = {"format": "JPEG", "quality": 88, "subsampling": 0}
+_JPEG = {"quality": 88, "subsampling": 0}
 
 
 class Crops:
@@ -52,7 +52,8 @@ class Crops:
                 f"the crop of cell {cell.cell_id} is gone",
                 "was the store moved without its zarr folders?",
             )
-        return chunk[cell.place % CHUNK_ROWS]
+        pixels: np.ndarray = chunk[cell.place % CHUNK_ROWS]
+        return pixels
 
     def shapes(self, slide_id: str, mpp: float | None) -> Shapes:
         """The outlines beside the crops."""
@@ -66,7 +67,7 @@ class Crops:
         """The crop for the gallery."""
         crop = self._queries.cell_crop(cell.row)
         if crop is not None:
-            return encode(_square(crop), **_JPEG)
+            return encode(_square(crop), "JPEG", **_JPEG)
         key = slide_id, cell.place // CHUNK_ROWS
         made = self._of_chunk(key, partial(self._chunk, slide_id))
         if cell.place % CHUNK_ROWS >= len(made):
@@ -88,7 +89,7 @@ class Crops:
                 return self._kept[key]
             reading = self._reading.setdefault(key, threading.Lock())
         with reading:  # the same chunk is decoded once, whoever asks
-            made = self._kept.get(key) or [encode(crop, **_JPEG) for crop in read(key[1])]
+            made = self._kept.get(key) or [encode(crop, "JPEG", **_JPEG) for crop in read(key[1])]
             self._keep(key, made)
         return made
 
@@ -111,10 +112,10 @@ class Crops:
         )
 
 
-def encode(rgb: np.ndarray, **options: object) -> bytes:
-    """An image (height, width, 3) uint8 as a file."""
+def encode(rgb: np.ndarray, format: str, **options: int) -> bytes:
+    """An image (height, width, 3) uint8 as a file of a format of Pillow's, with its options."""
     out = io.BytesIO()
-    Image.fromarray(rgb).save(out, **options)
+    Image.fromarray(rgb).save(out, format, **options)
     return out.getvalue()
 
 

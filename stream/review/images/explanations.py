@@ -14,7 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from classify import Engine, Model, load_model, open_engine
+from classify.explain import Nearest, explain_cell
 from ingest import CytostreamError
+from stream.events import JsonObject
 
 from .crops import encode
 
@@ -38,8 +40,8 @@ class Reasons:
         self._nearest = nearest
         self._thread = ThreadPoolExecutor(1, "reasons")
         self._opened: tuple[Model, Engine] | None = None
-        self._index: object | None = None
-        self._kept: OrderedDict[tuple, Future] = OrderedDict()
+        self._index: Nearest | None = None
+        self._kept: OrderedDict[tuple[str, str], Future[JsonObject]] = OrderedDict()
         self._lock = threading.Lock()
 
     @property
@@ -47,7 +49,7 @@ class Reasons:
         """Whether a question is worth while: the model's folder is there."""
         return (self._folder / "card.json").is_file()
 
-    def explain(self, cell_id: str, crop: np.ndarray) -> dict:
+    def explain(self, cell_id: str, crop: np.ndarray) -> JsonObject:
         """Heat maps and counterfactuals of a crop, as data URLs.
 
         Raises:
@@ -55,7 +57,7 @@ class Reasons:
         """
         return self._ask(("explain", cell_id), lambda: self._explain(crop))
 
-    def nearest(self, cell_id: str, crop: np.ndarray) -> dict:
+    def nearest(self, cell_id: str, crop: np.ndarray) -> JsonObject:
         """Known cells that look most like it, a class.
 
         Raises:
@@ -63,7 +65,7 @@ class Reasons:
         """
         return self._ask(("nearest", cell_id), lambda: self._neighbours(crop))
 
-    def _ask(self, key: tuple, make: Callable[[], dict]) -> dict:
+    def _ask(self, key: tuple[str, str], make: Callable[[], JsonObject]) -> JsonObject:
         with self._lock:
             if key not in self._kept:
                 self._kept[key] = self._thread.submit(make)
@@ -85,7 +87,7 @@ class Reasons:
             hint = "the log of the server says why"
             raise ReasonError("no explanation can be given here", hint) from error
 
-    def _forget(self, key: tuple) -> None:
+    def _forget(self, key: tuple[str, str]) -> None:
         with self._lock:
             self._kept.pop(key, None)
 
@@ -95,8 +97,7 @@ class Reasons:
             self._opened = model, open_engine(model)
         return self._opened
 
-    def _explain(self, crop: np.ndarray) -> dict:
-        from classify.explain import explain_cell
+    def _explain(self, crop: np.ndarray) -> JsonObject:
 
         model, engine = self._model()
         made = explain_cell(engine, model, crop)
@@ -112,9 +113,7 @@ class Reasons:
             "panels": panels,
         }
 
-    def _neighbours(self, crop: np.ndarray) -> dict:
-        from classify.explain import Nearest
-
+    def _neighbours(self, crop: np.ndarray) -> JsonObject:
         if self._nearest is None:
             raise ReasonError("there is no index of known cells", "name one with --nearest")
         model, engine = self._model()
@@ -136,8 +135,9 @@ def heat_rgb(heat: np.ndarray) -> np.ndarray:
     down = np.clip(-heat, 0, 1)[..., None]
     red = np.array([178, 24, 43])
     blue = np.array([33, 102, 172])
-    return (255 - up * (255 - red) - down * (255 - blue)).round().astype(np.uint8)
+    rgb: np.ndarray = (255 - up * (255 - red) - down * (255 - blue)).round().astype(np.uint8)
+    return rgb
 
 
 def url(rgb: np.ndarray) -> str:
-    return "data:image/png;base64," + base64.b64encode(encode(rgb, format="PNG")).decode()
+    return "data:image/png;base64," + base64.b64encode(encode(rgb, "PNG")).decode()

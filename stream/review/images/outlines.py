@@ -12,6 +12,7 @@ from scipy.ndimage import find_objects
 
 from ingest import StoreError
 from segment import CROP_PX, CROP_UM, outline
+from stream.events import JsonObject
 from stream.review.detections import Detection
 from stream.run import BOXES, RED_CELL_LABELS, RED_KIND_COLUMN
 from stream.store import CHUNK_ROWS, LABEL_COLUMN, SlideStore, store_path
@@ -38,26 +39,26 @@ class Shapes:
     """Of one slide. A store from before there were labels has none."""
 
     def __init__(self, store: Path, slide_id: str, mpp: float | None):
-        self.mpp = mpp
-        self.store: SlideStore | None = None
+        self._mpp = mpp or 0.0
+        self._store: SlideStore | None = None
         if mpp and store_path(store, slide_id).is_dir():
-            self.store = SlideStore.open(store_path(store, slide_id))
-        self._has_cells = self.store is not None and LABEL_COLUMN in self.store.group
+            self._store = SlideStore.open(store_path(store, slide_id))
         self._chunk = lru_cache(2)(self._read)
 
     def _read(self, number: int) -> list[CellRings | None]:
+        """The outlines of a chunk of cells; none in a store without labels."""
+        if self._store is None or LABEL_COLUMN not in self._store.group:
+            return []
         first = number * CHUNK_ROWS
-        return cell_rings(self.store.read(LABEL_COLUMN, first, first + CHUNK_ROWS))
+        return cell_rings(self._store.read(LABEL_COLUMN, first, first + CHUNK_ROWS))
 
     def of(self, cell: Detection) -> tuple[Ring, Ring] | None:
         """Cell and nucleus; None where they are not known."""
-        if not self._has_cells:
-            return None
         chunk = self._chunk(cell.place // CHUNK_ROWS)
         rings = chunk[cell.place % CHUNK_ROWS] if cell.place % CHUNK_ROWS < len(chunk) else None
         if rings is None:
             return None
-        scale = CROP_UM / CROP_PX / self.mpp
+        scale = CROP_UM / CROP_PX / self._mpp
         corner = cell.x_px0 - CROP_PX / 2 * scale, cell.y_px0 - CROP_PX / 2 * scale
         return placed(rings[0], corner, scale), placed(rings[1], corner, scale)
 
@@ -67,38 +68,46 @@ class Shapes:
         Raises:
             StoreError: a label is missing.
         """
-        if self.store is None or RED_CELL_LABELS not in self.store.group:
+        store = self._store
+        if store is None or RED_CELL_LABELS not in store.group:
             return
-        fields, *measured = (
-            self.store.read(f"reds/{name}") for name in ("field", "area_um2", "roundness", "pallor")
-        )
-        kinds = self._red_kinds(len(fields))
-        scale = round(self._red_mpp() / self.mpp)
-        for number, box in enumerate(self.store.read(BOXES)):
-            labels = self.store.read(RED_CELL_LABELS, number, number + 1)[0]
+        fields = store.read("reds/field")
+        areas = store.read("reds/area_um2")
+        roundness = store.read("reds/roundness")
+        pallor = store.read("reds/pallor")
+        kinds = red_kinds(store, len(fields))
+        scale = round(red_mpp(store) / self._mpp)
+        for number, (x0, y0, *_) in enumerate(store.read(BOXES).tolist()):
+            labels = store.read(RED_CELL_LABELS, number, number + 1)[0]
             rings = field_rings(labels)
-            corner = tuple(v // scale * scale for v in box[:2].tolist())
+            corner = (x0 // scale * scale, y0 // scale * scale)
             for n, row in enumerate(np.flatnonzero(fields == number)):
                 if n + 1 not in rings:
                     raise StoreError(f"label {n + 1} is gone", "was the store changed by hand?")
                 if (ring := rings[n + 1]) is not None:
                     yield Red(
-                        f"red-{number}-{n}",
-                        placed(ring, corner, scale),
-                        *(round(float(column[row]), 4) for column in measured),
+                        name=f"red-{number}-{n}",
+                        ring=placed(ring, corner, scale),
+                        area_um2=round(float(areas[row]), 4),
+                        roundness=round(float(roundness[row]), 4),
+                        pallor=round(float(pallor[row]), 4),
                         kind=kinds[row],
                     )
 
-    def _red_kinds(self, count: int) -> list[str]:
-        """What each red cell is called; nothing in a store from before they were judged."""
-        if RED_KIND_COLUMN not in self.store.group:
-            return [""] * count
-        names = [*self.store.facts["red_classes"], ""]
-        return [names[number] for number in self.store.read(RED_KIND_COLUMN)]
 
-    def _red_mpp(self) -> float:
-        about = self.store.group[RED_CELL_LABELS.rpartition("/")[0]].attrs["ome"]["multiscales"][0]
-        return about["datasets"][0]["coordinateTransformations"][0]["scale"][-1]
+def red_kinds(store: SlideStore, count: int) -> list[str]:
+    """What each red cell is called; nothing in a store from before they were judged."""
+    if RED_KIND_COLUMN not in store.group:
+        return [""] * count
+    names = [*store.facts["red_classes"], ""]
+    return [names[number] for number in store.read(RED_KIND_COLUMN)]
+
+
+def red_mpp(store: SlideStore) -> float:
+    """The scale of the label images of red cells, in um/px."""
+    about: JsonObject = dict(store.group[RED_CELL_LABELS.rpartition("/")[0]].attrs)
+    dataset = about["ome"]["multiscales"][0]["datasets"][0]
+    return float(dataset["coordinateTransformations"][0]["scale"][-1])
 
 
 def cell_rings(labels: np.ndarray) -> list[CellRings | None]:
@@ -135,4 +144,5 @@ def shifted(ring: np.ndarray | None, x_px: int, y_px: int) -> np.ndarray | None:
 
 def placed(ring: np.ndarray, corner: tuple[float, float], scale: float) -> Ring:
     """An outline in level-0 px; `corner` is where its px begin, `scale` how large they are."""
-    return np.round(ring * scale + corner, 2).tolist()
+    points: Ring = np.round(ring * scale + corner, 2).tolist()
+    return points

@@ -19,7 +19,7 @@ class Viewer:
         self._workers = workers
         self._limit_s = limit_s
         self.check = SlideCheck(workers, check_limit_s)
-        self._kept: OrderedDict[tuple, bytes] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, int, int, int], bytes] = OrderedDict()
         self._lock = Lock()
 
     def levels(self, slide: Slide) -> int:

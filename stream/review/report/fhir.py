@@ -8,6 +8,7 @@ those of R4).
 from html import escape
 from uuid import NAMESPACE_URL, uuid5
 
+from stream.events import JsonObject
 from stream.review.differential import DifferentialLine
 
 from .red_cells import GRADE_WORDS, RedLine
@@ -53,8 +54,8 @@ def fhir_of(report: SlideReport) -> str:
     return Bundle.model_validate(bundle).model_dump_json(indent=1)
 
 
-def _diagnostic(report: SlideReport, observations: list[dict]) -> dict:
-    says = {
+def _diagnostic(report: SlideReport, observations: list[JsonObject]) -> JsonObject:
+    says: JsonObject = {
         "resourceType": "DiagnosticReport",
         "id": _id(report, "report"),
         "status": report.status,
@@ -90,9 +91,9 @@ def _narrative(report: SlideReport) -> str:
     return f'<div xmlns="http://www.w3.org/1999/xhtml">{lines}</div>'
 
 
-def _observation(report: SlideReport, line: DifferentialLine) -> dict:
+def _observation(report: SlideReport, line: DifferentialLine) -> JsonObject:
     unit = "%" if line.white else "/100{WBCs}"
-    says = {
+    says: JsonObject = {
         "resourceType": "Observation",
         "id": _id(report, line.name),
         "status": report.status,
@@ -109,7 +110,7 @@ def _observation(report: SlideReport, line: DifferentialLine) -> dict:
         }
         return {**says, "dataAbsentReason": {"coding": [missing]}}
     says["valueQuantity"] = _quantity(line.per_100, unit)
-    if line.low is not None:
+    if line.low is not None and line.high is not None:
         says["referenceRange"] = [
             {"low": _quantity(line.low, unit), "high": _quantity(line.high, unit)}
         ]
@@ -121,7 +122,7 @@ def _observation(report: SlideReport, line: DifferentialLine) -> dict:
     return says
 
 
-def _red_observation(report: SlideReport, line: RedLine) -> dict:
+def _red_observation(report: SlideReport, line: RedLine) -> JsonObject:
     """The grade of a kind of red cells, on the ordinal scale of its LOINC term, with its share."""
     local = {"system": _LOCAL, "code": line.name, "display": line.title}
     judged = report.facts["red_cells"]["judged"]
@@ -129,7 +130,7 @@ def _red_observation(report: SlideReport, line: RedLine) -> dict:
         "code": {"text": "share of red cells"},
         "valueQuantity": {**_quantity(line.percent, "%"), "value": line.percent},
     }
-    says = {
+    says: JsonObject = {
         "resourceType": "Observation",
         "id": _id(report, f"red {line.name}"),
         "status": report.status,
@@ -152,13 +153,13 @@ def _red_observation(report: SlideReport, line: RedLine) -> dict:
     return says
 
 
-def _codes(report: SlideReport, line: DifferentialLine) -> list[dict]:
+def _codes(report: SlideReport, line: DifferentialLine) -> list[JsonObject]:
     local = {"system": _LOCAL, "code": line.name, "display": line.title}
     loinc = report.scheme[line.name].loinc
     return [{"system": LOINC, "code": loinc}, local] if loinc else [local]
 
 
-def _quantity(value: float, unit: str) -> dict:
+def _quantity(value: float, unit: str) -> JsonObject:
     return {"value": round(value, 1), "unit": unit, "system": UCUM, "code": unit}
 
 

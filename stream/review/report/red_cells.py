@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from stream.events import JsonObject
 from stream.review.red_cells import RED_KINDS
 
 GRADE_WORDS = ("not graded", "few", "moderate", "many")
@@ -25,7 +26,7 @@ class RedLine:
         return f"{self.grade}+" if self.grade else ""
 
 
-def red_lines(facts: dict) -> list[RedLine]:
+def red_lines(facts: JsonObject) -> list[RedLine]:
     """The kinds of a slide's red cells, in the order of `RED_KINDS`, then those that it lacks; none
     where no red cell was judged.
     """
@@ -34,7 +35,7 @@ def red_lines(facts: dict) -> list[RedLine]:
     return [RedLine(name, *RED_KINDS.get(name, (name, "")), **kinds[name]) for name in names]
 
 
-def red_sentences(facts: dict) -> list[str]:
+def red_sentences(facts: JsonObject) -> list[str]:
     """Size, chromia, platelets and white cells of the sampled fields, a sentence each; empty where
     no field was measured.
     """

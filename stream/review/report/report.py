@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ingest import CytostreamError
+from stream.events import JsonObject
 from stream.review.cell_classes import Scheme
 from stream.review.detections import Detection
 from stream.review.differential import (
@@ -66,7 +67,7 @@ class SlideReport:
     notable: list[Notable]
     comments: list[Comment]
     changes: list[str]
-    facts: dict
+    facts: JsonObject
     classes: tuple[str, ...]
     scores: Callable[[], np.ndarray]
     fonts: tuple[Path, ...] = ()
@@ -163,7 +164,7 @@ def check_verdicts(library: SlideLibrary, shelf: SlideView, signature: Signature
     if signature is None:
         return
     signed = signature.verdicts, signature.red_verdicts
-    upto_row = signature.upto_row
+    upto_row = signature.upto_row or 0
     stored = JudgedReds(library.store, shelf.slide_id)
     now = library.verdict_digest(shelf.slide_id, upto_row), stored.digest
     if any(then is not None and then != found for then, found in zip(signed, now, strict=True)):

@@ -8,12 +8,17 @@ import json
 from collections.abc import Iterable, Sequence
 from itertools import chain
 from tempfile import NamedTemporaryFile
+from typing import TYPE_CHECKING
 from uuid import NAMESPACE_OID, uuid5
 
+from stream.events import JsonObject
 from stream.review.detections import Detection
 from stream.review.images import Red, Ring, Shapes
 
 from .report import SlideReport
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 RED_COLOUR = [200, 80, 80]
 FORMULA_STARTS = (
@@ -54,14 +59,14 @@ _COLUMNS = (
 )
 
 
-def table_columns(report: SlideReport) -> dict[str, list]:
+def table_columns(report: SlideReport) -> dict[str, list[Value]]:
     """Columns of equal length, in the order of `COLUMNS`, then a probability a class of the
     model; places are level-0 px.
     """
     decided = [report.standing.decisions.get(cell.cell_id) for cell in report.cells]
     cells = report.cells
     n = len(report.cells)
-    values = (
+    values: tuple[list[Value], ...] = (
         [report.slide_id] * n,
         [c.cell_id for c in cells],
         [c.kind for c in cells],
@@ -74,7 +79,10 @@ def table_columns(report: SlideReport) -> dict[str, list]:
         [d.at.isoformat() if d else None for d in decided],
         [c.x_px0 for c in cells],
         [c.y_px0 for c in cells],
-        *([c.box_px0[i] for c in cells] for i in range(4)),
+        [c.box_px0[0] for c in cells],
+        [c.box_px0[1] for c in cells],
+        [c.box_px0[2] for c in cells],
+        [c.box_px0[3] for c in cells],
         [c.area_um2 for c in cells],
         [report.facts.get("mpp")] * n,
         [report.facts.get("model_id")] * n,
@@ -117,15 +125,17 @@ def parquet_of(report: SlideReport) -> bytes:
     import pyarrow.parquet as pq
 
     columns = table_columns(report)
-    table = pa.table(columns, schema=_schema(pa, columns))
+    table = pa.table(columns, schema=parquet_schema(columns))
     about = {"cytostream": json.dumps(about_of(report))}
     out = io.BytesIO()
     pq.write_table(table.replace_schema_metadata(about), out, compression="zstd")
     return out.getvalue()
 
 
-def _schema(pa, columns: dict[str, list]):
+def parquet_schema(columns: Iterable[str]) -> "pa.Schema":
     """Types that do not depend on the values: an empty column has its type too."""
+    import pyarrow as pa
+
     whole = {
         "x_px0",
         "y_px0",
@@ -135,7 +145,8 @@ def _schema(pa, columns: dict[str, list]):
         "box_y1_px0",
         "report_version",
     }
-    real = {"probability", "anomaly", "area_um2", "mpp", *columns.keys() - set(_COLUMNS)}
+    shares = set(columns) - set(_COLUMNS)
+    real = {"probability", "anomaly", "area_um2", "mpp", *shares}
     types = {**dict.fromkeys(whole, pa.int32()), **dict.fromkeys(real, pa.float64())}
     return pa.schema([(name, types.get(name, pa.string())) for name in columns])
 
@@ -210,7 +221,9 @@ def slide_origin(report: SlideReport) -> tuple[int, int]:
     return x, y
 
 
-def _geometry(cell: Detection, rings: tuple | None, origin: tuple[int, int]) -> dict:
+def _geometry(
+    cell: Detection, rings: tuple[Ring, Ring] | None, origin: tuple[int, int]
+) -> JsonObject:
     if rings is None:
         return {"geometry": _polygon(_ring(*cell.box_px0), origin)}
     return {
@@ -219,13 +232,13 @@ def _geometry(cell: Detection, rings: tuple | None, origin: tuple[int, int]) -> 
     }
 
 
-def _polygon(ring: Ring, origin: tuple[int, int]) -> dict:
+def _polygon(ring: Ring, origin: tuple[int, int]) -> JsonObject:
     """A closed ring in level-0 px, as seen from the corner of the scanned area."""
     moved = [[round(x - origin[0], 2), round(y - origin[1], 2)] for x, y in ring]
     return {"type": "Polygon", "coordinates": [moved]}
 
 
-def _red_feature(slide_id: str, red: Red, origin: tuple[int, int]) -> dict:
+def _red_feature(slide_id: str, red: Red, origin: tuple[int, int]) -> JsonObject:
     measured = {"Area um^2": red.area_um2, "Roundness": red.roundness, "Pallor": red.pallor}
     about = {
         "objectType": "detection",
@@ -252,7 +265,7 @@ def _uuid(cell_id: str) -> str:
     return str(uuid5(NAMESPACE_OID, cell_id))
 
 
-def about_of(report: SlideReport) -> dict:
+def about_of(report: SlideReport) -> JsonObject:
     """Where a table comes from."""
     signed = report.signature
     return {

@@ -3,7 +3,7 @@ that a path may hold.
 """
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, HTTPException, Path, Request
 
@@ -26,13 +26,14 @@ CellId = Annotated[str, Path(pattern=ID)]
 Viewing = Annotated[Person, Depends(need("viewer"))]
 Reviewing = Annotated[Person, Depends(need("reviewer"))]
 Administering = Annotated[Person, Depends(need("admin"))]
-REFUSALS = {
+RouteResponses = dict[int | str, dict[str, Any]]  # as FastAPI takes them
+REFUSALS: RouteResponses = {
     401: {"description": "nobody is signed in"},
     403: {"description": "not allowed"},
     404: {"description": "no such slide, cell or version"},
     429: {"description": "too many requests"},
 }
-CHANGES = {
+CHANGES: RouteResponses = {
     **REFUSALS,
     400: {"description": "cannot be done as asked"},
     409: {"description": "somebody was faster, or it is too early"},
@@ -71,7 +72,8 @@ class Parts:
 
 
 def parts_of(request: Request) -> Parts:
-    return request.app.state.parts
+    parts: Parts = request.app.state.parts
+    return parts
 
 
 Having = Annotated[Parts, Depends(parts_of)]

@@ -38,7 +38,7 @@ class Exports:
             HTTPException: 429, this person's last export is not ready yet.
         """
         with self._lock:
-            if key in self._kept:
+            if key and key in self._kept:
                 self._kept.move_to_end(key)
                 return self._kept[key]
             if person in self._busy:

@@ -11,6 +11,7 @@ import logging
 from collections.abc import AsyncIterator, Callable
 
 from ingest import CytostreamError
+from stream.events import JsonObject
 from stream.review.audit_trail import REVIEWS_FILE
 from stream.review.slides import SlideLibrary
 from stream.review.worklist import ACTIVE_STATES, WorklistView
@@ -35,7 +36,7 @@ class StoreWatch:
         self._statuses = library.queries.slide_states()
         self._waiting = board.waiting()
 
-    def look(self) -> dict:
+    def look(self) -> JsonObject:
         """What to tell: the rows of the slides that changed since the last look, or that
         everything did; empty for nothing.
         """
@@ -83,7 +84,7 @@ class Hub:
                 self._tell(json.dumps(news))
             await self._pause(self._look_s)
 
-    def _look(self) -> dict:
+    def _look(self) -> JsonObject:
         try:
             return self._watch.look()
         except (

@@ -161,7 +161,7 @@ class Changes(BaseModel):
     decisions: dict[str, DecisionSays | None]
     standing: StandingSays
     alerts: list[AlertSays]
-    failures: list[dict]
+    failures: list[JsonObject]
     differential: list[LineSays]
     totals: list[LineSays]
     white_cells: int
@@ -177,7 +177,7 @@ class SlideSays(BaseModel):
     classes: list[ClassSays]
     model_classes: list[str]
     view: ViewSays
-    provenance: dict
+    provenance: JsonObject
     reasons: bool
 
 

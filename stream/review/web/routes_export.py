@@ -7,14 +7,14 @@ from fastapi.concurrency import run_in_threadpool
 
 from stream.review.report import FORMS, report_of
 
-from .dependencies import REFUSALS, Having, Shelf, Viewing
+from .dependencies import REFUSALS, Having, RouteResponses, Shelf, Viewing
 from .exports import content_key
 
 export_router = APIRouter(prefix="/api", responses=REFUSALS)
 ReportFormat = Literal[
     "csv", "parquet", "red.csv", "red.parquet", "geojson", "h5ad", "fhir.json", "pdf", "zip"
 ]
-FILE_RESPONSE = {
+FILE_RESPONSE: RouteResponses = {
     200: {
         "content": {form.media.split(";")[0]: {} for form in FORMS.values()},
         "description": "the file",

@@ -8,6 +8,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
 from ingest import VIEW_PX, CytostreamError, Slide
+from stream.events import JsonObject
 from stream.review.detections import Detection
 from stream.review.images import CheckedSlide
 from stream.review.slides import SlideView, reason_says
@@ -16,7 +17,7 @@ from stream.review.worklist import Waiting, WorklistRow
 from . import responses as says
 from .accounts import Person
 from .auth import HEADER, DoorError
-from .dependencies import REFUSALS, CellId, Having, Parts, Shelf, Viewing
+from .dependencies import REFUSALS, CellId, Having, Parts, RouteResponses, Shelf, Viewing
 
 _PAGE = 4000
 HISTORY = {"action", "reviewer", "label", "was", "comment", "version", "number"}
@@ -24,7 +25,7 @@ HISTORY = {"action", "reviewer", "label", "was", "comment", "version", "number"}
 LATER = "private, max-age=31536000, immutable"
 _log = logging.getLogger(__name__)
 read_router = APIRouter(prefix="/api", responses=REFUSALS)
-_JPEG = {200: {"content": {"image/jpeg": {}}, "description": "a picture"}}
+_JPEG: RouteResponses = {200: {"content": {"image/jpeg": {}}, "description": "a picture"}}
 
 
 class Me(BaseModel):
@@ -38,7 +39,7 @@ class Me(BaseModel):
 class Worklist(BaseModel):
     slides: list[WorklistRow]
     waiting: list[Waiting]
-    refused_files: list[dict]
+    refused_files: list[JsonObject]
 
 
 @read_router.get("/me")
@@ -187,11 +188,11 @@ def before_signing(shelf: Shelf, parts: Having) -> says.BeforeSigning:
 class CellSays(BaseModel):
     """Everything of one cell."""
 
-    cell: dict
-    verdict: dict
+    cell: JsonObject
+    verdict: JsonObject
     decision: says.DecisionSays | None
-    history: list[dict]
-    provenance: dict
+    history: list[JsonObject]
+    provenance: JsonObject
 
 
 def cell_of(shelf: SlideView, cell_id: str) -> Detection:
@@ -237,7 +238,7 @@ def image(
 
 
 @read_router.get("/slides/{slide_id}/cells/{cell_id}/reasons")
-def reasons(shelf: Shelf, cell_id: CellId, parts: Having) -> dict:
+def reasons(shelf: Shelf, cell_id: CellId, parts: Having) -> JsonObject:
     """Heat maps and counterfactuals: what speaks for a class, and the cell as that class; 404
     where there are none.
     """
@@ -247,7 +248,7 @@ def reasons(shelf: Shelf, cell_id: CellId, parts: Having) -> dict:
 
 
 @read_router.get("/slides/{slide_id}/cells/{cell_id}/nearest")
-def nearest_cells(shelf: Shelf, cell_id: CellId, parts: Having) -> dict:
+def nearest_cells(shelf: Shelf, cell_id: CellId, parts: Having) -> JsonObject:
     """The nearest known cells of each class; 404 where none are known."""
     return parts.reasons.nearest(
         cell_id, parts.crops.pixels(shelf.slide_id, cell_of(shelf, cell_id))
@@ -295,7 +296,7 @@ def associated(shelf: Shelf, parts: Having, name: Literal["label", "macro"]) -> 
 @read_router.get("/slides/{slide_id}/trail")
 def trail(
     shelf: Shelf, parts: Having, after: Annotated[int, Query(ge=0, le=2**53)] = 0
-) -> list[dict]:
+) -> list[JsonObject]:
     """The audit trail of the slide, oldest first."""
     reviews = parts.library.trail.reviews(shelf.slide_id, after)
     return [

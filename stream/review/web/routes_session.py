@@ -6,6 +6,8 @@ from typing import Annotated
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
+from stream.events import JsonObject
+
 from .accounts import NAME, BusyError
 from .auth import check_origin
 from .dependencies import CHANGES, REFUSALS, Administering, Having, Viewing
@@ -66,7 +68,7 @@ def logout(request: Request, person: Viewing, parts: Having) -> Response:
 @session_router.get("/audit", responses=REFUSALS)
 def audit_entries(
     person: Administering, parts: Having, after: Annotated[int, Query(ge=0, le=2**53)] = 0
-) -> list[dict]:
+) -> list[JsonObject]:
     """The next thousand entries of the whole audit trail."""
     entries = islice(parts.library.trail.entries(after), 1000)
     return [
