@@ -10,22 +10,34 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from fpdf import FPDF
-from fpdf.fonts import FontFace
+from fpdf.fonts import FontFace, TTFFont
 from PIL import Image
 
 from stream.review.detections import Detection
 from stream.review.differential import DifferentialLine
 
 from .letters import check_letters, letters_of
-from .report import Notable, SlideReport
+from .report import Notable, ReportError, SlideReport
 
 FONT = "Roboto"
-FONT_FOLDER = Path(str(find_spec("font_roboto").submodule_search_locations[0])) / "files"
+
 _FURTHER = "further"
 CELL_MM = 26.0
 GAP_MM = 4.0
 _COLUMNS = 6
 NOTE = "Computed by a research tool, not a medical device. Ranges are those of the configuration."
+
+
+def font_folder() -> Path:
+    """Where the files of the font lie; its package is not loaded for that.
+
+    Raises:
+        ReportError: it is not installed.
+    """
+    package = find_spec("font_roboto")
+    if package is None or not package.submodule_search_locations:
+        raise ReportError("the font Roboto is not installed", "pip install font-roboto")
+    return Path(package.submodule_search_locations[0]) / "files"
 
 
 class Sheet(FPDF):
@@ -39,8 +51,8 @@ class Sheet(FPDF):
         super().__init__(format="A4")
         self._foot = foot
         self.texts: list[str] = []
-        self.add_font(FONT, "", FONT_FOLDER / "Roboto-Regular.ttf")
-        self.add_font(FONT, "B", FONT_FOLDER / "Roboto-Bold.ttf")
+        self.add_font(FONT, "", font_folder() / "Roboto-Regular.ttf")
+        self.add_font(FONT, "B", font_folder() / "Roboto-Bold.ttf")
         for number, path in enumerate(fonts):
             self.add_font(f"{_FURTHER}{number}", "", path)
         self.set_fallback_fonts([f"{_FURTHER}{n}" for n in range(len(fonts))], exact_match=False)
@@ -94,7 +106,7 @@ def printable_letters(fonts: Sequence[Path]) -> frozenset[int]:
     Raises:
         LettersError: one is no font.
     """
-    own = FONT_FOLDER / "Roboto-Regular.ttf"
+    own = font_folder() / "Roboto-Regular.ttf"
     return frozenset().union(*map(letters_of, [own, *fonts]))
 
 
@@ -116,7 +128,8 @@ def _laid_out(report: SlideReport, picture: Callable[[Detection], bytes]) -> Ite
         yield sheet
     finally:
         for font in sheet.fonts.values():
-            font.close()
+            if isinstance(font, TTFFont):
+                font.close()
 
 
 def _head(sheet: Sheet, report: SlideReport) -> None:
