@@ -1,4 +1,4 @@
-from .authenticity import MADE, REAL, Shown, score_answers, write_test
+from .authenticity import MADE, REAL, Score, Shown, score_answers, write_test
 from .generate import generate_cells, polish, sample
 from .maps import Explanation, explain_cell
 from .morphology import (
@@ -8,7 +8,7 @@ from .morphology import (
     describe,
     has_attributes,
 )
-from .nearest import Known, Nearest, build_index
+from .nearest import Known, Nearest, NearestCell, build_index
 
 __all__ = [
     "Explanation",
@@ -16,7 +16,9 @@ __all__ = [
     "MADE",
     "Morphology",
     "Nearest",
+    "NearestCell",
     "REAL",
+    "Score",
     "Shown",
     "attribute_probabilities",
     "attributes_of",

@@ -10,13 +10,18 @@ import os
 import sys
 from importlib import import_module
 from importlib.metadata import version
-from typing import Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from .printable import printable
+
+if TYPE_CHECKING:
+    from typer._click.core import Command, Context
+
+    from ingest import CytostreamError
 
 _INTERRUPTED = 130
 _OTHERS = 0o077  # the rights of others, which nothing that is written here has
@@ -196,7 +201,7 @@ COMMANDS = {
 class LazyCommands(TyperGroup):
     """Lists the commands by their summaries, and imports the one that is run."""
 
-    def __init__(self, **options: object) -> None:
+    def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.commands = {
             name: TyperCommand(name, help=entry.summary, rich_help_panel=entry.panel)
@@ -204,8 +209,8 @@ class LazyCommands(TyperGroup):
         }
 
     def resolve_command(
-        self, ctx: typer.Context, args: list[str]
-    ) -> tuple[str | None, TyperCommand | TyperGroup | None, list[str]]:
+        self, ctx: "Context", args: list[str]
+    ) -> tuple[str | None, "Command | None", list[str]]:
         name, command, rest = super().resolve_command(ctx, args)
         if name not in COMMANDS:
             return name, command, rest
@@ -213,7 +218,7 @@ class LazyCommands(TyperGroup):
             check_there(rest[0])
         return name, load_command(name), rest
 
-    def invoke(self, ctx: typer.Context) -> object:
+    def invoke(self, ctx: "Context") -> object:
         """Ctrl-C at any time is one line."""
         try:
             return super().invoke(ctx)
@@ -231,7 +236,7 @@ def check_there(path: str) -> None:
         raise typer.Exit(1)
 
 
-def load_command(name: str) -> TyperCommand | TyperGroup:
+def load_command(name: str) -> "Command":
     """The command itself, imported now."""
     entry = COMMANDS[name]
     found = getattr(import_module(f"{PACKAGE}.{entry.module}"), entry.name)
@@ -244,7 +249,7 @@ def load_command(name: str) -> TyperCommand | TyperGroup:
     return command
 
 
-def missing_package(error: ModuleNotFoundError) -> Exception:
+def missing_package(error: ModuleNotFoundError) -> "CytostreamError":
     """What to install for a package that a command needs."""
     from ingest import CytostreamError
 

@@ -4,7 +4,7 @@ stderr; stdout is for programs.
 
 from collections.abc import Iterable, Iterator
 from time import monotonic
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rich import progress
 from rich.console import Console
@@ -28,12 +28,12 @@ class Screen(Console):
     def __init__(self) -> None:
         super().__init__(stderr=True, markup=False, emoji=False, highlight=False)
 
-    def print(self, *objects: object, **options: object) -> None:
+    def print(self, *objects: Any, **options: Any) -> None:
         """As `Console.print`; a text stays one line, however long it is."""
         options.setdefault("soft_wrap", all(isinstance(one, str | Text) for one in objects))
         super().print(*objects, **options)
 
-    def render_str(self, text: str, **options: object) -> Text:
+    def render_str(self, text: str, **options: Any) -> Text:
         return super().render_str(printable(text), **options)
 
 
@@ -51,7 +51,7 @@ def say(line: str) -> None:
     screen.print(line)
 
 
-def red_cells_line(figures: dict) -> str:
+def red_cells_line(figures: dict[str, Any]) -> str:
     """How many red cells, and the kinds that are graded, as `spherocyte 2+ (12 %)`."""
     graded = [
         f"{name} {kind['grade']}+ ({kind['percent']:.1f} %)"
@@ -89,7 +89,8 @@ def report_table(reports: Iterable["SlideOutcome"]) -> Table:
         title="Slides",
     )
     for report in reports:
-        name = report.slide.path.name if report.slide else report.failure.what
+        why = report.failure.what if report.failure else ""
+        name = report.slide.path.name if report.slide else why
         labels = "  ".join(f"{label} {n}" for label, n in report.counts.most_common())
         p = report.progress
         table.add_row(

@@ -5,12 +5,13 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from ingest import CytostreamError
 
 
 @contextmanager
-def json_lines(path: Path | None) -> Iterator[Callable[[dict], None]]:
+def json_lines(path: Path | None) -> Iterator[Callable[[dict[str, Any]], None]]:
     """A function that writes one object a line.
 
     Raises:

@@ -69,7 +69,7 @@ class ProgressTable:
         self.jobs: list[Job] = []
         self.looked_s = -_LOOK_S
         self.start_s = monotonic()
-        self.ended_before = None
+        self.ended_before: int | None = None
 
     def __enter__(self) -> "ProgressTable":
         if self.live:
@@ -85,7 +85,7 @@ class ProgressTable:
         if self.live:
             self.live.stop()
 
-    def show(self, slide: Slide, progress: Progress, _counts: Counter) -> None:
+    def show(self, slide: Slide, progress: Progress, _counts: Counter[str]) -> None:
         """Called by the pipeline."""
         key = str(slide.path)
         if key not in self.rows:

@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from stream.config import Kafka
-from stream.events import EVENT_TYPES, event_schemas
+from stream.events import EVENT_TYPES, JsonObject, event_schemas
 
 ABOUT = {
     "cells": "One event a classified cell, in the order in which a slide's cells were decided.",
@@ -32,7 +32,7 @@ _HEADERS = {
 }
 
 
-def asyncapi(config: Kafka | None = None) -> dict:
+def asyncapi(config: Kafka | None = None) -> JsonObject:
     """The document, with the broker and topics of a configuration."""
     config = config or Kafka()
     topics = config.topics.model_dump()
@@ -70,7 +70,7 @@ def _protocol(config: Kafka) -> str:
     return "kafka-secure" if "SSL" in str(config.security.get("security_protocol", "")) else "kafka"
 
 
-def _channel(kind: str, topic: str, config: Kafka) -> dict:
+def _channel(kind: str, topic: str, config: Kafka) -> JsonObject:
     keep_ms = int(config.retention_days * 86_400_000)
     made = {
         "topic": topic,
@@ -90,11 +90,11 @@ def _channel(kind: str, topic: str, config: Kafka) -> dict:
     }
 
 
-def _operation(kind: str) -> dict:
+def _operation(kind: str) -> JsonObject:
     return {"action": "send", "channel": {"$ref": f"#/channels/{kind}"}}
 
 
-def _message(name: str) -> dict:
+def _message(name: str) -> JsonObject:
     return {
         "name": name,
         "contentType": "application/json",
@@ -104,7 +104,7 @@ def _message(name: str) -> dict:
     }
 
 
-def _headers() -> dict:
+def _headers() -> JsonObject:
     texts = {name: {"type": "string", "description": about} for name, about in _HEADERS.items()}
     return {
         "type": "object",
@@ -113,22 +113,21 @@ def _headers() -> dict:
     }
 
 
-def _inlined(schema: dict) -> dict:
+def _inlined(schema: JsonObject) -> JsonObject:
     """The schema with its own definitions in their places: a reference would be looked up in the
     whole document.
     """
     parts = schema.get("$defs", {})
 
-    def put_in(node: object) -> object:
-        if isinstance(node, list):
-            return [put_in(item) for item in node]
-        if not isinstance(node, dict):
-            return node
+    def put_in(node: JsonObject) -> JsonObject:
         if "$ref" in node:
-            return {
-                **put_in(parts[node["$ref"].rsplit("/", 1)[1]]),
-                **{k: v for k, v in node.items() if k != "$ref"},
-            }
-        return {name: put_in(value) for name, value in node.items() if name != "$defs"}
+            rest = {name: value for name, value in node.items() if name != "$ref"}
+            return {**put_in(parts[node["$ref"].rsplit("/", 1)[1]]), **rest}
+        return {name: put_into(value) for name, value in node.items() if name != "$defs"}
+
+    def put_into(value: object) -> object:
+        if isinstance(value, list):
+            return [put_into(item) for item in value]
+        return put_in(value) if isinstance(value, dict) else value
 
     return put_in(schema)

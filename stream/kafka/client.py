@@ -4,6 +4,7 @@ errors.
 
 import logging
 import socket
+from typing import Any
 
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.errors import (
@@ -28,7 +29,7 @@ def reach(config: Kafka) -> None:
     """
     if "proxy_url" in config.security:
         return
-    failed: OSError | None = None
+    failed = OSError(f"no server in {config.bootstrap!r}")
     for server in config.bootstrap.split(","):
         host, _, port = server.strip().rpartition(":")
         try:
@@ -39,7 +40,7 @@ def reach(config: Kafka) -> None:
     raise failed
 
 
-def client_settings(config: Kafka) -> dict:
+def client_settings(config: Kafka) -> dict[str, Any]:
     """What every client of the broker needs."""
     return {
         "bootstrap_servers": config.bootstrap.split(","),
@@ -79,7 +80,7 @@ def make_topics(config: Kafka) -> None:
         admin.close()
 
 
-def _options(config: Kafka) -> dict:
+def _options(config: Kafka) -> dict[str, Any]:
     keep_ms = str(int(config.retention_days * 86_400_000))
     return {
         "num_partitions": config.partitions,

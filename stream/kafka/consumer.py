@@ -103,4 +103,4 @@ def topic_names(config: Kafka) -> set[str]:
         SinkError: it does not answer.
     """
     with open_consumer(config, "latest") as consumer:
-        return consumer.topics()
+        return set(consumer.topics())

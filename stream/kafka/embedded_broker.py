@@ -8,6 +8,7 @@ import threading
 from importlib.resources import files
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import IO
 
 from ingest import CytostreamError
 
@@ -61,9 +62,8 @@ class Broker:
         said: list[str] = []
         heard = threading.Event()
         ended = threading.Event()
-        threading.Thread(
-            target=_listen, args=(self._process, said, heard, ended), daemon=True
-        ).start()
+        listening = (self._process.stdout, said, heard, ended)
+        threading.Thread(target=_listen, args=listening, daemon=True).start()
         if not heard.wait(_READY_S) or ended.is_set():
             self.close()
             raise BrokerError(
@@ -104,10 +104,10 @@ class Broker:
 
 
 def _listen(
-    process: subprocess.Popen[str], said: list[str], heard: threading.Event, ended: threading.Event
+    lines: IO[str], said: list[str], heard: threading.Event, ended: threading.Event
 ) -> None:
     """Keeps the pipe empty; `heard` when the broker has said its address or has ended."""
-    with process.stdout as lines:
+    with lines:
         for line in lines:
             said.append(line.strip())
             if line.split()[:1] == ["kafka"]:
@@ -133,4 +133,5 @@ def _binary() -> str:
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+        _, port = probe.getsockname()
+        return int(port)

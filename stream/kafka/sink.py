@@ -9,6 +9,7 @@ from every batch what has arrived already. (Kafka, KIP-98 and KIP-447.)
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import (
@@ -21,6 +22,7 @@ from kafka.errors import (
     RecordListTooLargeError,
 )
 from kafka.producer.future import RecordMetadata
+from kafka.producer.transaction_manager import TransactionalRequestResult
 from kafka.structs import OffsetAndMetadata
 
 from stream.config import Config, Kafka
@@ -70,14 +72,14 @@ class KafkaSink:
         With `read_back` it is 0: everything is gone through again, and what is there is left out.
         """
         with self._errors():
-            self._producer = self._producer or self._connect()
+            self._connected()
         return self._mark.offset if self._mark.metadata or self._fresh else None
 
     def send(self, batch: Sequence[OutboxRecord]) -> None:
         with self._errors():
-            self._producer = self._producer or self._connect()
+            producer = self._connected()
             if new := self._not_yet_sent(batch):
-                self._send(new)
+                self._send(producer, new)
 
     def close(self) -> None:
         if self._producer:
@@ -90,6 +92,10 @@ class KafkaSink:
             self._read_back.close()
             self._read_back = None
 
+    def _connected(self) -> "_Producer":
+        self._producer = self._producer or self._connect()
+        return self._producer
+
     def _connect(self) -> "_Producer":
         """Ends what an earlier producer of this store had begun, then reads how far it had come: in
         this order.
@@ -99,13 +105,6 @@ class KafkaSink:
         try:
             make_topics(self._config)
             producer.init_transactions()
-            # read_committed makes the broker wait for offsets of a transaction that is just ending
-            settings = {
-                "isolation_level": "read_committed",
-                "enable_auto_commit": False,
-                **client_settings(self._config),
-            }
-            self._group_reader = KafkaConsumer(group_id=self._group, **settings)
             mark = self._read_mark()
             self._mark = mark or NOTHING
             self._fresh = not mark and self._is_empty()
@@ -119,20 +118,30 @@ class KafkaSink:
             raise
         return producer
 
+    def _reader(self) -> KafkaConsumer:
+        """Of this store's group: read_committed makes the broker wait for offsets of a transaction
+        that is just ending.
+        """
+        if self._group_reader is None:
+            self._group_reader = KafkaConsumer(
+                group_id=self._group,
+                isolation_level="read_committed",
+                enable_auto_commit=False,
+                **client_settings(self._config),
+            )
+        return self._group_reader
+
     def _read_mark(self) -> OffsetAndMetadata | None:
-        return self._group_reader.committed(
+        return self._reader().committed(
             self._mark_at, metadata=True, timeout_ms=self._config.answer_s * 1000
         )
 
     def _is_empty(self) -> bool:
         """Whether the topics have never held anything."""
         topics = self._config.topics.model_dump().values()
-        known = self._group_reader.partitions_for_topic
-        return not any(
-            end_offsets(
-                self._group_reader, [TopicPartition(t, n) for t in topics for n in known(t) or ()]
-            ).values()
-        )
+        known = self._reader().partitions_for_topic
+        places = [TopicPartition(t, n) for t in topics for n in known(t) or ()]
+        return not any(end_offsets(self._reader(), places).values())
 
     def _check_memory(self) -> None:
         """A broker that has lost its newest records has lost the place, too: then nothing may be
@@ -157,42 +166,44 @@ class KafkaSink:
             raise SinkFencedError("another copy of this store has sent other events", do)
         return [record for record in batch if record.seq > self._mark.offset]
 
-    def _send(self, records: list[OutboxRecord]) -> None:
+    def _send(self, producer: "_Producer", records: list[OutboxRecord]) -> None:
         """One transaction; where something in it is refused, halves, down to the one event."""
         try:
-            self._transact(records)
+            self._transact(producer, records)
         except _REFUSALS as error:
-            self._producer.abort_transaction()
+            producer.abort_transaction()
             if len(records) == 1:
                 raise EventRefusedError(
                     records[0].seq, f"{type(error).__name__}: {error}"
                 ) from error
             half = len(records) // 2
-            self._send(records[:half])
-            self._send(records[half:])
+            self._send(producer, records[:half])
+            self._send(producer, records[half:])
 
-    def _transact(self, records: list[OutboxRecord]) -> None:
+    def _transact(self, producer: "_Producer", records: list[OutboxRecord]) -> None:
         mark = OffsetAndMetadata(records[-1].seq, records[-1].id, -1)
-        self._producer.begin_transaction()
-        places = self._producer.put_all(self._record(record) for record in records)
+        producer.begin_transaction()
+        places = producer.put_all(self._record(record) for record in records)
         self._check_memory()
-        self._producer.send_offsets_to_transaction({self._mark_at: mark}, self._group)
-        self._producer.commit_transaction()
+        producer.send_offsets_to_transaction({self._mark_at: mark}, self._group)
+        producer.commit_transaction()
         if self._read_back:
-            self._look_back(places, records)
+            self._look_back(self._read_back, places, records)
         self._mark = mark
 
-    def _look_back(self, places: list[RecordMetadata], records: list[OutboxRecord]) -> None:
+    def _look_back(
+        self, read_back: ReadBack, places: list[RecordMetadata], records: list[OutboxRecord]
+    ) -> None:
         """Raises KafkaError where a consumer does not see what was committed."""
         starts: dict[TopicPartition, int] = {}
         for place in places:
             part = TopicPartition(place.topic, place.partition)
             starts[part] = min(place.offset, starts.get(part, place.offset))
-        if not self._read_back.has(starts, (record.id for record in records)):
+        if not read_back.has(starts, (record.id for record in records)):
             raise KafkaError("the broker has dropped a transaction that it had committed")
         self._there |= {record.id for record in records}
 
-    def _record(self, record: OutboxRecord) -> dict:
+    def _record(self, record: OutboxRecord) -> dict[str, Any]:
         topic = getattr(self._config.topics, record.kind)
         return {"topic": topic, "key": record.key, "headers": record.headers, "value": record.value}
 
@@ -217,12 +228,12 @@ class KafkaSink:
             raise
 
 
-class _Producer(KafkaProducer):
+class _Producer(KafkaProducer):  # type: ignore[misc]  # kafka-python has no types
     """kafka-python 3.0.12 waits without limit for a coordinator that is gone; here it waits
     `max_block_ms`.
     """
 
-    def put_all(self, records: Iterator[dict]) -> list[RecordMetadata]:
+    def put_all(self, records: Iterator[dict[str, Any]]) -> list[RecordMetadata]:
         """Sends, and watches every future: a refusal goes before the aborts that it causes. Returns
         where the records are.
 
@@ -236,7 +247,9 @@ class _Producer(KafkaProducer):
             raise next((error for error in errors if isinstance(error, _REFUSALS)), errors[0])
         return [future.value for future in futures]
 
-    def send_offsets_to_transaction(self, offsets: dict, group_metadata: str) -> None:
+    def send_offsets_to_transaction(
+        self, offsets: dict[TopicPartition, OffsetAndMetadata], group_metadata: str
+    ) -> None:
         self._wait(self._transaction_manager.send_offsets_to_transaction(offsets, group_metadata))
 
     def commit_transaction(self) -> None:
@@ -251,13 +264,13 @@ class _Producer(KafkaProducer):
         self._sender.join(_CLOSE_WAIT_S)
         self.close(timeout=0)
 
-    def _wait(self, result) -> None:
+    def _wait(self, result: TransactionalRequestResult) -> None:
         self._sender.wakeup()
         if not result.wait(self.config["max_block_ms"]):
             raise KafkaTimeoutError("the transaction coordinator does not answer")
 
 
-def producer_settings(config: Kafka, transactional_id: str) -> dict:
+def producer_settings(config: Kafka, transactional_id: str) -> dict[str, Any]:
     wait_ms = int(config.answer_s * 1000)
     return {
         **client_settings(config),

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import typer
@@ -14,6 +14,9 @@ from stream.cli.options import EngineOption, ModelOption
 
 from .bench_locate import bench_locate
 from .model import training_side
+
+if TYPE_CHECKING:
+    from classify.benchmark import Cells, TimedEntry
 
 bench_app = typer.Typer(
     help="Measure speed and what it costs in decisions, against a reference in the same run.",
@@ -98,7 +101,7 @@ def bench_judge(
 class Contest:
     """The tables of `bench judge`, shown as they are made; `report` has all their figures."""
 
-    def __init__(self, model: Model, engine: str, cells: object):
+    def __init__(self, model: Model, engine: str, cells: "Cells"):
         from classify import to_input
         from classify.benchmark import Procedure, judge_timing, scaling
 
@@ -111,10 +114,10 @@ class Contest:
         self.fast = open_engine(model, engine, None, say)
         self.slow = open_engine(model, "openvino", "f32")
         self.bases: dict[str, float] = {}
-        self.report: dict = {"model": model.card.name, "model_id": model.model_id}
+        self.report: JsonObject = {"model": model.card.name, "model_id": model.model_id}
         self.report |= {"engine": self.fast.name, "precision": self.fast.precision}
 
-    def inputs(self, cells: object) -> np.ndarray:
+    def inputs(self, cells: "Cells") -> np.ndarray:
         card = self.model.card
         return self.to_input(cells.crops, card.window_px, card.image_px, card.white)
 
@@ -155,7 +158,7 @@ class Contest:
             f"{np.quantile(took, 0.95):.0f} ms"
         )
 
-    def ours(self, cells: object) -> list:
+    def ours(self, cells: "Cells") -> list["TimedEntry"]:
         return [
             self.contest.judged(REFERENCE, self.model, self.slow, cells.crops, exhaustive=True),
             self.contest.judged(
@@ -166,7 +169,7 @@ class Contest:
             ),
         ]
 
-    def show(self, key: str, title: str, cells: object, rows: list) -> None:
+    def show(self, key: str, title: str, cells: "Cells", rows: list["TimedEntry"]) -> None:
         reference = next(row for row in rows if row.name == REFERENCE)
         figures = {row.name: self.contest.figures(row, cells, reference) for row in rows}
         self.report[key] = figures
@@ -207,7 +210,7 @@ class Contest:
         self.table("One pass of a net with so many classes", costs)
         self.table("Speed by the number of cells", by_count)
 
-    def table(self, title: str, rows: list[dict]) -> None:
+    def table(self, title: str, rows: list[JsonObject]) -> None:
         table = Table(*(name.replace("_", " ") for name in rows[0]), title=title)
         for row in rows:
             table.add_row(*(f"{v:.4g}" if isinstance(v, float) else str(v) for v in row.values()))

@@ -33,20 +33,20 @@ from segment import AREAS, WORK_MPP, Cell, Scan, begin_scan, plain_scan
 from stream.cli.console import screen
 from stream.cli.options import MppOption
 from stream.config import Reading
+from stream.events import JsonObject
 
 LOCATE_ROW = "ours"
 EVERYWHERE = "every place"
 _PLAIN = "every place at full resolution"
 SAME_UM = 3.0
+CellPlace = tuple[str, int, int]  # kind, x_px0, y_px0
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """What a worker tells of a tile: its cells as (kind, x_px0, y_px0), how long it took, its own
-    peak memory.
-    """
+    """What a worker tells of a tile: its cells, how long it took, its own peak memory."""
 
-    cells: list[tuple[str, int, int]]
+    cells: list[CellPlace]
     took_s: float
     pid: int
     peak_bytes: int
@@ -63,7 +63,7 @@ def timed(scan: Scan, spec: TileSpec) -> Agreement:
     )
 
 
-def _place_of(cell: Cell) -> tuple[str, int, int]:
+def _place_of(cell: Cell) -> CellPlace:
     return cell.kind, cell.x_px0, cell.y_px0
 
 
@@ -77,10 +77,10 @@ class TimedRow:
     tiles: int
     failed: int
     tile_s: list[float]
-    cells: list[tuple[str, int, int]]
+    cells: list[CellPlace]
     peak_bytes: int
 
-    def figures(self, slide: Slide) -> dict:
+    def figures(self, slide: Slide) -> JsonObject:
         pixels = slide.width_px0 * slide.height_px0
         return {
             "seconds": self.seconds,
@@ -134,7 +134,7 @@ def row_of(
     )
 
 
-def agreement(ours: list, plain: list, mpp: float) -> dict[str, float]:
+def agreement(ours: list[CellPlace], plain: list[CellPlace], mpp: float) -> dict[str, float]:
     """Of each kind the F1 of ours against the plain scan's: cells are the same that are each
     other's nearest within 3 um.
     """
@@ -179,8 +179,8 @@ def bench_locate(
     Example: cytostream bench locate smear.svs --json locate.json
     """
     facts = open_slide(slide, mpp)
-    kinds = tuple(kinds or ("wbc", "platelet"))
-    ours = partial(begin_scan, kinds=kinds)
+    wanted = tuple(kinds or ("wbc", "platelet"))
+    ours = partial(begin_scan, kinds=wanted)
     rows = sorted(
         (scanned(facts, ours, READ_MPP, workers, tile_px, LOCATE_ROW) for _ in range(runs)),
         key=lambda r: r.seconds,
@@ -191,9 +191,9 @@ def bench_locate(
             (EVERYWHERE, READ_MPP, WORK_MPP),
             (_PLAIN, facts.mpp, facts.mpp),
         ):
-            begin = partial(plain_scan, kinds=kinds, work_mpp=work_mpp)
+            begin = partial(plain_scan, kinds=wanted, work_mpp=work_mpp)
             made[name] = scanned(facts, begin, read_mpp, workers, tile_px, name)
-    report = {name: row.figures(facts) for name, row in made.items()}
+    report: JsonObject = {name: row.figures(facts) for name, row in made.items()}
     report["runs_s"] = [row.seconds for row in rows]
     report["reader_peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
     if plain:
@@ -207,7 +207,7 @@ def bench_locate(
         json_out.write_text(json.dumps(report, indent=1) + "\n")
 
 
-def show(slide: Slide, report: dict, made: dict[str, TimedRow]) -> None:
+def show(slide: Slide, report: JsonObject, made: dict[str, TimedRow]) -> None:
     size = f"{slide.width_px0} x {slide.height_px0} px, {slide.mpp:g} um/px"
     table = Table("", *made, title=f"{slide.path.name}: {size}")
     for name in dict.fromkeys(key for way in made for key in report[way]):

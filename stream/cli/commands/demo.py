@@ -2,6 +2,7 @@
 arrives from Kafka.
 """
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,7 +131,7 @@ def sprite(cell: np.ndarray, at: _Placed, window_um: float) -> Sprite:
     return Sprite((light * _GLASS).astype(np.uint8), alpha, at.x_px0, at.y_px0)
 
 
-def truth_table(placed: list[_Placed], cells: list[dict]) -> Table:
+def truth_table(placed: list[_Placed], cells: list[JsonObject]) -> Table:
     """One row a class: how many were placed, found there, and what they were called."""
     table = Table(
         "placed", "n", "found", "called", title="What was placed, and what Kafka says of it"
@@ -148,11 +149,11 @@ def truth_table(placed: list[_Placed], cells: list[dict]) -> Table:
     return table
 
 
-def nearest(at: _Placed, cells: list[dict], within_um: float = 8.0) -> dict | None:
+def nearest(at: _Placed, cells: list[JsonObject], within_um: float = 8.0) -> JsonObject | None:
     """The cell nearest to a place, if it is near."""
 
-    def distance(cell: dict) -> float:
-        return np.hypot(cell["x_px0"] - at.x_px0, cell["y_px0"] - at.y_px0)
+    def distance(cell: JsonObject) -> float:
+        return math.hypot(cell["x_px0"] - at.x_px0, cell["y_px0"] - at.y_px0)
 
     best = min(cells, key=distance, default=None)
     return best if best and distance(best) * MPP <= within_um else None

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from classify import SHIPPED
 from stream.cli.console import screen
@@ -52,9 +52,9 @@ def evaluate(
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=screen) as bars:
-        tasks: dict[str, int] = {}
+        tasks: dict[str, TaskID] = {}
 
-        def show(name: str, row: dict) -> None:
+        def show(name: str, row: JsonObject) -> None:
             if name not in tasks:
                 tasks[name] = bars.add_task(name, total=row.get("budget"), row="")
             if row:

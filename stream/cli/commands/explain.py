@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import typer
@@ -14,10 +14,12 @@ from classify import (
     SHIPPED,
     CropFolder,
     DataError,
+    Engine,
     Explanation,
     LabCells,
     Model,
     Nearest,
+    NearestCell,
     explain_cell,
     judge,
     load_model,
@@ -26,9 +28,13 @@ from classify import open_engine as open_named
 from stream.cli.console import say, screen, track
 from stream.cli.options import EngineOption, ModelOption
 from stream.cli.pictures import sheet_of
+from stream.events import JsonObject
 from stream.store import SlideStore
 
 from .model import verdict_line
+
+if TYPE_CHECKING:
+    from classify.explain import Score, Shown
 
 STORES = "*.zarr"
 
@@ -100,7 +106,7 @@ def images_at(images: Path, px: int) -> CropFolder:
     return cells
 
 
-def image_facts(why: Explanation, near: dict, name: str) -> dict:
+def image_facts(why: Explanation, near: NearestCell, name: str) -> JsonObject:
     distances = {label: [round(d, 3) for d, _, _ in found] for label, found in near.items()}
     return {
         "picture": f"{name}.png",
@@ -178,8 +184,8 @@ def calibrate(
     runner = open_named(loaded, engine, None, say)
     with screen.status(f"calibrating on {len(found.crops)} cells") as shown:
 
-        def progress(done):
-            return shown.update(f"calibrating: {done} of {len(found.crops)} cells")
+        def progress(done: int) -> None:
+            shown.update(f"calibrating: {done} of {len(found.crops)} cells")
 
         made = recalibrate(loaded, runner, found, out, source.name, progress)
     screen.print(f"{out}: {made.card.data['calibration']}; use it with --model {out}")
@@ -192,8 +198,9 @@ def cells_of(source: Path, loaded: Model, most: int) -> LabCells:
     """
     rng = np.random.default_rng(0)
     if stores := stores_in(source):
-        crops = [crops_of(SlideStore.open(path), loaded) for path in stores]
-        crops = np.concatenate([c for c in crops if len(c)] or [np.zeros((0, 1, 1, 3), np.uint8)])
+        by_slide = [crops_of(SlideStore.open(path), loaded) for path in stores]
+        some = [crops for crops in by_slide if len(crops)]
+        crops = np.concatenate(some or [np.zeros((0, 1, 1, 3), np.uint8)])
         return LabCells(crops[np.sort(rng.permutation(len(crops))[:most])])
     folder = CropFolder(source, loaded.card.crop_px)
     folder.paths = [folder.paths[i] for i in np.sort(rng.permutation(len(folder.paths))[:most])]
@@ -213,7 +220,8 @@ def crops_of(store: SlideStore, loaded: Model) -> np.ndarray:
     counted = [
         number for number, name in enumerate(store.facts["classes"]) if name in loaded.card.counted
     ]
-    return store.read("crop")[np.isin(store.read("label"), counted)]
+    crops: np.ndarray = store.read("crop")[np.isin(store.read("label"), counted)]
+    return crops
 
 
 def stores_in(source: Path) -> list[Path]:
@@ -288,7 +296,9 @@ def authenticity(
     return None
 
 
-def cells_to_tell(folder: Path, loaded: Model, runner: object, count: int, seed: int) -> Iterator:
+def cells_to_tell(
+    folder: Path, loaded: Model, runner: Engine, count: int, seed: int
+) -> Iterator["Shown"]:
     """Real cells as the model sees them, and generated ones of the same classes and number."""
     from classify import to_input, to_uint8
     from classify.explain import MADE, REAL, Shown, generate_cells
@@ -316,7 +326,7 @@ def cells_to_tell(folder: Path, loaded: Model, runner: object, count: int, seed:
     yield from (Shown(p, name, MADE) for p, name in zip(pictures, made_of, strict=True))
 
 
-def show_scores(scores: dict) -> None:
+def show_scores(scores: dict[str, "Score"]) -> None:
     table = Table("cells", "told rightly", "of", "share", "95 % interval")
     for group, score in scores.items():
         low, high = score.interval

@@ -3,7 +3,7 @@ trail checked.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
@@ -90,7 +90,12 @@ def chosen(known: list[str], wanted: list[str] | None) -> list[str]:
 
 
 def _write(
-    library: object, crops: object, slide_id: str, form: str, out: Path, version: int | None
+    library: "SlideLibrary",
+    crops: "Crops",
+    slide_id: str,
+    form: str,
+    out: Path,
+    version: int | None,
 ) -> int:
     """One slide in one form; returns how many files."""
     from stream.review import WorklistView
@@ -98,6 +103,7 @@ def _write(
 
     shelf = library.shelf(slide_id)
     report = report_of(library, shelf, WorklistView(library).name(slide_id, shelf.facts()), version)
+    files: Iterable[tuple[str, bytes]]
     if form == "crops":
         files = image_folder_of(report, lambda cell: crops.png(slide_id, cell))
     else:
@@ -123,7 +129,8 @@ def save(out: Path, name: str, content: bytes) -> int:
 
 
 @contextmanager
-def writing(out: Path):
+def writing(out: Path) -> Iterator[None]:
+    """Raises CytostreamError where a file cannot be written."""
     try:
         yield
     except OSError as error:

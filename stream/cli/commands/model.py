@@ -41,6 +41,7 @@ from stream.cli.console import say, screen, track
 from stream.cli.json_lines import json_lines
 from stream.cli.options import EngineOption, JsonFileOption, ModelArgument, ModelOption
 from stream.config import ConfigError
+from stream.events import JsonObject
 
 if TYPE_CHECKING:
     from classify.training import TrainConfig
@@ -106,7 +107,7 @@ def classify(
 
 def morphology_of(
     path: Path, images: CropFolder, engine: Engine, model: Model, verdict: Verdict
-) -> dict:
+) -> JsonObject:
     """What `classify --morphology` adds to a line: the attributes, and a sentence."""
     card = model.card
     crop = read_crop(path, images.px, images.side_px)
@@ -117,7 +118,7 @@ def morphology_of(
     return {"morphology": asdict(found)}
 
 
-def verdict_line(path: Path, verdict: object) -> dict:
+def verdict_line(path: Path, verdict: Verdict) -> JsonObject:
     return {
         "path": str(path),
         "label": verdict.label,
@@ -199,9 +200,9 @@ def train(
     )
     with Progress(*columns, console=screen) as bars:
         task = bars.add_task("train", total=None if cfg.minutes else cfg.steps, row="")
-        shown: dict = {}
+        shown: JsonObject = {}
 
-        def show(row: dict) -> None:
+        def show(row: JsonObject) -> None:
             if not shown:
                 bars.console.print(left_out(cfg.out))
             shown.update(row)
@@ -277,7 +278,7 @@ def left_out(run: Path) -> str:
     )
 
 
-def training_line(row: dict) -> str:
+def training_line(row: JsonObject) -> str:
     accuracy = f"  val {row['val_balanced_accuracy']:.3f}" if "val_balanced_accuracy" in row else ""
     return (
         f"loss {row['denoising']:.3f}  ce {row['cross_entropy']:.3f}  "

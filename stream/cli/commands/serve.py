@@ -30,6 +30,8 @@ from stream.events import Provenance
 from stream.store import Outbox, can_write, make_private_folder
 
 if TYPE_CHECKING:
+    from fastapi import FastAPI
+
     from stream.intake import Served
     from stream.review.web import Accounts, Authenticator, Mode
 
@@ -143,7 +145,7 @@ def say_where(host: str, port: int, secure: bool, path: str) -> None:
 
 
 def listen(
-    app: object,
+    app: "FastAPI",
     host: str,
     port: int,
     cert: Path | None,
@@ -199,7 +201,7 @@ def listen(
 
 
 @contextmanager
-def _opened(page: Page, settings: Config) -> Iterator[object]:
+def _opened(page: Page, settings: Config) -> Iterator["FastAPI"]:
     """The application over a store, with its reviews on their way to the sinks.
 
     Raises:
@@ -396,7 +398,7 @@ def add_account(
     password = typer.prompt("password", hide_input=True, confirmation_prompt=True)
     with accounts_of(store) as accounts:
         change = accounts.set(name, role, password)
-    note_change(store, config, f"account_{change}", name)
+    note_change(store, config, "account_added" if change == "added" else "account_changed", name)
 
 
 @accounts_app.command("list")
@@ -415,7 +417,7 @@ def remove_account(name: str, store: StoreOption = RESULTS, config: ConfigOption
     note_change(store, config, "account_removed", name)
 
 
-def note_change(store: Path, config: Path | None, action: str, name: str) -> None:
+def note_change(store: Path, config: Path | None, action: AccessAction, name: str) -> None:
     """Writes a change of an account into the audit trail of the store."""
     from stream.review import Trail, custody_folder
     from stream.review.web import local_name
@@ -426,7 +428,7 @@ def note_change(store: Path, config: Path | None, action: str, name: str) -> Non
 
 
 @contextmanager
-def accounts_of(store: Path) -> Iterator:
+def accounts_of(store: Path) -> Iterator["Accounts"]:
     from stream.review.web import Accounts
 
     accounts = Accounts(store)

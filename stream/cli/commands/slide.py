@@ -30,6 +30,7 @@ from stream.cli.json_lines import json_lines
 from stream.cli.options import JsonFileOption, MppOption, MppOverrideOption
 from stream.cli.pictures import draw
 from stream.config import Reading
+from stream.events import JsonObject
 
 
 def locate(
@@ -77,7 +78,7 @@ def locate(
     screen.print("  ".join(f"{kind} {n}" for kind, n in found.items()))
 
 
-def cell_line(cell: Cell, slide: Slide) -> dict:
+def cell_line(cell: Cell, slide: Slide) -> JsonObject:
     """A cell as a line; `whole` is false where the edge of the slide cuts it."""
     x0, y0, x1, y1 = cell.box_px0
     edge = step_px0(slide)  # what is nearer to the edge than a pixel as read lies at it

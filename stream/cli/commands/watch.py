@@ -157,7 +157,8 @@ class WatchReport:
         """The status event; a failure of one that cannot be opened follows when its turn comes."""
         try:
             override = self.lab.config.reading.mpp_override
-            slide = open_slide(found.path, self.intake and self.intake.mpp, override)
+            mpp = self.intake.mpp if self.intake else None
+            slide = open_slide(found.path, mpp, override)
         except CytostreamError:
             return
         if not self.lab.outbox.status(slide.slide_id):

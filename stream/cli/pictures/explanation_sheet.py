@@ -5,7 +5,7 @@ it is like.
 import numpy as np
 from PIL import Image, ImageDraw
 
-from classify import Explanation
+from classify import Explanation, NearestCell
 
 SIDE = 192
 CAPTION = 16
@@ -21,7 +21,8 @@ def overlay(seen: np.ndarray, heat: np.ndarray, scale: float) -> np.ndarray:
     strength = np.clip(np.abs(heat) / max(scale, 1e-12), 0, 1)[..., None]
     grey = 0.5 * seen.mean(axis=2, keepdims=True) + 127
     colour = np.where(heat[..., None] > 0, FOR, AGAINST)
-    return np.rint(grey * (1 - strength) + colour * strength).astype(np.uint8)
+    mixed: np.ndarray = np.rint(grey * (1 - strength) + colour * strength).astype(np.uint8)
+    return mixed
 
 
 def scale_of(heat: np.ndarray) -> float:
@@ -31,7 +32,7 @@ def scale_of(heat: np.ndarray) -> float:
     return float(np.percentile(np.abs(heat), LOUDEST))
 
 
-def sheet_of(why: Explanation, near: dict[str, list] | None = None) -> np.ndarray:
+def sheet_of(why: Explanation, near: NearestCell | None = None) -> np.ndarray:
     """A row a class: map, cell as that class, and its nearest known cells; the cell itself before
     them (h, w, 3) uint8.
     """
