@@ -13,6 +13,7 @@ import numpy as np
 
 from classify import UNIDENTIFIED
 from segment import cell_id
+from stream.events import JsonObject
 from stream.run import (
     NORMAL,
     RED_CROPS,
@@ -43,7 +44,7 @@ RED_KINDS: dict[str, tuple[str, str]] = {
     "poikilocytosis": ("Poikilocytosis", "779-9"),
 }
 KEYS = "123456789qwe"
-_MEASURES = ("area_um2", "roundness", "pallor")
+_FIGURES = ("probability", "anomaly", "area_um2", "roundness", "pallor")
 _COLOURS = (
     "#c92a2a",
     "#e8590c",
@@ -97,20 +98,24 @@ class JudgedReds:
         self.classes = tuple(store.facts["red_classes"])
         kinds = store.read(RED_KIND_COLUMN)
         rows = np.flatnonzero(kinds >= 0)
-        named = ("probability", "anomaly", "centre_px0", "box_px0", *_MEASURES)
+        named = ("centre_px0", "box_px0", *_FIGURES)
         columns = {name: store.read(f"reds/{name}")[rows] for name in named}
         for place, kind in enumerate(kinds[rows].tolist()):
             x, y = columns["centre_px0"][place].tolist()
             x0, y0, x1, y1 = columns["box_px0"][place].tolist()
+            figures = {name: round(float(columns[name][place]), 4) for name in _FIGURES}
             cell = RedDetection(
-                place,
-                cell_id(slide_id, x, y),
-                self.classes[kind],
-                *(round(float(columns[name][place]), 4) for name in ("probability", "anomaly")),
-                x,
-                y,
-                (x0, y0, x1, y1),
-                *(round(float(columns[name][place]), 4) for name in _MEASURES),
+                place=place,
+                cell_id=cell_id(slide_id, x, y),
+                label=self.classes[kind],
+                sureness=figures["probability"],
+                anomaly=figures["anomaly"],
+                x_px0=x,
+                y_px0=y,
+                box_px0=(x0, y0, x1, y1),
+                area_um2=figures["area_um2"],
+                roundness=figures["roundness"],
+                pallor=figures["pallor"],
             )
             self.by_id[cell.cell_id] = cell
 
@@ -134,7 +139,7 @@ class JudgedReds:
         """Cells a kind, given what people call some of them, by id."""
         return Counter(called.get(name, cell.label) for name, cell in self.by_id.items())
 
-    def figures(self, facts: dict, called: Mapping[str, str]) -> dict:
+    def figures(self, facts: JsonObject, called: Mapping[str, str]) -> JsonObject:
         """The slide's red-cell figures with the shares and grades as people call its cells."""
         if not self.by_id or not called.keys() & self.by_id.keys():
             return facts

@@ -155,7 +155,7 @@ class SlideView:
         """A white cell, platelet or judged red cell of the slide."""
         return self.found.by_id.get(cell_id) or self.reds.by_id.get(cell_id)
 
-    def red_facts(self, standing: Standing) -> dict:
+    def red_facts(self, standing: Standing) -> JsonObject:
         """The slide's facts with the figures of its red cells as people call them."""
         facts = self.facts()
         if not facts.get("red_cells"):

@@ -11,6 +11,7 @@ from rich.table import Table
 from classify import SHIPPED, Model, load_model, open_engine
 from stream.cli.console import say, screen, track
 from stream.cli.options import EngineOption, ModelOption
+from stream.events import JsonObject
 
 from .bench_locate import bench_locate
 from .model import training_side

@@ -18,7 +18,7 @@ from ingest.synthetic import Sprite, glass, place, red_cell_sprite, write_pyrami
 from stream.cli.console import screen
 from stream.cli.session import RunOptions
 from stream.config import load_config
-from stream.events import Event
+from stream.events import Event, JsonObject
 from stream.kafka import Broker, read_all
 
 from .run import run_slides

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from classify import SHIPPED
 from stream.cli.console import screen
 from stream.cli.options import ModelArgument
+from stream.events import JsonObject
 
 from .model import training_side
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,6 +17,10 @@ from stream.cli.options import RESULTS, ConfigOption, StoreOption
 from stream.config import Config, load_config
 from stream.events import Event, Provenance
 from stream.store import write_private_file
+
+if TYPE_CHECKING:
+    from stream.review import SlideLibrary
+    from stream.review.images import Crops
 
 
 def export_results(

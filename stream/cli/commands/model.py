@@ -232,7 +232,7 @@ def read_recipe(
     with training_side():
         from classify.training import TrainConfig
     try:
-        return TrainConfig(**values | (instead or {}))
+        return TrainConfig(**{**values, **(instead or {})})
     except ValidationError as error:
         first = error.errors()[0]
         what = f"{config}: {'.'.join(map(str, first['loc']))}: {first['msg']}"

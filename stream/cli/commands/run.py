@@ -33,6 +33,7 @@ from stream.cli.options import (
 from stream.cli.session import RunOptions, drain, open_lab, open_station
 from stream.cli.slide_lists import expanded, shown_path
 from stream.config import Config, load_config
+from stream.events import JsonObject
 from stream.run import GracefulStop, SlideOutcome, outcome_report, work
 from stream.store import Job
 
@@ -124,7 +125,8 @@ def show_reports(reports: Sequence[SlideOutcome], json_report: bool) -> None:
             typer.echo(json.dumps(report_line(report)))
     for report in reports:
         for problem in report.unfit:
-            print_error(f"{report.slide.path.name}: {problem}", word="not fit for reading")
+            name = report.slide.path.name if report.slide else ""
+            print_error(f"{name}: {problem}", word="not fit for reading")
     for report in reports:
         if report.failure:
             print_error(report.failure.what, report.failure.hint, "failed")
@@ -157,7 +159,7 @@ def waits(job: Job, error: SlideError) -> None:
     print_error(error.what, error.hint, "waits")
 
 
-def report_line(report: SlideOutcome) -> dict:
+def report_line(report: SlideOutcome) -> JsonObject:
     slide = (
         {"slide_id": report.slide.slide_id, "path": str(report.slide.path)} if report.slide else {}
     )

@@ -26,7 +26,7 @@ from stream.cli.options import (
     StoreOption,
 )
 from stream.config import Config, load_config
-from stream.events import Provenance
+from stream.events import AccessAction, Provenance
 from stream.store import Outbox, can_write, make_private_folder
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ import json
 from math import pi, sqrt
 
 from .report import SlideReport
-from .tables import about_of, csv_table
+from .tables import Value, about_of, csv_table
 
-RedColumns = dict[str, list[str | None] | list[int] | list[float] | list[float | None]]
+RedColumns = dict[str, list[Value]]
 _WHOLE = {"x_px0", "y_px0", "box_x0_px0", "box_y0_px0", "box_x1_px0", "box_y1_px0"}
 _REAL = {"probability", "anomaly", "area_um2", "diameter_um", "roundness", "pallor", "mpp"}
 
@@ -20,7 +20,6 @@ def red_columns(report: SlideReport) -> RedColumns:
     decided = [report.standing.decisions.get(cell.cell_id) for cell in cells]
     count = len(cells)
     red_model: str | None = (report.facts.get("red_cells") or {}).get("model_hash")
-    boxes = dict(enumerate(("box_x0_px0", "box_y0_px0", "box_x1_px0", "box_y1_px0")))
     return {
         "slide_id": [report.slide_id] * count,
         "cell_id": [cell.cell_id for cell in cells],
@@ -34,7 +33,10 @@ def red_columns(report: SlideReport) -> RedColumns:
         "reviewed_at": [one.at.isoformat() if one else None for one in decided],
         "x_px0": [cell.x_px0 for cell in cells],
         "y_px0": [cell.y_px0 for cell in cells],
-        **{name: [cell.box_px0[side] for cell in cells] for side, name in boxes.items()},
+        "box_x0_px0": [cell.box_px0[0] for cell in cells],
+        "box_y0_px0": [cell.box_px0[1] for cell in cells],
+        "box_x1_px0": [cell.box_px0[2] for cell in cells],
+        "box_y1_px0": [cell.box_px0[3] for cell in cells],
         "area_um2": [cell.area_um2 for cell in cells],
         "diameter_um": [round(sqrt(4 * cell.area_um2 / pi), 3) for cell in cells],
         "roundness": [cell.roundness for cell in cells],

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from pydantic import BaseModel
 
 from stream.config import ReviewSettings
+from stream.events import JsonObject
 from stream.review.cell_classes import Scheme
 from stream.review.detections import Detection
 from stream.review.differential import (

@@ -8,6 +8,8 @@ import numpy as np
 from fastapi import APIRouter, HTTPException, Request, Response
 from pydantic import BaseModel
 
+from stream.events import JsonObject
+from stream.review.red_cells import RedDetection
 from stream.review.report import RedLine, red_lines, red_sentences
 from stream.review.slides import SlideView
 
@@ -123,7 +125,7 @@ def figures_of(shelf: SlideView) -> RedFigures:
     )
 
 
-def _line(line: RedLine, wanted: dict) -> RedLineResponse:
+def _line(line: RedLine, wanted: JsonObject) -> RedLineResponse:
     return RedLineResponse(**{name: v for name, v in asdict(line).items() if name in wanted})
 
 
@@ -132,7 +134,7 @@ def sizes_of(shelf: SlideView, normal_um: tuple[float, float]) -> SizeHistogram:
     cells = list(shelf.reds.by_id.values())
     normal = [cell for cell in cells if cell.label == "normal"]
 
-    def shares(of: list) -> list[float]:
+    def shares(of: list[RedDetection]) -> list[float]:
         diameters = np.sqrt([4 * cell.area_um2 / np.pi for cell in of])
         counts, _ = np.histogram(diameters.clip(HISTOGRAM_UM[0], HISTOGRAM_UM[-1]), HISTOGRAM_UM)
         return [round(float(share), 5) for share in counts / max(1, len(of))]
