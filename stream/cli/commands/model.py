@@ -239,7 +239,7 @@ def read_recipe(
         raise ConfigError(what, "see configs/ for files that work") from error
 
 
-def recipe_values(config: Path) -> dict:
+def recipe_values(config: Path) -> JsonObject:
     """The values of a recipe, or of packed data, which are laid out beside their file.
 
     Raises:
