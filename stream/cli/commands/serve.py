@@ -30,10 +30,8 @@ from stream.events import AccessAction, Provenance
 from stream.store import Outbox, can_write, make_private_folder
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI
-
     from stream.intake import Served
-    from stream.review.web import Accounts, Authenticator, Mode
+    from stream.review.web import Accounts, Authenticator, Mode, ReviewApp
 
 _LAST_S = 3
 accounts_app = typer.Typer(
@@ -145,7 +143,7 @@ def say_where(host: str, port: int, secure: bool, path: str) -> None:
 
 
 def listen(
-    app: "FastAPI",
+    app: "ReviewApp",
     host: str,
     port: int,
     cert: Path | None,
@@ -201,7 +199,7 @@ def listen(
 
 
 @contextmanager
-def _opened(page: Page, settings: Config) -> Iterator["FastAPI"]:
+def _opened(page: Page, settings: Config) -> Iterator["ReviewApp"]:
     """The application over a store, with its reviews on their way to the sinks.
 
     Raises:

@@ -1,5 +1,5 @@
 from .accounts import Accounts
-from .app import Setting, make_app
+from .app import ReviewApp, Setting, make_app
 from .auth import Authenticator, Mode, is_loopback, local_name
 from .routes_pages import leaflet_folder
 
@@ -7,6 +7,7 @@ __all__ = [
     "Accounts",
     "Authenticator",
     "Mode",
+    "ReviewApp",
     "Setting",
     "is_loopback",
     "leaflet_folder",

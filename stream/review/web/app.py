@@ -44,6 +44,7 @@ from .live_updates import Hub, StoreWatch
 
 _log = logging.getLogger(__name__)
 _BURST_S = 3.0
+ReviewApp = FastAPI
 STATUS = {"absent": 404, "locked": 423, "conflict": 409, "early": 409, "wrong": 400}
 
 
@@ -67,7 +68,7 @@ def make_app(
     workers: Workers,
     config: Config,
     setting: Setting | None = None,
-) -> FastAPI:
+) -> ReviewApp:
     """The application over a store. The caller closes what it opened; the application ends
     its own threads.
     """
