@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 READY = $(VENV)/.ready-$(subst $(comma),-,$(EXTRAS))
 comma := ,
 
-.PHONY: demo page test check bench chaos fuzz siege browser train-gpu clean
+.PHONY: demo page test check bench chaos fuzz siege golden mutants cover browser train-gpu clean
 
 demo: $(READY)
 	$(BIN)/cytostream demo
@@ -50,6 +50,14 @@ train-gpu: $(PACKED)
 
 golden: $(READY)  # after a shipped model was exchanged: its verdicts, for the tests
 	$(BIN)/python -m tests.tools.golden
+
+mutants: $(READY)
+	$(BIN)/python -m tests.tools.mutants $(MUTANTS)
+
+cover: $(READY)  # branches that no test takes; not a goal, a map
+	$(BIN)/python -m coverage run -m pytest
+	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage report --skip-covered --sort=cover
 
 browser:  # what tests/browser needs beside the test extra; without it they skip
 	command -v chromium > /dev/null || (apt-get update -qq && apt-get install -y -qq chromium)
