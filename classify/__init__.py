@@ -4,7 +4,7 @@ from .cell_size import contradiction_of, size_evidence
 from .engines import ENGINE_NAMES as ENGINES
 from .engines import Engine, compile_ahead, open_engine
 from .errors import DataError, EngineError, ModelError
-from .explain import Explanation, Nearest, NearestCell, explain_cell
+from .explain import Explanation, Nearest, NearestCell, cell_words, explain_cell
 from .image_folder import OTHER_CLASS, CropFolder, read_crop
 from .judge import judge
 from .model_card import (
@@ -44,6 +44,7 @@ __all__ = [
     "Verdict",
     "by_chance",
     "calibration_drift",
+    "cell_words",
     "compile_ahead",
     "contradiction_of",
     "explain_cell",

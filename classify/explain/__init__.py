@@ -5,8 +5,10 @@ from .morphology import (
     Morphology,
     attribute_probabilities,
     attributes_of,
+    cell_words,
     describe,
     has_attributes,
+    ranked_names,
 )
 from .nearest import Known, Nearest, NearestCell, build_index
 
@@ -23,11 +25,13 @@ __all__ = [
     "attribute_probabilities",
     "attributes_of",
     "build_index",
+    "cell_words",
     "describe",
     "explain_cell",
     "generate_cells",
     "has_attributes",
     "polish",
+    "ranked_names",
     "sample",
     "score_answers",
     "write_test",

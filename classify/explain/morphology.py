@@ -9,7 +9,8 @@ import numpy as np
 
 from classify.engines import Engine
 from classify.model_card import Card, Model
-from classify.pixels import turned
+from classify.pixels import to_input, turned
+from classify.verdict import Verdict
 
 SEEN_DRAWS = (0, 2)  # of the shipped model those of little noise: detail is what they show
 MOST_SAID = 3
@@ -103,6 +104,21 @@ def describe(model: Model, probability: np.ndarray, ranked: Sequence[str]) -> Mo
     label = ranked[0]
     others = [name for name in ranked if card.parent_of(name) != card.parent_of(label)]
     return Morphology(values, sure, _sentence(model, values, label, next(iter(others), "")))
+
+
+def cell_words(engine: Engine, model: Model, crop: np.ndarray, verdict: Verdict) -> str:
+    """The sentence on a judged crop (h, w, 3) uint8; empty of a model that tells no attributes."""
+    if not has_attributes(model):
+        return ""
+    card = model.card
+    image = to_input(crop[None], card.window_px, card.image_px, card.white)
+    return describe(model, attributes_of(engine, model, image)[0], ranked_names(verdict)).sentence
+
+
+def ranked_names(verdict: Verdict) -> list[str]:
+    """The class names of a verdict, its label first, then the likeliest."""
+    ranked = sorted(verdict.scores, key=verdict.scores.__getitem__, reverse=True)
+    return [verdict.label, *(name for name in ranked if name != verdict.label)]
 
 
 def evidence(model: Model, values: dict[str, str], name: str) -> dict[str, float]:

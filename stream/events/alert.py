@@ -7,8 +7,8 @@ from .payloads import Severity
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """The rule that spoke, its score against its threshold, the sentence for a person, and a PNG of
-    the cell.
+    """The rule that spoke, its score against its threshold, the sentence for a person, a PNG of
+    the cell, and its morphology in words where the model tells it.
     """
 
     rule: str
@@ -17,6 +17,7 @@ class Alert:
     threshold: float
     reason: str
     thumbnail_png: bytes
+    morphology: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -181,6 +181,7 @@ def alert_event(
         threshold=alert.threshold,
         reason=alert.reason,
         thumbnail_png=base64.b64encode(alert.thumbnail_png).decode(),
+        morphology=alert.morphology,
     )
     return _event(ALERT, stamp, cell.slide_id, (cell.cell_id, alert.rule, stamp.model_hash), data)
 

@@ -101,6 +101,7 @@ class AlertData(Place):
     threshold: float
     reason: str
     thumbnail_png: str = Field(description="base64 of a PNG of the cell, 36 um wide")
+    morphology: str = Field("", description="the cell in words, and what that speaks for")
 
 
 class Progress(Payload):

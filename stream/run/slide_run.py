@@ -13,7 +13,7 @@ from typing import Final
 
 import numpy as np
 
-from classify import Verdict, contradiction_of, judge, size_evidence
+from classify import Verdict, cell_words, contradiction_of, judge, size_evidence
 from ingest import (
     CytostreamError,
     Failure,
@@ -242,7 +242,9 @@ class SlideRun:
         for alert in self.desk.of_cell(cell, verdict, self.tally.cells.total()):
             if isinstance(alert, Alert):
                 self.tally.alerts += 1
-                events.append(alert_event(self.slide, cell, verdict, alert, self.lab.stamp))
+                words = cell_words(self.lab.engine, self.lab.model, cell.crop, verdict)
+                told = replace(alert, morphology=words)
+                events.append(alert_event(self.slide, cell, verdict, told, self.lab.stamp))
             else:
                 events.append(slide_alert_event(self.slide.slide_id, alert, self.lab.stamp))
         return events

@@ -36,7 +36,7 @@ from classify import (
     read_crop,
     to_input,
 )
-from classify.explain import attributes_of, describe, has_attributes
+from classify.explain import attributes_of, describe, has_attributes, ranked_names
 from stream.cli.console import say, screen, track
 from stream.cli.json_lines import json_lines
 from stream.cli.options import EngineOption, JsonFileOption, ModelArgument, ModelOption
@@ -112,9 +112,7 @@ def morphology_of(
     card = model.card
     crop = read_crop(path, images.px, images.side_px)
     image = to_input(crop[None], card.window_px, card.image_px, card.white)
-    ranked = sorted(verdict.scores, key=verdict.scores.__getitem__, reverse=True)
-    first = [verdict.label, *(name for name in ranked if name != verdict.label)]
-    found = describe(model, attributes_of(engine, model, image)[0], first)
+    found = describe(model, attributes_of(engine, model, image)[0], ranked_names(verdict))
     return {"morphology": asdict(found)}
 
 

@@ -4,8 +4,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from classify.explain import attribute_probabilities, attributes_of, describe, has_attributes
+from classify.explain import (
+    attribute_probabilities,
+    attributes_of,
+    cell_words,
+    describe,
+    has_attributes,
+    ranked_names,
+)
 from classify.model_card import ClassEntry
+from classify.verdict import Anomaly, Verdict
 from tests.make import BrightnessEngine, tiny_model
 
 ATTRIBUTES = {
@@ -53,6 +61,15 @@ def test_probabilities_add_up_for_each_attribute():
     np.testing.assert_allclose(p.reshape(5, 3, 2).sum(axis=2), 1)
     images = np.zeros((4, 3, 16, 16), np.float32)
     assert attributes_of(BrightnessEngine(), model, images).shape == (4, 6)
+
+
+def test_a_judged_crop_in_words():
+    crop = np.full((128, 128, 3), 90, np.uint8)
+    scores = {"other": 0.1, "light": 0.3, "dark": 0.6}
+    verdict = Verdict("dark", scores, Anomaly(0.1, 0.0, 0.0, ""), 2, True)
+    assert ranked_names(verdict) == ["dark", "light", "other"]
+    assert cell_words(BrightnessEngine(), model_with_attributes(), crop, verdict)
+    assert cell_words(BrightnessEngine(), tiny_model(), crop, verdict) == ""
 
 
 def test_a_model_without_attributes_tells_none():
