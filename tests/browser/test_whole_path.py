@@ -59,6 +59,8 @@ def test_by_keyboard_alone(open_site, open_page):
     page.goto(site.opened)
     page.wait_for_selector("#rows a")
     page.focus("#rows a")
+    site.made.say("failures")  # the row is drawn anew under the focus
+    expect(page.locator("#rows .chip.failures")).to_have_count(1)
     page.keyboard.press("Enter")
     page.wait_for_selector("body[data-ready=yes]")
     page.keyboard.press("g")

@@ -95,7 +95,7 @@ export class Detail {
 /** What the machine sees, in a sentence: the classes that it may be, and how unusual the cell is among normal ones. */
 function looksLike(verdict, title) {
   const likely = Object.entries(verdict.scores).sort((a, b) => b[1] - a[1]).filter(([, p], place) => !place || p >= 0.05).slice(0, 3);
-  const classes = likely.map(([name, p]) => `${title(name).toLowerCase()} ${number(100 * p)} %`).join(", ");
+  const classes = likely.map(([name, p]) => `${title(name).toLowerCase()} ${number(100 * p)}\u00a0%`).join(", ");
   const of = Math.min(999, Math.floor(1000 * verdict.anomaly.score));
   return `Looks like ${classes}; more unusual than ${of} of 1,000 normal cells.`;
 }

@@ -1,12 +1,13 @@
 // The slide with its cells over it. Leaflet turns and zooms the picture; the boxes are drawn on one canvas.
 /* global L */
-import { siteUrl } from "./page.js";
+import { $, h, number, siteUrl } from "./page.js";
 
+const BAR_PX = 120; // the scale bar is at most this wide
 const NAMED_FROM_PX = 46; // a box this wide on the screen has its label written beside it
 
 export class Viewer {
   constructor(box, view, cells, slideId, onPick) {
-    Object.assign(this, { cells, onPick, active: null });
+    Object.assign(this, { cells, onPick, active: null, mpp: view.mpp, shown: "all", points: null });
     this.scale = view.levels - 1;
     const corner = (x, y) => this.map.unproject([x, y], this.scale);
     this.map = L.map(box, { crs: L.CRS.Simple, minZoom: 0, maxZoom: this.scale + 2, zoomSnap: 0.5, attributionControl: false, zoomAnimation: !matchMedia("(prefers-reduced-motion: reduce)").matches });
@@ -18,15 +19,60 @@ export class Viewer {
     layer.addTo(this.map);
     this.map.setMaxBounds(bounds.pad(0.5));
     this.map.fitBounds(bounds);
+    this.bounds = bounds;
     this.canvas = document.createElement("canvas");
     this.canvas.className = "boxes";
     this.canvas.setAttribute("aria-hidden", "true");
     box.append(this.canvas);
     this.map.on("move zoom zoomend moveend resize", () => this.soon());
     this.map.on("zoomanim", () => this.clear());
-    this.map.on("click", (event) => this.pick(event.latlng));
+    this.map.on("click", (event) => (this.points ? this.measure(event.latlng) : this.pick(event.latlng)));
     new ResizeObserver(() => { this.map.invalidateSize(); this.soon(); }).observe(box);
     this.names = new Map(cells.classes.map((c) => [c.name, c]));
+    this.furnish(box.parentElement);
+  }
+
+  /** The buttons of the viewer: fit, full screen, what is outlined, measuring, and how the picture is shown. */
+  furnish(frame) {
+    const shown = $("#outlined");
+    shown.append(...this.cells.classes.map((c) => h("option", { value: c.name }, c.title)));
+    shown.addEventListener("change", () => { this.shown = shown.value; this.soon(); });
+    $("#fit").addEventListener("click", () => this.map.fitBounds(this.bounds));
+    $("#full").addEventListener("click", () => (document.fullscreenElement ? document.exitFullscreen() : frame.requestFullscreen()));
+    $("#measure").addEventListener("click", () => this.measuring(!this.points));
+    frame.addEventListener("keydown", (event) => { if (event.key === "Escape" && this.points) this.measuring(false); });
+    for (const slider of document.querySelectorAll("#picture input")) slider.addEventListener("input", () => this.tone());
+    $("#plain").addEventListener("click", () => { $("#picture form").reset(); this.tone(); });
+    $("#viewer-acts").hidden = false;
+  }
+
+  /** Brightness, contrast and gamma of what is on the screen; the pixels that are scored stay as they are. */
+  tone() {
+    const value = (name) => Number($(`#picture input[name=${name}]`).value);
+    for (const channel of document.querySelectorAll("#gamma-filter [exponent]")) channel.setAttribute("exponent", 1 / value("gamma"));
+    const plain = ["brightness", "contrast", "gamma"].every((name) => value(name) === 1);
+    this.map.getPane("tilePane").style.filter = plain ? "" : `brightness(${value("brightness")}) contrast(${value("contrast")}) url(#gamma-filter)`;
+  }
+
+  measuring(on) {
+    this.points = on ? [] : null;
+    $("#measure").setAttribute("aria-pressed", String(on));
+    $("#map").classList.toggle("measuring", on);
+    $("#length").textContent = on ? "Click two points." : "";
+    this.soon();
+  }
+
+  /** Takes a point; the second one gives the length in um, the third begins anew. */
+  measure(place) {
+    const { x, y } = this.map.project(place, this.scale);
+    this.points = this.points.length === 1 ? [...this.points, [x, y]] : [[x, y]];
+    $("#length").textContent = this.points.length === 2 ? `${number(this.lengthUm())} \u00b5m` : "Click the second point.";
+    this.soon();
+  }
+
+  lengthUm() {
+    const [[x0, y0], [x1, y1]] = this.points;
+    return Math.hypot(x1 - x0, y1 - y0) * this.mpp;
   }
 
   soon() {
@@ -53,10 +99,46 @@ export class Viewer {
     const [right, bottom] = [left + width / scale, top + height / scale];
     pen.font = "11px system-ui, sans-serif";
     for (const cell of this.cells.byId.values()) {
+      if (!this.isOutlined(cell)) continue;
       const [x0, y0, x1, y1] = cell.box;
       if (x1 < left || x0 > right || y1 < top || y0 > bottom) continue;
       this.box(pen, cell, (x0 - left) * scale, (y0 - top) * scale, Math.max(3, (x1 - x0) * scale), Math.max(3, (y1 - y0) * scale));
     }
+    if (this.points?.length) this.line(pen, left, top, scale);
+    this.bar(pen, height, scale);
+  }
+
+  isOutlined(cell) {
+    if (this.shown === "all" || cell.id === this.active) return true;
+    if (this.shown === "alerts") return this.cells.alerts.has(cell.id);
+    return this.shown === this.cells.label(cell);
+  }
+
+  /** A bar of a round length, 1, 2 or 5 times a power of ten of micrometres. */
+  bar(pen, height, scale) {
+    const um = BAR_PX * this.mpp / scale;
+    const power = 10 ** Math.floor(Math.log10(um));
+    const round = [5, 2, 1].find((n) => n * power <= um) * power;
+    const width = (round * scale) / this.mpp;
+    pen.fillStyle = "#fffc";
+    pen.fillRect(8, height - 30, width + 12, 24);
+    pen.fillStyle = "#000";
+    pen.fillRect(14, height - 12, width, 3);
+    pen.fillText(round < 1000 ? `${round} \u00b5m` : `${round / 1000} mm`, 14, height - 17);
+  }
+
+  line(pen, left, top, scale) {
+    const at = this.points.map(([x, y]) => [(x - left) * scale, (y - top) * scale]);
+    pen.lineWidth = 2;
+    pen.strokeStyle = "#000";
+    pen.fillStyle = "#ffe14d";
+    if (at.length === 2) {
+      pen.beginPath();
+      pen.moveTo(...at[0]);
+      pen.lineTo(...at[1]);
+      pen.stroke();
+    }
+    for (const [x, y] of at) pen.fillRect(x - 3, y - 3, 6, 6);
   }
 
   box(pen, cell, x, y, w, tall) {

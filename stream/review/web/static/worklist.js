@@ -59,7 +59,9 @@ function draw() {
   const fits = (row) => FILTERS[filter](row) && (!sought || `${row.name} ${row.slide_id} ${row.signed_by ?? ""}`.toLowerCase().includes(sought));
   const shown = [...rows.values()].filter(fits).sort((a, b) => (b.status === "running") - (a.status === "running") || (b.at ?? "").localeCompare(a.at ?? ""));
   const queue = ["all", "waiting", "failed"].includes(filter) ? waiting.filter((f) => (filter === "all" || f.state === filter) && (!sought || f.name.toLowerCase().includes(sought))) : [];
+  const focused = document.activeElement.closest("#rows a")?.href;
   $("#rows").replaceChildren(...shown.map(line), ...queue.map(waitingLine));
+  if (focused) [...document.querySelectorAll("#rows a")].find((link) => link.href === focused)?.focus(); // a row that is drawn anew keeps the focus
   $("#empty").hidden = shown.length + queue.length > 0;
   $("#empty").textContent = rows.size ? "No slide fits this search." : "No slides yet: they appear here as soon as one is read.";
   $("#told").textContent = `${shown.length} of ${rows.size} slides`;
