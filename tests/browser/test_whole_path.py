@@ -55,12 +55,11 @@ def test_by_mouse(open_site, open_page):
 def test_by_keyboard_alone(open_site, open_page):
     site, page = open_site(), open_page()
     site.made.add(40, odd=1)
-    site.made.done()
     page.goto(site.opened)
     page.wait_for_selector("#rows a")
     page.focus("#rows a")
-    site.made.say("failures")  # the row is drawn anew under the focus
-    expect(page.locator("#rows .chip.failures")).to_have_count(1)
+    site.made.done()  # the row is drawn anew under the focus
+    expect(page.locator("#rows .chip.done")).to_have_count(1)
     page.keyboard.press("Enter")
     page.wait_for_selector("body[data-ready=yes]")
     page.keyboard.press("g")
