@@ -44,6 +44,9 @@ class ClassEntry(BaseModel):
     normal: bool = Field(
         True, description="cells of it are normal: what is unlike all normal cells is an anomaly"
     )
+    beside: tuple[ClassName, ...] = Field(
+        (), description="classes that it shades into: they do not speak against it in a search"
+    )
 
 
 class CellSize(BaseModel):

@@ -15,14 +15,23 @@ from classify.anomaly import Oddity, fit_oddity, oddity_of
 from classify.calibration import ErrorTable, candidates, error_table
 from classify.engines import Engine
 from classify.image_folder import OTHER_CLASS, LabelledCrops
-from classify.model_card import Model
+from classify.model_card import ClassEntry, Model
 from classify.network import Denoiser
 from classify.pixels import on_white, to_input
 from classify.training import Jitter, TrainConfig, view
 
 from .baseline import Classifier
 from .retrain import Retrained
-from .scoring import Scores, ScoreScale, bare, discriminative, fit_nearness, ours, score_scale_of
+from .scoring import (
+    Scores,
+    ScoreScale,
+    bare,
+    discriminative,
+    fit_nearness,
+    ours,
+    score_scale_of,
+    search_scores,
+)
 
 _BATCH = 64
 Judge = Callable[[np.ndarray], Scores]
@@ -132,19 +141,23 @@ def shipped_arm(model: Model, engine: Engine, folder: Path) -> Arm:
         (scale, prior),
         folder / model.model_id,
     )
-    return of_parents(arm, {name: card.parent_of(name) for name in card.classes})
+    return of_parents(arm, card.taxonomy)
 
 
-def of_parents(arm: Arm, parent_of: dict[str, str]) -> Arm:
-    """The arm with the parents of its classes for classes, as the folders of the sets name them."""
-    parents = tuple(dict.fromkeys(parent_of[name] for name in arm.classes))
+def of_parents(arm: Arm, taxonomy: dict[str, ClassEntry]) -> Arm:
+    """The arm with the parents of its classes for classes, as the folders of the sets name them,
+    and a score for each class that is not normal.
+    """
+    parent_of = {n: taxonomy[n].parent if n in taxonomy else n for n in arm.classes}
+    parents = tuple(dict.fromkeys(parent_of.values()))
     numbers = np.array([parents.index(parent_of[name]) for name in arm.classes])
     inside = numbers[:, None] == np.arange(len(parents))
 
     def merged(judge: Judge) -> Judge:
         def judged(raw: np.ndarray) -> Scores:
             scores = judge(raw)
-            return replace(scores, probability=scores.probability @ inside)
+            searched = search_scores(scores.probability, arm.classes, taxonomy)
+            return Scores(scores.probability @ inside, scores.odd | searched)
 
         return judged
 

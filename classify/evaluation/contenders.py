@@ -291,7 +291,7 @@ class Workshop:
             arm = denoiser_arm(done, recipe, cells, kept, self.suite.draws, self.suite.device)
         else:
             arm = baseline_arm(done, recipe, cells, kept, self.suite.device)
-        return of_parents(arm, recipe.parents) if recipe.sources else arm
+        return of_parents(arm, recipe.taxonomy) if recipe.sources else arm
 
 
 def recipe_without(recipe: TrainConfig, name: str) -> TrainConfig:

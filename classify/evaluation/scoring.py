@@ -9,8 +9,10 @@ from scipy.special import logsumexp, softmax
 
 from classify.anomaly import Oddity, scores
 from classify.calibration import ErrorTable, best_temperature
+from classify.model_card import ClassEntry
 
 _FLOOR = 1e-300
+_LEAST_LEFT = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,22 @@ class Scores:
     @property
     def confidence(self) -> np.ndarray:
         return self.probability.max(axis=1)
+
+
+def search_scores(
+    probability: np.ndarray, classes: tuple[str, ...], taxonomy: dict[str, ClassEntry]
+) -> dict[str, np.ndarray]:
+    """How much each cell (n,) looks like a class that is not normal, by the name of the score, from
+    class probabilities (n, K): the probability of that class, those beside it left out.
+    """
+    found = {}
+    for name, entry in taxonomy.items():
+        if entry.normal or name not in classes:
+            continue
+        own = probability[:, classes.index(name)]
+        near = sum(probability[:, classes.index(c)] for c in entry.beside if c in classes)
+        found[f"search for {name}"] = own / np.maximum(1 - near, _LEAST_LEFT)
+    return found
 
 
 def centred(probability: np.ndarray, home: np.ndarray) -> np.ndarray:

@@ -9,7 +9,8 @@ pytest.importorskip("torch")
 
 from classify.evaluation.contender import Arm, of_parents  # noqa: E402
 from classify.evaluation.contenders import recipe_without  # noqa: E402
-from classify.evaluation.scoring import Scores  # noqa: E402
+from classify.evaluation.scoring import Scores, search_scores  # noqa: E402
+from classify.model_card import ClassEntry  # noqa: E402
 from classify.training import TrainConfig  # noqa: E402
 
 PARENTS = {"band": "neutrophil", "segmented": "neutrophil", "erythroblast": "erythroblast"}
@@ -40,9 +41,20 @@ def test_an_arm_of_finer_classes_is_compared_at_their_parents():
         return Scores(raw, {"energy": raw[:, 0]})
 
     arm = Arm(tuple(PARENTS), lambda x: x, lambda x: x, judge, lambda raw: judge, Path("none"))
-    merged = of_parents(arm, PARENTS)
+    merged = of_parents(arm, recipe().taxonomy)
     finer = np.array([[0.3, 0.3, 0.4], [0.1, 0.1, 0.8]])
     assert merged.classes == ("neutrophil", "erythroblast")
     np.testing.assert_allclose(merged.judge(finer).probability, [[0.6, 0.4], [0.2, 0.8]])
     assert merged.adapted(finer)(finer).predicted.tolist() == [0, 1]
     assert merged.judge(finer).odd["energy"].tolist() == [0.3, 0.1]
+
+
+def test_a_class_is_searched_for_with_what_it_shades_into_left_out():
+    taxonomy = {
+        "blast": ClassEntry(parent="blast", normal=False, beside=("promyelocyte",)),
+        "promyelocyte": ClassEntry(parent="ig"),
+        "monocyte": ClassEntry(parent="monocyte"),
+    }
+    cells = np.array([[0.1, 0.8, 0.1], [0.1, 0.0, 0.9], [0.0, 1.0, 0.0]])
+    found = search_scores(cells, tuple(taxonomy), taxonomy)
+    np.testing.assert_allclose(found["search for blast"], [0.5, 0.1, 0.0])
