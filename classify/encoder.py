@@ -56,7 +56,8 @@ class InvertedBottleneck(nn.Module):
         h = F.relu6(self._bn0(self._expand_conv(x))) if self.expands else x
         h = F.relu6(self._bn1(self._depthwise_conv(h)))
         h = self._bn2(self._project_conv(h))
-        return x + h if self.adds else h
+        result: Tensor = x + h if self.adds else h
+        return result
 
 
 class EncoderLike(nn.Module):
@@ -111,8 +112,9 @@ class Encoder(EncoderLike):
                 )
                 n_in = n_out
             self.ends.append(len(self._blocks) - 1)
-        self.films = nn.ModuleList([nn.Linear(n_emb, 2 * stage[3]) for stage in STAGES])
-        for film in self.films:
+        films = [nn.Linear(n_emb, 2 * stage[3]) for stage in STAGES]
+        self.films = nn.ModuleList(films)
+        for film in films:
             nn.init.zeros_(film.weight)
             nn.init.zeros_(film.bias)
 

@@ -52,12 +52,12 @@ def read_crop(path: Path, px: int, side_px: float | None = None) -> np.ndarray:
         with Image.open(path) as image:
             if image.mode.startswith(("I", "F")):
                 raise ValueError(f"{image.mode} pixels: 8-bit images are wanted")
-            image = image.convert("RGB")
-            if side_px is not None:
-                return _central(np.asarray(image), px, side_px)
-            return np.asarray(
-                image if image.size == (px, px) else image.resize((px, px), Image.Resampling.BOX)
-            )
+            rgb = image.convert("RGB")
+        if side_px is not None:
+            return _central(np.asarray(rgb), px, side_px)
+        return np.asarray(
+            rgb if rgb.size == (px, px) else rgb.resize((px, px), Image.Resampling.BOX)
+        )
     except (OSError, SyntaxError, UnidentifiedImageError) as error:
         raise ValueError(f"unreadable: {error}") from error
 
@@ -144,7 +144,7 @@ class CropFolder:
         self.side_px = side_px
         self.px = px
         self.paths = image_paths(folder)
-        self.skipped = {}
+        self.skipped: dict[Path, str] = {}
         if not self.paths:
             raise DataError(
                 f"{folder}: no image here", f"images end in {', '.join(sorted(SUFFIXES))}"

@@ -4,9 +4,9 @@ they are.
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from PIL import Image
@@ -119,9 +119,9 @@ class Card(BaseModel):
     sizes: dict[ClassName, CellSize] = Field(
         {}, description="area and kind of cells as found; a class without is told by its looks"
     )
-    training: dict
+    training: dict[str, Any]
     data: dict[str, str]
-    figures: dict[str, dict] = {}
+    figures: dict[str, dict[str, Any]] = {}
     sha256: dict[str, str]
 
     @property
@@ -153,7 +153,8 @@ class Card(BaseModel):
     @property
     def disc_fraction(self) -> float:
         """Radius of the disc that errors are summed over, in half widths of the image."""
-        return self.training.get("network", {}).get("disc_fraction", 0.84)
+        result: float = self.training.get("network", {}).get("disc_fraction", 0.84)
+        return result
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -200,7 +201,7 @@ class Model:
     tail: np.ndarray | None = None
     ill: np.ndarray | None = None
     usual: np.ndarray | None = None
-    turn: np.ndarray | None = None
+    turn: np.ndarray = field(default_factory=lambda: np.zeros(0))
     gain: np.ndarray | None = None
     guide: np.ndarray | None = None
     attributes: np.ndarray | None = None
@@ -209,7 +210,7 @@ class Model:
     attribute_rates: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        turn = np.zeros(len(self.sigma)) if self.turn is None else self.turn
+        turn = self.turn if len(self.turn) else np.zeros(len(self.sigma))
         object.__setattr__(self, "turn", turn.astype(int))
 
     @property
@@ -276,10 +277,11 @@ def load_model(folder: Path = SHIPPED) -> Model:
 
 def save_tables(folder: Path, tables: dict[str, np.ndarray]) -> None:
     halves = {name: tables[name].astype(np.float16) for name in _HALF_TABLES if name in tables}
-    np.savez_compressed(folder / TABLES_FILE, **{**tables, **halves})
+    kept: dict[str, Any] = {**tables, **halves}
+    np.savez_compressed(folder / TABLES_FILE, **kept)
 
 
-def write_card(folder: Path, facts: dict) -> Card:
+def write_card(folder: Path, facts: dict[str, Any]) -> Card:
     """Write the card with the digests of the files as they are."""
     card = Card(**facts, sha256={name: sha256_of(folder / name) for name in (GRAPH, TABLES_FILE)})
     (folder / CARD).write_text(card.model_dump_json(indent=1) + "\n")

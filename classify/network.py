@@ -6,6 +6,7 @@ diffusion classifiers (arXiv 2305.15241): one pass yields the denoised image of 
 
 import math
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -56,7 +57,8 @@ class Block(nn.Module):
         h = self.conv1(F.silu(self.norm1(x)))
         gain, shift = self.film(emb)[:, :, None, None].chunk(2, dim=1)
         h = self.conv2(F.silu(self.norm2(h) * (1 + gain) + shift))
-        return self.skip(x) + h
+        result: Tensor = self.skip(x) + h
+        return result
 
 
 class Attention(nn.Module):
@@ -75,10 +77,13 @@ class Attention(nn.Module):
         qkv = self.qkv(self.norm(x)).reshape(b, 3, self.heads, c // self.heads, h * w)
         q, k, v = qkv.transpose(-1, -2).unbind(1)
         y = F.scaled_dot_product_attention(q, k, v)
-        return x + self.out(y.transpose(-1, -2).reshape(b, c, h, w))
+        result: Tensor = x + self.out(y.transpose(-1, -2).reshape(b, c, h, w))
+        return result
 
 
 class NoiseEmbedding(nn.Module):
+    freqs: Tensor
+
     def __init__(self, n_emb: int, frequencies: int = 16):
         super().__init__()
         self.register_buffer("freqs", math.pi * torch.arange(1, frequencies + 1) / 8)
@@ -124,7 +129,7 @@ class Trunk(nn.Module):
         skips = []
         for i, blocks in enumerate(self.down):
             h = F.avg_pool2d(h, 2) if i else h
-            for block in blocks:
+            for block in cast(nn.ModuleList, blocks):
                 h = block(h, emb)
             skips.append(h)
         h = self.middle(skips.pop())
@@ -190,6 +195,8 @@ class Denoiser(nn.Module):
     do not need it.
     """
 
+    mask: Tensor
+
     def __init__(self, cfg: NetworkConfig):
         super().__init__()
         self.cfg = cfg
@@ -199,7 +206,8 @@ class Denoiser(nn.Module):
         self.loudness = nn.Linear(4 * cfg.channels[0], patch)
         self.through = nn.Conv2d(patch, patch, 1)
         nn.init.normal_(self.heads.weight, std=1e-3)
-        nn.init.zeros_(self.heads.bias)
+        if self.heads.bias is not None:
+            nn.init.zeros_(self.heads.bias)
         self.guide = nn.Linear(cfg.features, cfg.classes)
         self.attributes = nn.Linear(cfg.features, sum(cfg.attributes)) if cfg.attributes else None
         self.gain = nn.Parameter(torch.tensor([3.0, 0.0]))  # log a(sigma), log-linear in sigma
@@ -231,16 +239,18 @@ class Denoiser(nn.Module):
         """What F has of the noisy pixels themselves, the same for all classes: a narrow trunk
         cannot carry the noise.
         """
-        return self.through(
+        result: Tensor = self.through(
             F.pixel_unshuffle(x, self.cfg.patch_px) * self.loudness(emb)[:, :, None, None]
         )
+        return result
 
     def denoised_of(self, patches: Tensor, x: Tensor, sigma: Tensor) -> Tensor:
         c_skip, c_out = scales(sigma)
         raw = F.pixel_shuffle(patches.flatten(1, 2), self.cfg.patch_px).unflatten(
             1, (self.cfg.classes, 3)
         )
-        return (c_skip * x)[:, None] + c_out[:, None] * raw.float()
+        result: Tensor = (c_skip * x)[:, None] + c_out[:, None] * raw.float()
+        return result
 
     def errors_of(self, patches: Tensor, image: Tensor, x: Tensor, sigma: Tensor) -> Tensor:
         """EDM's weight 1/c_out^2 makes the denoised image's error that of F against its target;

@@ -14,7 +14,8 @@ def resample_matrix(n_in: int, n_out: int) -> np.ndarray:
     centres = (np.arange(n_out) + 0.5) * scale - 0.5
     distance = np.abs(centres[:, None] - np.arange(n_in)) / max(scale, 1.0)
     weights = np.clip(1.0 - distance, 0.0, None)
-    return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+    result: np.ndarray = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+    return result
 
 
 def central(images: np.ndarray, px: int) -> np.ndarray:
@@ -43,9 +44,10 @@ def background(crops: np.ndarray) -> np.ndarray:
     density = DENSITY[crops[:, ::2, ::2]].reshape(len(crops), -1, 3)
     lo, hi = (int(share * density.shape[1]) for share in FAINTEST)
     faintest = np.argpartition(density.sum(axis=2), (lo, hi), axis=1)[:, lo : hi + 1]
-    return np.minimum(
+    result: np.ndarray = np.minimum(
         np.take_along_axis(density, faintest[..., None], axis=1).mean(axis=1), DENSEST_BACKGROUND
     )
+    return result
 
 
 def on_white(crops: np.ndarray) -> np.ndarray:
@@ -120,4 +122,5 @@ def disc(px: int, fraction: float) -> np.ndarray:
     """
     r = (np.arange(px) + 0.5 - px / 2) / (px / 2)
     mask = 1 / (1 + np.exp((np.hypot(r[:, None], r) - fraction) * px / 4))
-    return (mask / mask.mean()).astype(np.float32)
+    result: np.ndarray = (mask / mask.mean()).astype(np.float32)
+    return result

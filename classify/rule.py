@@ -20,9 +20,14 @@ class DrawScale(Protocol):
     `Model` has them.
     """
 
-    weight: np.ndarray
-    temperature: np.ndarray
-    bias: np.ndarray
+    @property
+    def weight(self) -> np.ndarray: ...
+
+    @property
+    def temperature(self) -> np.ndarray: ...
+
+    @property
+    def bias(self) -> np.ndarray: ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)

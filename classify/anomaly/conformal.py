@@ -64,9 +64,10 @@ def survival(raw: np.ndarray, tail: np.ndarray) -> np.ndarray:
     """
     threshold, scale, shape = tail
     over = np.maximum(raw - threshold, 0) / scale
-    return np.maximum(
+    result: np.ndarray = np.maximum(
         np.exp(-over) if shape < EXPONENTIAL else (1 + shape * over) ** (-1 / shape), _LEAST
     )
+    return result
 
 
 def label_scores(probability: np.ndarray, y: np.ndarray, least: int = 0) -> np.ndarray:
@@ -101,7 +102,8 @@ def prediction_sets(probability: np.ndarray, ill: np.ndarray, coverage: float) -
         ],
         axis=1,
     )
-    return (1 + np.maximum(many - fewer, 0)) / (many + 1) > 1 - coverage
+    result: np.ndarray = (1 + np.maximum(many - fewer, 0)) / (many + 1) > 1 - coverage
+    return result
 
 
 def by_chance(alerts: int, cells: int, rate: float) -> float:
@@ -118,4 +120,5 @@ def benjamini_hochberg(p: Sequence[float] | np.ndarray) -> np.ndarray:
     adjusted = p[order] * len(p) / np.arange(1, len(p) + 1)
     q = np.empty_like(p)
     q[order] = np.minimum.accumulate(adjusted[::-1])[::-1]
-    return np.minimum(q, 1.0)
+    result: np.ndarray = np.minimum(q, 1.0)
+    return result

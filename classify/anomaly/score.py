@@ -98,7 +98,8 @@ def relative(errors: np.ndarray) -> np.ndarray:
     rest = e[:, 1:]
     k = rest.shape[1]
     spread = np.abs(rest[:, :, None] - rest[:, None, :]).sum(axis=(1, 2)) / max(1, k * (k - 1))
-    return spread - (rest - e[:, :1]).mean(axis=1)
+    result: np.ndarray = spread - (rest - e[:, :1]).mean(axis=1)
+    return result
 
 
 def bands_of(sigma: np.ndarray) -> np.ndarray:
@@ -130,7 +131,8 @@ def least(errors: np.ndarray, sigma: np.ndarray) -> np.ndarray:
     """
     weight = 1 / np.maximum(sigma[: errors.shape[1]], DETAIL)
     logs = np.log(np.maximum(errors.min(axis=2), _FLOOR))
-    return (logs * (weight / weight.sum())).sum(axis=1)
+    result: np.ndarray = (logs * (weight / weight.sum())).sum(axis=1)
+    return result
 
 
 def scores(
@@ -156,7 +158,8 @@ def together(three: np.ndarray, parts: np.ndarray, tails: np.ndarray) -> np.ndar
         np.log(np.maximum(p_values(s, n, t), _FLOOR))
         for s, n, t in zip(three, parts, tails, strict=True)
     ]
-    return -2 * (np.array(WEIGHTS)[:, None] * np.stack(logs)).sum(axis=0)
+    result: np.ndarray = -2 * (np.array(WEIGHTS)[:, None] * np.stack(logs)).sum(axis=0)
+    return result
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -187,9 +190,10 @@ def regular(covariance: np.ndarray) -> np.ndarray:
     of no draw stand alone.
     """
     diagonal = np.einsum("dff->df", covariance)
-    return (1 - _SHRINK) * covariance + np.stack(
+    result: np.ndarray = (1 - _SHRINK) * covariance + np.stack(
         [np.diag(_SHRINK * v + (v == 0) + 1e-8) for v in diagonal]
     )
+    return result
 
 
 def fit_oddity(

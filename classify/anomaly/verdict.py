@@ -21,7 +21,8 @@ def absolute(
     d = errors.shape[1]
     own = errors[np.arange(len(winner)), :, winner]
     z = np.ascontiguousarray((own - mean[:d, winner].T) / spread[:d, winner].T)
-    return z.mean(axis=1)
+    result: np.ndarray = z.mean(axis=1)
+    return result
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -134,7 +134,8 @@ class Procedure:
         )
         errors = np.concatenate([self.passes(*batch, left) for batch in batches])
         self.inside_s += perf_counter() - start
-        return weight_of(sigma, self.model.sigma, self.model.weight)[:, None] * errors
+        result: np.ndarray = weight_of(sigma, self.model.sigma, self.model.weight)[:, None] * errors
+        return result
 
 
 def steps(most: int) -> list[tuple[int, int]]:
@@ -151,4 +152,5 @@ def survivors(errors: np.ndarray, left: np.ndarray) -> np.ndarray:
     leader = np.argmin(mine.mean(axis=0))
     rest = np.delete(np.arange(len(left)), leader)
     p = ttest_rel(mine[:, rest], mine[:, [leader]], alternative="greater").pvalue
-    return left[np.sort(np.append(leader, rest[p >= P_VALUE]))]
+    result: np.ndarray = left[np.sort(np.append(leader, rest[p >= P_VALUE]))]
+    return result

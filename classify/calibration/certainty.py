@@ -4,6 +4,7 @@ confidence is right.
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -96,7 +97,7 @@ def usual_of(model: Model, verdicts: tuple[Verdict, ...]) -> np.ndarray:
     return padded_scores(rows).astype(np.float32)
 
 
-def functions_of(model: Model, probability: np.ndarray, y: np.ndarray) -> dict[str, dict]:
+def functions_of(model: Model, probability: np.ndarray, y: np.ndarray) -> dict[str, dict[str, Any]]:
     """Psychometric functions of all labels together, and of each label that has enough right and
     wrong ones.
     """

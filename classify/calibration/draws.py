@@ -2,6 +2,7 @@
 all classes.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,7 +48,10 @@ def best_temperature(logits: np.ndarray, y: np.ndarray, bias: np.ndarray | float
     """
 
     def loss(log_t: float) -> float:
-        return -log_softmax(logits / np.exp(log_t) + bias, axis=1)[np.arange(len(y)), y].mean()
+        result: float = -log_softmax(logits / np.exp(log_t) + bias, axis=1)[
+            np.arange(len(y)), y
+        ].mean()
+        return result
 
     return float(
         np.exp(scipy.optimize.minimize_scalar(loss, bounds=(-6.0, 6.0), method="bounded").x)
@@ -92,13 +96,17 @@ def weigh(errors: np.ndarray, weight: np.ndarray, y: np.ndarray) -> np.ndarray:
 
     def loss(change: np.ndarray) -> float:
         logits = -np.einsum("d,ndk->nk", weight * np.exp(change), errors)
-        return -log_softmax(logits, axis=1)[np.arange(len(y)), y].mean() + PULL * change.var()
+        result: float = (
+            -log_softmax(logits, axis=1)[np.arange(len(y)), y].mean() + PULL * change.var()
+        )
+        return result
 
-    return weight * np.exp(
+    result: np.ndarray = weight * np.exp(
         scipy.optimize.minimize(
             loss, np.zeros(len(weight)), method="L-BFGS-B", bounds=[(-4, 2)] * len(weight)
         ).x
     )
+    return result
 
 
 def unforetold(errors: np.ndarray, draw: int, known: list[int]) -> float:
@@ -116,8 +124,9 @@ def random_draws(count: int, image_px: int, seed: int) -> Draws:
     """Noise levels log-uniform over the candidates' range, any noises and turns: what chosen draws
     are compared with.
     """
+    low, high = SIGMA_RANGE
     rng = np.random.default_rng(seed)
-    sigma = np.exp(rng.uniform(*np.log(SIGMA_RANGE), count)).astype(np.float32)
+    sigma = np.exp(rng.uniform(math.log(low), math.log(high), count)).astype(np.float32)
     noise = rng.standard_normal((count, 3, image_px, image_px)).astype(np.float32)
     return Draws(sigma, noise, rng.integers(TURNS, size=count))
 

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import scipy  # loads scipy.optimize where something is fitted
@@ -137,7 +138,8 @@ def lab_scale(model: Model, errors: np.ndarray, y: np.ndarray) -> dict[str, np.n
 
     def loss(change: np.ndarray) -> float:
         logs = log_softmax(logits * np.exp(change[0]) + model.bias + change[1:], axis=1)
-        return -share @ logs[np.arange(len(y)), y] + PRIOR_SCALE / len(y) * change @ change
+        result: float = -share @ logs[np.arange(len(y)), y] + PRIOR_SCALE / len(y) * change @ change
+        return result
 
     change = scipy.optimize.minimize(loss, np.zeros(len(model.bias) + 1)).x
     return {"temperature": model.temperature * np.exp(-change[0]), "bias": model.bias + change[1:]}
@@ -169,7 +171,7 @@ def drawn(here: np.ndarray, mean: np.ndarray, spread: np.ndarray) -> tuple[np.nd
     return mean, np.sqrt(share * ((here - mean) ** 2).mean(axis=0) + (1 - share) * spread**2)
 
 
-def _write(model: Model, out: Path, fitted: dict[str, np.ndarray], facts: dict) -> None:
+def _write(model: Model, out: Path, fitted: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
     out.mkdir(parents=True, exist_ok=True)
     if not (out / GRAPH).exists() or not (out / GRAPH).samefile(model.graph):
         shutil.copyfile(model.graph, out / GRAPH)

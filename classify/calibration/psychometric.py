@@ -2,6 +2,7 @@
 scipy alone).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ _RESAMPLES = 200
 _BINS = 200
 STARTS = ((0.5, 0.4), (0.75, 0.2), (0.9, 0.05))  # threshold, width
 ALPHA = 0.05  # the width runs from this share of the rise to all but it (Wichmann & Hill 2001)
+_UNKNOWN = (float("nan"), float("nan"))
 LAPSE_PRIOR = (1.0, 10.0)  # Beta, as psignifit has it: most cells are not lapses
 
 
@@ -30,16 +32,19 @@ class Psychometric:
     lapse: float
     guess: float
     cells: int
-    threshold_interval: tuple[float, float] = (float("nan"), float("nan"))
-    width_interval: tuple[float, float] = (float("nan"), float("nan"))
-    lapse_interval: tuple[float, float] = (float("nan"), float("nan"))
+    threshold_interval: tuple[float, float] = _UNKNOWN
+    width_interval: tuple[float, float] = _UNKNOWN
+    lapse_interval: tuple[float, float] = _UNKNOWN
 
     def __call__(self, confidence: np.ndarray) -> np.ndarray:
         return curve(np.asarray(confidence), self.threshold, self.width, self.lapse, self.guess)
 
 
 def curve(x: np.ndarray, threshold: float, width: float, lapse: float, guess: float) -> np.ndarray:
-    return guess + (1 - guess - lapse) * expit(2 * logit(1 - ALPHA) * (x - threshold) / width)
+    result: np.ndarray = guess + (1 - guess - lapse) * expit(
+        2 * logit(1 - ALPHA) * (x - threshold) / width
+    )
+    return result
 
 
 def fit_psychometric(
@@ -63,12 +68,24 @@ def fit_psychometric(
     rng = np.random.default_rng(0)
     draws = (rng.integers(0, len(hit), len(hit)) for _ in range(resamples))
     again = np.array([best_fit(*binned(cell[i], hit[i]), 1 / classes, (found[:2],)) for i in draws])
-    spans = (
-        [tuple(map(float, np.quantile(column, (0.025, 0.975)))) for column in again.T]
-        if resamples
-        else []
+    threshold, width, lapse = map(float, found)
+    spans = [interval_of(column) for column in again.T] if resamples else [_UNKNOWN] * 3
+    return Psychometric(
+        threshold,
+        width,
+        lapse,
+        guess=1 / classes,
+        cells=len(hit),
+        threshold_interval=spans[0],
+        width_interval=spans[1],
+        lapse_interval=spans[2],
     )
-    return Psychometric(*map(float, found), 1 / classes, len(hit), *spans)
+
+
+def interval_of(values: np.ndarray) -> tuple[float, float]:
+    """From the 2.5th to the 97.5th percentile."""
+    low, high = np.quantile(values, (0.025, 0.975))
+    return float(low), float(high)
 
 
 def binned(cell: np.ndarray, hit: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -80,7 +97,11 @@ def binned(cell: np.ndarray, hit: np.ndarray) -> tuple[np.ndarray, np.ndarray, n
 
 
 def best_fit(
-    x: np.ndarray, right: np.ndarray, wrong: np.ndarray, guess: float, starts: tuple
+    x: np.ndarray,
+    right: np.ndarray,
+    wrong: np.ndarray,
+    guess: float,
+    starts: Sequence[Sequence[float]],
 ) -> np.ndarray:
     """Threshold, width and lapse of the likeliest curve from any of the starts, given counts at
     each confidence x.
@@ -95,7 +116,8 @@ def best_fit(
             + (b - 1) * np.log1p(-lapse)
             - 0.5 * ((v[1] - np.log(0.3)) / 1.5) ** 2
         )
-        return -(right * np.log(p) + wrong * np.log1p(-p)).sum() - prior
+        result: float = -(right * np.log(p) + wrong * np.log1p(-p)).sum() - prior
+        return result
 
     limits = [(-0.5, 1.5), (np.log(0.01), np.log(5.0)), (-12.0, 4.0)]
     fits = [

@@ -33,7 +33,8 @@ class Classifier(nn.Module):
         return torch.cat([fine.mean(dim=(2, 3)), coarse], dim=1)
 
     def forward(self, image: Tensor) -> Tensor:
-        return self.head(self.features(image).float())
+        result: Tensor = self.head(self.features(image).float())
+        return result
 
     def errors(self, image: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
         """Negative log-probabilities (b, K), as a denoiser gives errors; noise is left out."""

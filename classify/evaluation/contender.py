@@ -258,4 +258,5 @@ def remembered(path: Path, work: Callable[[], np.ndarray]) -> np.ndarray:
         scratch = path.with_suffix(".part.npy")
         np.save(scratch, work())
         scratch.replace(path)
-    return np.load(path)
+    result: np.ndarray = np.load(path)
+    return result

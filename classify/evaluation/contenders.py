@@ -333,7 +333,8 @@ def minutes_of(folder: Path) -> float:
         DataError: the folder holds none.
     """
     try:
-        return json.loads((folder / "plan.json").read_text())["minutes"]
+        result: float = json.loads((folder / "plan.json").read_text())["minutes"]
+        return result
     except (OSError, ValueError, KeyError) as error:
         what = f"{folder}: no baseline trained by an evaluation: {error}"
         raise DataError(what, "name runs/baseline of a report folder") from error

@@ -22,10 +22,12 @@ def kid(a: np.ndarray, b: np.ndarray) -> float:
     """
 
     def kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        return (x @ y.T / x.shape[1] + 1) ** 3
+        result: np.ndarray = (x @ y.T / x.shape[1] + 1) ** 3
+        return result
 
     def apart(k: np.ndarray) -> float:
-        return (k.sum() - np.trace(k)) / (len(k) * (len(k) - 1))
+        result: float = (k.sum() - np.trace(k)) / (len(k) * (len(k) - 1))
+        return result
 
     return float(apart(kernel(a, a)) + apart(kernel(b, b)) - 2 * kernel(a, b).mean())
 
@@ -39,7 +41,8 @@ def kid_interval(a: np.ndarray, b: np.ndarray, seed: int = 0) -> tuple[float, fl
         kid(*(x[rng.permutation(len(x))[: max(2, round(SUBSET * len(x)))]] for x in (a, b)))
         for _ in range(SUBSETS)
     ]
-    return kid(a, b), *(float(q) for q in np.quantile(halves, [0.025, 0.975]))
+    low, high = np.quantile(halves, [0.025, 0.975])
+    return kid(a, b), float(low), float(high)
 
 
 def covered(points: np.ndarray, by: np.ndarray, k: int = _NEIGHBOURS) -> np.ndarray:
@@ -50,12 +53,14 @@ def covered(points: np.ndarray, by: np.ndarray, k: int = _NEIGHBOURS) -> np.ndar
     (Kynkaanniemi et al. 2019).
     """
     reach = np.sort(cdist(by, by), axis=1)[:, min(k, len(by) - 1)]
-    return (cdist(points, by) <= reach).any(axis=1)
+    result: np.ndarray = (cdist(points, by) <= reach).any(axis=1)
+    return result
 
 
 def nearest_features(points: np.ndarray, known: np.ndarray) -> np.ndarray:
     """Distance (n,) of each point to the nearest known one."""
-    return cdist(points, known).min(axis=1)
+    result: np.ndarray = cdist(points, known).min(axis=1)
+    return result
 
 
 def thumbnails(images: np.ndarray) -> np.ndarray:
@@ -63,15 +68,19 @@ def thumbnails(images: np.ndarray) -> np.ndarray:
     n, c, px, _ = images.shape
     step = px // _THUMB_PX
     cut = images[:, :, : step * _THUMB_PX, : step * _THUMB_PX]
-    return cut.reshape(n, c, _THUMB_PX, step, _THUMB_PX, step).mean(axis=(3, 5)).reshape(n, -1)
+    result: np.ndarray = (
+        cut.reshape(n, c, _THUMB_PX, step, _THUMB_PX, step).mean(axis=(3, 5)).reshape(n, -1)
+    )
+    return result
 
 
 def nearest_pixels(images: np.ndarray, known: np.ndarray) -> np.ndarray:
     """Distance (n,) in small pictures to the nearest known cell, in whichever turn is nearest."""
     there = thumbnails(known)
-    return np.min(
+    result: np.ndarray = np.min(
         [nearest_features(thumbnails(turned(images, turn)), there) for turn in range(TURNS)], axis=0
     )
+    return result
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,4 +96,5 @@ class Memory:
         """Which generated cells (n,) are nearer to a training cell than all but 1 % of unseen real
         cells are.
         """
-        return self.generated < np.quantile(self.unseen, _NEAR)
+        result: np.ndarray = self.generated < np.quantile(self.unseen, _NEAR)
+        return result

@@ -26,7 +26,8 @@ class ScoreScale:
     def probability(self, errors: np.ndarray) -> np.ndarray:
         """Class probabilities (n, K) after all draws."""
         evidence = -np.einsum("d,ndk->nk", self.weight, errors, dtype=np.float64)
-        return softmax(evidence / self.temperature + self.bias, axis=1)
+        result: np.ndarray = softmax(evidence / self.temperature + self.bias, axis=1)
+        return result
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +39,13 @@ class Scores:
 
     @property
     def predicted(self) -> np.ndarray:
-        return self.probability.argmax(axis=1)
+        result: np.ndarray = self.probability.argmax(axis=1)
+        return result
 
     @property
     def confidence(self) -> np.ndarray:
-        return self.probability.max(axis=1)
+        result: np.ndarray = self.probability.max(axis=1)
+        return result
 
 
 def search_scores(
@@ -69,7 +72,8 @@ def centred(probability: np.ndarray, home: np.ndarray) -> np.ndarray:
     about the shares of home.
     """
     here, there = (np.log(np.maximum(p, _FLOOR)) for p in (probability, home))
-    return (here - here.mean(axis=0) + there.mean(axis=0)).argmax(axis=1)
+    result: np.ndarray = (here - here.mean(axis=0) + there.mean(axis=0)).argmax(axis=1)
+    return result
 
 
 def score_scale_of(table: ErrorTable, weight: np.ndarray) -> ScoreScale:
@@ -110,7 +114,10 @@ class Nearness:
     def distance(self, features: np.ndarray) -> np.ndarray:
         """Squared Mahalanobis distance (n,) of features (n, F) to the nearest class."""
         away = features[:, None].astype(np.float64) - self.means
-        return np.einsum("nkf,fg,nkg->nk", away, self.inverse, away, optimize=True).min(axis=1)
+        result: np.ndarray = np.einsum(
+            "nkf,fg,nkg->nk", away, self.inverse, away, optimize=True
+        ).min(axis=1)
+        return result
 
 
 def fit_nearness(features: np.ndarray, y: np.ndarray) -> Nearness:

@@ -105,7 +105,8 @@ def smoothed(values: list[float]) -> np.ndarray:
     total = np.cumsum([0.0, *values])
     ends = np.arange(1, len(values) + 1)
     starts = np.maximum(ends - SMOOTH, 0)
-    return (total[ends] - total[starts]) / (ends - starts)
+    result: np.ndarray = (total[ends] - total[starts]) / (ends - starts)
+    return result
 
 
 def generated(done: Finished, engine: NetEngine) -> dict[str, np.ndarray]:

@@ -27,8 +27,10 @@ def denoise(engine: Engine, x: np.ndarray, sigma: float, classes: np.ndarray) ->
     """
     images = engine.denoised(x, np.zeros_like(x), np.full(len(x), sigma, np.float32))
     if classes.ndim == 1:
-        return images[np.arange(len(x)), classes]
-    return np.einsum("nk,nkchw->nchw", classes, images)
+        result: np.ndarray = images[np.arange(len(x)), classes]
+        return result
+    result: np.ndarray = np.einsum("nk,nkchw->nchw", classes, images)
+    return result
 
 
 def sample(engine: Engine, x: np.ndarray, classes: np.ndarray, steps: int = 18) -> np.ndarray:

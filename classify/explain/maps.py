@@ -122,16 +122,18 @@ def shared_evidence(engine: Engine, model: Model, x: np.ndarray) -> np.ndarray:
         / px**2
     )
     error = np.stack([turned_back(e, turn) for e, turn in zip(error, model.turn, strict=True)])
-    return -np.einsum("d,dkhw->khw", model.weight / model.temperature[-1], error)
+    result: np.ndarray = -np.einsum("d,dkhw->khw", model.weight / model.temperature[-1], error)
+    return result
 
 
 def against(shares: np.ndarray, one: int, other: int, px: int) -> np.ndarray:
     """The map (px, px) of one class against another, as fine as the net paints; its sum is their
     log odds, bias aside.
     """
-    return ndi.gaussian_filter(
+    result: np.ndarray = ndi.gaussian_filter(
         (shares[one] - shares[other]).astype(np.float32), MAP_SMOOTH_PX * px / 64
     )
+    return result
 
 
 def as_class(

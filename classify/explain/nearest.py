@@ -205,7 +205,8 @@ def whitening(features: np.ndarray, label: np.ndarray) -> np.ndarray:
     white = vector / np.sqrt(value)
     spread = (residual[:SAMPLE] @ white).astype(np.float32)
     usual = np.sqrt(2 * (spread**2).sum(axis=1).mean())  # E|a - b|^2 = 2 E|a - mean|^2
-    return (white / max(usual, 1e-9)).astype(np.float32)
+    result: np.ndarray = (white / max(usual, 1e-9)).astype(np.float32)
+    return result
 
 
 def _encoded(crop: np.ndarray, window_px: int) -> bytes:

@@ -4,6 +4,7 @@ averaged (needs torch).
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import distributed, nn
 
@@ -15,7 +16,7 @@ class Ranks:
     rank: int = 0
     world: int = 1
 
-    def part(self, batch: object) -> object:
+    def part(self, batch: np.ndarray) -> np.ndarray:
         """This process's rows of a batch."""
         return batch[self.rank :: self.world]
 

@@ -8,6 +8,7 @@ import onnx
 import torch
 
 from classify.engines.onnx_lowering import halve_weights
+from classify.errors import ModelError
 from classify.model_card import GRAPH
 from classify.network import Denoiser
 
@@ -29,6 +30,8 @@ def export_graph(model: Denoiser, folder: Path) -> Path:
         input_names=["image", "noise", "sigma"],
         output_names=["errors", "denoised", "features"],
     )
+    if program is None:
+        raise ModelError("the network has no ONNX graph", "use the versions of the train extra")
     graph = halve_weights(program.model_proto)
     onnx.checker.check_model(graph)
     path = folder / GRAPH

@@ -5,6 +5,7 @@ torch).
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,7 +24,7 @@ class Initial:
 
     weights: dict[str, Tensor]
     classes: tuple[str, ...]
-    network: dict
+    network: dict[str, Any]
     window_px: int
     white: bool
 
@@ -103,4 +104,5 @@ def heads(
     if new.shape[1:] == old.shape[1:]:
         for name in set(classes) & set(their_classes):
             new[classes.index(name)] = old[their_classes.index(name)]
-    return new.flatten(0, 1)
+    result: Tensor = new.flatten(0, 1)
+    return result

@@ -2,6 +2,9 @@
 AdamW (needs torch).
 """
 
+from collections.abc import Callable
+from typing import Any, overload
+
 import torch
 from torch import Tensor, nn
 
@@ -23,7 +26,8 @@ def orthogonal(matrix: Tensor) -> Tensor:
     for _ in range(ROUNDS):
         gram = x @ x.T
         x = a * x + (b * gram + c * gram @ gram) @ x
-    return (x if matrix.shape[0] <= matrix.shape[1] else x.T).float()
+    result: Tensor = (x if matrix.shape[0] <= matrix.shape[1] else x.T).float()
+    return result
 
 
 class Muon(torch.optim.AdamW):
@@ -31,34 +35,47 @@ class Muon(torch.optim.AdamW):
     matrices (out, in * h * w).
     """
 
+    @overload
+    def step(self, closure: None = None) -> None: ...
+
+    @overload
+    def step(self, closure: Callable[[], float]) -> float: ...
+
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:
+        loss = closure() if closure else None
         turned = [group for group in self.param_groups if group["turned"]]
         for group in turned:
             for p in group["params"]:
-                self.turn(p, group)
+                self.turn(p, p.grad, group)
         held = [(p, p.grad) for group in turned for p in group["params"]]
         for p, _ in held:
             p.grad = None  # AdamW leaves what has no gradient alone
         super().step()
         for p, grad in held:
             p.grad = grad
+        return loss
 
-    def turn(self, p: Tensor, group: dict) -> None:
+    def turn(self, p: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
         state = self.state[p]
         if not state:  # "step" is for AdamW, which looks for it when it takes over what was kept
             state.update(momentum=torch.zeros_like(p), step=torch.zeros(()))
-        momentum = state["momentum"].lerp_(p.grad, 1 - MOMENTUM)
-        step = orthogonal(p.grad.lerp(momentum, MOMENTUM).flatten(1))
+        momentum = state["momentum"].lerp_(gradient, 1 - MOMENTUM)
+        step = orthogonal(gradient.lerp(momentum, MOMENTUM).flatten(1))
         p.mul_(1 - group["lr"] * group["weight_decay"])
         p.sub_((group["lr"] * LIKE_ADAM * max(step.shape) ** 0.5 * step).view_as(p))
 
 
-def muon(model: nn.Module, turned: list[nn.Module], **settings: float) -> Muon:
+def muon(
+    model: nn.Module,
+    turned: list[nn.Module],
+    lr: float,
+    betas: tuple[float, float],
+    weight_decay: float,
+) -> Muon:
     """For all of a model's weights; the matrices of the modules `turned` take orthogonal steps."""
     matrices = [p for module in turned for p in module.parameters() if p.ndim > 1]
     ids = {id(p) for p in matrices}
     rest = [p for p in model.parameters() if id(p) not in ids]
-    return Muon(
-        [{"params": matrices, "turned": True}, {"params": rest, "turned": False}], **settings
-    )
+    groups = [{"params": matrices, "turned": True}, {"params": rest, "turned": False}]
+    return Muon(groups, lr=lr, betas=betas, weight_decay=weight_decay)

@@ -130,7 +130,7 @@ def ordering_cells(cfg: TrainConfig, classes: tuple[str, ...], image_px: int) ->
         data = read_sources(cfg.sources, cfg.crop_px, cfg.white, cfg.labels)
         data = data.picked(np.flatnonzero(data.labels < len(classes)))
     else:
-        data = read_crops(cfg.train, cfg, tuple(c for c in classes if c != OTHER_CLASS))
+        data = read_crops(cfg.train_folder, cfg, tuple(c for c in classes if c != OTHER_CLASS))
     around = classes.index(OTHER_CLASS) if OTHER_CLASS in classes else len(classes)
     chosen, y = next(
         balanced_batches(data.labels, len(classes), ORDER_CELLS, cfg.seed, range(1), around)

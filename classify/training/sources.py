@@ -171,8 +171,9 @@ def colour_maps(data: LabelledCrops, window_px: int, alike: tuple[str, ...]) -> 
     rng = np.random.default_rng(3)
     numbers = [i for i, label in enumerate(data.classes) if label in alike]
     moments = []
-    for laboratory in range(data.laboratories.max() + 1):
-        here = np.flatnonzero((data.laboratories == laboratory) & np.isin(data.labels, numbers))
+    laboratories = np.zeros(1, int) if data.laboratories is None else data.laboratories
+    for laboratory in range(laboratories.max() + 1):
+        here = np.flatnonzero((laboratories == laboratory) & np.isin(data.labels, numbers))
         chosen = rng.permutation(here)[:300]
         density = (
             DENSITY[central(data.images[chosen], window_px // 2)].reshape(-1, 3).astype(np.float64)
@@ -186,11 +187,13 @@ def colour_maps(data: LabelledCrops, window_px: int, alike: tuple[str, ...]) -> 
 
 def root(matrix: np.ndarray) -> np.ndarray:
     values, vectors = np.linalg.eigh(matrix)
-    return (vectors * np.sqrt(np.maximum(values, 1e-9))) @ vectors.T
+    result: np.ndarray = (vectors * np.sqrt(np.maximum(values, 1e-9))) @ vectors.T
+    return result
 
 
 def least_movement(here: np.ndarray, there: np.ndarray) -> np.ndarray:
     """The symmetric A with A here A = there."""
     half = root(here)
     inverse = np.linalg.inv(half)
-    return inverse @ root(half @ there @ half) @ inverse
+    result: np.ndarray = inverse @ root(half @ there @ half) @ inverse
+    return result

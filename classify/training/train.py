@@ -8,8 +8,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -20,7 +21,7 @@ from torch.nn import functional as F
 from classify.errors import DataError
 from classify.image_folder import OTHER_CLASS, LabelledCrops, balanced_batches, load_crops
 from classify.model_card import ClassEntry
-from classify.network import Denoiser, EncoderTrunk, NetworkConfig
+from classify.network import Denoiser, EncoderTrunk, NetworkConfig, Trunk
 from classify.pixels import on_white
 
 from .augment import Jitter, augment_crops, view
@@ -93,7 +94,7 @@ class TrainConfig(BaseModel):
         False, description="make the background of every crop white before anything else"
     )
     other: bool = Field(True, description="add the class of what surrounds the cells")
-    network: dict = {}
+    network: dict[str, Any] = {}
     jitter: Jitter = Jitter()
     init: Path | None = Field(
         None, description="model or training run whose weights to begin with: fine-tuning"
@@ -116,6 +117,17 @@ class TrainConfig(BaseModel):
             name: {"parent": entry} if isinstance(entry, str) else entry
             for name, entry in value.items()
         }
+
+    @property
+    def train_folder(self) -> Path:
+        """Where the training cells of a single laboratory lie.
+
+        Raises:
+            DataError: the file names none.
+        """
+        if self.train is None:
+            raise DataError("no cells to train on", "name a folder with `train`, or `sources`")
+        return self.train
 
     @property
     def parents(self) -> dict[str, str]:
@@ -145,19 +157,21 @@ def draw_sigma(n: int, cfg: TrainConfig, rng: torch.Generator) -> Tensor:
     return torch.where(torch.rand(n, generator=rng) < cfg.wide_share, wide, main).exp()
 
 
-def optimizer_of(trained: nn.Module, trunk: nn.Module, cfg: TrainConfig) -> torch.optim.Optimizer:
-    settings = {"lr": 0.0, "betas": (0.9, 0.99), "weight_decay": cfg.weight_decay}
+def optimizer_of(
+    trained: nn.Module, trunk: Trunk | EncoderTrunk, cfg: TrainConfig
+) -> torch.optim.Optimizer:
+    adam = partial(torch.optim.AdamW, lr=0.0, betas=(0.9, 0.99), weight_decay=cfg.weight_decay)
     if isinstance(trunk, EncoderTrunk):
         encoder = list(trunk.encoder.parameters())
         ids = {id(p) for p in encoder}
         rest = [p for p in trained.parameters() if id(p) not in ids]
-        return torch.optim.AdamW(
-            [{"params": encoder, "share": cfg.encoder_rate}, {"params": rest, "share": 1.0}],
-            **settings,
+        return adam(
+            [{"params": encoder, "share": cfg.encoder_rate}, {"params": rest, "share": 1.0}]
         )
     if cfg.optimizer == "muon":
-        return muon(trained, [trunk.down, trunk.middle, trunk.up], **settings)
-    return torch.optim.AdamW(trained.parameters(), **settings)
+        matrices = [trunk.down, trunk.middle, trunk.up]
+        return muon(trained, matrices, lr=0.0, betas=(0.9, 0.99), weight_decay=cfg.weight_decay)
+    return adam(trained.parameters())
 
 
 def learning_rate(step: int, cfg: TrainConfig) -> float:
@@ -275,7 +289,7 @@ class Training:
         for group in self.optimizer.param_groups:
             group["lr"] = group.get("share", 1.0) * learning_rate(self.step, cfg)
         self.optimizer.zero_grad(set_to_none=True)
-        sum(weight * loss for weight, loss in losses.values()).backward()
+        sum((weight * loss for weight, loss in losses.values()), torch.zeros(())).backward()
         self.ranks.average(self.model)
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), cfg.clip)
         self.optimizer.step()
@@ -384,7 +398,10 @@ def spread(numbers: np.ndarray, count: int) -> np.ndarray:
     """At most `count` of them, evenly: sorted names put the subtypes of a class one after the
     other.
     """
-    return numbers[np.linspace(0, len(numbers) - 1, min(count, len(numbers))).astype(int)]
+    result: np.ndarray = numbers[
+        np.linspace(0, len(numbers) - 1, min(count, len(numbers))).astype(int)
+    ]
+    return result
 
 
 def train_model(
@@ -503,7 +520,7 @@ def read_data(
 ) -> tuple[LabelledCrops, LabelledCrops, tuple[str, ...], tuple[int, ...] | None]:
     """Crops to train on and to validate on, the classes, and how many values each attribute has."""
     if not cfg.sources:
-        data = read_crops(cfg.train, cfg)
+        data = read_crops(cfg.train_folder, cfg)
         return data, read_crops(cfg.val, cfg, data.classes), class_names(data, cfg), None
     classes = tuple(cfg.taxonomy)
     labels = cfg.labels
