@@ -38,7 +38,8 @@ def chance_of(probability: np.ndarray, settling: np.ndarray) -> np.ndarray:
     sharp = (probability / probability.max(axis=-1, keepdims=True)) ** (
         1 / settling[: probability.shape[-2], None]
     )
-    return sharp / sharp.sum(axis=-1, keepdims=True)
+    result: np.ndarray = sharp / sharp.sum(axis=-1, keepdims=True)
+    return result
 
 
 def fit_settling(probability: np.ndarray, reference: np.ndarray) -> np.ndarray:
@@ -55,10 +56,12 @@ def fit_settling(probability: np.ndarray, reference: np.ndarray) -> np.ndarray:
     rows = np.arange(len(reference))
 
     def curve(x: np.ndarray) -> np.ndarray:
-        return np.clip(np.exp(x[0]) * doubt ** np.exp(x[1]), *SHARPEST_DULLEST)
+        result: np.ndarray = np.clip(np.exp(x[0]) * doubt ** np.exp(x[1]), *SHARPEST_DULLEST)
+        return result
 
     def loss(x: np.ndarray) -> float:
-        return -log_softmax(logs / curve(x)[:, None], axis=2)[rows, :, reference].mean()
+        result: float = -log_softmax(logs / curve(x)[:, None], axis=2)[rows, :, reference].mean()
+        return result
 
     return curve(
         scipy.optimize.minimize(loss, np.array([-0.7, -0.7]), method="Nelder-Mead").x
@@ -79,7 +82,8 @@ def settled_at(chance: np.ndarray, threshold: float) -> np.ndarray:
     are.
     """
     alone = (np.minimum.accumulate(chance, axis=1) >= threshold).sum(axis=2) <= 1
-    return np.where(alone.any(axis=1), alone.argmax(axis=1) + 1, chance.shape[1])
+    result: np.ndarray = np.where(alone.any(axis=1), alone.argmax(axis=1) + 1, chance.shape[1])
+    return result
 
 
 def running_minimum(chance: np.ndarray, reference: np.ndarray) -> np.ndarray:

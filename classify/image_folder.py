@@ -30,11 +30,15 @@ class LabelledCrops:
 
     def picked(self, chosen: np.ndarray) -> "LabelledCrops":
         """The crops of these row numbers, in the same classes."""
-        kept = {
-            name: None if (values := getattr(self, name)) is None else values[chosen]
-            for name in ("images", "labels", "laboratories", "attributes")
-        }
-        return replace(self, **kept, paths=tuple(self.paths[i] for i in chosen), skipped={})
+        return replace(
+            self,
+            images=self.images[chosen],
+            labels=self.labels[chosen],
+            paths=tuple(self.paths[i] for i in chosen),
+            skipped={},
+            laboratories=None if self.laboratories is None else self.laboratories[chosen],
+            attributes=None if self.attributes is None else self.attributes[chosen],
+        )
 
 
 def image_paths(folder: Path) -> list[Path]:

@@ -106,7 +106,9 @@ class Rounds(Generic[Key]):
     """
 
     def __init__(self, engine: Engine, rule: Rule, thread: ThreadPoolExecutor):
-        self.engine, self.rule, self.thread = engine, rule, thread
+        self.engine = engine
+        self.rule = rule
+        self.thread = thread
         self.most = engine.batch * max(1, ROUND_PAIRS // engine.batch)
         self.cells: CellTable[Key] = CellTable((1 + MOST_ROUNDS) * self.most, rule.model)
         self.ready: list[int] = []
@@ -179,7 +181,9 @@ class Rounds(Generic[Key]):
                 done = seen[decision.rows]
                 found.append((done.tolist(), decision))
                 left = ~np.isin(open_rows, done)
-                open_rows, known, taken = open_rows[left], known[left], taken[left]
+                open_rows = open_rows[left]
+                known = known[left]
+                taken = taken[left]
             if not len(open_rows):
                 break
         self.ready[:0] = open_rows.tolist()

@@ -186,7 +186,13 @@ def _disc(px: int, fraction: float) -> Tensor:
     return mask / mask.mean()
 
 
-class Denoiser(nn.Module):
+class TrunkNetwork(nn.Module):
+    """A network over a trunk."""
+
+    trunk: Trunk | EncoderTrunk
+
+
+class Denoiser(TrunkNetwork):
     """`denoise(x, sigma)` gives the denoised image under every class; `errors` what the judge adds
     up.
 

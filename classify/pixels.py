@@ -63,7 +63,8 @@ def white_levels(crops: np.ndarray) -> np.ndarray:
     Densities add up along the light (Beer-Lambert), so the background's is taken off every pixel.
     """
     gain = np.exp(background(crops))
-    return np.clip(np.rint(np.arange(256) * gain[..., None]), 0, 255).astype(np.uint8)
+    result: np.ndarray = np.clip(np.rint(np.arange(256) * gain[..., None]), 0, 255).astype(np.uint8)
+    return result
 
 
 def relevelled(crops: np.ndarray, levels: np.ndarray) -> np.ndarray:

@@ -174,4 +174,5 @@ def posterior(
     if evidence is not None:
         logits = logits + evidence[..., None, :]
     p = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return p / p.sum(axis=-1, keepdims=True)
+    result: np.ndarray = p / p.sum(axis=-1, keepdims=True)
+    return result

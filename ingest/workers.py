@@ -153,7 +153,8 @@ class DaskWorkers:
             except Empty:
                 yield None
                 continue
-            item, outcome = alive.pop(future), result_of(future)
+            item = alive.pop(future)
+            outcome = result_of(future)
             for following in first(todo, 3 * self.count - len(alive)):
                 start(following)
             future.release()

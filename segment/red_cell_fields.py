@@ -122,7 +122,8 @@ def measure_field(
         if tile.spec.owns(*blob.centre_px0(grid))
     ]
     x0, y0, x1, y1 = tile.spec.box_px0
-    touched, seams = touched_share(owner, count), seams_of(tile)
+    touched = touched_share(owner, count)
+    seams = seams_of(tile)
     reds = tuple(
         replace(
             red_cell(i, blob, owner, red, grid),

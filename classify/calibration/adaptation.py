@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from classify.engines import Engine, open_engine
+from classify.errors import ModelError
 from classify.model_card import Model
 from classify.pixels import to_input
 from classify.rule import posterior
@@ -28,6 +29,20 @@ PRIOR_CELLS = 10.0  # home's statistics weigh as much as so many of the laborato
 def can_adapt(model: Model) -> bool:
     """Whether the model knows the statistics of its encoder's channels at home."""
     return model.channel_mean is not None and model.channel_spread is not None
+
+
+def home_channels(model: Model) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and spread of the encoder's channels at home.
+
+    Raises:
+        ModelError: the model does not know them.
+    """
+    if model.channel_mean is None or model.channel_spread is None:
+        raise ModelError(
+            f"{model.graph.parent}: no statistics of an encoder in its tables",
+            "calibrate without adapting the encoder",
+        )
+    return model.channel_mean, model.channel_spread
 
 
 def adapt_channels(
@@ -47,7 +62,8 @@ def adapt_channels(
     rows = np.random.default_rng(0).permutation(len(crops))[:MOST_CELLS]
     card = model.card
     images = to_input(crops[rows], card.window_px, card.image_px, card.white)
-    home = ChannelMoments(model.channel_mean, model.channel_spread**2 + model.channel_mean**2)
+    mean, spread = home_channels(model)
+    home = ChannelMoments(mean, spread**2 + mean**2)
     share = len(images) / (len(images) + PRIOR_CELLS)
     known = [labels[i] for i in rows] if len(labels) else []
     adapted = model
@@ -73,7 +89,8 @@ def class_shares(
         counts = posterior(error_table(engine, images, few), few)[:, -1].mean(axis=0)
     shares = counts * usable
     total = shares.sum()
-    return shares / total if total > 0 else usable / usable.sum()
+    result: np.ndarray = shares / total if total > 0 else usable / usable.sum()
+    return result
 
 
 def first_draws(model: Model, count: int) -> Model:
@@ -85,11 +102,12 @@ def first_draws(model: Model, count: int) -> Model:
 def measured_normal(model: Model) -> np.ndarray:
     """Which classes (K,) are of normal cells and were measured at home."""
     card = model.card
+    _, spread = home_channels(model)
     return np.array(
         [
             name in card.counted
             and (name not in card.taxonomy or card.taxonomy[name].normal)
-            and bool(model.channel_spread[number].any())
+            and bool(spread[number].any())
             for number, name in enumerate(card.classes)
         ]
     )

@@ -67,7 +67,8 @@ def fit_psychometric(
     found = best_fit(*binned(cell, hit), 1 / classes, STARTS)
     rng = np.random.default_rng(0)
     draws = (rng.integers(0, len(hit), len(hit)) for _ in range(resamples))
-    again = np.array([best_fit(*binned(cell[i], hit[i]), 1 / classes, (found[:2],)) for i in draws])
+    near = [found[:2].tolist()]
+    again = np.array([best_fit(*binned(cell[i], hit[i]), 1 / classes, near) for i in draws])
     threshold, width, lapse = map(float, found)
     spans = [interval_of(column) for column in again.T] if resamples else [_UNKNOWN] * 3
     return Psychometric(

@@ -99,7 +99,9 @@ def find_correction(
     these images', the rest the reference's: 0 changes nothing, 1 trusts the images alone.
     """
     graph = openvino.Core().read_model(model.graph)
-    gains, shifts, start = [], [], 0
+    gains = []
+    shifts = []
+    start = 0
     for z in _named_outputs(graph, _layer_names(model.graph)):
         users = z.get_target_inputs()
         count = z.get_partial_shape()[1].get_length()

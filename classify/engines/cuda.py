@@ -110,7 +110,8 @@ class FixedPass:
         inputs: dict[str, tuple],
         output: tuple[str, tuple],
     ):
-        self.cuda, self.context = cuda, context
+        self.cuda = cuda
+        self.context = context
         self.inputs = {name: Pinned(cuda, shape) for name, shape in inputs.items()}
         self.output = Pinned(cuda, output[1])
         self.stream = done(cuda, cuda.cudaStreamCreate())

@@ -110,7 +110,8 @@ def cut(graph: GraphProto, output: str) -> None:
 
 def leads_to(nodes: Iterable[NodeProto], targets: set[str]) -> list[bool]:
     """Which nodes, in their order, a target tensor is computed from."""
-    wanted, found = set(targets), []
+    wanted = set(targets)
+    found = []
     for node in reversed(list(nodes)):
         found.append(not wanted.isdisjoint(node.output))
         if found[-1]:
@@ -120,7 +121,8 @@ def leads_to(nodes: Iterable[NodeProto], targets: set[str]) -> list[bool]:
 
 def comes_from(nodes: Iterable[NodeProto], sources: set[str]) -> list[bool]:
     """Which nodes, in their order, are computed from a source tensor."""
-    reached, found = set(sources), []
+    reached = set(sources)
+    found = []
     for node in nodes:
         found.append(not reached.isdisjoint(node.input))
         if found[-1]:
@@ -139,7 +141,8 @@ class Lowering:
     """
 
     def __init__(self, model: ModelProto, to: int):
-        self.graph, self.to = model.graph, to
+        self.graph = model.graph
+        self.to = to
         self.floats = float_tensors(model)
         self.tensors = {t.name: t for t in model.graph.initializer}
         self.lowered: set[str] = set()

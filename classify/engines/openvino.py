@@ -24,7 +24,8 @@ class OpenVinoEngine:
     The last request is padded, so that a pair's errors never depend on its company.
     """
 
-    name, version = "openvino", openvino.__version__.partition("-")[0]
+    name = "openvino"
+    version = openvino.__version__.partition("-")[0]
 
     def __init__(self, model: Model, precision: str | None = None, batch: int | None = None):
         self.streams = len(os.sched_getaffinity(0))
@@ -46,7 +47,8 @@ class OpenVinoEngine:
         return self.run("features", images, noise, sigma)
 
     def run(self, output: str, *inputs: np.ndarray) -> np.ndarray:
-        queue, parts = self.queue(output), {}
+        queue = self.queue(output)
+        parts = {}
 
         def keep(request: openvino.InferRequest, start: int) -> None:
             parts[start] = request.get_output_tensor(0).data.copy()

@@ -93,7 +93,9 @@ class PlanStore:
         beside: tuple[Path, ...] = (),
         tell: Callable[[str], None] = lambda line: None,
     ):
-        self.folder, self.beside, self.tell = folder, beside, tell
+        self.folder = folder
+        self.beside = beside
+        self.tell = tell
 
     def get(self, key: PlanKey, build: Callable[[], bytes]) -> bytes:
         """The plan, built if there is none that is whole.

@@ -21,7 +21,8 @@ from .plan_cache import PlanKey, PlanStore
 from .tensorrt_library import TensorRtLibrary, open_library
 
 _BATCH = 64
-BESIDE, _KEPT = "engines", Path(".cache", "cytostream", "engines")
+BESIDE = "engines"
+_KEPT = Path(".cache", "cytostream", "engines")
 PRECISIONS = ("f16", "bf16", "f32")
 
 
@@ -39,13 +40,14 @@ class TensorRtEngine:
         precision: str,
         batch: int = _BATCH,
     ):
-        self.name, self.version, self.precision, self.batch = (
-            library.name,
-            library.version,
-            precision,
-            batch,
-        )
-        self.model, self.library, self.device, self.store = model, library, device, store
+        self.name = library.name
+        self.version = library.version
+        self.precision = precision
+        self.batch = batch
+        self.model = model
+        self.library = library
+        self.device = device
+        self.store = store
         self.passes: dict[str, FixedPass] = {}
         self.pass_of("errors")  # fail here, not in the middle of a slide
 
@@ -101,7 +103,8 @@ def open_tensorrt(
         EngineError: package, driver or GPU is missing, or the library cannot build or run the
         graph.
     """
-    library, device = open_library(name), open_device()
+    library = open_library(name)
+    device = open_device()
     store = PlanStore(Path.home() / _KEPT, (model.graph.parent / BESIDE,), tell)
     return TensorRtEngine(
         model, library, device, store, checked(precision or tensorrt_precision(model))
@@ -121,7 +124,8 @@ def checked(precision: str) -> str:
 
 def shapes_of(model: Model, batch: int, output: str) -> tuple[dict[str, tuple], tuple]:
     """Shapes of the inputs by name, and of an output."""
-    px, k = model.card.image_px, len(model.card.classes)
+    px = model.card.image_px
+    k = len(model.card.classes)
     image = (batch, 3, px, px)
     outputs = {
         "errors": (batch, k),
@@ -191,7 +195,8 @@ def compile_ahead(
             f"{name} is not built ahead of time",
             "tensorrt-rtx is; the others build at their first run",
         )
-    library, store = open_library(name), PlanStore(folder)
+    library = open_library(name)
+    store = PlanStore(folder)
     library.capability(target)
     key = key_of(
         library, model, target, checked(precision or tensorrt_precision(model)), batch, "errors"

@@ -24,7 +24,9 @@ _BATCH = 16
 class TorchEngine:
     """Batches of one fixed size, the last one padded, as every engine has them."""
 
-    name, version, precision = "torch", torch.__version__, "f32"
+    name = "torch"
+    version = torch.__version__
+    precision = "f32"
 
     def __init__(self, model: Model, precision: str | None = None, batch: int = _BATCH):
         if precision not in (None, "f32"):

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from classify.network import EncoderTrunk, NetworkConfig, Trunk
-from classify.training import Training, partial_cross_entropy
+from classify.network import EncoderTrunk, NetworkConfig, Trunk, TrunkNetwork
+from classify.training import TrainingState, partial_cross_entropy
 
 C_NOISE = 0.0  # the trunk's noise input, constant
 
 
-class Classifier(nn.Module):
+class Classifier(TrunkNetwork):
     """Images (b, 3, px, px) in [-1, 1] -> logits (b, K); features are the trunk's finest and
     coarsest, pooled and joined.
     """
@@ -44,7 +44,7 @@ class Classifier(nn.Module):
         return torch.zeros_like(sigma)
 
 
-class BaselineTraining(Training):
+class BaselineTraining(TrainingState[Classifier]):
     """Training of a `Classifier` by the loop of the denoiser, with cross-entropy alone."""
 
     def new_model(self) -> Classifier:

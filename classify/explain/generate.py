@@ -26,10 +26,11 @@ def denoise(engine: Engine, x: np.ndarray, sigma: float, classes: np.ndarray) ->
     K).
     """
     images = engine.denoised(x, np.zeros_like(x), np.full(len(x), sigma, np.float32))
-    if classes.ndim == 1:
-        result: np.ndarray = images[np.arange(len(x)), classes]
-        return result
-    result: np.ndarray = np.einsum("nk,nkchw->nchw", classes, images)
+    result: np.ndarray = (
+        images[np.arange(len(x)), classes]
+        if classes.ndim == 1
+        else np.einsum("nk,nkchw->nchw", classes, images)
+    )
     return result
 
 

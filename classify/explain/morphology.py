@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from classify.engines import Engine
+from classify.errors import ModelError
 from classify.model_card import Card, Model
 from classify.pixels import to_input, turned
 from classify.verdict import Verdict
@@ -70,6 +71,8 @@ def attribute_probabilities(model: Model, features: np.ndarray) -> np.ndarray:
     F).
     """
     table = model.attributes
+    if table is None:
+        raise ModelError(f"{model.graph.parent}: tells no attributes", "take a model that does")
     logits = features @ table[:-1] + table[-1]
     parts = np.split(logits, _ends(model.card)[:-1], axis=1)
     return np.concatenate([_softmax(part) for part in parts], axis=1)
@@ -89,7 +92,8 @@ def attributes_of(engine: Engine, model: Model, images: np.ndarray) -> np.ndarra
         for draw in SEEN_DRAWS
         if draw < len(model.sigma)
     ]
-    return np.mean(seen, axis=0)
+    result: np.ndarray = np.mean(seen, axis=0)
+    return result
 
 
 def describe(model: Model, probability: np.ndarray, ranked: Sequence[str]) -> Morphology:
@@ -129,7 +133,7 @@ def evidence(model: Model, values: dict[str, str], name: str) -> dict[str, float
     if rates is None or name not in model.card.classes:
         return {}
     own = model.card.classes.index(name)
-    known = rates.any(axis=1)
+    known = np.asarray(rates.any(axis=1))
     others = known & (np.arange(len(rates)) != own)
     if not known[own] or not others.any():
         return {}
@@ -176,4 +180,5 @@ def _ends(card: Card) -> np.ndarray:
 
 def _softmax(logits: np.ndarray) -> np.ndarray:
     p = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return p / p.sum(axis=1, keepdims=True)
+    result: np.ndarray = p / p.sum(axis=1, keepdims=True)
+    return result

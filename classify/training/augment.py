@@ -80,7 +80,10 @@ def view(
     Where `other` (b,) holds, the window is moved off the cell.
     """
     b, px = images.shape[:2]
-    unit = lambda: torch.randn(b, generator=rng)  # noqa: E731
+
+    def unit() -> Tensor:
+        return torch.randn(b, generator=rng)
+
     turn = 2 * torch.pi * torch.rand(b, generator=rng) if jitter.rotate else torch.zeros(b)
     flip = torch.randint(0, 2, (b,), generator=rng) * 2.0 - 1 if jitter.rotate else torch.ones(b)
     zoom = (jitter.scale * unit()).clamp(-0.25, 0.25).exp()
@@ -103,7 +106,10 @@ def recolour(
     colours.
     """
     b = len(x)
-    normal = lambda *shape: torch.randn(b, *shape, generator=rng)  # noqa: E731
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(b, *shape, generator=rng)
+
     strong = (torch.rand(b, generator=rng) >= jitter.mild_share).float()
     s = (strong * (0.3 + 0.7 * torch.rand(b, generator=rng)) + (1 - strong) * 0.15)[:, None, None]
     density = -((x.flatten(2) + 1) / 2).clamp(1 / 255, 1).log()

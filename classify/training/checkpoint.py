@@ -1,10 +1,12 @@
 """Checkpoints of half the size, for a machine from which little can be carried (needs torch)."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 
-def halved(state: dict) -> dict:
+def halved(state: dict[str, Any]) -> dict[str, Any]:
     """A checkpoint with the averages and the optimiser's moments in 16 bits; the weights stay
     whole.
     """

@@ -4,6 +4,7 @@ import io
 import json
 import tomllib
 from pathlib import Path
+from typing import Any
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile
 
 from PIL import Image
@@ -11,7 +12,9 @@ from PIL import Image
 from classify.errors import DataError
 from classify.image_folder import image_paths
 
-RECIPE, ATTRIBUTES, VALIDATION = "recipe.json", "attributes.csv", "val"
+RECIPE = "recipe.json"
+ATTRIBUTES = "attributes.csv"
+VALIDATION = "val"
 SMALL = ".webp"  # images of other kinds are kept as this
 QUALITY = 95
 MOST_BYTES = 60 * 2**20
@@ -53,7 +56,7 @@ def pack_data(recipe: Path, out: Path) -> int:
     return count
 
 
-def unpack_data(packed: Path, folder: Path) -> dict:
+def unpack_data(packed: Path, folder: Path) -> dict[str, Any]:
     """The values of a recipe packed by `pack_data`, with its images under `folder`.
 
     Raises:
@@ -71,7 +74,8 @@ def unpack_data(packed: Path, folder: Path) -> dict:
     for source in values["sources"]:
         source["folder"] = folder / source["folder"]
     beside = {name: folder / values[name] for name in ("val", "attributes") if name in values}
-    return values | beside
+    result: dict[str, Any] = values | beside
+    return result
 
 
 def small_image(path: Path) -> bytes:
@@ -84,7 +88,7 @@ def small_image(path: Path) -> bytes:
     return file.getvalue()
 
 
-def _inside(values: dict) -> dict:
+def _inside(values: dict[str, Any]) -> dict[str, Any]:
     """The recipe with the folders of the packed file."""
     sources = [s | {"folder": str(n)} for n, s in enumerate(values["sources"])]
     return values | {"sources": sources, "val": VALIDATION}

@@ -27,7 +27,7 @@ from classify.calibration import (
 from classify.elimination import settle
 from classify.engines import Engine, open_engine
 from classify.engines.channel_statistics import measure_channels
-from classify.errors import ModelError
+from classify.errors import DataError, ModelError
 from classify.explain import generate_cells
 from classify.image_folder import OTHER_CLASS, LabelledCrops, balanced_batches
 from classify.model_card import (
@@ -227,6 +227,8 @@ def attribute_rates(cfg: TrainConfig, classes: tuple[str, ...]) -> np.ndarray:
     """How often each attribute value is seen in the training cells of a class (K, V), one cell of
     each value added; 0 in a class without such cells.
     """
+    if cfg.attributes is None:
+        raise DataError("no table of attributes", "name one with `attributes` in the recipe")
     table = read_attributes(cfg.attributes)
     sizes = [len(values) for values in table.values.values()]
     start = np.cumsum([0, *sizes[:-1]])

@@ -5,12 +5,13 @@ over a guide (needs torch).
 import json
 import math
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -21,7 +22,7 @@ from torch.nn import functional as F
 from classify.errors import DataError
 from classify.image_folder import OTHER_CLASS, LabelledCrops, balanced_batches, load_crops
 from classify.model_card import ClassEntry
-from classify.network import Denoiser, EncoderTrunk, NetworkConfig, Trunk
+from classify.network import Denoiser, EncoderTrunk, NetworkConfig, Trunk, TrunkNetwork
 from classify.pixels import on_white
 
 from .augment import Jitter, augment_crops, view
@@ -195,9 +196,10 @@ def paced(cfg: TrainConfig, recipe: TrainConfig, step: int, share: float) -> Tra
 
 
 ALONE = Ranks()
+NetworkType = TypeVar("NetworkType", bound=TrunkNetwork)
 
 
-class Training:
+class TrainingState(ABC, Generic[NetworkType]):
     """Everything that a checkpoint holds, and the one step that moves it."""
 
     def __init__(
@@ -213,15 +215,18 @@ class Training:
         self.targets = torch.eye(len(classes), dtype=torch.bool)
         self.maps: Tensor | None = None
         self.model = self.new_model()
-        if self.network.encoder:
+        if isinstance(self.model.trunk, EncoderTrunk):
             self.model.trunk.encoder.load_pretrained()
-        self.model = self.model.to(device, memory_format=torch.channels_last)
+        # the overloads that torch states lack `memory_format`
+        self.model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
         self.optimizer = optimizer_of(self.model, self.model.trunk, cfg)
 
-    def new_model(self) -> nn.Module:
-        return Denoiser(self.network)
+    @abstractmethod
+    def new_model(self) -> NetworkType:
+        """A network of the configuration, untrained."""
 
+    @abstractmethod
     def losses(
         self,
         x: Tensor,
@@ -230,34 +235,9 @@ class Training:
         noise: Tensor,
         attributes: Tensor | None = None,
     ) -> dict[str, tuple[float, Tensor]]:
-        """Weight and loss: denoising under the true class; cross-entropy of the logits -a(sigma)
-        e(c), and of the guide's.
-
-        The guide's goes straight to the trunk, which need not wait for the heads to part.
-        Of a cell of which only the parent is
-        known several classes are `allowed` (b, K): the logits' own shares among them weigh
-        the errors.
+        """Weight and loss, by name: of inputs x (b, 3, px, px) that may be of the classes `allowed`
+        (b, K), under noise (b, 3, px, px) of levels sigma (b,).
         """
-        with torch.autocast(x.device.type, torch.bfloat16):
-            errors, features = self.model.errors_and_features(x, noise, sigma)
-        features = features.float()
-        logits = -self.model.log_gain(sigma).exp()[:, None] * errors
-        guided = self.model.guide(features)
-        share = logits.detach().masked_fill(~allowed, -torch.inf).softmax(dim=1)
-        found = {
-            "denoising": (1.0, (share * errors).sum(dim=1).mean()),
-            "cross_entropy": (self.cfg.class_weight, partial_cross_entropy(logits, allowed)),
-            "guide": (self.cfg.guide_weight, partial_cross_entropy(guided, allowed)),
-        }
-        if attributes is not None and (attributes >= 0).any():
-            said = self.model.attributes(features).split(list(self.network.attributes), dim=1)
-            each = [
-                F.cross_entropy(s, a, ignore_index=-1)
-                for s, a in zip(said, attributes.T, strict=True)
-                if (a >= 0).any()
-            ]
-            found["attributes"] = (self.cfg.attribute_weight * len(each), torch.stack(each).mean())
-        return found
 
     def advance(
         self,
@@ -277,7 +257,7 @@ class Training:
         mix = (
             None
             if laboratories is None or self.maps is None
-            else self.other_colours(laboratories, rng)
+            else self.other_colours(self.maps, laboratories, rng)
         )
         x = augment_crops(
             images, other, cfg.window_px, self.network.image_px, cfg.jitter, rng, mix
@@ -301,16 +281,16 @@ class Training:
             "grad_norm": norm.item(),
         }
 
-    def other_colours(self, laboratories: Tensor, rng: torch.Generator) -> Tensor:
+    def other_colours(self, maps: Tensor, laboratories: Tensor, rng: torch.Generator) -> Tensor:
         """Matrices (b, 3, 3) that carry a share of the images, part or all of the way, to another
         laboratory's colours.
         """
         n = len(laboratories)
-        target = torch.randint(0, len(self.maps), (n,), generator=rng)
+        target = torch.randint(0, len(maps), (n,), generator=rng)
         way = torch.rand(n, 1, 1, generator=rng) * 1.15
         chosen = (torch.rand(n, 1, 1, generator=rng) < self.cfg.jitter.laboratories).float()
         same = torch.eye(3)
-        return same + chosen * way * (self.maps[laboratories, target] - same)
+        return same + chosen * way * (maps[laboratories, target] - same)
 
     @torch.no_grad()
     def update_average(self) -> None:
@@ -320,8 +300,9 @@ class Training:
                 value, 1 - decay
             ) if value.is_floating_point() else self.average[key].copy_(value)
 
-    def averaged(self) -> Denoiser:
-        model = self.new_model().eval()
+    def averaged(self) -> NetworkType:
+        model = self.new_model()
+        model.eval()
         model.load_state_dict({k: v.cpu() for k, v in self.average.items()})
         return model
 
@@ -336,17 +317,61 @@ class Training:
         torch.save(halved(state) if self.cfg.compact else state, part)
         part.replace(path)
 
-    def begin_with(self, initial: Initial) -> None:
-        """Take over weights, as `initial.begin_with`."""
-        begin_with(self.model, initial, self.classes)
-        self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
-
     def load(self, path: Path) -> None:
         state = torch.load(path, map_location=self.device, weights_only=True)
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.average = whole(state["average"])
         self.step = state["step"]
+
+
+class Training(TrainingState[Denoiser]):
+    """Training of the denoiser."""
+
+    def new_model(self) -> Denoiser:
+        return Denoiser(self.network)
+
+    def begin_with(self, initial: Initial) -> None:
+        """Take over weights, as `initial.begin_with`."""
+        begin_with(self.model, initial, self.classes)
+        self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
+
+    def losses(
+        self,
+        x: Tensor,
+        allowed: Tensor,
+        sigma: Tensor,
+        noise: Tensor,
+        attributes: Tensor | None = None,
+    ) -> dict[str, tuple[float, Tensor]]:
+        """Denoising under the true class; cross-entropy of the logits -a(sigma) e(c), and of the
+        guide's.
+
+        The guide's goes straight to the trunk, which need not wait for the heads to part.
+        Of a cell of which only the parent is known several classes are `allowed` (b, K): the
+        logits' own shares among them weigh the errors.
+        """
+        with torch.autocast(x.device.type, torch.bfloat16):
+            errors, features = self.model.errors_and_features(x, noise, sigma)
+        features = features.float()
+        logits = -self.model.log_gain(sigma).exp()[:, None] * errors
+        guided = self.model.guide(features)
+        share = logits.detach().masked_fill(~allowed, -torch.inf).softmax(dim=1)
+        found = {
+            "denoising": (1.0, (share * errors).sum(dim=1).mean()),
+            "cross_entropy": (self.cfg.class_weight, partial_cross_entropy(logits, allowed)),
+            "guide": (self.cfg.guide_weight, partial_cross_entropy(guided, allowed)),
+        }
+        heads = self.model.attributes
+        if heads is not None and attributes is not None and (attributes >= 0).any():
+            said = heads(features).split(list(self.network.attributes), dim=1)
+            each = [
+                F.cross_entropy(s, a, ignore_index=-1)
+                for s, a in zip(said, attributes.T, strict=True)
+                if (a >= 0).any()
+            ]
+            found["attributes"] = (self.cfg.attribute_weight * len(each), torch.stack(each).mean())
+        return found
 
 
 def partial_cross_entropy(logits: Tensor, allowed: Tensor) -> Tensor:
@@ -358,7 +383,7 @@ def partial_cross_entropy(logits: Tensor, allowed: Tensor) -> Tensor:
 @torch.no_grad()
 def validate(model: Denoiser, x: Tensor, y: np.ndarray, draws: int = 4, seed: int = 1) -> float:
     """Balanced accuracy on inputs x (n, 3, px, px) after a few draws between sigma 0.25 and 1.5."""
-    total = 0.0
+    total = torch.zeros(())
     for i, s in enumerate(np.geomspace(0.25, 1.5, draws)):
         noise = torch.randn(1, *x.shape[1:], generator=torch.Generator().manual_seed(seed + i))
         sigma = torch.full((len(x),), float(s))
@@ -406,7 +431,7 @@ def spread(numbers: np.ndarray, count: int) -> np.ndarray:
 
 def train_model(
     cfg: TrainConfig,
-    on_step: Callable[[dict], None] = lambda row: None,
+    on_step: Callable[[dict[str, Any]], None] = lambda row: None,
     device: str = "cpu",
     ranks: Ranks = ALONE,
 ) -> Training:
@@ -451,7 +476,7 @@ def train_model(
     return run
 
 
-def prepare(run: Training, data: LabelledCrops) -> None:
+def prepare(run: TrainingState[NetworkType], data: LabelledCrops) -> None:
     """Give a run what the labels of its crops allow, and the maps between the colours of their
     laboratories.
     """
@@ -463,7 +488,9 @@ def prepare(run: Training, data: LabelledCrops) -> None:
         run.maps = torch.from_numpy(colour_maps(data, cfg.window_px, cfg.alike))
 
 
-def learn(run: Training, data: LabelledCrops, steps: range) -> Iterator[dict]:
+def learn(
+    run: TrainingState[NetworkType], data: LabelledCrops, steps: range
+) -> Iterator[dict[str, Any]]:
     """Step after step on balanced batches of the crops, and what each showed."""
     cfg = run.cfg
     ranks = run.ranks
@@ -472,20 +499,21 @@ def learn(run: Training, data: LabelledCrops, steps: range) -> Iterator[dict]:
     for chosen, y in balanced_batches(data.labels, labels, cfg.batch, cfg.seed, steps, around):
         start = time.perf_counter()
         mine = ranks.part(chosen)
-        y = torch.from_numpy(ranks.part(y))
-        off = (y == around) & torch.from_numpy(data.labels[mine] != around)
+        numbers = torch.from_numpy(ranks.part(y))
+        off = (numbers == around) & torch.from_numpy(data.labels[mine] != around)
         laboratories = (
             None if data.laboratories is None else torch.from_numpy(data.laboratories[mine])
         )
         attributes = None if data.attributes is None else torch.from_numpy(data.attributes[mine])
-        row = run.advance(torch.from_numpy(data.images[mine]), y, off, laboratories, attributes)
+        images = torch.from_numpy(data.images[mine])
+        row = run.advance(images, numbers, off, laboratories, attributes)
         row["images_per_s"] = len(chosen) / (time.perf_counter() - start)
         yield row
 
 
 def rows(
     run: Training, data: LabelledCrops, validation: tuple[Tensor, np.ndarray]
-) -> Iterator[dict]:
+) -> Iterator[dict[str, Any]]:
     """Every step to the last and what it showed; the first process also validates."""
     cfg = run.cfg
     used = seconds_logged(cfg.out, run.step) if cfg.minutes else 0.0

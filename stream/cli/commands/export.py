@@ -56,7 +56,8 @@ def export_results(
         raise CytostreamError(
             f"{store}: no results here", "run `cytostream run SLIDE --store DIR` first"
         )
-    written, refused = 0, 0
+    written = 0
+    refused = 0
     with SlideLibrary(store, load_config(config)) as library:
         crops = Crops(store, library.queries)
         for slide_id, one in product(chosen(library.outbox.slide_ids(), slide), form):

@@ -78,7 +78,8 @@ def red_page(request: Request, slide_id: SlideId, parts: Having) -> Response:
 @red_router.get("")
 def red_cells(shelf: Shelf, parts: Having, person: Viewing) -> RedCellsResponse:
     """All judged red cells, with the figures as they stand."""
-    reds, facts = shelf.reds, shelf.facts()
+    reds = shelf.reds
+    facts = shelf.facts()
     places = {name: place for place, name in enumerate(reds.scheme.names)}
     with shelf.lock:
         decided = {name: shelf.standing.decisions.get(name) for name in reds.by_id}
