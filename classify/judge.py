@@ -11,7 +11,7 @@ import numpy as np
 from .engines import Engine
 from .model_card import Model
 from .pixels import to_input, turned
-from .rule import Decision, Rule
+from .rule import RoundDecision, Rule
 from .verdict import Verdict
 
 Key = TypeVar("Key")
@@ -159,7 +159,7 @@ class Rounds(Generic[Key]):
         )
         self.flights.append(Flight(waiting, rows, draws, errors))
 
-    def land(self, flight: Flight) -> list[tuple[list[int], Decision]]:
+    def land(self, flight: Flight) -> list[tuple[list[int], RoundDecision]]:
         """Which cells a round has decided; the others are ready for the next, before those that
         came later.
         """
@@ -189,7 +189,9 @@ class Rounds(Generic[Key]):
         self.ready[:0] = open_rows.tolist()
         return found
 
-    def stated(self, decisions: list[tuple[list[int], Decision]]) -> Iterator[tuple[Key, Verdict]]:
+    def stated(
+        self, decisions: list[tuple[list[int], RoundDecision]]
+    ) -> Iterator[tuple[Key, Verdict]]:
         for rows, decision in decisions:
             for row, verdict in zip(rows, self.rule.verdicts(decision), strict=True):
                 yield self.cells.drop(row), verdict

@@ -31,7 +31,7 @@ class DrawScale(Protocol):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Decision:
+class RoundDecision:
     """Cells that need no further draw: their `rows` (n,) among those asked about, probabilities and
     classes that are left (n, K), anomaly scores (n,), and the draws they took.
     """
@@ -63,7 +63,9 @@ class Rule:
         self.oddity: Oddity = oddity_of(model)
         self.parents = class_parents(model)
 
-    def decide(self, errors: np.ndarray, evidence: np.ndarray | None = None) -> Decision | None:
+    def decide(
+        self, errors: np.ndarray, evidence: np.ndarray | None = None
+    ) -> RoundDecision | None:
         """Which of the cells of errors (m, d, K) are done after d draws; None where none is. The
         `evidence` (m, K) is the log likelihood of what is known of them beside their pixels.
 
@@ -89,9 +91,9 @@ class Rule:
             rows = rows[plain]
             settled = settled[plain]
             anomaly = anomaly.part(plain)
-        return Decision(rows, settled, left[rows], anomaly, draws) if len(rows) else None
+        return RoundDecision(rows, settled, left[rows], anomaly, draws) if len(rows) else None
 
-    def verdicts(self, decision: Decision) -> list[Verdict]:
+    def verdicts(self, decision: RoundDecision) -> list[Verdict]:
         """The verdicts of decided cells, in the order of their rows.
 
         The parent is the likeliest by the sum over its classes, the label the likeliest class of it

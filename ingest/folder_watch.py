@@ -22,7 +22,8 @@ from .slide_files import files_of, mrxs_folder, series_at
 MRXS_DATA = "Slidedat.ini"
 STORE_FILE = "state.db"
 SIDE_PICTURE = re.compile(
-    r"(?P<stem>.*?)[^a-z0-9]*(label|macro|overview|thumb|thumbnail|preview|map|barcode|snapshot)[^a-z]*"
+    r"(?P<stem>.*?)[^a-z0-9]*"
+    r"(label|macro|overview|thumb|thumbnail|preview|map|barcode|snapshot)[^a-z]*"
 )
 PATIENCE = 5  # times as many looks for a slide that is empty, or lacks a part
 

@@ -26,7 +26,7 @@ from ingest import MPP_RANGE, CytostreamError
 
 from .events import Severity
 
-Key = Annotated[str, StringConstraints(pattern=r"^[1-9bdefhijklopqrstvwxyz]$")]
+ClassKey = Annotated[str, StringConstraints(pattern=r"^[1-9bdefhijklopqrstvwxyz]$")]
 CODECS = {"snappy": "snappy", "lz4": "lz4", "zstd": "zstandard"}
 ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[\w.-]+):\d{1,5}")
 
@@ -324,7 +324,7 @@ class ReviewSettings(Section):
         ),
         description="what a person may call a cell beside the model's own classes",
     )
-    keys: dict[str, Key] = Field(
+    keys: dict[str, ClassKey] = Field(
         {}, description="keys for classes on the page, as blast = 'b'; others get the next free one"
     )
     ranges: dict[str, tuple[float, float]] = {

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.tools.house_figures import figures
+
 ROOT = Path(__file__).parent.parent
 FOLDERS = ["ingest", "segment", "classify", "stream"]
 # From below to above: a part may import the parts of the sets before its own, in its own folder.
@@ -97,6 +99,13 @@ OPENED_LATE = (
 )
 VAGUE_NAMES = {"core", "common", "utils", "helpers", "base", "misc"}
 MOST_MODULES = 17
+# Of what `python -m tests.tools.house_figures` counts.
+UPPER_LIMITS = {
+    "modules a folder, most": MOST_MODULES,
+    "public names in two modules or more": 0,
+    "lines over 100 columns": 0,
+    "tuple assignments a 1,000 code lines": 1.0,
+}
 SQL = re.compile(r"\b(SELECT|INSERT (OR|INTO)|DELETE FROM|UPDATE \w+ SET|CREATE TABLE|PRAGMA)\b")
 
 
@@ -186,6 +195,11 @@ def test_folders_and_modules_stay_small():
         assert len(modules) <= MOST_MODULES, f"{package} has {len(modules)} modules"
     for module in PATHS:
         assert module.rpartition(".")[2] not in VAGUE_NAMES, module
+
+
+def test_the_figures_of_the_code_stay_low():
+    found = figures(ROOT)
+    assert {name: found[name] for name in UPPER_LIMITS if found[name] > UPPER_LIMITS[name]} == {}
 
 
 def test_the_order_names_everything_once():

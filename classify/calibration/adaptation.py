@@ -20,10 +20,10 @@ from classify.rule import posterior
 
 from .fit import error_table
 
-ROUNDS = 3
+SHARE_ROUNDS = 3
 ADAPTING_DRAWS = 4  # of noise low and high: one correction has to serve all
 MOST_CELLS = 256
-PRIOR_CELLS = 10.0  # home's statistics weigh as much as so many of the laboratory's cells
+HOME_CELLS = 10.0  # home's statistics weigh as much as so many of the laboratory's cells
 
 
 def can_adapt(model: Model) -> bool:
@@ -64,10 +64,10 @@ def adapt_channels(
     images = to_input(crops[rows], card.window_px, card.image_px, card.white)
     mean, spread = home_channels(model)
     home = ChannelMoments(mean, spread**2 + mean**2)
-    share = len(images) / (len(images) + PRIOR_CELLS)
+    share = len(images) / (len(images) + HOME_CELLS)
     known = [labels[i] for i in rows] if len(labels) else []
     adapted = model
-    for number in range(1 if known else ROUNDS):
+    for number in range(1 if known else SHARE_ROUNDS):
         if number:
             adapted = replace(model, graph=graph)
             engine = open_engine(adapted, engine.name, engine.precision)

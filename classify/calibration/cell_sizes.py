@@ -12,8 +12,8 @@ from classify.model_card import CellSize
 from segment import fit_crop_stain, measure_middle
 
 LEAST_CELLS = 10  # of a class and laboratory
-LEAST_SPREAD = 0.3  # of the log area: laboratories differ in stain and focus
-MOST_CELLS = 60  # of a label and laboratory; more changes little
+LEAST_SIZE_SPREAD = 0.3  # of the log area: laboratories differ in stain and focus
+MOST_MEASURED = 60  # of a label and laboratory; more changes little
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ def measure_crops(
         taken: dict[tuple[str, ...], int] = defaultdict(int)
         for i in here:
             taken[labels[i]] += 1
-            if taken[labels[i]] > MOST_CELLS:
+            if taken[labels[i]] > MOST_MEASURED:
                 continue
             if seen := measure_middle(images[i], stain):
                 found.append(MeasuredCell(labels[i], int(laboratory), *seen))
@@ -58,11 +58,11 @@ def fit_sizes(cells: Iterable[MeasuredCell]) -> dict[str, CellSize]:
     return {
         name: size
         for name, by_laboratory in sorted(groups.items())
-        if (size := size_of([g for g in by_laboratory.values() if len(g) >= LEAST_CELLS]))
+        if (size := class_size([g for g in by_laboratory.values() if len(g) >= LEAST_CELLS]))
     }
 
 
-def size_of(laboratories: list[list[MeasuredCell]]) -> CellSize | None:
+def class_size(laboratories: list[list[MeasuredCell]]) -> CellSize | None:
     """The size of a class from its cells by laboratory; None without any."""
     if not laboratories:
         return None
@@ -75,7 +75,7 @@ def size_of(laboratories: list[list[MeasuredCell]]) -> CellSize | None:
     ]
     return CellSize(
         log_mean=round(mean, 3),
-        log_spread=round(max(spread, LEAST_SPREAD), 3),
+        log_spread=round(max(spread, LEAST_SIZE_SPREAD), 3),
         white=round(float(np.mean(shares)), 4),
         cells=sum(map(len, laboratories)),
     )

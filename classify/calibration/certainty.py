@@ -42,7 +42,7 @@ CERTAINTY_NAMES = (
     "attribute_rates",
 )
 _LEAST = 20  # right and wrong labels of a class, before it has a psychometric function of its own
-DIGITS = 4
+FUNCTION_DIGITS = 4
 
 
 def replayed_verdicts(model: Model, errors: np.ndarray) -> list[tuple[Verdict, np.ndarray]]:
@@ -117,6 +117,6 @@ def functions_of(model: Model, probability: np.ndarray, y: np.ndarray) -> dict[s
         for name, g in told.items()
     }
     return {
-        name: {k: np.round(v, DIGITS).tolist() for k, v in fit.items()}
+        name: {k: np.round(v, FUNCTION_DIGITS).tolist() for k, v in fit.items()}
         for name, fit in fits.items()
     }

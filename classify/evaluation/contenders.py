@@ -42,7 +42,7 @@ def say_nothing(name: str, row: dict) -> None:
     """Tells nobody."""
 
 
-def read_recipe(path: Path, **changes: object) -> TrainConfig:
+def suite_recipe(path: Path, **changes: object) -> TrainConfig:
     """The training configuration of a file, with changes.
 
     Raises:
@@ -94,7 +94,7 @@ class Workshop:
         self.engine = engine
         self.folder = folder
         self.tell = tell
-        self.recipe = read_recipe(
+        self.recipe = suite_recipe(
             suite.recipe, train=suite.train, val=suite.val, init=None, attributes=None
         )
         self.took: dict[str, dict] = {}

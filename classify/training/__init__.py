@@ -4,7 +4,7 @@ from .export_onnx import export_graph
 from .field_crops import write_field_crops
 from .initial_weights import of_model
 from .model_sizes import write_sizes
-from .packed_data import pack_data, unpack_data
+from .packed_data import pack_recipe, unpack_data
 from .release import labelled_cells, load_run, release_model
 from .train import (
     MOST_STEPS,
@@ -30,7 +30,7 @@ __all__ = [
     "TrainingState",
     "augment_crops",
     "class_names",
-    "pack_data",
+    "pack_recipe",
     "paced",
     "partial_cross_entropy",
     "export_graph",

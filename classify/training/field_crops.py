@@ -15,12 +15,16 @@ from classify.errors import DataError
 from ingest import Slide, open_slide, read_grid
 
 FOLDERS = {"wbc": "white-cell", "rbc": "other", "platelet": "platelet"}
-EDGE_UM = {"wbc": 6.5, "rbc": 6.5, "platelet": 4.0}  # nearest a whole cell's centre comes to it
+FIELD_EDGE_UM = {
+    "wbc": 6.5,
+    "rbc": 6.5,
+    "platelet": 4.0,
+}  # nearest a whole cell's centre comes to it
 RED_SHARE = 0.45  # of the red cells: there are ten times as many as of the others
-WHITE = (255, 255, 255)
+WHITE_RGB = (255, 255, 255)
 
 
-class Box(BaseModel):
+class FieldBox(BaseModel):
     """One cell, in level-0 px of the slide."""
 
     model_config = ConfigDict(frozen=True)
@@ -43,7 +47,7 @@ class FieldBoxes(BaseModel):
 
     mpp: float = Field(gt=0)
     field: tuple[int, int]
-    boxes: tuple[Box, ...]
+    boxes: tuple[FieldBox, ...]
 
 
 def read_boxes(path: Path) -> FieldBoxes:
@@ -65,7 +69,7 @@ def read_boxes(path: Path) -> FieldBoxes:
         ) from error
 
 
-def chosen_boxes(found: FieldBoxes, seed: int = 0) -> Iterator[tuple[int, Box]]:
+def chosen_boxes(found: FieldBoxes, seed: int = 0) -> Iterator[tuple[int, FieldBox]]:
     """Whole cells of the three kinds, with their number; of the red cells a share, by chance."""
     width, height = found.field
     rng = np.random.default_rng(seed)
@@ -73,21 +77,21 @@ def chosen_boxes(found: FieldBoxes, seed: int = 0) -> Iterator[tuple[int, Box]]:
         drawn = rng.random() < RED_SHARE
         x, y = box.centre[0] % width, box.centre[1] % height
         nearest_um = min(x, width - x, y, height - y) * found.mpp
-        if box.label not in FOLDERS or nearest_um < EDGE_UM[box.label]:
+        if box.label not in FOLDERS or nearest_um < FIELD_EDGE_UM[box.label]:
             continue
         if box.label != "rbc" or drawn:
             yield number, box
 
 
 def cell_crop(
-    slide: Slide, found: FieldBoxes, box: Box, crop_um: float, crop_px: int
+    slide: Slide, found: FieldBoxes, box: FieldBox, crop_um: float, crop_px: int
 ) -> np.ndarray:
     """The square (crop_px, crop_px, 3) of `crop_um` about a cell, its own field mirrored beyond its
     edges: neighbouring fields are of other places.
     """
     width, height = found.field
     left, top = (int(c // side * side) for c, side in zip(box.centre, found.field, strict=True))
-    pixels = read_grid(slide, (left, top, left + width, top + height), 1, WHITE)
+    pixels = read_grid(slide, (left, top, left + width, top + height), 1, WHITE_RGB)
     side = crop_um / found.mpp
     margin = int(np.ceil(side / 2))
     padded = np.pad(pixels, ((margin, margin), (margin, margin), (0, 0)), mode="symmetric")

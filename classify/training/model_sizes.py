@@ -15,7 +15,7 @@ from .sources import read_sources, targets_of
 from .train import TrainConfig
 
 
-def sizes_of(cfg: TrainConfig) -> dict[str, CellSize]:
+def sizes_of_classes(cfg: TrainConfig) -> dict[str, CellSize]:
     """Area and kind of each class as the finder sees the cells that a training keeps to calibrate
     on. A cell whose label allows several classes counts for each of them. Empty for crops of
     another scale than those of slides.
@@ -50,7 +50,7 @@ def write_sizes(cfg: TrainConfig, folder: Path) -> Card:
         ModelError: there is no card that can be read.
     """
     card = read_card(folder)
-    sizes = {name: size for name, size in sizes_of(cfg).items() if name in card.classes}
+    sizes = {name: size for name, size in sizes_of_classes(cfg).items() if name in card.classes}
     if not sizes:
         raise DataError(
             f"{folder}: no cell of its classes could be measured", "is it the model of that recipe?"

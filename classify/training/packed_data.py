@@ -12,15 +12,15 @@ from PIL import Image
 from classify.errors import DataError
 from classify.image_folder import image_paths
 
-RECIPE = "recipe.json"
+RECIPE_FILE = "recipe.json"
 ATTRIBUTES = "attributes.csv"
 VALIDATION = "val"
 SMALL = ".webp"  # images of other kinds are kept as this
-QUALITY = 95
+PACKED_QUALITY = 95
 MOST_BYTES = 60 * 2**20
 
 
-def pack_data(recipe: Path, out: Path) -> int:
+def pack_recipe(recipe: Path, out: Path) -> int:
     """Write a recipe (TOML) and every image that it names to one file; returns how many images.
 
     Raises:
@@ -46,7 +46,7 @@ def pack_data(recipe: Path, out: Path) -> int:
         if table := values.pop("attributes", None):
             packed.write(table, ATTRIBUTES, ZIP_DEFLATED)
             values["attributes"] = ATTRIBUTES
-        packed.writestr(RECIPE, json.dumps(_inside(values)))
+        packed.writestr(RECIPE_FILE, json.dumps(_inside(values)))
     if part.stat().st_size > MOST_BYTES:
         raise DataError(
             f"{part}: {part.stat().st_size / 2**20:.0f} MiB, and 60 are the most",
@@ -64,8 +64,8 @@ def unpack_data(packed: Path, folder: Path) -> dict[str, Any]:
     """
     try:
         with ZipFile(packed) as archive:
-            values = json.loads(archive.read(RECIPE))
-            if not (folder / RECIPE).exists():
+            values = json.loads(archive.read(RECIPE_FILE))
+            if not (folder / RECIPE_FILE).exists():
                 archive.extractall(folder)  # refuses names that lead out of the folder
     except (OSError, BadZipFile, KeyError, ValueError) as error:
         raise DataError(
@@ -84,7 +84,7 @@ def small_image(path: Path) -> bytes:
         return path.read_bytes()
     file = io.BytesIO()
     with Image.open(path) as image:
-        image.convert("RGB").save(file, "WEBP", quality=QUALITY)
+        image.convert("RGB").save(file, "WEBP", quality=PACKED_QUALITY)
     return file.getvalue()
 
 

@@ -47,7 +47,7 @@ from classify.rule import posterior
 
 from .augment import Jitter, augment_crops, view
 from .export_onnx import export_graph
-from .model_sizes import sizes_of
+from .model_sizes import sizes_of_classes
 from .sources import read_attributes, read_sources
 from .train import TrainConfig, Training, read_crops
 
@@ -185,7 +185,7 @@ def build(run_folder: Path, out: Path, name: str) -> None:
         "sigmas": tuple(round(float(s), 4) for s in draws.sigma),
         "elimination": tau,
         "precisions": allowed,
-        "sizes": sizes_of(cfg),
+        "sizes": sizes_of_classes(cfg),
     }
     facts["training"] |= {
         "calibration_cells": len(cells.y),

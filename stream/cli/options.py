@@ -11,7 +11,7 @@ from segment import AREAS
 
 RESULTS = Path("cytostream-results")
 KAFKA = ("kafka",)
-RED = Path("red")
+RED_MODEL = Path("red")
 _LEAST, _MOST = MPP_RANGE
 
 ConfigOption = Annotated[

@@ -120,4 +120,5 @@ def died_here(owner: str) -> bool | None:
 def _host() -> str:
     """A name that no two machines, nor two containers of one machine, share."""
     space = Path("/proc/self/ns/pid")
-    return f"{socket.gethostname()}/{os.stat(space).st_ino if space.exists() else 0}"  # noqa: PTH116
+    number = space.stat().st_ino if space.exists() else 0
+    return f"{socket.gethostname()}/{number}"

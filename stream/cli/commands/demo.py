@@ -103,7 +103,7 @@ def make_slide(path: Path, seed: int = 0) -> tuple[Path, list[_Placed]]:
     card = load_model(SHIPPED).card
     labels = [*card.counted, "odd"]
     canvas = glass(SIDE_PX, SIDE_PX, _GLASS, rng)
-    place(canvas, red_cells(rng))
+    place(canvas, red_cell_sprites(rng))
     placed = []
     for row, cells in enumerate(read_sheet(len(labels))):
         for column, cell in enumerate(cells):
@@ -116,7 +116,7 @@ def make_slide(path: Path, seed: int = 0) -> tuple[Path, list[_Placed]]:
     return path, placed
 
 
-def red_cells(rng: np.random.Generator, count: int = 3200) -> list[Sprite]:
+def red_cell_sprites(rng: np.random.Generator, count: int = 3200) -> list[Sprite]:
     return [Sprite(*red_cell_sprite(MPP, rng), *rng.integers(0, SIDE_PX, 2)) for _ in range(count)]
 
 

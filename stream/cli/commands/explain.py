@@ -198,7 +198,7 @@ def cells_of(source: Path, loaded: Model, most: int) -> LabCells:
     """
     rng = np.random.default_rng(0)
     if stores := stores_in(source):
-        by_slide = [crops_of(SlideStore.open(path), loaded) for path in stores]
+        by_slide = [counted_crops(SlideStore.open(path), loaded) for path in stores]
         some = [crops for crops in by_slide if len(crops)]
         crops = np.concatenate(some or [np.zeros((0, 1, 1, 3), np.uint8)])
         return LabCells(crops[np.sort(rng.permutation(len(crops))[:most])])
@@ -213,7 +213,7 @@ def cells_of(source: Path, loaded: Model, most: int) -> LabCells:
     )
 
 
-def crops_of(store: SlideStore, loaded: Model) -> np.ndarray:
+def counted_crops(store: SlideStore, loaded: Model) -> np.ndarray:
     """The crops of a slide's cells to count; what the run called `other` is left out."""
     if not store.rows:
         return np.zeros((0, 1, 1, 3), np.uint8)

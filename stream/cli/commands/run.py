@@ -12,7 +12,7 @@ from ingest import SlideError
 from stream.cli.console import print_error, report_table, screen
 from stream.cli.options import (
     KAFKA,
-    RED,
+    RED_MODEL,
     RESULTS,
     AgainOption,
     AreaOption,
@@ -55,7 +55,7 @@ def run(
     tile_px: TilePxOption = None,
     area: AreaOption = None,
     model: ModelOption = SHIPPED,
-    red_model: RedModelOption = RED,
+    red_model: RedModelOption = RED_MODEL,
     engine: EngineOption = "auto",
     again: AgainOption = False,
     json_report: JsonLinesOption = False,

@@ -42,7 +42,7 @@ def pack_data(
     Example: cytostream pack-data configs/training/white-cells.toml --out runs/white-cells.zip
     """
     with training_side():
-        from classify.training import pack_data as pack
+        from classify.training import pack_recipe as pack
 
     count = pack(config, out)
     screen.print(f"{out}: {count} images, {out.stat().st_size / 2**20:.1f} MiB")

@@ -14,7 +14,7 @@ from ingest import CytostreamError, SlideError, SlideFiles, open_slide
 from stream.cli.console import print_error, say, screen
 from stream.cli.options import (
     KAFKA,
-    RED,
+    RED_MODEL,
     RESULTS,
     AgainOption,
     ConfigOption,
@@ -50,7 +50,7 @@ def watch(
     scheduler: SchedulerOption = None,
     insecure_scheduler: InsecureSchedulerOption = None,
     model: ModelOption = SHIPPED,
-    red_model: RedModelOption = RED,
+    red_model: RedModelOption = RED_MODEL,
     engine: EngineOption = "auto",
     door: Annotated[
         str | None, typer.Option(help="HOST:PORT to listen on for POST /slides, with a token.")

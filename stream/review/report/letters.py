@@ -13,7 +13,7 @@ RIGHT_TO_LEFT = frozenset({"R", "AL"})
 # Scripts whose letters change their form or order beside each other: Devanagari to Sinhala,
 # Tibetan and Myanmar, Khmer.
 SHAPED = range(0x0900, 0x0E00), range(0x0F00, 0x10A0), range(0x1780, 0x1800)
-SHOWN = 12
+LETTERS_SHOWN = 12
 
 
 class LettersError(CytostreamError):
@@ -58,9 +58,9 @@ def check_letters(texts: Iterable[str], glyphs: Collection[int]) -> None:
         return
     shown = " ".join(
         letter if letter.isprintable() and not letter.isspace() else f"U+{ord(letter):04X}"
-        for letter in lacking[:SHOWN]
+        for letter in lacking[:LETTERS_SHOWN]
     )
-    more = f" and {len(lacking) - SHOWN} more" if len(lacking) > SHOWN else ""
+    more = f" and {len(lacking) - LETTERS_SHOWN} more" if len(lacking) > LETTERS_SHOWN else ""
     raise LettersError(
         f"the printed report has no glyphs for {shown}{more}",
         "name a font that has them in review.fonts, or write it in other letters (scripts from "

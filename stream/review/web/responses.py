@@ -243,7 +243,7 @@ def alerts_say(shelf: SlideView, standing: Standing) -> list[AlertSays]:
     return says
 
 
-def before_signing(shelf: SlideView, rules: ReviewSettings) -> BeforeSigning:
+def signing_says(shelf: SlideView, rules: ReviewSettings) -> BeforeSigning:
     found = verification(shelf.scheme, shelf.standing, shelf.cells(shelf.standing))
     few = small_count(sum(each.count for each in found if each.white))
     unfit = [f"Unfit for reading: {why}." for why in shelf.facts().get("unfit") or ()]

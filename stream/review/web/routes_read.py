@@ -182,7 +182,7 @@ def changes_of(
 def before_signing(shelf: Shelf, parts: Having) -> says.BeforeSigning:
     """How much of the count people have verified, and what speaks against a signature now."""
     with shelf.lock:
-        return says.before_signing(shelf, parts.config.review)
+        return says.signing_says(shelf, parts.config.review)
 
 
 class CellSays(BaseModel):

@@ -6,7 +6,7 @@ from PIL import Image
 
 from classify import DataError
 from classify.training import packed_data
-from classify.training.packed_data import pack_data, unpack_data
+from classify.training.packed_data import pack_recipe, unpack_data
 
 RECIPE = """
 val = "{root}/val"
@@ -34,7 +34,7 @@ def recipe(tmp_path):
 
 
 def test_what_is_unpacked_is_the_recipe_with_its_images(recipe, tmp_path):
-    assert pack_data(recipe, tmp_path / "data.zip") == 3
+    assert pack_recipe(recipe, tmp_path / "data.zip") == 3
     values = unpack_data(tmp_path / "data.zip", tmp_path / "there")
     (source,) = values["sources"]
     names = sorted(
@@ -49,7 +49,7 @@ def test_what_is_unpacked_is_the_recipe_with_its_images(recipe, tmp_path):
 def test_a_file_too_large_to_carry_is_refused(recipe, tmp_path, monkeypatch):
     monkeypatch.setattr(packed_data, "MOST_BYTES", 100)
     with pytest.raises(DataError, match="60 are the most"):
-        pack_data(recipe, tmp_path / "data.zip")
+        pack_recipe(recipe, tmp_path / "data.zip")
     assert not (tmp_path / "data.zip").exists()
 
 

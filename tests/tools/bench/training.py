@@ -17,7 +17,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from classify.evaluation.contender import denoiser_arm
-from classify.evaluation.contenders import even, odd, read_recipe
+from classify.evaluation.contenders import even, odd, suite_recipe
 from classify.evaluation.metrics import balanced_accuracy
 from classify.evaluation.retrain import OUR_ARM, Plan, part, retrain
 from classify.image_folder import load_crops
@@ -103,7 +103,7 @@ def main() -> None:
     parser.add_argument("--only", choices=CHOICES)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    recipe = read_recipe(
+    recipe = suite_recipe(
         RECIPE, train=options.data / "pbc/train", val=options.data / "pbc/val", init=None
     )
     for title in [options.only] if options.only else CHOICES:
