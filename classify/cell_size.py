@@ -18,12 +18,16 @@ IMPROBABLE = math.log(1 / 50)
 def size_evidence(card: Card, kind: str, area_um2: float) -> np.ndarray:
     """Log likelihood (K,) of kind and area under each class of a card, up to what all share.
 
-    A class whose cells were not measured is neither likelier nor less likely for it. All zero for
-    a kind that is not measured, and with a card that has no sizes.
+    Classes of white cells share the likelihood of the best of them: their areas differ less between
+    classes than between laboratories (of raabin's cells 0.744 were right without, 0.698 with areas
+    by class). A class whose cells were not measured is neither likelier nor less likely for it. All
+    zero for a kind that is not measured, and with a card that has no sizes.
     """
     if kind not in (WHITE, PLATELET) or not card.sizes or area_um2 <= 0:
         return np.zeros(len(card.classes))
     known = {name: _log_likelihood(size, kind, area_um2) for name, size in card.sizes.items()}
+    white = [name for name, size in card.sizes.items() if size.white > 0.5]
+    known |= dict.fromkeys(white, max((known[name] for name in white), default=0.0))
     most = max(known.values())
     return np.array([known.get(name, most) - most for name in card.classes])
 

@@ -99,7 +99,7 @@ def report_table(reports: Iterable["SlideOutcome"]) -> Table:
             str(report.counts.total()),
             labels,
             red_cells_line(report.red_cells or {}),
-            str(p.alerts),
+            str(p.alerts + report.slide_alerts),
             str(p.failures),
         )
     return table

@@ -1,4 +1,4 @@
-from .context import RunContext
+from .context import RunContext, asked_work
 from .progress import SlideOutcome
 from .red_cells import BOXES, RED_CELL_LABELS, RED_CROPS, RED_KIND_COLUMN, RedJudge
 from .red_morphology import NORMAL, leading_finding, shares_of_counts
@@ -14,6 +14,7 @@ __all__ = [
     "RED_CROPS",
     "RedJudge",
     "SlideOutcome",
+    "asked_work",
     "leading_finding",
     "outcome_report",
     "shares_of_counts",

@@ -59,3 +59,12 @@ def work_of(lab: RunContext, slide: Slide) -> dict[str, str | float]:
 
 def slide_lease(slide: Slide) -> str:
     return f"slide {slide.slide_id}"
+
+
+def asked_work(lab: RunContext) -> str:
+    """What is asked for beside the slide: where it differs from what a slide was done under, the
+    slide is looked at again.
+    """
+    red = lab.red.model.model_id if lab.red else "none"
+    override = lab.config.reading.mpp_override
+    return f"{lab.stamp.model_hash} {lab.stamp.config_hash} {red} {override}"

@@ -38,7 +38,7 @@ class Tally:
 class SlideOutcome:
     """How a slide ended: status, cells a label, alerts, failures; `again` where another try may end
     better, `unfit` why it is not fit for reading, `red_cells` the figures of its event, `damaged`
-    where the file's content is at fault.
+    where the file's content is at fault, `slide_alerts` how many are about the slide as a whole.
     """
 
     slide: Slide | None
@@ -50,3 +50,4 @@ class SlideOutcome:
     unfit: tuple[str, ...] = ()
     red_cells: JsonObject | None = None
     damaged: bool = False
+    slide_alerts: int = 0

@@ -48,6 +48,14 @@ def test_a_large_white_cell_is_no_platelet_and_a_small_body_no_white_cell():
     assert light == 0 == other and dark < -5
 
 
+def test_areas_do_not_tell_white_cells_from_each_other():
+    larger = LARGE.model_copy(update={"log_mean": 5.4})
+    card = card_of(dark=LARGE, other=larger, light=SMALL)
+    for area_um2 in (60.0, 130.0, 300.0):
+        dark, _, other = size_evidence(card, "wbc", area_um2)
+        assert dark == other == 0
+
+
 def test_a_cell_cut_by_a_seam_keeps_a_chance():
     card = card_of(dark=LARGE, light=SMALL)
     assert np.isfinite(size_evidence(card, "wbc", 1000.0)).all()

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -33,9 +34,9 @@ from stream.cli.options import (
 from stream.cli.session import RunOptions, drain, open_lab, open_station
 from stream.cli.slide_lists import expanded, shown_path
 from stream.config import Config, load_config
-from stream.events import JsonObject
-from stream.run import GracefulStop, SlideOutcome, outcome_report, work
-from stream.store import Job
+from stream.events import SLIDE_ALERT, JsonObject
+from stream.run import GracefulStop, SlideOutcome, asked_work, outcome_report, work
+from stream.store import Job, Outbox
 
 _INTERRUPTED = 130
 
@@ -142,16 +143,25 @@ def run_jobs(
         open_station(store, settings, choice.sinks) as station,
     ):
         with open_lab(station, choice, only, quiet) as lab:
-            station.backlog.add(jobs, asked=f"{lab.stamp.model_hash} {lab.stamp.config_hash}")
+            station.backlog.add(jobs, asked=asked_work(lab))
             ended = work(lab, station.backlog, ending.stop, only, waits=waits)
             mine = {str(job.path): report for job, report in ended}
         unsent = drain(station.relays, settings.kafka.give_up_s)
         if ending.stop.is_set() and station.backlog.is_open(only):
             raise KeyboardInterrupt
-        return [
+        ended_now = [
             mine.get(str(job.path)) or outcome_report(station.outbox, job)
             for job in station.backlog.jobs(only)
-        ], unsent
+        ]
+        return [with_slide_alerts(station.outbox, report) for report in ended_now], unsent
+
+
+def with_slide_alerts(outbox: Outbox, report: SlideOutcome) -> SlideOutcome:
+    """The report with the alerts that are about its slide as a whole, a rule once."""
+    if report.slide is None:
+        return report
+    records = outbox.events(report.slide.slide_id, types=(SLIDE_ALERT,))
+    return replace(report, slide_alerts=len({record.event.data["rule"] for record in records}))
 
 
 def waits(job: Job, error: SlideError) -> None:
@@ -171,6 +181,7 @@ def report_line(report: SlideOutcome) -> JsonObject:
         "status": report.status,
         "counts": dict(report.counts),
         **report.progress.model_dump(),
+        "slide_alerts": report.slide_alerts,
         **red_cells,
         **unfit,
         **failure,
