@@ -23,9 +23,9 @@ SCHISTOCYTE = "schistocyte"
 # Per cent of red cells from which a kind is graded 1 (few), 2 (moderate), 3 (many): Palmer et al.,
 # ICSH recommendations for the standardization of nomenclature and grading of peripheral blood cell
 # morphological features, Int J Lab Hematol 37:287-303 (2015), which grades 1 for schistocytes
-# alone; for the others 1 begins here at half of 2. Schistocytes: up to 1 % is the reference range of
-# adults, more is suspicious of a thrombotic microangiopathy (Zini et al., ICSH, Int J Lab Hematol
-# 43:1264-1271, 2021).
+# alone; for the others 1 begins here at half of 2. Of schistocytes up to 1 % is the reference range
+# of adults, more is suspicious of a thrombotic microangiopathy (Zini et al., ICSH, Int J Lab
+# Hematol 43:1264-1271, 2021).
 GRADES: dict[str, tuple[float, float, float]] = {
     "macrocyte": (5.5, 11, 20),
     "microcyte": (5.5, 11, 20),
