@@ -1,4 +1,4 @@
-# One command set for desk and CI. `make demo` and `make test` do all the set-up.
+# The same commands for development and CI. `make demo` and `make test` do all the set-up.
 VENV ?= .venv
 EXTRAS ?= test
 PYTHON ?= python3

@@ -1,4 +1,4 @@
-"""Errors of `classify`, on the one base of the house (`ingest.errors`)."""
+"""Errors of `classify`, on the one base of the project (`ingest.errors`)."""
 
 from ingest import CytostreamError
 

@@ -96,10 +96,11 @@ class Card(BaseModel):
         0.7,
         gt=0,
         le=1,
-        description="a cell odder than this takes `screen_draws` before it is judged",
+        description="a cell with a higher anomaly score than this takes `screen_draws` before it "
+        "is judged",
     )
     screen_draws: int = Field(
-        4, ge=1, description="draws after which it is known how odd a cell is"
+        4, ge=1, description="draws after which the anomaly score of a cell is known"
     )
     coverage: float = Field(
         0.95,

@@ -71,7 +71,7 @@ class Rule:
 
         A class is out for good when its chance of being the label falls below the card's
         `elimination` (see `elimination`); a cell is done when one class is left and it is not
-        odd, or its oddness known; or, undecided, when the draws are used up.
+        anomalous, or its anomaly score is known; or, undecided, when the draws are used up.
         """
         draws = errors.shape[1]
         last = len(self.model.sigma)

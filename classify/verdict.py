@@ -7,8 +7,8 @@ UNIDENTIFIED = "unidentified"
 
 @dataclass(frozen=True, slots=True)
 class Anomaly:
-    """How odd a cell is; `score` is the share of normal cells that are less odd, in [0, 1]: higher
-    is odder.
+    """How anomalous a cell is; `score` is the share of normal cells with a lower score, in [0, 1]:
+    higher is more anomalous.
 
     `relative`: no class explains the cell clearly better than the rest (the paper's zeta, sign
     turned). `absolute`: no class explains it well. `reason` is one sentence for a person.
@@ -21,7 +21,7 @@ class Anomaly:
 
     @property
     def p_value(self) -> float:
-        """Probability of a normal cell at least as odd: 1 - `score`."""
+        """Probability of a normal cell at least as anomalous: 1 - `score`."""
         return 1.0 - self.score
 
 

@@ -1,4 +1,4 @@
-"""The one error base of the house. An exception means stop; a bad tile or cell is a `Failure`
+"""The one error base of the project. An exception means stop; a bad tile or cell is a `Failure`
 instead.
 """
 

@@ -1,7 +1,7 @@
 """Workers that read and segment: Dask, here or on a cluster, behind two functions. In-flight work
 is bounded.
 
-Whoever may speak to a Dask scheduler runs code on it. The processes here speak TLS with a
+Whoever may connect to a Dask scheduler runs code on it. The processes here use TLS with a
 certificate that is made at the start and never leaves their memory; a cluster of others is used
 over TLS, or on explicit request without.
 """
@@ -83,8 +83,8 @@ class Workers(Protocol):
         """`function(item)` of every item as they finish, a few in flight; `None`, every 10 ms,
         while the next one is awaited.
 
-        A house error, or the death of the worker, is the item's outcome. A call that takes longer
-        than `limit_s` ends its worker process, since a hung decoder cannot be asked to stop.
+        A `CytostreamError`, or the death of the worker, is the item's outcome. A call that takes
+        longer than `limit_s` ends its worker process, since a hung decoder cannot be asked to stop.
         """
 
 

@@ -161,7 +161,7 @@ def hold_scale(slide: Slide, best: RedCellFit, red_cell_um: float) -> None:
 def fault_of(
     slide: Slide, places: Sequence[tuple[int, int]], fit: RedCellFit, share_of_few: float
 ) -> str | None:
-    """What speaks against a smear, None if nothing does; few bodies need a `share_of_few`."""
+    """Why it is no smear, None if nothing does; few bodies need a `share_of_few`."""
     glass, colour = appearance(list(windows_at(slide, places, fit.mpp)))
     are_many = fit.bodies >= MANY_BODIES
     if colour < LEAST_COLOUR:

@@ -135,7 +135,11 @@ class ExcessRule(Section):
     label: ClassName
     background: float = Field(gt=0, lt=1)
     chance_below: float = Field(
-        1e-4, gt=0, lt=1, description="an alert if chance gives so many cells less often than this"
+        1e-4,
+        gt=0,
+        lt=1,
+        description="an alert where so many cells would arise by chance with a probability below "
+        "this",
     )
     at_least: int = Field(3, ge=1, description="cells of the class that an alert needs")
     severity: Severity = "urgent"
@@ -143,15 +147,21 @@ class ExcessRule(Section):
 
 class Alerts(Section):
     anomaly_above: float = Field(
-        0.999, ge=0, le=1, description="share of normal cells that are less odd: 1 - false alerts"
+        0.999,
+        ge=0,
+        le=1,
+        description="a cell alert where the anomaly score is above this: 1 - the share of normal "
+        "cells that raise a false alert; 1 in 1,000, checked by `python -m "
+        "tests.tools.bench.alerts` on pbc/val and deepapl/normal",
     )
     chance_below: float = Field(
         1e-3,
         gt=0,
         lt=1,
-        description="a slide is told of if chance gives so many odd cells less often",
+        description="a slide alert where so many anomalous cells would arise by chance with a "
+        "probability below this; chosen, not measured",
     )
-    severity: Severity = Field("warning", description="of an odd cell")
+    severity: Severity = Field("warning", description="of an alert about an anomalous cell")
     classes: tuple[ClassRule, ...] = ()
     per_100_white: tuple[RatioRule, ...] = ()
     excess: tuple[ExcessRule, ...] = Field(
@@ -162,20 +172,23 @@ class Alerts(Section):
         50, ge=1, description="white cells that a slide must have for a ratio"
     )
     anomalies_per_slide: int = Field(
-        200, ge=0, description="more odd cells make one alert of the slide"
+        200, ge=0, description="more anomalous cells raise one slide alert; chosen, not measured"
     )
     at_most_per_slide: int = Field(
-        500, ge=1, description="cell alerts a rule and slide; one slide alert for the rest"
+        500, ge=1, description="cell alerts a rule and slide, then one slide alert for the rest"
     )
     at_most_per_hour: int = Field(
-        5000, ge=1, description="cell alerts of all slides; one slide alert for the rest"
+        5000, ge=1, description="cell alerts of all slides, then one slide alert for the rest"
     )
     drift_slides: int = Field(
-        5, ge=1, description="last slides of a scanner, held against those before them"
+        5, ge=1, description="last slides of a scanner, compared with those before them"
     )
     drift_before: int = Field(20, ge=2, description="how many those before them are")
     drift_z: float = Field(
-        5.0, gt=0, description="standard errors by which the share of odd cells must have moved"
+        5.0,
+        gt=0,
+        description="standard errors by which the share of anomalous cells must have moved; "
+        "chosen, not measured",
     )
 
 
@@ -407,7 +420,7 @@ class ReviewSettings(Section):
         "", description="outside the store: keys and heads of audit trails; empty: ~/.local/state"
     )
     secure_cookies: bool = Field(
-        False, description="for a proxy in front that speaks TLS: cookies over it alone, HSTS"
+        False, description="for a TLS proxy in front: cookies over it alone, HSTS"
     )
     proxy_roles: dict[str, Literal["viewer", "reviewer", "admin"]] = Field(
         {}, description="of its accounts; others are viewers"

@@ -1,5 +1,5 @@
-"""Error rates that hold for cells like the calibration's: p-values of oddness, sets of classes,
-what a slide's alerts amount to.
+"""Error rates that hold for cells like the calibration's: p-values of the anomaly score, sets of
+classes, what a slide's alerts amount to.
 
 Split conformal testing and prediction (Vovk et al. 2005; Bates et al. 2023 on outliers; Sadinle et
 al. 2019 on sets).
@@ -19,7 +19,8 @@ def fit_tail(normal: np.ndarray) -> tuple[float, float, float]:
     """Threshold, scale and shape of a generalised Pareto tail of sorted normal scores (n,).
 
     Hosking & Wallis's (1987) probability-weighted moments; the shape is not let below 0, which
-    keeps p-values on the large side: n scores cannot bound an odd score, and must not pretend to.
+    keeps p-values on the large side: n scores cannot bound an extreme score, and must not pretend
+    to.
 
     Notes:
         Fewer than 20 scores over the threshold: the tail is exponential.
@@ -39,13 +40,13 @@ def fit_tail(normal: np.ndarray) -> tuple[float, float, float]:
 
 
 def p_values(raw: np.ndarray, normal: np.ndarray, tail: np.ndarray | None = None) -> np.ndarray:
-    """Probability (m,) of a normal cell at least as odd as raw (m,), given the sorted scores of
-    normal cells (n,).
+    """Probability (m,) of a normal cell at least as anomalous as raw (m,), given the sorted scores
+    of normal cells (n,).
 
-    The split conformal p-value, (1 + the number at least as odd) / (n + 1), which holds for any n.
-    It cannot fall below 1 / (n + 1); for a cell odder than all n it goes on as the fitted tail
-    does, from there or from the tail's beginning, whichever is the larger: this part holds as far
-    as the tail can be trusted.
+    The split conformal p-value, (1 + the number at least as anomalous) / (n + 1), which holds for
+    any n. It cannot fall below 1 / (n + 1); for a cell more anomalous than all n it goes on as the
+    fitted tail does, from there or from the tail's beginning, whichever is the larger: this part
+    holds as far as the tail can be trusted.
     """
     n = len(normal)
     counted = (1 + n - np.searchsorted(normal, raw, side="left")) / (n + 1)

@@ -1,5 +1,5 @@
-"""How odd a cell's errors are among those of normal cells, learnt on normal cells alone, after any
-number of draws.
+"""How anomalous a cell's errors are among those of normal cells, learnt on normal cells alone,
+after any number of draws.
 
 Three questions, each a p-value against normal cells after as many draws, put together by Fisher's
 method and set against normal cells once more, so that what the three share does no harm:
@@ -52,15 +52,15 @@ class Oddity:
         object.__setattr__(self, "whitening", whitening_of(self.covariance))
 
     def raw(self, errors: np.ndarray) -> np.ndarray:
-        """One number (m,) for errors (m, d, K): high is odd; to be compared with `normal[d - 1]`
-        alone.
+        """One number (m,) for errors (m, d, K): high is anomalous; to be compared with `normal[d -
+        1]` alone.
         """
         d = errors.shape[1] - 1
         three = scores(errors, self.sigma, self.centre[d], self.whitening[d])
         return together(three, self.parts[d], self.part_tails[d])
 
     def p_value(self, errors: np.ndarray) -> np.ndarray:
-        """Probability (m,) of a normal cell at least as odd as errors (m, d, K)."""
+        """Probability (m,) of a normal cell at least as anomalous as errors (m, d, K)."""
         d = errors.shape[1] - 1
         return p_values(self.raw(errors), self.normal[d], self.tail[d])
 

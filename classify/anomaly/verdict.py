@@ -1,4 +1,4 @@
-"""How odd a cell is, from the errors of its classes."""
+"""How anomalous a cell is, from the errors of its classes."""
 
 from dataclasses import dataclass
 
@@ -73,7 +73,7 @@ def reason_of(model: Model, probability: np.ndarray, z: float, score: float) -> 
         f"nearest to {name[best]} (p {probability[best]:.2f}), which explains it "
         f"{'worse: ' if z > 0 else ''}{fit}; "
         f"then {name[second]} (p {probability[second]:.2f}); {per_thousand(1 - score)} in 1,000 "
-        "normal cells are as odd"
+        "normal cells are as anomalous"
     )
 
 

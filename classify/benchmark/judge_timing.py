@@ -23,8 +23,8 @@ class Cells:
     set (n,) each is of.
 
     Sets: HOME is the model's own laboratory, ABROAD normal cells of the anomalous cells'
-    laboratory, ODD the anomalous cells. `fresh` (n,): of odd number in its folder, which `release`
-    did not calibrate on where the folder is its validation set.
+    laboratory, ODD the anomalous cells. `fresh` (n,): every second one of its folder, which
+    `release` did not calibrate on where the folder is its validation set.
     """
 
     crops: np.ndarray
@@ -104,7 +104,7 @@ class Watched:
 @dataclass(frozen=True, slots=True, eq=False)
 class TimedEntry:
     """One way on n cells: `passes` of the net in all, `inside_s` of `seconds` in it; labels,
-    oddness, draws, decided (n,).
+    anomaly score, draws, decided (n,).
     """
 
     name: str

@@ -31,8 +31,8 @@ Passes = Callable[[Tensor, Tensor, Tensor, np.ndarray], np.ndarray]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the procedure says of a cell: class number, how odd (the paper's zeta, sign turned),
-    draws and net passes it took.
+    """What the procedure says of a cell: class number, how anomalous (the paper's zeta, sign
+    turned), draws and net passes it took.
     """
 
     label: int

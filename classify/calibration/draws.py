@@ -64,12 +64,12 @@ def log_loss(logits: np.ndarray, y: np.ndarray) -> float:
 
 
 def order(errors: np.ndarray, weight: np.ndarray, y: np.ndarray, count: int) -> list[int]:
-    """Greedy order of draws, by turns for what a cell is and for how odd it is.
+    """Greedy order of draws, by turns for what a cell is and for how anomalous it is.
 
     Each first, third, ... lowers most the log loss of what has been added up so far. Each second,
-    fourth, ... is the one whose errors the earlier draws' foretell worst: an odd cell shows where
-    its errors are not those that normal cells would have. errors (cells, D, K) of labelled cells,
-    weight (D,): returns `count` draw numbers.
+    fourth, ... is the one whose errors the earlier draws' foretell worst: an anomalous cell shows
+    where its errors are not those that normal cells would have. errors (cells, D, K) of labelled
+    cells, weight (D,): returns `count` draw numbers.
     """
     chosen: list[int] = []
     total = np.zeros((errors.shape[0], errors.shape[2]))

@@ -60,11 +60,11 @@ def fit(
     `normal` classes (K,) are like (`anomaly.score`).
 
     Notes:
-        What is no cell to count is left out of the oddity: red cells and borders are so plain that
-        they lie near its centre anyway; learnt on, they would make smudges and the like plain too.
-        The bias is the logarithm of the taxonomy's prior, not fitted: one fitted at home gained
-        little there and lost much in other laboratories. A laboratory's own labelled cells may
-        change it (`laboratory.recalibrate`).
+        What is no cell to count is left out of the anomaly score: red cells and borders are so
+        plain that they lie near its centre anyway; learnt on, they would make smudges and the like
+        plain too. The bias is the logarithm of the taxonomy's prior, not fitted: one fitted at home
+        gained little there and lost much in other laboratories. A laboratory's own labelled cells
+        may change it (`laboratory.recalibrate`).
     """
     logits = -np.cumsum(weight[:, None] * table.errors, axis=1, dtype=np.float64)
     temperature = np.array(

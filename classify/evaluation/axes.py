@@ -143,7 +143,7 @@ def anomalies(
 
 
 def held_out(work: Workshop) -> Findings:
-    """A class left out of training, told from the others by how odd its cells are."""
+    """A class left out of training, told from the others by the anomaly score of its cells."""
     note = (
         "Normal: validation cells of the classes trained on that calibrated nothing. "
         "Anomalous: the class left out."

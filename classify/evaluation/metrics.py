@@ -1,7 +1,7 @@
 """What is measured of a classifier, and how surely: one definition each (numpy and scipy alone).
 
-Labels y and predictions are class numbers (n,), probabilities (n, K), oddities (n,) where higher is
-odder.
+Labels y and predictions are class numbers (n,), probabilities (n, K), anomaly scores (n,) where
+higher is more anomalous.
 """
 
 from collections.abc import Callable
@@ -30,8 +30,8 @@ def confusion(y: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
 
 
 def auc(odd: np.ndarray, anomalous: np.ndarray) -> float:
-    """Probability that an anomalous cell is odder than a normal one, ties counting half (Mann and
-    Whitney).
+    """Probability that an anomalous cell has a higher score than a normal one, ties counting half
+    (Mann and Whitney).
     """
     ranks = rankdata(odd)
     n = int(anomalous.sum())

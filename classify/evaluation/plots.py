@@ -37,7 +37,7 @@ def confusion_matrix(counts: dict[str, np.ndarray], classes: Sequence[str]) -> b
 
 
 def roc(odd: dict[str, tuple[np.ndarray, np.ndarray]], title: str) -> bytes:
-    """Receiver operating curves of (oddity (n,), anomalous (n,)) by name, false alerts on a
+    """Receiver operating curves of (anomaly score (n,), anomalous (n,)) by name, false alerts on a
     logarithmic axis.
     """
     canvas = Canvas(figsize=(5, 4), layout="constrained")

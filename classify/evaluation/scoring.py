@@ -1,4 +1,4 @@
-"""From errors or features to probabilities and oddities, fitted on cells that were not trained on
+"""From errors or features to probabilities and scores, fitted on cells that were not trained on
 (numpy and scipy alone).
 """
 
@@ -32,7 +32,9 @@ class ScoreScale:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Of n cells: probabilities (n, K) and, by the name of the score, how odd each is (n,)."""
+    """Of n cells: probabilities (n, K) and, by the name of the score, the anomaly score of
+    each (n,).
+    """
 
     probability: np.ndarray
     odd: dict[str, np.ndarray]

@@ -31,10 +31,10 @@ class Explanation:
     """Of one cell, for k classes; px = card.image_px.
 
     `heat` (k, px, px) float32: what each pixel adds to the log odds of the class against the
-    predicted one (against the runner-up for the predicted class itself), positive where it speaks
-    for the class. `counterfactual` (k, px, px, 3) uint8: the cell as that class; of the predicted
-    class, the cell itself. `seen` (px, px, 3) uint8: the cell in the model's pixels.
-    `words`: its morphology, and what that speaks for; empty of a model that tells none.
+    predicted one (against the runner-up for the predicted class itself), positive where it is
+    evidence for the class. `counterfactual` (k, px, px, 3) uint8: the cell as that class; of the
+    predicted class, the cell itself. `seen` (px, px, 3) uint8: the cell in the model's pixels.
+    `words`: its morphology, and what that is evidence for; empty of a model that tells none.
     """
 
     classes: tuple[str, ...]

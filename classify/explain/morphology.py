@@ -1,5 +1,5 @@
 """A cell's morphology in words: attributes read off the trunk's features (WBCAtt, Tsutsui et al.
-2023), and which classes they speak for.
+2023), and which classes they are evidence for.
 """
 
 from collections.abc import Sequence
@@ -97,8 +97,8 @@ def attributes_of(engine: Engine, model: Model, images: np.ndarray) -> np.ndarra
 
 
 def describe(model: Model, probability: np.ndarray, ranked: Sequence[str]) -> Morphology:
-    """Attributes of one cell, of probabilities (V,), in words: what speaks for the likeliest of the
-    class names `ranked`, and what against the next of another parent.
+    """Attributes of one cell, of probabilities (V,), in words: what is evidence for the likeliest
+    of the class names `ranked`, and what against the next of another parent.
     """
     card = model.card
     parts = np.split(probability, _ends(card)[:-1])
@@ -158,7 +158,7 @@ def _sentence(model: Model, values: dict[str, str], label: str, rival: str) -> s
     worst = min(against, key=against.__getitem__, default=None)
     if worst is None or against[worst] > -SPEAKS:
         return text
-    return f"{text}; {phrase(worst, values[worst])} speaks against {_title(model.card, rival)}"
+    return f"{text}; {phrase(worst, values[worst])} is evidence against {_title(model.card, rival)}"
 
 
 def _verb(said: list[str]) -> str:

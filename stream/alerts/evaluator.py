@@ -1,8 +1,8 @@
 """The rules of `[alerts]`: over the cells of a slide as they come, over the slide at its end, over
 the slides of a scanner.
 
-A bad stain must give one alert and not ten thousand: a rule speaks of single cells up to a number a
-slide (and all rules up to a number an hour), and then once of the slide.
+A bad stain must give one alert and not ten thousand: a rule raises alerts of single cells up to a
+number a slide (and all rules up to a number an hour), and then one of the slide.
 """
 
 from collections import Counter
@@ -41,8 +41,8 @@ class AlertEvaluator:
         self.fits: list[tuple[str, float]] = []
 
     def count(self, label: str, score: float, absolute: float) -> None:
-        """A cell that is judged, now or by an earlier run: its label, how odd it is, and how ill
-        its class explains it.
+        """A cell that is judged, now or by an earlier run: its label, its anomaly score, and how
+        badly its class explains it.
         """
         self.odd += score > self.rules.anomaly_above
         self.fits.append((label, absolute))
@@ -117,7 +117,7 @@ class AlertEvaluator:
 
 def check_rules(rules: Alerts, classes: Iterable[str]) -> None:
     """Raises ConfigError where a rule names a class that the model has not: it would never
-    speak.
+    raise an alert.
     """
     known = tuple(classes)
     named = [rule.label for rule in rules.classes] + [

@@ -144,8 +144,8 @@ def drift_alerts(slide: SlideFigures, rules: Alerts) -> Iterable[SlideAlert]:
 
 
 def share_drift(shares: Sequence[AnomalyShare], last: int, before: int) -> float | None:
-    """How far the share of odd cells on the `last` slides is from that on those `before` them, in
-    standard errors.
+    """How far the share of anomalous cells on the `last` slides is from that on those `before`
+    them, in standard errors.
 
     Two proportions, pooled: z = (p1 - p2) / sqrt(p (1 - p) (1/n1 + 1/n2)). None where there are
     fewer slides, or nothing varies.

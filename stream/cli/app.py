@@ -288,7 +288,7 @@ def settings(
 
 
 def main() -> None:
-    """Run the command; an error of the house is one line on stderr and exit status 1. What it
+    """Run the command; an expected error is one line on stderr and exit status 1. What it
     writes is its owner's alone.
     """
     os.umask(_OTHERS)

@@ -1,4 +1,4 @@
-"""What an alert says: of one cell, or of a slide as a whole."""
+"""The content of an alert: of one cell, or of a slide as a whole."""
 
 from dataclasses import dataclass
 
@@ -7,8 +7,8 @@ from .payloads import Severity
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """The rule that spoke, its score against its threshold, the sentence for a person, a PNG of
-    the cell, and its morphology in words where the model tells it.
+    """The rule that raised it, its score against its threshold, the sentence for a person, a PNG of
+    the cell, and its morphology in words where the model gives it.
     """
 
     rule: str
@@ -22,7 +22,7 @@ class Alert:
 
 @dataclass(frozen=True, slots=True)
 class SlideAlert:
-    """A rule that spoke about a slide as a whole: its score against its threshold, over `cells`
+    """An alert about a slide as a whole: its score against its threshold, over `cells`
     cells.
     """
 

@@ -27,7 +27,7 @@ def from_line(line: str | bytes) -> Event:
     """The inverse of `to_line`.
 
     Raises:
-        EventError: not an event of this house.
+        EventError: not a cytostream event.
     """
     try:
         return _event(_JSON.read(CloudEvent, line))
@@ -49,7 +49,7 @@ def from_record(headers: list[tuple[str, bytes]], value: bytes) -> Event:
     """The inverse of `to_record`.
 
     Raises:
-        EventError: not an event of this house.
+        EventError: not a cytostream event.
     """
     try:
         return _event(from_binary(KafkaMessage(dict(headers), None, value), _JSON, CloudEvent))

@@ -1,8 +1,9 @@
-"""What leaves the house: CloudEvents 1.0 with ids that a re-run repeats.
+"""The events that are sent: CloudEvents 1.0 with ids that a re-run repeats.
 
-An id is a digest of type, slide and what the event is about (and of the model, where it speaks), so
-that a consumer which cannot read committed drops a second copy by its id. File names and paths may
-name a patient: they stay here unless `Stamp.share_names` is set, in texts too.
+An id is a digest of type, slide and what the event is about (and of the model, where the model has
+a part in it), so that a consumer which cannot read committed drops a second copy by its id. File
+names and paths may name a patient: they are not sent unless `Provenance.share_names` is set, in
+texts too.
 """
 
 import base64
@@ -89,7 +90,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Who speaks: the CloudEvents source, the model and configuration behind a result, package
+    """Who sends: the CloudEvents source, the model and configuration behind a result, package
     versions.
     """
 
@@ -240,7 +241,7 @@ def access_event(
 
 
 def dead_letter_event(refused: Event, size_bytes: int, reason: str, sink: str) -> Event:
-    """The event that tells of one that a sink refused; one a sink and event."""
+    """The event about one that a sink refused; one a sink and event."""
     about = {"event_id": refused.id, "event_type": refused.type, "slide_id": refused.subject}
     data = _data(DeadLetterData, **about, size_bytes=size_bytes, reason=reason)
     return Event(

@@ -31,14 +31,14 @@ class Payload(BaseModel):
 
 
 class AnomalyData(Payload):
-    """How odd the cell is: higher is odder."""
+    """How anomalous the cell is: higher is more anomalous."""
 
-    score: float = Field(description="share of normal cells that are less odd, in [0, 1]")
+    score: float = Field(description="share of normal cells with a lower score, in [0, 1]")
     relative: float
     absolute: float
     reason: str = Field(description="one sentence for a person")
     p_value: float | None = Field(
-        None, description="probability of a normal cell at least as odd: 1 - score"
+        None, description="probability of a normal cell at least as anomalous: 1 - score"
     )
 
 
@@ -101,7 +101,7 @@ class AlertData(Place):
     threshold: float
     reason: str
     thumbnail_png: str = Field(description="base64 of a PNG of the cell, 36 um wide")
-    morphology: str = Field("", description="the cell in words, and what that speaks for")
+    morphology: str = Field("", description="the cell in words, and what that is evidence for")
 
 
 class Progress(Payload):

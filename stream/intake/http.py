@@ -289,7 +289,7 @@ def serve_slides(server: uvicorn.Server) -> None:
 
 def intake_token(given: Path | None, store: Path, on_made: Callable[[Path, str], None]) -> str:
     """The token that callers must show: of the file that was given, else of the store's own, which
-    is made where there is none; `on_made` is told of it once.
+    is made where there is none; `on_made` is called with it once.
 
     Raises:
         CytostreamError: the file cannot be read or made, or holds too short a token.

@@ -123,6 +123,6 @@ def hint(error: Exception) -> str:
     if isinstance(error, InvalidReplicationFactorError):
         return "set kafka.replication to at most the number of brokers; what is not sent waits"
     return (
-        "is the broker up, kafka.bootstrap right, and [kafka.security] what it speaks? What is not "
+        "is the broker up, kafka.bootstrap right, and [kafka.security] its protocol? What is not "
         "sent waits in the store and goes out by itself; --sink none does without a broker"
     )

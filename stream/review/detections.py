@@ -22,8 +22,8 @@ class Detection:
     """A cell as found and judged: `row` orders the journal, `place` is its row in the zarr store,
     boxes are level-0 px.
 
-    `sureness` is the probability of the label; `anomaly` the share of normal cells that are less
-    odd.
+    `sureness` is the probability of the label; `anomaly` the share of normal cells with a lower
+    score.
     """
 
     row: int

@@ -42,7 +42,7 @@ class AlertView:
 
 @dataclass(slots=True)
 class SlideEvents:
-    """What the events of a slide told: alerts and failures."""
+    """What the events of a slide report: alerts and failures."""
 
     seq: int = 0
     alerts: dict[str, AlertView] = field(default_factory=dict)

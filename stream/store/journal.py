@@ -104,8 +104,8 @@ class JournalReader:
         return json.loads(rows[0][0]) if rows else {}
 
     def odd_shares(self, scanner: str, slides: int, but: str) -> list[tuple[int, int]]:
-        """(odd cells, cells) of a scanner's last finished slides, newest first; without the slide
-        `but`.
+        """(anomalous cells, cells) of a scanner's last finished slides, newest first; without the
+        slide `but`.
         """
         sql = """SELECT json_extract(facts, '$.odd'), json_extract(facts, '$.progress.cells')
             FROM slides

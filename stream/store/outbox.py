@@ -1,6 +1,6 @@
 """What stands between the pipeline and the sinks: events wait here, on disk, until a sink has them.
 
-Events commit in the same transaction as the results they tell of, in one order (`seq`). Each sink
+Events commit in the same transaction as the results they report, in one order (`seq`). Each sink
 has a cursor: the last `seq` it has taken. So a new sink gets everything, and an absent one delays
 events and loses none.
 """
@@ -59,7 +59,7 @@ class Refused:
 
 
 class Transaction(JournalWriter):
-    """What commits together: results, how far the slide is, and the events that tell of them."""
+    """What commits together: results, how far the slide is, and the events that report them."""
 
     def __init__(self, db: sqlite3.Connection, owner: str = ""):
         self._db = db
@@ -244,7 +244,7 @@ class Outbox(JournalReader):
         return rows[0][0] if rows else 0
 
     def put_aside(self, sink: str, seq: int, reason: str) -> None:
-        """The sink will never take this event; a dead letter tells of it, except of another dead
+        """The sink will never take this event; a dead letter reports it, except of another dead
         letter.
         """
         with self._relays.transaction() as db:

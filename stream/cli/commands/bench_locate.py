@@ -44,7 +44,7 @@ CellPlace = tuple[str, int, int]  # kind, x_px0, y_px0
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """What a worker tells of a tile: its cells, how long it took, its own peak memory."""
+    """What a worker reports of a tile: its cells, how long it took, its own peak memory."""
 
     cells: list[CellPlace]
     took_s: float

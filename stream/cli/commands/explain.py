@@ -55,9 +55,9 @@ def explain(
 ) -> None:
     """Show why cells were called what they were called.
 
-    A picture a cell: the cell; for each class that matters a map (red speaks for the class, blue
-    against it) and the cell as that class; with --known the nearest known cells. Beside it an .npz
-    with the maps and a line in explained.jsonl, with the cell's morphology in words.
+    A picture a cell: the cell; for each class that matters a map (red is evidence for the class,
+    blue against it) and the cell as that class; with --known the nearest known cells. Beside it an
+    .npz with the maps and a line in explained.jsonl, with the cell's morphology in words.
 
     Example: cytostream explain alerts/ --out why/ --known known.npz
     """
@@ -327,7 +327,7 @@ def cells_to_tell(
 
 
 def show_scores(scores: dict[str, "Score"]) -> None:
-    table = Table("cells", "told rightly", "of", "share", "95 % interval")
+    table = Table("cells", "told apart rightly", "of", "share", "95 % interval")
     for group, score in scores.items():
         low, high = score.interval
         table.add_row(

@@ -1,5 +1,5 @@
-"""`cytostream watch`: a scanner's folder, slide by slide as they arrive, until it is told to
-stop.
+"""`cytostream watch`: a scanner's folder, slide by slide as they arrive, until it is
+stopped.
 """
 
 from contextlib import ExitStack
@@ -194,7 +194,7 @@ class WatchReport:
 
 
 def intake_of(watched: WatchedFolder, station: Session, report: WatchReport) -> FolderIntake:
-    """The intake of a watched folder, which speaks through `report`."""
+    """The intake of a watched folder, which reports through `report`."""
     report.intake = FolderIntake(
         folder=watched.folder,
         store=station.store,

@@ -130,7 +130,7 @@ class Reasons:
 
 
 def heat_rgb(heat: np.ndarray) -> np.ndarray:
-    """A map (h, w) in [-1, 1] as RGB: blue speaks against, white is neutral, red speaks for."""
+    """A map (h, w) in [-1, 1] as RGB: blue is against the class, white is neutral, red for it."""
     up = np.clip(heat, 0, 1)[..., None]
     down = np.clip(-heat, 0, 1)[..., None]
     red = np.array([178, 24, 43])

@@ -1,4 +1,4 @@
-"""The application: rooms, doors and routes put together. It loads no engine, and nothing from
+"""The application: parts, access and routes put together. It loads no engine, and nothing from
 another site.
 """
 

@@ -44,7 +44,7 @@ CHANGES: RouteResponses = {
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The rooms behind the doors."""
+    """The parts that the routes use."""
 
     config: Config
     library: SlideLibrary

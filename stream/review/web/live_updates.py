@@ -1,4 +1,4 @@
-"""What is new in a store, told to every page that listens (server-sent events).
+"""What is new in a store, sent to every page that listens (server-sent events).
 
 A message says only which slides changed and how far they are; a page then asks for what lies beyond
 the last row and the last review that it has. So nothing is lost when a message is, when a page
@@ -37,7 +37,7 @@ class StoreWatch:
         self._waiting = board.waiting()
 
     def look(self) -> JsonObject:
-        """What to tell: the rows of the slides that changed since the last look, or that
+        """What to send: the rows of the slides that changed since the last look, or that
         everything did; empty for nothing.
         """
         versions = (self._library.queries.data_version(), self._reviews.data_version())

@@ -1,5 +1,5 @@
-"""What the API says, in the shapes of its OpenAPI document, and how it is made from what the rooms
-know.
+"""What the API says, in the shapes of its OpenAPI document, and how it is made from what the other
+modules know.
 """
 
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""The pages themselves: empty rooms that the scripts furnish, and the printable report."""
+"""The pages themselves: empty documents that the scripts fill, and the printable report."""
 
 import base64
 from importlib.util import find_spec

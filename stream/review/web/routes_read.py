@@ -180,7 +180,7 @@ def changes_of(
 
 @read_router.get("/slides/{slide_id}/before-signing")
 def before_signing(shelf: Shelf, parts: Having) -> says.BeforeSigning:
-    """How much of the count people have verified, and what speaks against a signature now."""
+    """How much of the count people have verified, and what prevents a signature now."""
     with shelf.lock:
         return says.signing_says(shelf, parts.config.review)
 
@@ -239,7 +239,7 @@ def image(
 
 @read_router.get("/slides/{slide_id}/cells/{cell_id}/reasons")
 def reasons(shelf: Shelf, cell_id: CellId, parts: Having) -> JsonObject:
-    """Heat maps and counterfactuals: what speaks for a class, and the cell as that class; 404
+    """Heat maps and counterfactuals: what is evidence for a class, and the cell as that class; 404
     where there are none.
     """
     return parts.reasons.explain(

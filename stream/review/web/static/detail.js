@@ -75,7 +75,7 @@ export class Detail {
   reasons(base, button) {
     return this.ask(`${base}/reasons`, button, (why) => [
       ...(why.words ? [h("p", { class: "words" }, why.words)] : []),
-      h("h3", {}, "What speaks for each class (red) and against it (blue)"),
+      h("h3", {}, "Evidence for each class (red) and against it (blue)"),
       h("div", { class: "panels", tabindex: 0, role: "group", "aria-label": "heat maps" }, h("figure", {}, h("img", { src: why.seen, alt: "" }), "as the model sees it"),
         why.panels.map((p) => h("figure", {}, h("img", { src: p.heat, alt: `heat map for ${this.titles.get(p.label)}` }), this.titles.get(p.label)))),
       h("h3", {}, "The cell as each class"),
