@@ -192,7 +192,7 @@ def denoiser_arm(
     if cells:
         errors = remembered(folder / "calibration.npy", lambda: raw(cells.images))
         fitted = (
-            score_scale_of(ErrorTable(errors, cells.y), weight),
+            score_scale_of(ErrorTable(errors, cells.y), weight, log_priors(recipe, done.classes)),
             fit_oddity(errors[np.array(done.classes)[cells.y] != OTHER_CLASS], listed.sigma),
         )
     return denoising(done.classes, seeing(recipe, px), raw, fitted, folder)
@@ -235,7 +235,8 @@ def baseline_arm(
     nearness = None
     if cells:
         known = remembered(folder / "calibration.npy", lambda: raw(cells.images))
-        scale = score_scale_of(ErrorTable(-(known @ head.T + shift)[:, None], cells.y), np.ones(1))
+        table = ErrorTable(-(known @ head.T + shift)[:, None], cells.y)
+        scale = score_scale_of(table, np.ones(1), log_priors(recipe, done.classes))
         nearness = fit_nearness(known, cells.y)
 
     def adapted(features: np.ndarray) -> Judge:
@@ -245,6 +246,14 @@ def baseline_arm(
 
     judge = lambda f: discriminative(f, f @ head.T + shift, scale, nearness)  # noqa: E731
     return Arm(done.classes, seeing(recipe, px), raw, judge, adapted, folder)
+
+
+def log_priors(recipe: TrainConfig, classes: tuple[str, ...]) -> np.ndarray:
+    """Logarithms of the taxonomy's priors (K,), as the model under test has them; 0 of a class that
+    is not in it.
+    """
+    entries = (recipe.taxonomy.get(name) for name in classes)
+    return np.log([entry.prior if entry else 1.0 for entry in entries])
 
 
 def seeing(recipe: TrainConfig, image_px: int) -> Callable[[np.ndarray], np.ndarray]:

@@ -78,10 +78,15 @@ def centred(probability: np.ndarray, home: np.ndarray) -> np.ndarray:
     return result
 
 
-def score_scale_of(table: ErrorTable, weight: np.ndarray) -> ScoreScale:
-    """Weights as they are, and the temperature; no class biases, as `calibrate.fit` says why."""
+def score_scale_of(
+    table: ErrorTable, weight: np.ndarray, bias: np.ndarray | None = None
+) -> ScoreScale:
+    """Weights as they are, and the temperature; the class biases are the priors of a taxonomy (K,)
+    or none, and never fitted, as `calibrate.fit` says why.
+    """
     logits = -np.einsum("d,ndk->nk", weight, table.errors, dtype=np.float64)
-    return ScoreScale(weight, best_temperature(logits, table.y), np.zeros(logits.shape[1]))
+    prior = np.zeros(logits.shape[1]) if bias is None else bias
+    return ScoreScale(weight, best_temperature(logits, table.y, prior), prior)
 
 
 def bare(weight: np.ndarray, classes: int) -> ScoreScale:

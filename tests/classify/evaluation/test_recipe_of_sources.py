@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from classify.evaluation.contender import Arm, of_parents  # noqa: E402
+from classify.evaluation.contender import Arm, log_priors, of_parents  # noqa: E402
 from classify.evaluation.contenders import recipe_without  # noqa: E402
 from classify.evaluation.scoring import Scores, search_scores  # noqa: E402
 from classify.model_card import ClassEntry  # noqa: E402
@@ -58,3 +58,9 @@ def test_a_class_is_searched_for_with_what_it_shades_into_left_out():
     cells = np.array([[0.1, 0.8, 0.1], [0.1, 0.0, 0.9], [0.0, 1.0, 0.0]])
     found = search_scores(cells, tuple(taxonomy), taxonomy)
     np.testing.assert_allclose(found["search for blast"], [0.5, 0.1, 0.0])
+
+
+def test_both_arms_have_the_priors_of_the_taxonomy():
+    rare = {"band": {"parent": "neutrophil", "prior": 0.5}, "erythroblast": "erythroblast"}
+    found = log_priors(recipe(taxonomy=rare, sources=()), ("band", "erythroblast", "other"))
+    np.testing.assert_allclose(found, [np.log(0.5), 0, 0])
