@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 READY = $(VENV)/.ready-$(subst $(comma),-,$(EXTRAS))
 comma := ,
 
-.PHONY: demo page test check bench chaos fuzz siege golden mutants cover browser train-gpu clean
+.PHONY: demo page test quick check bench chaos fuzz siege golden mutants cover browser train-gpu clean
 
 demo: $(READY)
 	$(BIN)/cytostream demo
@@ -16,6 +16,9 @@ page: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest
+
+quick: $(READY)  # what needs no broker, browser, torch or training
+	$(BIN)/python -m pytest -m quick
 
 check: $(READY)
 	$(BIN)/ruff check .

@@ -1,6 +1,62 @@
-"""For machines that do other work, too."""
+"""For machines that do other work, too; and what `make quick` leaves out, decided here alone.
 
+`make quick` runs what needs no broker, browser, torch or training and takes well under a second a
+test: about 1,800 tests. Whole files are left out before they are imported, so that torch and the
+browser's driver are not loaded.
+"""
+
+from pathlib import Path
+
+import pytest
 from hypothesis import HealthCheck, settings
 
 settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("shared")
+
+HERE = Path(__file__).parent
+SLOW_MARKS = {"broker", "rtx", "slow", "train"}
+SLOW_FIXTURES = {"session_broker", "kafka_for"}
+SLOW_PATHS = {
+    "browser",
+    "classify/benchmark",
+    "classify/engines/test_same_verdicts.py",
+    "classify/evaluation",
+    "classify/explain",
+    "classify/training",
+    "contracts/test_engine_torch.py",
+    "ingest/test_fuzz.py",
+    "ingest/test_scheduler_access.py",
+    "ingest/test_workers.py",
+    "segment/test_smear_check.py",
+    "stream/cli/test_bench.py",
+    "stream/cli/test_bench_locate.py",
+    "stream/cli/test_cli.py",
+    "stream/cli/test_new_user.py",
+    "stream/cli/test_watch.py",
+    "stream/kafka",
+    "stream/review",
+    "stream/run/test_pipeline.py",
+    "stream/store/test_backlog.py",
+}
+
+
+def is_quick_run(config: pytest.Config) -> bool:
+    return bool(config.getoption("markexpr") == "quick")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Nothing of the slow paths is imported for a quick run."""
+    inside = collection_path.is_relative_to(HERE)
+    path = collection_path.relative_to(HERE).as_posix() if inside else ""
+    return True if is_quick_run(config) and path in SLOW_PATHS else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the quick ones."""
+    for item in items:
+        marks = {mark.name for mark in item.iter_markers()}
+        fixtures = set(getattr(item, "fixturenames", ()))
+        path = item.path.relative_to(HERE).as_posix() if item.path.is_relative_to(HERE) else ""
+        folders = {path, *(parent.as_posix() for parent in Path(path).parents)}
+        if not (marks & SLOW_MARKS or fixtures & SLOW_FIXTURES or folders & SLOW_PATHS):
+            item.add_marker("quick")
