@@ -51,7 +51,7 @@ def test_each_draw_sees_the_cell_as_its_turn_says():
     model, found = tiny_model(), verdicts(CELLS, exhaustive=True)[0]
     x = to_input(CELLS, model.card.window_px, model.card.image_px)
     table, unturned = (
-        error_table(BrightnessEngine(), x, m) for m in (model, replace(model, turn=None))
+        error_table(BrightnessEngine(), x, m) for m in (model, replace(model, turn=np.zeros(0)))
     )
     assert not np.allclose(table, unturned)
     for i, p in enumerate(posterior(table, model)[:, -1]):
