@@ -7,6 +7,8 @@ import re
 import signal
 import socket
 import sys
+import threading
+import urllib.request
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -204,3 +206,39 @@ def test_the_summary_counts_the_alerts_of_the_slide_too(tmp_path):
     assert told.slide_alerts == 2 and report_line(told)["slide_alerts"] == 2
     (shown,) = report_table([told]).columns[5].cells
     assert shown == str(made.alerts + 2)
+
+
+def test_ctrl_c_ends_the_page_that_is_open(cytostream, tmp_path, monkeypatch):
+    """With a page that follows the store: its stream ends, and then the server."""
+    made = filled(tmp_path / "results", cells=2)
+    made.close()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    followed = threading.Event()
+    printed: list[str] = []
+    serve = import_module("stream.cli.commands.serve")
+    monkeypatch.setattr(serve, "say_where", lambda *facts: printed.append(str(facts[-1])))
+
+    def follow() -> None:
+        jar = urllib.request.HTTPCookieProcessor()
+        browser = urllib.request.build_opener(jar)
+        base = f"http://127.0.0.1:{port}/"
+        while True:  # until the server is up; the test has a time limit
+            try:
+                browser.open(base + printed[0], timeout=20).read()
+                break
+            except (OSError, IndexError):
+                followed.wait(0.05)
+        with browser.open(base + "api/live", timeout=20) as stream:
+            stream.readline()
+            followed.set()
+            os.kill(os.getpid(), signal.SIGINT)
+            stream.read()
+
+    page = threading.Thread(target=follow, daemon=True)
+    page.start()
+    code, told = cytostream("serve", "--store", "results", "--port", port, "--sink", "none")
+    page.join(10)
+    assert followed.is_set() and "Traceback" not in told
+    assert code in (0, 130) and len(told.strip().splitlines()) <= 3, told
