@@ -31,6 +31,7 @@ def chromium():
     )
     if not CHROMIUM:
         pytest.skip("no Chromium: apt-get install chromium")
+    playwright.expect.set_options(timeout=30_000)  # the machine may do other work, too
     with playwright.sync_playwright() as run:
         browser = run.chromium.launch(
             executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
