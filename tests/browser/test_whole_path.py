@@ -153,7 +153,7 @@ def test_what_the_box_shows_is_what_is_signed(open_site, open_page):
     alice.click("#sign-box button.primary")
     at(alice, "#toast", "somebody has changed the slide")
     alice.click("#sign")
-    at(alice, "#sign-told", "[Bb]last")
+    at(alice, "#verified", "Blast")
     alice.fill("#again", PASSWORD)
     alice.click("#sign-box button.primary")
     at(bob, "#signed", "v1 signed by alice")
