@@ -23,6 +23,7 @@ SLOW_PATHS = {
     "classify/evaluation",
     "classify/explain",
     "classify/training",
+    "contracts/test_engine_tensorrt.py",
     "contracts/test_engine_torch.py",
     "ingest/test_fuzz.py",
     "ingest/test_scheduler_access.py",
