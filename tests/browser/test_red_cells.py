@@ -8,7 +8,7 @@ from tests.browser.conftest import ready
 
 playwright = pytest.importorskip("playwright.sync_api", reason="the test extra is not installed")
 expect = playwright.expect
-expect.set_options(timeout=20_000)  # the machine may be loaded
+expect.set_options(timeout=60_000)  # the machine may be loaded
 
 
 @pytest.fixture
@@ -21,6 +21,7 @@ def site(open_site):
 
 
 def open_red(page, site):
+    page.set_default_timeout(90_000)
     ready(page, site)
     page.get_by_role("link", name="Red cells").click()
     page.wait_for_selector("body.red[data-ready=yes] .thumb")
