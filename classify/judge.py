@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -16,6 +16,7 @@ from .verdict import Verdict
 
 Key = TypeVar("Key")
 ROUND_PAIRS = 128  # a longer round holds its first cells back for its last
+FEATURE_DRAWS = 4  # of a cell, over which its features are averaged
 MOST_ROUNDS = 2  # under way at a time: the engine has the next when one ends
 
 
@@ -51,8 +52,8 @@ def judge(
 
 
 class CellTable(Generic[Key]):
-    """Cells under way, a row each: their pixels, errors and number of draws so far. Rows are used
-    again when a cell is done, and the arrays grow where none is free.
+    """Cells under way, a row each: their pixels, errors, features of the first draws and number of
+    draws so far. Rows are used again when a cell is done, and the arrays grow where none is free.
     """
 
     def __init__(self, rows: int, model: Model):
@@ -61,6 +62,7 @@ class CellTable(Generic[Key]):
         self.images = np.empty((rows, 3, px, px), np.float32)
         self.errors = np.empty((rows, draws, len(model.card.classes)), np.float32)
         self.evidence = np.empty((rows, len(model.card.classes)))
+        self.features = np.empty((rows, FEATURE_DRAWS, model.card.features), np.float32)
         self.draws = np.zeros(rows, int)
         self.keys: dict[int, Key] = {}
         self.free = list(range(rows))[::-1]
@@ -77,11 +79,16 @@ class CellTable(Generic[Key]):
 
     def grow(self) -> None:
         rows = len(self.draws)
-        self.images, self.errors, self.evidence, self.draws = (
+        self.images, self.errors, self.evidence, self.features, self.draws = (
             np.concatenate([column, np.empty_like(column)])
-            for column in (self.images, self.errors, self.evidence, self.draws)
+            for column in (self.images, self.errors, self.evidence, self.features, self.draws)
         )
         self.free = list(range(rows, 2 * rows))[::-1]
+
+    def features_of(self, row: int, draws: int) -> np.ndarray:
+        """The features (F,) float16 of a cell that was decided after so many draws."""
+        mean: np.ndarray = self.features[row, :draws].mean(axis=0)
+        return mean.astype(np.float16)
 
     def drop(self, row: int) -> Key:
         self.free.append(row)
@@ -91,13 +98,13 @@ class CellTable(Generic[Key]):
 @dataclass(frozen=True, slots=True, eq=False)
 class Flight:
     """A round under way: the rows that wait for it, the row and draw number of each of its pairs,
-    and their errors (pairs, K) to come.
+    and their errors (pairs, K) and features (pairs, F) to come.
     """
 
     waiting: np.ndarray
     rows: np.ndarray
     draws: np.ndarray
-    errors: "Future[np.ndarray]"
+    found: "Future[tuple[np.ndarray, np.ndarray]]"
 
 
 class Rounds(Generic[Key]):
@@ -127,7 +134,7 @@ class Rounds(Generic[Key]):
         """
         self.launch_ready(idle)
         while self.flights and (
-            idle or len(self.ready) >= self.most or self.flights[0].errors.done()
+            idle or len(self.ready) >= self.most or self.flights[0].found.done()
         ):
             decisions = self.land(self.flights.popleft())
             self.launch_ready(idle)
@@ -154,17 +161,20 @@ class Rounds(Generic[Key]):
         images = self.cells.images[rows]
         for draw in np.unique(draws[model.turn[draws] != 0]):
             images[draws == draw] = turned(images[draws == draw], model.turn[draw])
-        errors = self.thread.submit(
-            self.engine.errors, images, model.noise[draws], model.sigma[draws]
+        found = self.thread.submit(
+            self.engine.errors_and_features, images, model.noise[draws], model.sigma[draws]
         )
-        self.flights.append(Flight(waiting, rows, draws, errors))
+        self.flights.append(Flight(waiting, rows, draws, found))
 
     def land(self, flight: Flight) -> list[tuple[list[int], RoundDecision]]:
         """Which cells a round has decided; the others are ready for the next, before those that
         came later.
         """
         cells = self.cells
-        cells.errors[flight.rows, flight.draws] = flight.errors.result()
+        errors, features = flight.found.result()
+        cells.errors[flight.rows, flight.draws] = errors
+        early = flight.draws < FEATURE_DRAWS
+        cells.features[flight.rows[early], flight.draws[early]] = features[early]
         known = cells.draws[flight.waiting]
         taken = known + np.bincount(flight.rows, minlength=len(cells.draws))[flight.waiting]
         cells.draws[flight.waiting] = taken
@@ -194,7 +204,8 @@ class Rounds(Generic[Key]):
     ) -> Iterator[tuple[Key, Verdict]]:
         for rows, decision in decisions:
             for row, verdict in zip(rows, self.rule.verdicts(decision), strict=True):
-                yield self.cells.drop(row), verdict
+                features = self.cells.features_of(row, verdict.draws)
+                yield self.cells.drop(row), replace(verdict, features=features)
 
 
 def next_pairs(

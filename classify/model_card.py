@@ -22,6 +22,7 @@ TABLES_FILE = "tables.npz"
 CARD = "card.json"
 SHEET_FILE = "cells.png"
 # it becomes a folder, a column, an attribute: nothing that has a meaning there
+NOT_IDENTITY = {"figures", "feature_layer"}  # words about the model
 CLASS_NAME = r"[A-Za-z0-9][A-Za-z0-9_ -]{0,63}"
 ClassName = Annotated[str, StringConstraints(pattern=f"^{CLASS_NAME}$")]
 
@@ -113,6 +114,9 @@ class Card(BaseModel):
     )
     feature_count: int = Field(
         0, ge=0, description="how many features the graph gives; 0: as the network's last channels"
+    )
+    feature_layer: str = Field(
+        "", description="what the features are: the layer, and what they are averaged over"
     )
     attributes: dict[str, tuple[str, ...]] = Field(
         {}, description="morphology attributes and their values, in order"
@@ -216,10 +220,10 @@ class Model:
 
     @property
     def model_id(self) -> str:
-        """Changes with the graph, the draws and the calibration; the card's figures do not
-        count.
+        """Changes with the graph, the draws and the calibration; what the card says beside them
+        does not count.
         """
-        return hashlib.sha256(self.card.model_dump_json(exclude={"figures"}).encode()).hexdigest()[
+        return hashlib.sha256(self.card.model_dump_json(exclude=NOT_IDENTITY).encode()).hexdigest()[
             :12
         ]
 

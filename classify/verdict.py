@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+import numpy as np
+
 UNIDENTIFIED = "unidentified"
 
 
@@ -36,7 +38,10 @@ class Verdict:
     probabilities of the classes of a
     classical differential (sum 1) and `parent` the likeliest of them, which the label belongs
     to; `parents_possible`
-    are those of `may_be`.
+    are those of `may_be`. `features` (F,) float16 are the encoder's, averaged over the first draws.
+
+    Classes that a laboratory has taught are in `scores` too; `taught` has their names, and
+    `standard_label` the label of the model's own classes, whatever the taught ones say.
     """
 
     label: str
@@ -49,6 +54,9 @@ class Verdict:
     parent: str = ""
     parents_possible: tuple[str, ...] = ()
     contradiction: str = ""
+    taught: tuple[str, ...] = ()
+    standard_label: str = ""
+    features: np.ndarray | None = field(default=None, compare=False, repr=False)
 
     @property
     def outcome(self) -> str:

@@ -119,6 +119,11 @@ class BrightnessEngine:
             np.float32
         )
 
+    def errors_and_features(
+        self, images: np.ndarray, noise: np.ndarray, sigma: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        return self.errors(images, noise, sigma), self.features(images, noise, sigma)
+
     def denoised(self, images: np.ndarray, noise: np.ndarray, sigma: np.ndarray) -> np.ndarray:
         flat = self.targets[None, :, None, None, None]
         return np.broadcast_to(flat, (len(images), len(self.targets), *images.shape[1:])).copy()

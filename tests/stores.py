@@ -21,7 +21,7 @@ from stream.events.payloads import Progress
 from stream.run.red_cells import RedJudge, keep_red_cells, kind_figures, platelet_figures
 from stream.run.red_morphology import JudgedRed
 from stream.store.outbox import Outbox
-from stream.store.results import ResultWriter, body_of, store_path
+from stream.store.results import ResultWriter, entry_of, store_path
 from stream.store.slide_facts import facts_of
 from stream.store.slide_store import SlideStore
 from tests.make import smear, white_cell
@@ -71,7 +71,7 @@ class Filled:
             events.append(cell_event(self.slide, cell, verdict, STAMP))
             found = alerts_of(cell, verdict, Alerts())
             events += [alert_event(self.slide, cell, verdict, alert, STAMP) for alert in found]
-            rows.append((cell.cell_id, body_of(cell, verdict), cell.crop.tobytes()))
+            rows.append(entry_of(cell, verdict))
             self.counts[verdict.label] += 1
             self.alerts += len(found)
             ids.append(cell.cell_id)
@@ -103,6 +103,7 @@ class Filled:
             Anomaly(score, 0.2, -0.3, "made by a test"),
             8,
             True,
+            features=self.rng.normal(size=CARD.features).astype(np.float16),
         )
 
     def add_reds(self, kinds: dict[str, int]) -> None:

@@ -31,7 +31,7 @@ ORDER = {
         {"engines", "anomaly", "cell_size"},
         {"rule"},
         {"judge"},
-        {"calibration", "explain"},
+        {"calibration", "explain", "teaching"},
         {"training"},
         {"evaluation"},
         {"benchmark"},

@@ -93,12 +93,14 @@ class Watched:
         self.pairs = 0
         self.seconds = 0.0
 
-    def errors(self, images: np.ndarray, noise: np.ndarray, sigma: np.ndarray) -> np.ndarray:
+    def errors_and_features(
+        self, images: np.ndarray, noise: np.ndarray, sigma: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         start = perf_counter()
-        errors = self.engine.errors(images, noise, sigma)
+        found = self.engine.errors_and_features(images, noise, sigma)
         self.seconds += perf_counter() - start
         self.pairs += len(images)
-        return errors
+        return found
 
 
 @dataclass(frozen=True, slots=True, eq=False)

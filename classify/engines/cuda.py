@@ -108,14 +108,14 @@ class FixedPass:
         cuda: ModuleType,
         context: Context,
         inputs: dict[str, tuple],
-        output: tuple[str, tuple],
+        outputs: dict[str, tuple],
     ):
         self.cuda = cuda
         self.context = context
         self.inputs = {name: Pinned(cuda, shape) for name, shape in inputs.items()}
-        self.output = Pinned(cuda, output[1])
+        self.outputs = {name: Pinned(cuda, shape) for name, shape in outputs.items()}
         self.stream = done(cuda, cuda.cudaStreamCreate())
-        for name, buffer in {**self.inputs, output[0]: self.output}.items():
+        for name, buffer in {**self.inputs, **self.outputs}.items():
             if not context.set_tensor_address(name, buffer.device):
                 raise EngineError(
                     f"the engine has no tensor {name!r}", "delete it; it is built again"
@@ -124,8 +124,8 @@ class FixedPass:
         done(cuda, cuda.cudaStreamSynchronize(self.stream))
         self.graph = self.recorded()
 
-    def __call__(self, **arrays: np.ndarray) -> np.ndarray:
-        """The output, copied out of pinned memory. Inputs of n rows, at most the fixed number; the
+    def __call__(self, **arrays: np.ndarray) -> list[np.ndarray]:
+        """The outputs, copied out of pinned memory. Inputs of n rows, at most the fixed number; the
         rest is padding.
         """
         n = min(map(len, arrays.values()))
@@ -134,7 +134,7 @@ class FixedPass:
             self.inputs[name].host[n:] = values[-1]
         done(self.cuda, self.cuda.cudaGraphLaunch(self.graph, self.stream))
         done(self.cuda, self.cuda.cudaStreamSynchronize(self.stream))
-        return self.output.host[:n].copy()
+        return [output.host[:n].copy() for output in self.outputs.values()]
 
     def enqueue(self) -> None:
         kinds = self.cuda.cudaMemcpyKind
@@ -145,8 +145,8 @@ class FixedPass:
                 "the engine does not run on this GPU",
                 "see `cytostream doctor`, or use --engine openvino",
             )
-        out = self.output
-        self.copy(out.host.ctypes.data, out.device, out.nbytes, kinds.cudaMemcpyDeviceToHost)
+        for b in self.outputs.values():
+            self.copy(b.host.ctypes.data, b.device, b.nbytes, kinds.cudaMemcpyDeviceToHost)
 
     def copy(self, to: int, source: int, nbytes: int, kind: object) -> None:
         done(self.cuda, self.cuda.cudaMemcpyAsync(to, source, nbytes, kind, self.stream))

@@ -9,6 +9,8 @@ import numpy as np
 from classify.errors import EngineError
 from classify.model_card import Model
 
+SEPARATOR = "+"
+JUDGED = "errors+features"  # the outputs of the pass that judges
 # One more engine is a module with a function as `OpenFunction`, its test, and a line here. A module
 # is imported when its engine is opened. `auto` tries them in this order, torch only by its name.
 ENGINES: Mapping[str, str] = {
@@ -37,6 +39,13 @@ class Engine(Protocol):
         any n >= 1.
 
         A pair's errors do not depend on what else is in the batch, to the last bit.
+        """
+
+    def errors_and_features(
+        self, images: np.ndarray, noise: np.ndarray, sigma: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """What `errors` and `features` give, of one pass; the errors are the same to the last
+        bit.
         """
 
     def denoised(self, images: np.ndarray, noise: np.ndarray, sigma: np.ndarray) -> np.ndarray:

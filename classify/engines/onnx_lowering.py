@@ -1,8 +1,8 @@
-"""The model's graph as a strongly typed engine wants it: one output, one batch size, the precision
-written in (needs onnx).
+"""The model's graph as a strongly typed engine wants it: chosen outputs, one batch size, the
+precision written in (needs onnx).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,8 @@ from onnx import (
 
 from classify.errors import ModelError
 
+from .engine import SEPARATOR
+
 FLOAT = TensorProto.FLOAT
 TYPES = {"f32": FLOAT, "f16": TensorProto.FLOAT16, "bf16": TensorProto.BFLOAT16}
 PRODUCTS = {"Conv", "Gemm", "MatMul"}
@@ -29,7 +31,8 @@ PARAMETERS = {"Resize": 1}  # inputs from this one on are settings that stay as 
 
 
 def specialised(path: Path, output: str, batch: int, precision: str = "f32") -> ModelProto:
-    """The graph cut to one output, for exactly `batch` pairs, with its products in `precision`.
+    """The graph cut to the outputs that `output` names, for exactly `batch` pairs, with its
+    products in `precision`.
 
     Precision is lowered from the first product (convolution, matrix product) to the last; noise,
     norms and the sums over pixels, which end as differences of nearly equal numbers, stay fp32.
@@ -40,7 +43,7 @@ def specialised(path: Path, output: str, batch: int, precision: str = "f32") -> 
     """
     model = load_graph(path)
     unfold_weights(model.graph)
-    cut(model.graph, output)
+    cut(model.graph, output.split(SEPARATOR))
     fix_batch(model.graph, batch)
     if TYPES[precision] != FLOAT:
         Lowering(model, TYPES[precision]).run()
@@ -96,12 +99,14 @@ def halve_weights(proto: onnx.ModelProto) -> onnx.ModelProto:
     return proto
 
 
-def cut(graph: GraphProto, output: str) -> None:
-    """Keep what one output needs."""
-    keep = [n for n, used in zip(graph.node, leads_to(graph.node, {output}), strict=True) if used]
+def cut(graph: GraphProto, wanted: Sequence[str]) -> None:
+    """Keep what these outputs need."""
+    used = leads_to(graph.node, set(wanted))
+    keep = [node for node, is_used in zip(graph.node, used, strict=True) if is_used]
     names = {name for n in keep for name in n.input}
     tensors = [t for t in graph.initializer if t.name in names]
-    outputs = [o for o in graph.output if o.name == output]
+    known = {o.name: o for o in graph.output}
+    outputs = [known[name] for name in wanted]
     del graph.node[:], graph.initializer[:], graph.output[:], graph.value_info[:]
     graph.node.extend(keep)
     graph.initializer.extend(tensors)

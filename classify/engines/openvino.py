@@ -10,6 +10,8 @@ import openvino
 from classify.errors import EngineError
 from classify.model_card import Model
 
+from .engine import JUDGED, SEPARATOR
+
 # pairs of one request: few enough that a lone cell's draws fill all cores, and no slower than more
 CHUNK = 8
 CACHE = Path(".cache", "cytostream", "openvino")  # in the user's home: compiled graphs
@@ -38,20 +40,27 @@ class OpenVinoEngine:
         self.queues: dict[str, openvino.AsyncInferQueue] = {}
 
     def errors(self, images: np.ndarray, noise: np.ndarray, sigma: np.ndarray) -> np.ndarray:
-        return self.run("errors", images, noise, sigma)
+        return self.run(JUDGED, images, noise, sigma)[0]
+
+    def errors_and_features(
+        self, images: np.ndarray, noise: np.ndarray, sigma: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        errors, features = self.run(JUDGED, images, noise, sigma)
+        return errors, features
 
     def denoised(self, images: np.ndarray, noise: np.ndarray, sigma: np.ndarray) -> np.ndarray:
-        return self.run("denoised", images, noise, sigma)
+        return self.run("denoised", images, noise, sigma)[0]
 
     def features(self, images: np.ndarray, noise: np.ndarray, sigma: np.ndarray) -> np.ndarray:
-        return self.run("features", images, noise, sigma)
+        return self.run("features", images, noise, sigma)[0]
 
-    def run(self, output: str, *inputs: np.ndarray) -> np.ndarray:
+    def run(self, output: str, *inputs: np.ndarray) -> list[np.ndarray]:
+        """The outputs that `output` names, in its order."""
         queue = self.queue(output)
-        parts = {}
+        parts: dict[int, list[np.ndarray]] = {}
 
         def keep(request: openvino.InferRequest, start: int) -> None:
-            parts[start] = request.get_output_tensor(0).data.copy()
+            parts[start] = [tensor.data.copy() for tensor in request.output_tensors]
 
         queue.set_callback(keep)
         for start in range(0, len(inputs[0]), self.chunk):
@@ -59,7 +68,8 @@ class OpenVinoEngine:
                 [padded_batch(x[start : start + self.chunk], self.chunk) for x in inputs], start
             )
         queue.wait_all()
-        return np.concatenate([parts[start] for start in sorted(parts)])[: len(inputs[0])]
+        columns = zip(*(parts[start] for start in sorted(parts)), strict=True)
+        return [np.concatenate(column)[: len(inputs[0])] for column in columns]
 
     def queue(self, output: str) -> openvino.AsyncInferQueue:
         if output not in self.queues:
@@ -80,11 +90,13 @@ class OpenVinoEngine:
         return self.core.compile_model(graph, "CPU", options)
 
     def compile(self, output: str) -> openvino.CompiledModel:
-        """The graph cut to one output, so that judging does not compute the images."""
+        """The graph cut to some outputs, so that judging does not compute the images."""
         try:
             graph = self.core.read_model(self.model.graph)
             px = self.model.card.image_px
-            graph = openvino.Model([graph.output(output)], graph.get_parameters())
+            graph = openvino.Model(
+                [graph.output(name) for name in output.split(SEPARATOR)], graph.get_parameters()
+            )
             graph.reshape({0: [self.chunk, 3, px, px], 1: [self.chunk, 3, px, px], 2: [self.chunk]})
             threads = {"NUM_STREAMS": self.streams, "INFERENCE_NUM_THREADS": self.streams}
             options = {"INFERENCE_PRECISION_HINT": self.precision, **threads}

@@ -17,6 +17,7 @@ from classify.errors import EngineError
 from classify.model_card import GRAPH, Model
 
 from .cuda import Device, FixedPass, open_device
+from .engine import JUDGED, SEPARATOR
 from .plan_cache import PlanKey, PlanStore
 from .tensorrt_library import TensorRtLibrary, open_library
 
@@ -49,25 +50,31 @@ class TensorRtEngine:
         self.device = device
         self.store = store
         self.passes: dict[str, FixedPass] = {}
-        self.pass_of("errors")  # fail here, not in the middle of a slide
+        self.pass_of(JUDGED)  # fail here, not in the middle of a slide
 
     def errors(self, images: np.ndarray, noise: np.ndarray, sigma: np.ndarray) -> np.ndarray:
-        return self.run("errors", images, noise, sigma)
+        return self.run(JUDGED, images, noise, sigma)[0]
+
+    def errors_and_features(
+        self, images: np.ndarray, noise: np.ndarray, sigma: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        errors, features = self.run(JUDGED, images, noise, sigma)
+        return errors, features
 
     def denoised(self, images: np.ndarray, noise: np.ndarray, sigma: np.ndarray) -> np.ndarray:
-        return self.run("denoised", images, noise, sigma)
+        return self.run("denoised", images, noise, sigma)[0]
 
     def features(self, images: np.ndarray, noise: np.ndarray, sigma: np.ndarray) -> np.ndarray:
-        return self.run("features", images, noise, sigma)
+        return self.run("features", images, noise, sigma)[0]
 
     def run(
         self, output: str, images: np.ndarray, noise: np.ndarray, sigma: np.ndarray
-    ) -> np.ndarray:
+    ) -> list[np.ndarray]:
+        """The outputs that `output` names, in its order."""
         step = self.pass_of(output)
         parts = [slice(i, i + self.batch) for i in range(0, len(images), self.batch)]
-        return np.concatenate(
-            [step(image=images[p], noise=noise[p], sigma=sigma[p]) for p in parts]
-        )
+        found = [step(image=images[p], noise=noise[p], sigma=sigma[p]) for p in parts]
+        return [np.concatenate(column) for column in zip(*found, strict=True)]
 
     def pass_of(self, output: str) -> FixedPass:
         if output not in self.passes:
@@ -89,8 +96,8 @@ class TensorRtEngine:
                 f"{key.library} refuses the engine it built: {self.library.complaint()}",
                 "is the driver recent?",
             )
-        inputs, shape = shapes_of(self.model, self.batch, output)
-        return FixedPass(self.device.cuda, context, inputs, (output, shape))
+        inputs, outputs = shapes_of(self.model, self.batch, output)
+        return FixedPass(self.device.cuda, context, inputs, outputs)
 
 
 def open_tensorrt(
@@ -122,8 +129,8 @@ def checked(precision: str) -> str:
     return precision
 
 
-def shapes_of(model: Model, batch: int, output: str) -> tuple[dict[str, tuple], tuple]:
-    """Shapes of the inputs by name, and of an output."""
+def shapes_of(model: Model, batch: int, output: str) -> tuple[dict[str, tuple], dict[str, tuple]]:
+    """Shapes of the inputs and of the outputs by name."""
     px = model.card.image_px
     k = len(model.card.classes)
     image = (batch, 3, px, px)
@@ -132,7 +139,8 @@ def shapes_of(model: Model, batch: int, output: str) -> tuple[dict[str, tuple], 
         "denoised": (batch, k, 3, px, px),
         "features": (batch, model.card.features),
     }
-    return {"image": image, "noise": image, "sigma": (batch,)}, outputs[output]
+    inputs = {"image": image, "noise": image, "sigma": (batch,)}
+    return inputs, {name: outputs[name] for name in output.split(SEPARATOR)}
 
 
 def key_of(
@@ -183,7 +191,7 @@ def compile_ahead(
 ) -> Compiled:
     """The judge's plan for a compute capability such as sm_89, built in `folder` with no GPU.
 
-    Only `errors`, which is what judging runs; `denoised`, for generating, is built at its first
+    Only what judging runs; `denoised`, for generating, is built at its first
     use.
 
     Raises:
@@ -199,7 +207,7 @@ def compile_ahead(
     store = PlanStore(folder)
     library.capability(target)
     key = key_of(
-        library, model, target, checked(precision or tensorrt_precision(model)), batch, "errors"
+        library, model, target, checked(precision or tensorrt_precision(model)), batch, JUDGED
     )
     took: list[float] = []
 

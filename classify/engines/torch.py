@@ -38,7 +38,18 @@ class TorchEngine:
         self.net = released(model).eval()
 
     def errors(self, images: np.ndarray, noise: np.ndarray, sigma: np.ndarray) -> np.ndarray:
-        return self.run(self.net.errors, images, noise, sigma)
+        return self.errors_and_features(images, noise, sigma)[0]
+
+    def errors_and_features(
+        self, images: np.ndarray, noise: np.ndarray, sigma: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        width = len(self.net.guide.weight)
+
+        def both(*given: Tensor) -> Tensor:
+            return torch.cat(self.net.errors_and_features(*given), dim=1)
+
+        found = self.run(both, images, noise, sigma)
+        return found[:, :width], found[:, width:]
 
     def denoised(self, images: np.ndarray, noise: np.ndarray, sigma: np.ndarray) -> np.ndarray:
         noisy = images + sigma[:, None, None, None] * noise

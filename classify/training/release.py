@@ -59,6 +59,10 @@ NOT_IN_CARD = {"train", "val", "out", "init", "sources", "attributes", "taxonomy
 ORDER_CELLS = 450
 SHEET_COLUMNS = 10
 ERROR_LEVEL = 0.005
+FEATURE_LAYER = (
+    "{encoder}: last stage of the encoder, averaged over its pixels, then over the first draws "
+    "of a cell"
+)
 PBC = {
     "name": "PBC: peripheral blood cells of normal donors, CellaVision DM96, May "
     "Gruenwald-Giemsa, Barcelona",
@@ -319,6 +323,7 @@ def write_draft(
             "error_level": ERROR_LEVEL,
             "elimination": 0.001,
             "feature_count": run.network.features,
+            "feature_layer": FEATURE_LAYER.format(encoder=run.network.encoder or "U-Net"),
             "attributes": read_attributes(cfg.attributes).values if cfg.attributes else {},
             "training": {"steps": run.step, **training},
             "data": cfg.data or PBC,

@@ -15,7 +15,15 @@ from classify import SHIPPED, read_card
 from ingest import Slide
 from stream.config import Config
 from stream.events import ALERT, FAILURE, SLIDE_ALERT, JsonObject, text_of
-from stream.store import Outbox, SlideQueries, StoredEvent, slide_of
+from stream.store import (
+    Outbox,
+    SlideQueries,
+    SlideStore,
+    StoredEvent,
+    slide_of,
+    store_path,
+    stored_features,
+)
 
 from .audit_trail import Trail
 from .cell_classes import Scheme, scheme_of
@@ -168,6 +176,15 @@ class SlideView:
         bodies = self._library.queries.cell_bodies(self.slide_id)
         shares = [[bodies[c.row]["verdict"]["scores"][k] for k in self.classes] for c in cells]
         return np.array(shares, np.float32).reshape(len(cells), len(self.classes))
+
+    def features(self, cells: list[Detection]) -> np.ndarray | None:
+        """The encoder's features (n, F) float16 of cells, not numbers where the run is still to
+        write them; None for a slide from before they were kept.
+        """
+        path = store_path(self._library.store, self.slide_id)
+        if not path.is_dir():
+            return None
+        return stored_features(SlideStore.open(path), [cell.place for cell in cells])
 
     def body(self, row: int) -> JsonObject:
         """All that the journal has of a cell."""

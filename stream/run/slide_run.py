@@ -39,7 +39,7 @@ from stream.events import (
     slide_alert_event,
     slide_event,
 )
-from stream.store import ResultWriter, SlideStore, body_of, facts_of, store_path
+from stream.store import CellEntry, ResultWriter, SlideStore, entry_of, facts_of, store_path
 
 from .context import RunContext, slide_lease, work_of
 from .progress import SlideOutcome, Tally
@@ -230,7 +230,7 @@ class SlideRun:
             spec, cell = self.found.pop(cell_id)
             self.tally.count(verdict.label, cell.kind)
             events += self.events_of(cell, verdict)
-            rows.append((cell_id, body_of(cell, verdict), cell.crop.tobytes()))
+            rows.append(entry_of(cell, verdict))
             self.tally.waiting[spec].discard(cell_id)
             if not self.tally.waiting[spec]:
                 complete.append(spec)
@@ -253,7 +253,7 @@ class SlideRun:
         self,
         specs: Sequence[TileSpec],
         events: Sequence[Event] = (),
-        rows: Sequence[tuple[str, str, bytes]] = (),
+        rows: Sequence[CellEntry] = (),
     ) -> None:
         """Commit events and cells, and that these tiles are done."""
         whole = [spec for spec in specs if spec not in self.damaged_tiles]

@@ -1,7 +1,9 @@
 from .account_table import AccountChange, AccountRow, AccountTable
 from .backlog import FAILED, RUNNING, STAT, WAITING, Backlog, Job, job_lease
 from .database import COPY_HINT, can_write
+from .journal import CellEntry
 from .leases import LeaseLostError
+from .likeness import LikeCell, like_cells
 from .outbox import DiskLimits, Outbox, Transaction
 from .outbox_record import OutboxRecord
 from .private_files import (
@@ -13,7 +15,15 @@ from .private_files import (
     open_to_others,
     write_private_file,
 )
-from .results import LABEL_COLUMN, ResultWriter, body_of, crop_digest, store_path
+from .results import (
+    FEATURE_COLUMN,
+    LABEL_COLUMN,
+    ResultWriter,
+    crop_digest,
+    entry_of,
+    store_path,
+    stored_features,
+)
 from .slide_facts import facts_of, slide_of
 from .slide_queries import SlideQueries, StoredEvent
 from .slide_store import CHUNK_ROWS, SlideStore
@@ -25,11 +35,14 @@ __all__ = [
     "AccountTable",
     "Backlog",
     "CHUNK_ROWS",
+    "CellEntry",
     "COPY_HINT",
+    "FEATURE_COLUMN",
     "FAILED",
     "Job",
     "LABEL_COLUMN",
     "LeaseLostError",
+    "LikeCell",
     "OTHERS",
     "Outbox",
     "OutboxRecord",
@@ -47,12 +60,14 @@ __all__ = [
     "StoredEvent",
     "Transaction",
     "WAITING",
-    "body_of",
     "can_write",
     "close_to_others",
     "crop_digest",
+    "entry_of",
     "facts_of",
+    "stored_features",
     "job_lease",
+    "like_cells",
     "make_private_file",
     "make_private_folder",
     "open_to_others",

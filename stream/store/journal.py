@@ -17,7 +17,7 @@ CREATE TABLE IF NOT EXISTS tiles (slide_id TEXT, tile_key TEXT, PRIMARY KEY (sli
     WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS cells (
     row INTEGER PRIMARY KEY AUTOINCREMENT, slide_id TEXT NOT NULL, cell_id TEXT NOT NULL,
-    body TEXT NOT NULL, crop BLOB,
+    body TEXT NOT NULL, crop BLOB, features BLOB,
     UNIQUE (slide_id, cell_id));
 CREATE TABLE IF NOT EXISTS failures (
     event_id TEXT PRIMARY KEY, slide_id TEXT NOT NULL, code TEXT NOT NULL, path TEXT NOT NULL,
@@ -26,18 +26,20 @@ CREATE TABLE IF NOT EXISTS slides (slide_id TEXT PRIMARY KEY, status TEXT NOT NU
     facts TEXT NOT NULL) WITHOUT ROWID;
 """
 _PAGE = 256
+CellEntry = tuple[str, str, bytes | None, bytes | None]
 
 
 @dataclass(frozen=True, slots=True)
 class CellRow:
-    """A journalled cell: `row` grows in order of insertion, `body` is the caller's JSON, `crop`
-    None once dropped.
+    """A journalled cell: `row` grows in order of insertion, `body` is the caller's JSON; `crop` and
+    `features` are None once dropped.
     """
 
     row: int
     cell_id: str
     body: str
     crop: bytes | None
+    features: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +79,8 @@ class JournalReader:
         the slide.
         """
         sql = (
-            "SELECT row, cell_id, body, crop FROM cells WHERE slide_id = ? AND row > ? ORDER "
-            f"BY row LIMIT {_PAGE}"
+            "SELECT row, cell_id, body, crop, features FROM cells WHERE slide_id = ? AND row > ? "
+            f"ORDER BY row LIMIT {_PAGE}"
         )
         while page := self._state.rows(sql, slide_id, after_row):
             yield from (CellRow(*values) for values in page)
@@ -127,6 +129,13 @@ class JournalReader:
         ]
 
 
+def add_feature_column(db: sqlite3.Connection) -> None:
+    """A store from before cells had features."""
+    columns = [name for _, name, *_ in db.execute("PRAGMA table_info(cells)")]
+    if "features" not in columns:
+        db.execute("ALTER TABLE cells ADD COLUMN features BLOB")
+
+
 class JournalWriter:
     """Writes, inside one transaction; needs `_db`."""
 
@@ -135,16 +144,22 @@ class JournalWriter:
     def tile_done(self, slide_id: str, tile_key: str) -> None:
         self._db.execute("INSERT OR IGNORE INTO tiles VALUES (?, ?)", (slide_id, tile_key))
 
-    def add_cells(self, slide_id: str, rows: Iterable[tuple[str, str, bytes | None]]) -> None:
-        """Adds (cell_id, JSON text, crop bytes or None); a cell that is there already stays as it
-        is.
+    def add_cells(self, slide_id: str, rows: Iterable[CellEntry]) -> None:
+        """Adds (cell_id, JSON text, crop bytes or None, features as bytes or None); a cell that is
+        there already stays as it is.
         """
-        sql = "INSERT OR IGNORE INTO cells (slide_id, cell_id, body, crop) VALUES (?, ?, ?, ?)"
+        sql = (
+            "INSERT OR IGNORE INTO cells (slide_id, cell_id, body, crop, features) VALUES "
+            "(?, ?, ?, ?, ?)"
+        )
         self._db.executemany(sql, ((slide_id, *row) for row in rows))
 
     def drop_crops(self, slide_id: str, upto_row: int) -> None:
-        """Forgets the crops up to and with a row, once they are in the result store."""
-        sql = "UPDATE cells SET crop = NULL WHERE slide_id = ? AND row <= ? AND crop IS NOT NULL"
+        """Forgets crops and features up to and with a row, once they are in the result store."""
+        sql = (
+            "UPDATE cells SET crop = NULL, features = NULL "
+            "WHERE slide_id = ? AND row <= ? AND crop IS NOT NULL"
+        )
         self._db.execute(sql, (slide_id, upto_row))
 
     def keep_failure(self, event_id: str, path: str, failure: Failure) -> None:

@@ -24,7 +24,7 @@ from stream.store.outbox_record import OutboxRecord
 
 from .database import State, Unwritable
 from .journal import JOURNAL_TABLES as JOURNAL_TABLES
-from .journal import JournalReader, JournalWriter
+from .journal import JournalReader, JournalWriter, add_feature_column
 from .leases import LEASE_TABLES as LEASE_TABLES
 from .leases import LeaseLostError, Leases
 
@@ -136,6 +136,7 @@ class Outbox(JournalReader):
                 (secrets.token_hex(32),),
             )
             _move_lines(db)
+            add_feature_column(db)
 
     @property
     def is_kept(self) -> bool:

@@ -5,7 +5,7 @@ came.
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from hashlib import blake2b
 from pathlib import Path
 
@@ -15,18 +15,29 @@ from classify import Card, Verdict
 from ingest import StoreError
 from segment import KIND_NAMES, MASK_LABELS, Cell, Stain, cell_labels
 
-from .journal import CellRow
+from .journal import CellEntry, CellRow
 from .outbox import Outbox
 from .slide_store import CHUNK_ROWS, SlideStore
 
 LABEL_COLUMN = "labels/cell/0"
+FEATURE_COLUMN = "features"
 
 
 def body_of(cell: Cell, verdict: Verdict) -> str:
-    """A journalled cell as JSON: everything of cell and verdict, and a digest of the pixels."""
+    """A journalled cell as JSON: all of cell and verdict but features, and a digest of the
+    pixels.
+    """
     facts = {name: getattr(cell, name) for name in Cell.__slots__ if name != "crop"}
-    about = {"cell": facts, "verdict": asdict(verdict), "crop": crop_digest(cell.crop.tobytes())}
+    said = asdict(replace(verdict, features=None))
+    del said["features"]
+    about = {"cell": facts, "verdict": said, "crop": crop_digest(cell.crop.tobytes())}
     return json.dumps(about, default=int)
+
+
+def entry_of(cell: Cell, verdict: Verdict) -> CellEntry:
+    """What the journal keeps of a cell."""
+    features = None if verdict.features is None else verdict.features.tobytes()
+    return cell.cell_id, body_of(cell, verdict), cell.crop.tobytes(), features
 
 
 def crop_digest(pixels: bytes) -> str:
@@ -121,7 +132,29 @@ def cell_columns(rows: Sequence[CellRow], card: Card) -> dict[str, np.ndarray]:
         ),
         "draws": np.array([v["draws"] for v in verdicts], np.uint16),
         "decided": np.array([v["decided"] for v in verdicts], bool),
+        FEATURE_COLUMN: np.stack([row_features(row, card.features) for row in rows]),
     }
+
+
+def row_features(row: CellRow, count: int) -> np.ndarray:
+    """The features (F,) float16 of a journalled cell; not numbers where the run gave none."""
+    if row.features is None:
+        return np.full(count, np.nan, np.float16)
+    return np.frombuffer(row.features, np.float16)
+
+
+def stored_features(store: SlideStore, places: Sequence[int]) -> np.ndarray | None:
+    """The features (n, F) float16 of cells by their rows in the store, not numbers where a row is
+    still to be written; None where the store has none.
+    """
+    if not store.has(FEATURE_COLUMN):
+        return None
+    kept = store.read(FEATURE_COLUMN)
+    found = np.full((len(places), kept.shape[1]), np.nan, np.float16)
+    wanted = np.asarray(places, int)
+    there = wanted < len(kept)
+    found[there] = kept[wanted[there]]
+    return found
 
 
 def pixels_of(row: CellRow) -> np.ndarray:

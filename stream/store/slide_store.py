@@ -14,6 +14,8 @@ from ingest import StoreError
 from .ome_labels import mark_labels
 
 CHUNK_ROWS = 64
+SHARD_ROWS = 1024  # of columns with small rows, which would else be many small files
+SHARDED = ("features",)
 
 
 class SlideStore:
@@ -86,8 +88,13 @@ class SlideStore:
             name,
             shape=(0, *values.shape[1:]),
             chunks=(CHUNK_ROWS, *values.shape[1:]),
+            shards=(SHARD_ROWS, *values.shape[1:]) if name in SHARDED else None,
             dtype=values.dtype,
         )
+
+    def has(self, name: str) -> bool:
+        """Whether there is a column of this name."""
+        return name in self.group
 
     def put(self, name: str, values: np.ndarray) -> None:
         """A whole array, beside the rows.

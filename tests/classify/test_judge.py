@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from classify import judge
 from classify.calibration.fit import error_table
-from classify.pixels import to_input
+from classify.judge import FEATURE_DRAWS
+from classify.pixels import to_input, turned
 from classify.rule import posterior
 from tests.make import CLASSES, BrightnessEngine, tiny_model
 
@@ -44,7 +45,10 @@ REFERENCE, _ = verdicts(CELLS)
     st.permutations(range(40)), st.sampled_from([1, 7, 64]), st.sets(st.integers(0, 39), max_size=6)
 )
 def test_neither_order_nor_company_changes_a_verdict(order, batch, gaps):
-    assert verdicts(CELLS, order, batch, gaps=gaps)[0] == REFERENCE
+    found = verdicts(CELLS, order, batch, gaps=gaps)[0]
+    assert found == REFERENCE
+    for number, verdict in found.items():
+        np.testing.assert_array_equal(verdict.features, REFERENCE[number].features)
 
 
 def test_each_draw_sees_the_cell_as_its_turn_says():
@@ -56,6 +60,20 @@ def test_each_draw_sees_the_cell_as_its_turn_says():
     assert not np.allclose(table, unturned)
     for i, p in enumerate(posterior(table, model)[:, -1]):
         assert list(found[i].scores.values()) == pytest.approx(p.tolist(), abs=2e-6)
+
+
+def test_features_are_the_mean_over_the_first_draws_that_a_cell_took():
+    model = tiny_model()
+    engine = BrightnessEngine()
+    images = to_input(CELLS, model.card.window_px, model.card.image_px)
+    taken = set()
+    for number, verdict in REFERENCE.items():
+        draws = range(min(verdict.draws, FEATURE_DRAWS))
+        looks = np.stack([turned(images[number], model.turn[d]) for d in draws])
+        expected = engine.features(looks, model.noise[: len(looks)], model.sigma[: len(looks)])
+        np.testing.assert_array_equal(verdict.features, expected.mean(axis=0).astype(np.float16))
+        taken.add(len(looks))
+    assert len(taken) > 1
 
 
 def test_elimination_decides_as_all_draws_do():

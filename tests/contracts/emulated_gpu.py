@@ -70,7 +70,8 @@ class EmulatedContext:
         self.compiled = core.compile_model(
             core.read_model(plan), "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
         )
-        self.names = ["image", "noise", "sigma", self.compiled.output(0).any_name]
+        outputs = [port.any_name for port in self.compiled.outputs]
+        self.names = ["image", "noise", "sigma", *outputs]
 
     def set_tensor_address(self, name, address):
         self.addresses[name] = address
@@ -81,14 +82,15 @@ class EmulatedContext:
         return True
 
     def compute(self):
-        *inputs, output = (
-            self.cuda.memory[self.addresses[name]].view(np.float32) for name in self.names
-        )
+        memory = [self.cuda.memory[self.addresses[name]].view(np.float32) for name in self.names]
+        inputs = memory[:3]
         shaped = [
             x.reshape(tuple(port.shape))
             for x, port in zip(inputs, self.compiled.inputs, strict=True)
         ]
-        output[:] = self.compiled(shaped)[0].ravel()
+        found = self.compiled(shaped)
+        for number, output in enumerate(memory[3:]):
+            output[:] = found[number].ravel()
 
 
 class EmulatedLibrary:

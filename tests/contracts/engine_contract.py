@@ -28,6 +28,14 @@ class EngineContract:
         part = engine.errors(images[order], noise[order], sigma[order])
         np.testing.assert_array_equal(part, whole[order])
 
+    def test_one_pass_gives_the_same_errors_with_the_features(self, engine, model):
+        given = inputs(model, 9)
+        errors, features = engine.errors_and_features(*given)
+        np.testing.assert_array_equal(errors, engine.errors(*given))
+        assert features.shape == (9, model.card.features) and np.ptp(features) > 0
+        part = [x[4:5] for x in given]
+        np.testing.assert_array_equal(engine.errors_and_features(*part)[1], features[4:5])
+
     def test_the_error_is_that_of_the_denoised_image(self, engine, model):
         """errors = mean over the disc of (denoised - image)^2 / c_out^2, so the best denoised image
         has the least error.

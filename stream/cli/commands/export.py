@@ -1,22 +1,23 @@
-"""`cytostream export-results` and `cytostream audit`: reports from the shell, and the audit
-trail checked.
-"""
+"""Reports from the shell, the audit trail checked, cells searched by likeness."""
 
+import json
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.table import Table
 
 from ingest import CytostreamError
 from stream.cli.console import print_error, screen
 from stream.cli.options import RESULTS, ConfigOption, StoreOption
 from stream.config import Config, load_config
 from stream.events import Event, Provenance
-from stream.store import write_private_file
+from stream.store import like_cells, write_private_file
 
 if TYPE_CHECKING:
     from stream.review import SlideLibrary
@@ -188,3 +189,26 @@ def sent(settings: Config) -> Iterable[Event]:
     from stream.kafka import read_all
 
     return read_all(settings.kafka, ["reviews"])
+
+
+def similar(
+    cell: Annotated[str, typer.Argument(help="Id of a cell, as events and exports have it.")],
+    store: StoreOption = RESULTS,
+    count: Annotated[int, typer.Option(min=1, max=1000, help="How many cells.")] = 10,
+    slide: Annotated[str, typer.Option(help="Only of this slide: its id, or its beginning.")] = "",
+    label: Annotated[str, typer.Option("--class", help="Only cells of this class.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON line a cell.")] = False,
+) -> None:
+    """List the cells of all slides of a store that are most like a given one, nearest first.
+
+    Example: cytostream similar 6f3a09c2d17b4e58 --store results --count 20
+    """
+    found = like_cells(store, cell, count, slide, label)
+    if as_json:
+        for one in found:
+            typer.echo(json.dumps(asdict(one)))
+        return
+    table = Table("distance", "slide", "cell", "class")
+    for one in found:
+        table.add_row(f"{one.distance:.4f}", one.slide_id, one.cell_id, one.label)
+    screen.print(table)

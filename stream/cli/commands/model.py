@@ -11,6 +11,7 @@ from os import environ
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import numpy as np
 import typer
 from pydantic import ValidationError
 from rich.progress import (
@@ -37,6 +38,7 @@ from classify import (
     to_input,
 )
 from classify.explain import attributes_of, describe, has_attributes, ranked_names
+from classify.teaching import TaughtJudge, taught_at
 from stream.cli.console import say, screen, track
 from stream.cli.json_lines import json_lines
 from stream.cli.options import EngineOption, JsonFileOption, ModelArgument, ModelOption
@@ -58,6 +60,16 @@ def classify(
         ),
     ],
     json_out: JsonFileOption = None,
+    features: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write the encoder's features here (.npy: a row an image, in the order of --json)."
+        ),
+    ] = None,
+    taught: Annotated[
+        list[Path] | None,
+        typer.Option(help="A taught class of `cytostream teach`, or a folder; may be repeated."),
+    ] = None,
     model: ModelOption = SHIPPED,
     mpp: Annotated[
         float | None,
@@ -81,9 +93,12 @@ def classify(
 
     Example: cytostream classify cells/ --json verdicts.jsonl
 
+    Example: cytostream classify cells/ --taught hairy.json --json verdicts.jsonl
+
     Example: cytostream classify red-cells/ --model red --mpp 0.19 --json verdicts.jsonl
     """
     loaded = load_model(model)
+    added = TaughtJudge([one for path in taught or () for one in taught_at(path, loaded)])
     images = CropFolder(folder, loaded.card.crop_px, mpp and loaded.card.crop_um / mpp)
     runner = open_engine(loaded, engine, "f32" if exhaustive else None, say)
     if morphology and not has_attributes(loaded):
@@ -92,15 +107,21 @@ def classify(
     right: dict[str, list[bool]] = {}
     called: Counter[str] = Counter()
     draws = 0
+    rows: list[np.ndarray] = []
     with json_lines(json_out) as write:
-        for path, verdict in judge(bar, runner, loaded, exhaustive):
-            facts = morphology_of(path, images, runner, loaded, verdict) if morphology else {}
+        for path, standard in judge(bar, runner, loaded, exhaustive):
+            verdict = added.verdict(standard)
+            facts = morphology_of(path, images, runner, loaded, standard) if morphology else {}
             write(verdict_line(path, verdict) | facts)
             right.setdefault(path.parent.name, []).append(
                 path.parent.name in (verdict.label, verdict.parent)
             )
             called[verdict.label] += 1
             draws += verdict.draws
+            if features is not None and verdict.features is not None:
+                rows.append(verdict.features)
+    if features is not None:
+        np.save(features, np.array(rows, np.float16))
     screen.print("  ".join(f"{label} {count}" for label, count in called.most_common()))
     summarise(images, right, (*loaded.card.classes, *loaded.card.parents), draws)
 
@@ -126,6 +147,7 @@ def verdict_line(path: Path, verdict: Verdict) -> JsonObject:
         "draws": verdict.draws,
         "decided": verdict.decided,
         "may_be": verdict.may_be,
+        **({"standard_label": verdict.standard_label} if verdict.taught else {}),
         "anomaly": {
             name: getattr(verdict.anomaly, name)
             for name in ("score", "relative", "absolute", "reason")

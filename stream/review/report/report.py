@@ -49,7 +49,8 @@ class SlideReport:
     """`signature` is None while the version is not signed: the report is preliminary then.
     `changes` says what it changed in the version signed before it; `totals` are lines of classes
     that the model has in finer ones; `scores()` are the probabilities (n, K) of the cells, in the
-    order of `classes`; `fonts` are for letters that the printed report's own font has not.
+    order of `classes`; `features()` the encoder's features (n, F) float16, None where the store has
+    none; `fonts` are for letters that the printed report's own font has not.
     """
 
     slide_id: str
@@ -72,6 +73,7 @@ class SlideReport:
     scores: Callable[[], np.ndarray]
     fonts: tuple[Path, ...] = ()
     reds: JudgedReds | None = None
+    features: Callable[[], np.ndarray | None] = lambda: None
 
     @property
     def status(self) -> str:
@@ -152,6 +154,7 @@ def report_of(
         lambda: shelf.scores(cells),
         tuple(Path(font).expanduser() for font in library.config.review.fonts),
         shelf.reds,
+        lambda: shelf.features(cells),
     )
 
 

@@ -120,12 +120,18 @@ def _harmless(value: Value) -> Value:
 
 
 def parquet_of(report: SlideReport) -> bytes:
-    """Parquet, with the report's facts as metadata of the schema."""
+    """Parquet, with the report's facts as metadata of the schema; `features` are the encoder's
+    numbers of each cell.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     columns = table_columns(report)
     table = pa.table(columns, schema=parquet_schema(columns))
+    features = report.features()
+    if features is not None:
+        rows = pa.FixedSizeListArray.from_arrays(pa.array(features.ravel()), features.shape[1])
+        table = table.append_column("features", rows)
     about = {"cytostream": json.dumps(about_of(report))}
     out = io.BytesIO()
     pq.write_table(table.replace_schema_metadata(about), out, compression="zstd")
@@ -153,7 +159,7 @@ def parquet_schema(columns: Iterable[str]) -> "pa.Schema":
 
 def anndata_of(report: SlideReport) -> bytes:
     """AnnData (.h5ad): X (cells, classes) holds the model's probabilities, obs the columns,
-    obsm["spatial"] centres in um.
+    obsm["spatial"] centres in um, obsm["features"] the encoder's features.
     """
     import anndata
     import numpy as np
@@ -171,6 +177,9 @@ def anndata_of(report: SlideReport) -> bytes:
     data.obsm["spatial"] = obs[["x_px0", "y_px0"]].to_numpy(np.float64) * (
         report.facts.get("mpp") or 1.0
     )
+    features = report.features()
+    if features is not None:
+        data.obsm["features"] = features.astype(np.float32)  # HDF5 tools lack half precision
     data.uns["cytostream"] = json.dumps(about_of(report))
     with NamedTemporaryFile(suffix=".h5ad") as file:
         data.write_h5ad(file.name)

@@ -51,12 +51,12 @@ def test_products_are_lowered_and_nothing_else(model, precision):
     assert types[-1] == ("ReduceMean", onnx.TensorProto.FLOAT)
 
 
-@pytest.mark.parametrize("output", ["errors", "denoised"])
-def test_one_output_one_batch_size(model, output):
+@pytest.mark.parametrize("output", ["errors", "denoised", "errors+features"])
+def test_the_outputs_that_are_wanted_and_one_batch_size(model, output):
     from classify.engines.onnx_lowering import specialised
 
     graph = specialised(model.graph, output, 4).graph
-    assert [o.name for o in graph.output] == [output]
+    assert [o.name for o in graph.output] == output.split("+")
     assert {v.type.tensor_type.shape.dim[0].dim_value for v in [*graph.input, *graph.output]} == {4}
     assert not [n for n in graph.node if n.op_type == "Cast"]
 

@@ -28,12 +28,13 @@ def cells(model):
 
 
 def said(batch=None, order=None):
-    """Verdicts by cell number, as JSON would have them."""
+    """Verdicts with their features by cell number, as JSON would have them."""
     model = load_model()
     engine, crops = OpenVinoEngine(model), cells(model)
     engine.batch = batch or engine.batch
     order = range(len(crops)) if order is None else order
-    return {str(i): asdict(v) for i, v in judge(((i, crops[i]) for i in order), engine, model)}
+    found = judge(((i, crops[i]) for i in order), engine, model)
+    return {str(i): asdict(v) | {"features": v.features.tolist()} for i, v in found}
 
 
 @pytest.fixture(scope="module")

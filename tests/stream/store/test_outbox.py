@@ -4,6 +4,8 @@ import threading
 import pytest
 
 from ingest import StoreError
+from stream.store.database import State
+from stream.store.journal import JOURNAL_TABLES
 from stream.store.outbox import Outbox
 from tests.stream.making import make_events
 
@@ -54,7 +56,7 @@ def test_results_and_events_commit_together_or_not_at_all(outbox):
     with pytest.raises(KeyError), outbox.transaction() as tx:
         tx.add(make_events(1))
         tx.tile_done("s1", "0,0")
-        tx.add_cells("s1", [("c1", "{}", None)])
+        tx.add_cells("s1", [("c1", "{}", None, None)])
         raise KeyError
     assert (outbox.count_unsent("a"), outbox.tiles_done("s1"), outbox.cell_ids("s1")) == (
         0,
@@ -82,17 +84,27 @@ def test_two_stores_have_two_ids(outbox, tmp_path):
 
 def test_cells_keep_their_order_and_lose_their_crops_on_demand(outbox):
     with outbox.transaction() as tx:
-        tx.add_cells("s1", [(f"c{number}", f"[{number}]", b"png") for number in range(600)])
-        tx.add_cells("s2", [("c1", "{}", b"png")])
-        tx.add_cells("s1", [("c1", "changed", b"png")])
+        tx.add_cells("s1", [(f"c{number}", f"[{number}]", b"png", b"f") for number in range(600)])
+        tx.add_cells("s2", [("c1", "{}", b"png", None)])
+        tx.add_cells("s1", [("c1", "changed", b"png", None)])
     cells = list(outbox.cells("s1"))
     assert [cell.body for cell in cells] == [f"[{number}]" for number in range(600)]
     with outbox.transaction() as tx:
         tx.drop_crops("s1", cells[9].row)
     assert [cell.crop is None for cell in outbox.cells("s1")] == [True] * 10 + [False] * 590
+    assert [cell.features for cell in outbox.cells("s1")] == [None] * 10 + [b"f"] * 590
     assert next(outbox.cells("s2")).crop == b"png"
     assert next(outbox.cells("s1", after_row=cells[9].row)) == cells[10]
     assert len(outbox.cell_ids("s1")) == 600
+
+
+def test_a_store_from_before_features_takes_them(path):
+    old = State(path, JOURNAL_TABLES.replace(" features BLOB,", ""))
+    old.close()
+    with Outbox(path) as outbox:
+        with outbox.transaction() as tx:
+            tx.add_cells("s1", [("c1", "{}", b"png", b"features")])
+        assert next(outbox.cells("s1")).features == b"features"
 
 
 def test_status_of_an_unknown_slide(outbox):

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from classify import CropFolder
 from stream.cli.app import app as command
+from stream.store import SlideStore, store_path
 from tests.ingest.scn import write_scn
 from tests.stores import filled
 
@@ -133,6 +134,11 @@ def test_tables_agree(signed):
     assert dict(zip(csv["cell_id"], csv["label"], strict=True)) == reviewed_labels(signed)
     assert np.allclose(adata.obsm["spatial"][:, 0], csv["x_px0"] * 0.25)
     assert json.loads(parquet.schema.metadata[b"cytostream"])["status"] == "final"
+    stored = SlideStore.open(store_path(signed.made.store, signed.made.slide.slide_id))
+    features = stored.read("features")
+    assert features.dtype == np.float16 and stored.group["features"].shards[0] == 1024
+    assert np.array_equal(adata.obsm["features"], features.astype(np.float32))
+    assert np.array_equal(np.array(parquet["features"].to_pylist()), features)
     assert adata.var_names.tolist() == [
         c.removeprefix("p_") for c in csv.columns if c.startswith("p_")
     ]

@@ -1,0 +1,72 @@
+"""Search by likeness over the slides of a store, against distances worked out one by one."""
+
+import json
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from ingest import StoreError
+from stream.cli.app import app
+from stream.store import SlideStore, like_cells
+
+CLASSES = ("a", "b")
+
+
+@pytest.fixture
+def store(tmp_path):
+    """Two slides of 70 cells each, one without features of its last cell, and one older slide."""
+    rng = np.random.default_rng(2)
+    for number in range(2):
+        features = rng.normal(size=(70, 12)).astype(np.float16)
+        features[69] = np.nan if number else features[69]
+        columns = {
+            "cell_id": rng.integers(256, size=(70, 8)).astype(np.uint8),
+            "label": (np.arange(70) % 2).astype(np.uint8),
+            "features": features,
+        }
+        SlideStore.create(tmp_path / f"s{number}.zarr", {"classes": CLASSES}).write(0, columns)
+    old = SlideStore.create(tmp_path / "old.zarr", {"classes": CLASSES})
+    old.write(0, {"label": np.zeros(3, np.uint8)})
+    return tmp_path
+
+
+def every_cell(store):
+    for name in ("s0", "s1"):
+        one = SlideStore.open(store / f"{name}.zarr")
+        rows = zip(one.read("cell_id"), one.read("features"), one.read("label"), strict=True)
+        for cell, features, label in rows:
+            yield name, cell.tobytes().hex(), CLASSES[label], features.astype(float)
+
+
+def test_it_finds_what_a_plain_search_finds(store):
+    cells = list(every_cell(store))
+    name, wanted, _, features = cells[5]
+    plain = sorted(
+        (1 - np.corrcoef(features, other)[0, 1], other_name, cell)
+        for other_name, cell, _, other in cells
+        if cell != wanted and np.isfinite(other).all()
+    )
+    found = like_cells(store, wanted, 10)
+    assert [(one.slide_id, one.cell_id) for one in found] == [row[1:] for row in plain[:10]]
+    assert found[0].distance == pytest.approx(plain[0][0], abs=1e-4)
+
+
+def test_slide_and_class_narrow_it(store):
+    wanted = next(every_cell(store))[1]
+    found = like_cells(store, wanted, 100, slide="s1", label="b")
+    assert len(found) == 34 and {(one.slide_id, one.label) for one in found} == {("s1", "b")}
+    assert like_cells(store, wanted, 5, label="none such") == []
+
+
+def test_the_command_says_it_as_lines(store):
+    wanted = next(every_cell(store))[1]
+    said = CliRunner().invoke(app, ["similar", wanted, "--store", str(store), "--json"])
+    lines = [json.loads(line) for line in said.stdout.splitlines()]
+    assert len(lines) == 10 and lines[0].keys() == {"distance", "slide_id", "cell_id", "label"}
+
+
+@pytest.mark.parametrize("name", ["", "xyz", "00" * 8])
+def test_a_cell_that_is_not_there(store, name):
+    with pytest.raises(StoreError, match="no cell"):
+        like_cells(store, name)
