@@ -6,7 +6,6 @@ from typing import Annotated
 
 import numpy as np
 import typer
-from rich.table import Table
 
 from classify import SHIPPED, CropFolder, DataError, Model, judge, load_model, open_engine
 from classify.teaching import (
@@ -140,35 +139,23 @@ def keep(taught: TaughtClass, library: TaughtLibrary | None, out: Path | None) -
         taught = library.add(taught)
     for warning in taught.warnings:
         print_error(warning, word="note")
-    screen.print(figures_table([taught]))
+    screen.print(figures_line(taught), soft_wrap=True)
     if out:
         screen.print(f"{out}: use it with `cytostream classify FOLDER --taught {out}`")
 
 
-def figures_table(classes: list[TaughtClass]) -> Table:
-    table = Table(
-        "class",
-        "version",
-        "cells",
-        "patients",
-        "AUC",
-        "found at 4 % false",
-        "found as label",
-        "normal cells called so",
+def figures_line(taught: TaughtClass) -> str:
+    """What is to be expected of a taught class, in one line."""
+    expected = taught.expected
+    found = share_text(expected.sensitivity, expected.sensitivity_interval)
+    wrong = share_text(expected.false_rate, expected.false_rate_interval)
+    return (
+        f"{taught.name} {taught.version}: {len(taught.cells)} cells of "
+        f"{taught.patients or 'unknown'} patients; held out by {expected.by}: "
+        f"AUC {expected.auc:.3f}, found where 4 in 100 normal cells are "
+        f"{expected.sensitivity_at_96:.2f}, found as label {found}, "
+        f"normal cells called so {wrong}"
     )
-    for taught in classes:
-        expected = taught.expected
-        table.add_row(
-            taught.name,
-            str(taught.version),
-            str(len(taught.cells)),
-            str(taught.patients or "?"),
-            f"{expected.auc:.3f}",
-            f"{expected.sensitivity_at_96:.2f}",
-            share_text(expected.sensitivity, expected.sensitivity_interval),
-            share_text(expected.false_rate, expected.false_rate_interval),
-        )
-    return table
 
 
 def share_text(share: float, interval: tuple[float, float]) -> str:
@@ -178,7 +165,9 @@ def share_text(share: float, interval: tuple[float, float]) -> str:
 def show_library(library: TaughtLibrary) -> None:
     """The classes of a store, and which are disabled."""
     known = list(library.newest().values())
-    screen.print(figures_table(known) if known else f"no taught class in {library.folder}")
+    if not known:
+        screen.print(f"no taught class in {library.folder}", soft_wrap=True)
     for taught in known:
+        screen.print(figures_line(taught), soft_wrap=True)
         if library.is_disabled(taught.name):
             screen.print(f"{taught.name} is disabled")
