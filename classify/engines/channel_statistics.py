@@ -20,6 +20,7 @@ from classify.model_card import Model
 from classify.pixels import turned
 
 from .onnx_lowering import halve_weights, load_graph, unfold_weights
+from .openvino import openvino_core
 
 GAIN_RANGE = (0.5, 2.0)
 LEAST_VARIANCE = 1e-6
@@ -75,7 +76,7 @@ def measure_channels(model: Model, images: np.ndarray, draws: int) -> ChannelMom
     """Mean and mean square (n, C) of every channel in each image (n, 3, px, px), over the first
     draws.
     """
-    graph = openvino.Core().read_model(model.graph)
+    graph = openvino_core().read_model(model.graph)
     outputs = _named_outputs(graph, _layer_names(model.graph))
     means = [ops.reduce_mean(z, np.array([2, 3]), keep_dims=False) for z in outputs]
     squares = [
@@ -98,7 +99,7 @@ def find_correction(
     A layer is measured with the layers before it corrected. `share` of the statistics taken off are
     these images', the rest the reference's: 0 changes nothing, 1 trusts the images alone.
     """
-    graph = openvino.Core().read_model(model.graph)
+    graph = openvino_core().read_model(model.graph)
     gains = []
     shifts = []
     start = 0
@@ -173,4 +174,4 @@ def _number(value: float) -> openvino.Node:
 def _compiled(graph: openvino.Model, results: list[openvino.Node]) -> openvino.CompiledModel:
     """The graph cut to these results, in fp32."""
     cut = openvino.Model(results, graph.get_parameters())
-    return openvino.Core().compile_model(cut, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    return openvino_core().compile_model(cut, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})

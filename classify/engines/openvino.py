@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,18 @@ PRIVATE = 0o700
 KEPT_GRAPHS = 8
 
 
+@cache
+def openvino_core() -> openvino.Core:
+    """The one core of this process, which lives as long as the process.
+
+    A core sets the stack of signals (sigaltstack) of the thread that makes it and gives back the
+    earlier one when it ends; of two that end in the order in which they were made, the thread is
+    left with a stack that is no longer there, and the next signal, as Ctrl-C, is a segmentation
+    fault (seen with OpenVINO 2026 and CPython 3.11).
+    """
+    return openvino.Core()
+
+
 class OpenVinoEngine:
     """A request of one fixed size for each core, on a thread of its own: twice as quick as one
     request on two threads.
@@ -33,7 +46,7 @@ class OpenVinoEngine:
         self.streams = len(os.sched_getaffinity(0))
         self.chunk = batch or CHUNK
         self.batch = self.chunk * self.streams
-        self.core = openvino.Core()
+        self.core = openvino_core()
         self.precision = precision or openvino_precision(self.core, model.card.precisions)
         self.model = model
         self.cache = private_cache(Path.home() / CACHE)

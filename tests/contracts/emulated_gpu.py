@@ -8,7 +8,8 @@ is real (OpenVINO, fp32).
 from types import SimpleNamespace
 
 import numpy as np
-import openvino
+
+from classify.engines.openvino import openvino_core
 
 
 class EmulatedCuda:
@@ -66,7 +67,7 @@ class EmulatedCuda:
 class EmulatedContext:
     def __init__(self, cuda, plan):
         self.cuda, self.addresses = cuda, {}
-        core = openvino.Core()
+        core = openvino_core()
         self.compiled = core.compile_model(
             core.read_model(plan), "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
         )

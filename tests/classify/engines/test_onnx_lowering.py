@@ -1,8 +1,9 @@
 """What is done to the graph for a strongly typed engine."""
 
 import numpy as np
-import openvino
 import pytest
+
+from classify.engines.openvino import openvino_core
 
 onnx = pytest.importorskip(
     "onnx", reason="onnx is not installed (the rtx, tensorrt and train extras have it)"
@@ -35,8 +36,8 @@ def model(request, tiny):
 
 
 def run(graph, *inputs):
-    compiled = openvino.Core().compile_model(
-        openvino.Core().read_model(graph), "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
+    compiled = openvino_core().compile_model(
+        openvino_core().read_model(graph), "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
     )
     return compiled(list(inputs))[0]
 
