@@ -29,7 +29,7 @@ def lab(open_lab):
 def signed(lab):
     """Two cells renamed, one confirmed, one commented, and the slide signed."""
     lab.see_all()
-    first, second, third, fourth = lab.cells()[PLAIN:]
+    first, second, third, fourth = lab.cells()[PLAIN]
     for action, cells, more in (
         ("reclassify", [first, second], {"label": "blast"}),
         ("confirm", [third], {}),
@@ -50,7 +50,7 @@ def form(lab, ending):
 
 def truth(lab):
     """Each cell as journal and decisions have it, in order."""
-    first, second, third, _ = lab.cells()[PLAIN:]
+    first, second, third, _ = lab.cells()[PLAIN]
     renamed = dict.fromkeys((first, second), "reclassify") | {third: "confirm"}
     for row in lab.made.outbox.cells(lab.made.slide.slide_id):
         body = json.loads(row.body)
@@ -227,7 +227,7 @@ def notable(lab):
 
 def test_a_report_shows_cells_with_alerts_renamed_and_commented_ones_and_the_surest(signed):
     shown = {one.cell.cell_id: one for one in notable(signed)}
-    first, second, _, fourth = signed.cells()[PLAIN:]
+    first, second, _, fourth = signed.cells()[PLAIN]
     assert shown[fourth].why == f"{local_name()}: granules?"
     cells = {cell["cell"]["cell_id"]: cell["expected"] for cell in truth(signed)}
     alerts = {
