@@ -28,7 +28,7 @@ FOLDER = "taught"
 def teach(
     store: Annotated[
         Path | None,
-        typer.Argument(help="A store of results: its taught classes are used by its runs."),
+        typer.Argument(help="A store of results, which keeps the versions of its taught classes."),
     ] = None,
     name: Annotated[str, typer.Option("--class", help="Name of the class to teach.")] = "",
     cells: Annotated[Path | None, typer.Option(help="Folder of cells of the class.")] = None,

@@ -177,7 +177,7 @@ def answer_errors(app: FastAPI) -> None:
 
     @app.exception_handler(LettersError)
     def of_letters(request: Request, error: LettersError) -> JSONResponse:
-        return JSONResponse({"detail": error.what, "hint": error.hint}, 422)
+        return JSONResponse({"detail": error.what, "hint": error.hint}, 400)
 
     @app.exception_handler(CytostreamError)
     def of_the_house(request: Request, error: CytostreamError) -> JSONResponse:

@@ -28,6 +28,7 @@ Reviewing = Annotated[Person, Depends(need("reviewer"))]
 Administering = Annotated[Person, Depends(need("admin"))]
 RouteResponses = dict[int | str, dict[str, Any]]  # as FastAPI takes them
 REFUSALS: RouteResponses = {
+    400: {"description": "cannot be done as asked"},
     401: {"description": "nobody is signed in"},
     403: {"description": "not allowed"},
     404: {"description": "no such slide, cell or version"},
@@ -35,7 +36,6 @@ REFUSALS: RouteResponses = {
 }
 CHANGES: RouteResponses = {
     **REFUSALS,
-    400: {"description": "cannot be done as asked"},
     409: {"description": "somebody was faster, or it is too early"},
     413: {"description": "too large"},
     423: {"description": "signed and locked"},
