@@ -107,13 +107,13 @@ COMMANDS = {
         "Write results as files: cells, the count, reviewed cells.",
     ),
     "similar": Entry(
-        "Results", "export", "similar", "List the cells of a store most like a given one."
+        "Results", "export", "similar", "List the cells of all slides most like a given one."
     ),
     "audit": Entry("Results", "export", "audit", "Check the audit trail of a store."),
     "classify": Entry(
         "Model", "model", "classify", "Classify a folder of cell images.", reads=True
     ),
-    "teach": Entry("Model", "teach", "teach", "Teach a class of your own from a few of its cells."),
+    "teach": Entry("Model", "teach", "teach", "Teach a class from a few of its cells."),
     "card": Entry(
         "Model",
         "model",
