@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 READY = $(VENV)/.ready-$(subst $(comma),-,$(EXTRAS))
 comma := ,
 
-.PHONY: demo page test quick check bench chaos fuzz siege golden mutants cover browser train-gpu clean
+.PHONY: demo page test quick check bench gpu-check chaos fuzz siege golden mutants cover browser train-gpu clean
 
 demo: $(READY)
 	$(BIN)/cytostream demo
@@ -27,6 +27,9 @@ check: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m tests.tools.bench
+
+gpu-check:  # on a machine with an NVIDIA GPU and torch with CUDA: one JSON file, under 4 minutes
+	$(or $(wildcard $(BIN)/python),$(PYTHON)) -m tests.tools.gpu_check $(GPU_CHECK)
 
 chaos: $(READY)
 	$(BIN)/python -m tests.tools.chaos $(CHAOS)

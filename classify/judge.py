@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from .engines import Engine
+from .engines import Engine, draw_errors_and_features
 from .model_card import Model
 from .pixels import to_input, turned
 from .rule import RoundDecision, Rule
@@ -161,9 +161,7 @@ class Rounds(Generic[Key]):
         images = self.cells.images[rows]
         for draw in np.unique(draws[model.turn[draws] != 0]):
             images[draws == draw] = turned(images[draws == draw], model.turn[draw])
-        found = self.thread.submit(
-            self.engine.errors_and_features, images, model.noise[draws], model.sigma[draws]
-        )
+        found = self.thread.submit(draw_errors_and_features, self.engine, model, images, draws)
         self.flights.append(Flight(waiting, rows, draws, found))
 
     def land(self, flight: Flight) -> list[tuple[list[int], RoundDecision]]:

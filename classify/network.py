@@ -163,8 +163,10 @@ class EncoderTrunk(nn.Module):
         """Features (b, channels[0], px/4, px/4) and the encoder's last, pooled (b, 320); `emb` as
         `Trunk`.
         """
-        lowered = x.device.type != "cpu"  # there depthwise convolutions are slower in bf16
-        with torch.autocast(x.device.type, torch.bfloat16, enabled=lowered):
+        kind = x.device.type
+        # on CPUs depthwise convolutions are slower in bf16
+        lowered = kind != "cpu" and torch.is_autocast_enabled(kind)
+        with torch.autocast(kind, torch.get_autocast_dtype(kind), enabled=lowered):
             found = self.encoder(x.float(), emb.float())
         pooled = found[-1].mean(dim=(2, 3))
         skips = [narrow(h) for narrow, h in zip(self.narrow, found, strict=True)]

@@ -95,6 +95,7 @@ OPENED_LATE = (
     "classify.engines.channel_statistics",
     "classify.engines.onnx_lowering",
     "classify.engines.torch",
+    "classify.engines.torch_cuda",
     "stream.cli.commands",
 )
 VAGUE_NAMES = {"core", "common", "utils", "helpers", "base", "misc"}

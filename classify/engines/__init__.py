@@ -1,4 +1,10 @@
-from .engine import ENGINE_NAMES, Engine, open_engine
+from .engine import ENGINE_NAMES, Engine, draw_errors_and_features, open_engine
 from .tensorrt import compile_ahead
 
-__all__ = ["Engine", "ENGINE_NAMES", "compile_ahead", "open_engine"]
+__all__ = [
+    "Engine",
+    "ENGINE_NAMES",
+    "compile_ahead",
+    "draw_errors_and_features",
+    "open_engine",
+]

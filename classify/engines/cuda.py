@@ -5,6 +5,7 @@ built on have no GPU.
 """
 
 import importlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 from types import ModuleType
@@ -20,20 +21,22 @@ FLOAT_BYTES = 4
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """The first GPU that CUDA shows (CUDA_VISIBLE_DEVICES chooses). `cuda` is the runtime's
-    module.
+    """A GPU by its number among those that CUDA shows (CUDA_VISIBLE_DEVICES chooses), with its
+    compute capability, such as sm_89, and its driver's version. `cuda` is the runtime's module.
     """
 
     cuda: ModuleType
     name: str
     target: str
+    number: int = 0
+    driver: int = 0
 
 
-def open_device(cuda: ModuleType | None = None) -> Device:
-    """The GPU and its compute capability, such as sm_89.
+def open_device(cuda: ModuleType | None = None, number: int = 0) -> Device:
+    """The GPU of a number.
 
     Raises:
-        EngineError: no bindings, no driver, or no GPU.
+        EngineError: no bindings, no driver, or no such GPU.
     """
     cuda = cuda or load_cuda()
     error, count = cuda.cudaGetDeviceCount()
@@ -41,8 +44,13 @@ def open_device(cuda: ModuleType | None = None) -> Device:
         driver = cuda.cudaDriverGetVersion()[1]  # 13020 is CUDA 13.2; 0 where there is none
         why = says(cuda, error) if driver else "there is no driver"
         raise EngineError(f"no NVIDIA GPU that CUDA can use: {why}", DRIVER)
-    facts = done(cuda, cuda.cudaGetDeviceProperties(0))
-    return Device(cuda, facts.name.decode(), f"sm_{facts.major}{facts.minor}")
+    if number >= count:
+        raise EngineError(f"no GPU {number}", f"--device 0 to {count - 1} on this machine")
+    done(cuda, cuda.cudaSetDevice(number))
+    facts = done(cuda, cuda.cudaGetDeviceProperties(number))
+    driver = done(cuda, cuda.cudaDriverGetVersion())
+    target = f"sm_{facts.major}{facts.minor}"
+    return Device(cuda, facts.name.decode(), target, number, int(driver))
 
 
 def load_cuda() -> ModuleType:
@@ -78,87 +86,146 @@ class Context(Protocol):
 
     def set_tensor_address(self, name: str, address: int) -> bool: ...
 
+    def set_device_memory(self, address: int, size: int) -> None: ...
+
+    def is_stream_capturable(self, stream: int) -> bool: ...
+
     def execute_async_v3(self, stream: int) -> bool: ...
 
 
 class Pinned:
-    """Page-locked host memory as float32, with its twin on the device. Both live as long as the
-    process.
-    """
+    """Page-locked host memory as float32, with its twin on the device, until `free`."""
 
     def __init__(self, cuda: ModuleType, shape: tuple[int, ...]):
+        self.cuda = cuda
         self.nbytes = prod(shape) * FLOAT_BYTES
-        address = int(done(cuda, cuda.cudaMallocHost(self.nbytes)))
+        self.address = int(done(cuda, cuda.cudaMallocHost(self.nbytes)))
+        try:
+            self.device = int(done(cuda, cuda.cudaMalloc(self.nbytes)))
+        except EngineError:
+            cuda.cudaFreeHost(self.address)
+            raise
         self.__array_interface__ = {
-            "data": (address, False),
+            "data": (self.address, False),
             "shape": shape,
             "typestr": "<f4",
             "version": 3,
         }
         self.host = np.asarray(self)
-        self.device = int(done(cuda, cuda.cudaMalloc(self.nbytes)))
         self.host[...] = 1  # a pass over it before the first real one must meet no log of zero
+
+    def free(self) -> None:
+        self.cuda.cudaFreeHost(self.address)
+        self.cuda.cudaFree(self.device)
 
 
 class FixedPass:
-    """One pass of fixed shapes: copy in, run, copy out, recorded once and replayed."""
+    """One pass of fixed shapes: copy in, run, copy out; recorded once and replayed where the
+    context can be recorded, else asked for anew each time. `memory_bytes` of device memory are
+    the context's own. What it has taken is freed where it cannot be made.
+    """
 
     def __init__(
         self,
-        cuda: ModuleType,
+        device: Device,
         context: Context,
-        inputs: dict[str, tuple],
-        outputs: dict[str, tuple],
+        inputs: dict[str, tuple[int, ...]],
+        outputs: dict[str, tuple[int, ...]],
+        memory_bytes: int = 0,
     ):
-        self.cuda = cuda
+        self.cuda = device.cuda
+        self.number = device.number
         self.context = context
-        self.inputs = {name: Pinned(cuda, shape) for name, shape in inputs.items()}
-        self.outputs = {name: Pinned(cuda, shape) for name, shape in outputs.items()}
+        self.taken: list[Callable[[], object]] = []
+        try:
+            self.prepare(inputs, outputs, memory_bytes)
+        except BaseException:
+            self.free()
+            raise
+
+    def prepare(
+        self,
+        inputs: dict[str, tuple[int, ...]],
+        outputs: dict[str, tuple[int, ...]],
+        memory_bytes: int,
+    ) -> None:
+        cuda = self.cuda
+        done(cuda, cuda.cudaSetDevice(self.number))
+        self.inputs = {name: self.pinned(shape) for name, shape in inputs.items()}
+        self.outputs = {name: self.pinned(shape) for name, shape in outputs.items()}
         self.stream = done(cuda, cuda.cudaStreamCreate())
+        self.taken.append(lambda: cuda.cudaStreamDestroy(self.stream))
+        if memory_bytes:
+            scratch = int(done(cuda, cuda.cudaMalloc(memory_bytes)))
+            self.taken.append(lambda: cuda.cudaFree(scratch))
+            self.context.set_device_memory(scratch, memory_bytes)
         for name, buffer in {**self.inputs, **self.outputs}.items():
-            if not context.set_tensor_address(name, buffer.device):
+            if not self.context.set_tensor_address(name, buffer.device):
                 raise EngineError(
                     f"the engine has no tensor {name!r}", "delete it; it is built again"
                 )
         self.enqueue()  # a first pass outside the recording, for what the library sets up lazily
         done(cuda, cuda.cudaStreamSynchronize(self.stream))
-        self.graph = self.recorded()
+        capturable = self.context.is_stream_capturable(int(self.stream))
+        self.graph = self.recorded() if capturable else None
+
+    def pinned(self, shape: tuple[int, ...]) -> Pinned:
+        buffer = Pinned(self.cuda, shape)
+        self.taken.append(buffer.free)
+        return buffer
+
+    def free(self) -> None:
+        """Give back all memory, last taken first."""
+        while self.taken:
+            self.taken.pop()()
 
     def __call__(self, **arrays: np.ndarray) -> list[np.ndarray]:
         """The outputs, copied out of pinned memory. Inputs of n rows, at most the fixed number; the
         rest is padding.
         """
+        done(self.cuda, self.cuda.cudaSetDevice(self.number))  # a thread begins on the first one
         n = min(map(len, arrays.values()))
         for name, values in arrays.items():
             self.inputs[name].host[:n] = values
             self.inputs[name].host[n:] = values[-1]
-        done(self.cuda, self.cuda.cudaGraphLaunch(self.graph, self.stream))
+        if self.graph is None:
+            self.enqueue()
+        else:
+            done(self.cuda, self.cuda.cudaGraphLaunch(self.graph, self.stream))
         done(self.cuda, self.cuda.cudaStreamSynchronize(self.stream))
         return [output.host[:n].copy() for output in self.outputs.values()]
 
     def enqueue(self) -> None:
         kinds = self.cuda.cudaMemcpyKind
         for b in self.inputs.values():
-            self.copy(b.device, b.host.ctypes.data, b.nbytes, kinds.cudaMemcpyHostToDevice)
+            self.copy(b.device, b.address, b.nbytes, kinds.cudaMemcpyHostToDevice)
         if not self.context.execute_async_v3(int(self.stream)):
             raise EngineError(
                 "the engine does not run on this GPU",
                 "see `cytostream doctor`, or use --engine openvino",
             )
         for b in self.outputs.values():
-            self.copy(b.host.ctypes.data, b.device, b.nbytes, kinds.cudaMemcpyDeviceToHost)
+            self.copy(b.address, b.device, b.nbytes, kinds.cudaMemcpyDeviceToHost)
 
     def copy(self, to: int, source: int, nbytes: int, kind: object) -> None:
         done(self.cuda, self.cuda.cudaMemcpyAsync(to, source, nbytes, kind, self.stream))
 
     def recorded(self) -> object:
+        """The pass as a graph.
+
+        Raises:
+            EngineError: it cannot be recorded; the stream is then no longer recording.
+        """
         cuda = self.cuda
-        done(
-            cuda,
-            cuda.cudaStreamBeginCapture(
-                self.stream, cuda.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
-            ),
-        )
-        self.enqueue()
+        mode = cuda.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
+        done(cuda, cuda.cudaStreamBeginCapture(self.stream, mode))
+        try:
+            self.enqueue()
+        except BaseException:
+            cuda.cudaStreamEndCapture(self.stream)
+            raise
         graph = done(cuda, cuda.cudaStreamEndCapture(self.stream))
-        return done(cuda, cuda.cudaGraphInstantiate(graph, 0))
+        made = done(cuda, cuda.cudaGraphInstantiate(graph, 0))
+        self.taken.append(lambda: cuda.cudaGraphExecDestroy(made))
+        cuda.cudaGraphDestroy(graph)
+        return made

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import Protocol, cast
+from typing import Protocol, cast, runtime_checkable
 
 import numpy as np
 
@@ -16,12 +16,18 @@ JUDGED = "errors+features"  # the outputs of the pass that judges
 ENGINES: Mapping[str, str] = {
     "tensorrt": "classify.engines.tensorrt:open_tensorrt",
     "tensorrt-rtx": "classify.engines.tensorrt:open_tensorrt",
+    "torch-cuda": "classify.engines.driver:open_torch_cuda",
     "openvino": "classify.engines.openvino:open_openvino",
     "torch": "classify.engines.torch:open_torch",
 }
 BY_NAME_ALONE = ("torch",)
 ENGINE_NAMES = ("auto", *ENGINES)
-EXTRAS = {"torch": "train", "tensorrt": "tensorrt", "tensorrt-rtx": "rtx"}  # what pip installs
+EXTRAS = {  # what pip installs
+    "tensorrt": "tensorrt",
+    "tensorrt-rtx": "rtx",
+    "torch-cuda": "train",
+    "torch": "train",
+}
 
 
 class Engine(Protocol):
@@ -53,6 +59,27 @@ class Engine(Protocol):
 
     def features(self, images: np.ndarray, noise: np.ndarray, sigma: np.ndarray) -> np.ndarray:
         """What the trunk makes of each noisy image (n, C), pooled over its pixels."""
+
+
+@runtime_checkable
+class DrawEngine(Protocol):
+    """An engine that has the noise of the model's draws at hand, so that it need not travel."""
+
+    def draw_errors_and_features(
+        self, images: np.ndarray, draws: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """As `Engine.errors_and_features`, of the model's draws of these numbers (n,)."""
+
+
+def draw_errors_and_features(
+    engine: Engine, model: Model, images: np.ndarray, draws: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Errors (n, K) and features (n, F) of clean images (n, 3, px, px), under the model's draws of
+    numbers (n,).
+    """
+    if isinstance(engine, DrawEngine):
+        return engine.draw_errors_and_features(images, draws)
+    return engine.errors_and_features(images, model.noise[draws], model.sigma[draws])
 
 
 class OpenFunction(Protocol):
@@ -97,11 +124,19 @@ def open_engine(
         except EngineError as error:
             refused.append(error.what)
             continue
+        except Exception as error:  # a library's own fault must not stop a run on another engine
+            refused.append(f"{candidate} fails: {first_line(error)}")
+            continue
         tell("; ".join([f"engine {engine.name} {engine.version}, {engine.precision}", *refused]))
         return engine
     raise EngineError(
         f"no engine works here: {'; '.join(refused)}", "pip install --force-reinstall cytostream"
     )
+
+
+def first_line(error: Exception) -> str:
+    """The kind of an error and the first line of its text."""
+    return f"{type(error).__name__}: {error}".splitlines()[0]
 
 
 def open_named(

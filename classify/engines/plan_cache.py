@@ -7,14 +7,14 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
 
 from classify.errors import EngineError
 
-RECIPE = 1  # raise it when the same key would give another plan
+RECIPE = 2  # raise it when the same key would give another plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +133,27 @@ class PlanStore:
         plan = build()
         write_plan(self.folder / key.file_name, key, plan)
         return plan
+
+    def kernels(self, name: str) -> bytes:
+        """What `keep_kernels` has kept under a name; nothing where that is not there."""
+        try:
+            return self.kernel_path(name).read_bytes()
+        except OSError:
+            return b""
+
+    def keep_kernels(self, name: str, kernels: bytes) -> None:
+        """Keep what a library has compiled beside its plan; it does without where that fails."""
+        path = self.kernel_path(name)
+        if kernels == self.kernels(name):
+            return
+        part = path.with_name(f".{path.name}.{os.getpid()}.part")
+        with suppress(OSError):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            part.write_bytes(kernels)
+            part.replace(path)
+
+    def kernel_path(self, name: str) -> Path:
+        return self.folder / (re.sub(r"[^\w.-]+", "_", name) + ".kernels")
 
     def rebuilt(self, key: PlanKey, build: Callable[[], bytes]) -> bytes:
         """A new plan, whatever is there: for one that is whole but that the library refuses."""

@@ -8,6 +8,7 @@ built on do not have. There the pass over pinned memory ran on an emulated devic
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from time import perf_counter
 
@@ -25,6 +26,8 @@ _BATCH = 64
 BESIDE = "engines"
 _KEPT = Path(".cache", "cytostream", "engines")
 PRECISIONS = ("f16", "bf16", "f32")
+SM_WITH_HALF = 80  # compute capability
+DIGEST_CHARS = 16
 
 
 class TensorRtEngine:
@@ -49,6 +52,7 @@ class TensorRtEngine:
         self.library = library
         self.device = device
         self.store = store
+        self.plans: dict[str, str] = {}
         self.passes: dict[str, FixedPass] = {}
         self.pass_of(JUDGED)  # fail here, not in the middle of a slide
 
@@ -82,29 +86,40 @@ class TensorRtEngine:
         return self.passes[output]
 
     def open_pass(self, output: str) -> FixedPass:
-        target = (
-            self.device.target
-            if self.library.portable
-            else f"{self.device.name} {self.device.target}"
-        )
+        device = self.device
+        target = device.target if self.library.portable else f"{device.name} {device.target}"
         key = key_of(self.library, self.model, target, self.precision, self.batch, output)
         build = partial(build_plan, self.library, self.model, key)
-        context = self.library.context(self.store.get(key, build))
-        context = context or self.library.context(self.store.rebuilt(key, build))
-        if context is None:
+        kept = f"{key.file_name}-{device.name}-{device.driver}"
+        plan = self.store.get(key, build)
+        runner = self.library.runner(plan, self.store.kernels(kept))
+        if runner is None:
+            plan = self.store.rebuilt(key, build)
+            runner = self.library.runner(plan)
+        if runner is None:
             raise EngineError(
                 f"{key.library} refuses the engine it built: {self.library.complaint()}",
                 "is the driver recent?",
             )
+        self.plans[output] = sha256(plan).hexdigest()[:DIGEST_CHARS]
         inputs, outputs = shapes_of(self.model, self.batch, output)
-        return FixedPass(self.device.cuda, context, inputs, outputs)
+        made = FixedPass(device, runner.context, inputs, outputs, runner.memory_bytes)
+        if runner.kernels:
+            self.store.keep_kernels(kept, bytes(runner.kernels.serialize()))
+        return made
+
+    @property
+    def plan(self) -> str:
+        """Digest of the plan that judges: plans of one graph differ from machine to machine."""
+        return self.plans[JUDGED]
 
 
 def open_tensorrt(
     model: Model, name: str, precision: str | None, tell: Callable[[str], None]
 ) -> TensorRtEngine:
-    """The engine on the first GPU. Plans are looked for beside the model (`MODEL/engines`), then in
-    the user's `.cache/cytostream/engines`, and built there if absent: in seconds (RTX) or minutes.
+    """The engine on the first GPU. Plans are looked for beside the model (`MODEL/engines`),
+    then in the user's `.cache/cytostream/engines`, and built there if absent: in seconds (RTX) or
+    minutes.
 
     Raises:
         EngineError: package, driver or GPU is missing, or the library cannot build or run the
@@ -113,13 +128,16 @@ def open_tensorrt(
     library = open_library(name)
     device = open_device()
     store = PlanStore(Path.home() / _KEPT, (model.graph.parent / BESIDE,), tell)
-    return TensorRtEngine(
-        model, library, device, store, checked(precision or tensorrt_precision(model))
-    )
+    chosen = checked(precision or tensorrt_precision(model, device.target))
+    return TensorRtEngine(model, library, device, store, chosen)
 
 
-def tensorrt_precision(model: Model) -> str:
-    """The fastest arithmetic that the card allows."""
+def tensorrt_precision(model: Model, target: str) -> str:
+    """The fastest arithmetic that the card allows and a GPU of a compute capability (sm_89) has:
+    fp32 below sm_80, which has no bf16.
+    """
+    if int(target.removeprefix("sm_")) < SM_WITH_HALF:
+        return "f32"
     return next((p for p in model.card.precisions if p in PRECISIONS), "f32")
 
 
@@ -191,8 +209,7 @@ def compile_ahead(
 ) -> Compiled:
     """The judge's plan for a compute capability such as sm_89, built in `folder` with no GPU.
 
-    Only what judging runs; `denoised`, for generating, is built at its first
-    use.
+    Only what judging runs; `denoised`, for generating, is built at its first use.
 
     Raises:
         EngineError: the library is not installed, builds only on the GPU that is to run the plan,
@@ -207,7 +224,12 @@ def compile_ahead(
     store = PlanStore(folder)
     library.capability(target)
     key = key_of(
-        library, model, target, checked(precision or tensorrt_precision(model)), batch, JUDGED
+        library,
+        model,
+        target,
+        checked(precision or tensorrt_precision(model, target)),
+        batch,
+        JUDGED,
     )
     took: list[float] = []
 

@@ -3,15 +3,37 @@ cards.
 """
 
 import importlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
+from typing import Protocol, TypeVar
 
 from classify.errors import EngineError
 
+from .cuda import Context
+
+T = TypeVar("T")
 MODULES = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
 _EXTRAS = {"tensorrt": "tensorrt", "tensorrt-rtx": "rtx"}
 OLDEST = {"tensorrt": (10, 0), "tensorrt-rtx": (1, 7)}
+
+
+class Kernels(Protocol):
+    """The kernels that TensorRT for RTX compiles on the GPU at the first pass."""
+
+    def serialize(self) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PlanRunner:
+    """What runs a plan: a context, the bytes of device memory that it is to be given, and the
+    kernels it compiles (RTX alone), to be kept for the next process.
+    """
+
+    context: Context
+    memory_bytes: int
+    kernels: Kernels | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +62,7 @@ class TensorRtLibrary:
             EngineError: the graph or the target is refused.
         """
         trt = self.module
-        builder = trt.Builder(logger_of(trt))
+        builder = self.made(trt.Builder)
         network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
         parser = trt.OnnxParser(network, logger_of(trt))
         if not parser.parse(graph):
@@ -60,6 +82,9 @@ class TensorRtLibrary:
     def config(self, builder: object, target: str) -> object:
         config = builder.create_builder_config()
         config.clear_flag(self.module.BuilderFlag.TF32)
+        config.set_flag(
+            self.module.BuilderFlag.REQUIRE_USER_ALLOCATION
+        )  # so that it can be recorded
         if self.portable:
             config.num_compute_capabilities = 1
             config.set_compute_capability(self.capability(target), 0)
@@ -81,11 +106,40 @@ class TensorRtLibrary:
             raise EngineError(f"{self.name} {self.version} does not build for {target}", hint)
         return known[target]
 
-    def context(self, plan: bytes) -> object | None:
-        """What runs a plan; None where the library refuses it."""
-        runtime = self.module.Runtime(logger_of(self.module))
-        engine = runtime.deserialize_cuda_engine(plan)
-        return engine and engine.create_execution_context()
+    def made(self, constructor: Callable[[object], T]) -> T:
+        """A builder or runtime.
+
+        Raises:
+            EngineError: CUDA cannot start, where the constructor has nothing to return.
+        """
+        try:
+            return constructor(logger_of(self.module))
+        except TypeError as error:
+            raise EngineError(
+                f"{self.name} {self.version} cannot start CUDA: {self.complaint()}",
+                "look at `nvidia-smi`, or use --engine openvino",
+            ) from error
+
+    def runner(self, plan: bytes, kept: bytes = b"") -> PlanRunner | None:
+        """What runs a plan; None where the library refuses it. `kept` are kernels of an earlier
+        process; those of another GPU or driver are not taken.
+        """
+        trt = self.module
+        engine = self.made(trt.Runtime).deserialize_cuda_engine(plan)
+        if engine is None:
+            return None
+        ours = trt.ExecutionContextAllocationStrategy.USER_MANAGED
+        kernels = None
+        how = ours
+        if self.portable:
+            how = engine.create_runtime_config()
+            how.set_execution_context_allocation_strategy(ours)
+            kernels = how.create_runtime_cache()
+            if kept:
+                kernels.deserialize(kept)
+            how.set_runtime_cache(kernels)
+        context = engine.create_execution_context(how)
+        return context and PlanRunner(context, engine.device_memory_size_v2, kernels)
 
     def complaint(self) -> str:
         return logger_of(self.module).last or "it gives no reason"

@@ -1,5 +1,6 @@
 """The options that more than one command has, each stated once."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,7 @@ RESULTS = Path("cytostream-results")
 KAFKA = ("kafka",)
 RED_MODEL = Path("red")
 _LEAST, _MOST = MPP_RANGE
+GPUS = "CUDA_VISIBLE_DEVICES"
 
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="TOML file; see configs/example.toml.")
@@ -70,6 +72,27 @@ RedModelOption = Annotated[
     typer.Option("--red-model", help="Model folder for red cells; the shipped one by default."),
 ]
 EngineOption = Annotated[str, typer.Option("--engine", help=f"{', '.join(ENGINES)}.")]
+
+
+def show_one_gpu(number: int | None) -> int | None:
+    """Lets CUDA, which is not loaded yet, see the GPU of this number alone, of those it would."""
+    if number is not None:
+        shown = [name for name in os.environ.get(GPUS, "").split(",") if name]
+        if shown and number >= len(shown):
+            raise typer.BadParameter(f"{GPUS} shows {len(shown)}")
+        os.environ[GPUS] = shown[number] if shown else str(number)
+    return number
+
+
+DeviceOption = Annotated[
+    int | None,
+    typer.Option(
+        "--device",
+        min=0,
+        callback=show_one_gpu,
+        help="Number of the GPU; for several, a process each on one --store.",
+    ),
+]
 AgainOption = Annotated[
     bool,
     typer.Option(

@@ -115,6 +115,7 @@ class SlideRun:
             **work_of(self.lab, self.slide),
             "engine": self.lab.engine.name,
             "precision": self.lab.engine.precision,
+            "plan": getattr(self.lab.engine, "plan", ""),
             "versions": self.lab.stamp.versions,
         }
         return SlideStore.create(store_path(self.lab.folder, self.slide.slide_id), facts)

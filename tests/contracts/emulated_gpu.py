@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from classify.engines.openvino import openvino_core
+from classify.engines.tensorrt_library import PlanRunner
 
 
 class EmulatedCuda:
@@ -19,6 +20,7 @@ class EmulatedCuda:
 
     def __init__(self):
         self.memory, self.queue, self.recording, self.launches = {}, [], None, 0
+        self.made, self.device = {}, None
         self.broken = False
 
     def cudaGetErrorString(self, error):  # noqa: N802
@@ -31,8 +33,30 @@ class EmulatedCuda:
 
     cudaMallocHost = cudaMalloc  # noqa: N815
 
+    def cudaFree(self, address):  # noqa: N802
+        del self.memory[address]
+        return (0,)
+
+    cudaFreeHost = cudaFree  # noqa: N815
+
+    def cudaSetDevice(self, number):  # noqa: N802
+        self.device = number
+        return (0,)
+
     def cudaStreamCreate(self):  # noqa: N802
+        self.made["stream"] = 7
         return 0, 7
+
+    def cudaStreamDestroy(self, stream):  # noqa: N802
+        del self.made["stream"]
+        return (0,)
+
+    def cudaGraphDestroy(self, graph):  # noqa: N802
+        return (0,)
+
+    def cudaGraphExecDestroy(self, graph):  # noqa: N802
+        del self.made["graph"]
+        return (0,)
 
     def do(self, work):
         (self.queue if self.recording is None else self.recording).append(work)
@@ -50,6 +74,7 @@ class EmulatedCuda:
         return 0, recorded
 
     def cudaGraphInstantiate(self, graph, flags):  # noqa: N802
+        self.made["graph"] = tuple(graph)
         return 0, tuple(graph)
 
     def cudaGraphLaunch(self, graph, stream):  # noqa: N802
@@ -73,12 +98,24 @@ class EmulatedContext:
         )
         outputs = [port.any_name for port in self.compiled.outputs]
         self.names = ["image", "noise", "sigma", *outputs]
+        self.scratch, self.capturable, self.fails_at, self.passes = 0, True, None, 0
+
+    def set_device_memory(self, address, size):
+        assert address in self.cuda.memory
+        self.scratch = size
+
+    def is_stream_capturable(self, stream):
+        return self.capturable
 
     def set_tensor_address(self, name, address):
         self.addresses[name] = address
         return name in self.names
 
     def execute_async_v3(self, stream):
+        self.passes += 1
+        if self.passes == self.fails_at:
+            return False
+        assert self.scratch, "no device memory was given"
         self.cuda.do(self.compute)
         return True
 
@@ -99,16 +136,23 @@ class EmulatedLibrary:
 
     name, version, portable = "tensorrt-rtx", "0", True
 
-    def __init__(self, cuda, refusals=0):
+    def __init__(self, cuda, refusals=0, **context):
         self.cuda, self.refusals, self.builds = cuda, refusals, 0
+        self.context, self.kept = context, []
 
     def build(self, graph, target):
         self.builds += 1
         return graph
 
-    def context(self, plan):
+    def runner(self, plan, kept=b""):
+        self.kept.append(kept)
         self.refusals -= 1
-        return EmulatedContext(self.cuda, plan) if self.refusals < 0 else None
+        if self.refusals >= 0:
+            return None
+        context = EmulatedContext(self.cuda, plan)
+        for name, value in self.context.items():
+            setattr(context, name, value)
+        return PlanRunner(context, 64, SimpleNamespace(serialize=lambda: b"kernels"))
 
     def complaint(self):
         return "made for another driver"

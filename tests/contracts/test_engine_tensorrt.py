@@ -1,5 +1,8 @@
 """The TensorRT engine: on an emulated GPU wherever onnx is, on a real one where there is one."""
 
+from dataclasses import replace
+from types import ModuleType, SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -8,7 +11,7 @@ from classify.engines.cuda import Device, open_device
 from classify.engines.openvino import OpenVinoEngine
 from classify.engines.plan_cache import PlanStore
 from classify.engines.tensorrt import TensorRtEngine, tensorrt_precision
-from classify.engines.tensorrt_library import open_library
+from classify.engines.tensorrt_library import TensorRtLibrary, open_library
 from tests.contracts.emulated_gpu import EmulatedCuda, EmulatedLibrary
 from tests.contracts.engine_contract import EngineContract, inputs
 
@@ -37,7 +40,7 @@ def told():
 def opened(model, cuda, tmp_path, told):
     def open_one(library=None, precision="f32", batch=8):
         store = PlanStore(tmp_path / "plans", tell=told.append)
-        device = Device(cuda, "Emulated", "sm_89")
+        device = Device(cuda, "Emulated", "sm_89", 1)
         return TensorRtEngine(
             model, library or EmulatedLibrary(cuda), device, store, precision, batch
         )
@@ -83,6 +86,66 @@ def test_a_library_that_refuses_its_own_plan(opened, cuda):
         opened(EmulatedLibrary(cuda, refusals=2))
 
 
+def test_a_context_that_cannot_be_recorded_is_asked_anew_each_time(opened, model, cuda):
+    engine = opened(EmulatedLibrary(cuda, capturable=False))
+    reference = OpenVinoEngine(model, "f32")
+    given = inputs(model, 17)
+    np.testing.assert_allclose(engine.errors(*given), reference.errors(*given), rtol=1e-5)
+    assert cuda.launches == 0
+
+
+@pytest.mark.parametrize("fails_at", [1, 2])
+def test_a_pass_that_cannot_be_made_leaves_nothing_behind(opened, cuda, fails_at):
+    with pytest.raises(EngineError, match="does not run on this GPU"):
+        opened(EmulatedLibrary(cuda, fails_at=fails_at))
+    assert (cuda.memory, cuda.made, cuda.recording) == ({}, {}, None)
+
+
+def test_kernels_are_kept_for_the_next_process_on_the_same_gpu(opened, cuda):
+    library = EmulatedLibrary(cuda)
+    opened(library), opened(library)
+    assert library.kept == [b"", b"kernels"]
+
+
+def test_it_runs_on_the_gpu_of_its_number_in_every_thread(opened, model, cuda):
+    engine = opened()
+    cuda.device = 0
+    engine.errors(*inputs(model, 1))
+    assert cuda.device == 1
+
+
+def test_the_digest_of_the_plan_is_known(opened):
+    assert len(opened().plan) == 16 and opened().plan != opened(precision="f16").plan
+
+
+def test_fp32_below_compute_capability_8(model):
+    half = model.card.model_copy(update={"precisions": ("bf16", "f32")})
+    model = replace(model, card=half)
+    assert [tensorrt_precision(model, t) for t in ("sm_75", "sm_80", "sm_120")] == [
+        "f32",
+        "bf16",
+        "bf16",
+    ]
+
+
+def test_a_library_that_cannot_start_cuda(cuda):
+    def nothing(logger):
+        raise TypeError("pybind11::init(): factory function returned nullptr")
+
+    library = TensorRtLibrary("tensorrt-rtx", fake_module())
+    with pytest.raises(EngineError, match="cannot start CUDA"):
+        library.made(nothing)
+
+
+def fake_module():
+    class Logger:
+        Severity = SimpleNamespace(ERROR=1, INTERNAL_ERROR=2)
+
+    module = ModuleType("fake_tensorrt")
+    module.__version__, module.ILogger = "0", Logger
+    return module
+
+
 def test_a_gpu_that_fails_on_the_way(opened, model, cuda):
     engine = opened()
     cuda.broken = True
@@ -96,7 +159,8 @@ def on_gpu(request, tmp_path_factory):
     try:
         library, device = open_library(request.param), open_device()
         store = PlanStore(tmp_path_factory.mktemp("plans"))
-        return shipped, TensorRtEngine(shipped, library, device, store, tensorrt_precision(shipped))
+        precision = tensorrt_precision(shipped, device.target)
+        return shipped, TensorRtEngine(shipped, library, device, store, precision)
     except EngineError as error:
         pytest.skip(str(error))
 

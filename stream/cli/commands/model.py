@@ -41,7 +41,13 @@ from classify.explain import attributes_of, describe, has_attributes, ranked_nam
 from classify.teaching import TaughtJudge, taught_at
 from stream.cli.console import say, screen, track
 from stream.cli.json_lines import json_lines
-from stream.cli.options import EngineOption, JsonFileOption, ModelArgument, ModelOption
+from stream.cli.options import (
+    DeviceOption,
+    EngineOption,
+    JsonFileOption,
+    ModelArgument,
+    ModelOption,
+)
 from stream.config import ConfigError
 from stream.events import JsonObject
 
@@ -76,6 +82,7 @@ def classify(
         typer.Option(min=0.02, max=5.0, help="um a pixel of the images; their middle is cut out."),
     ] = None,
     engine: EngineOption = "auto",
+    device: DeviceOption = None,
     exhaustive: Annotated[
         bool, typer.Option(help="Every draw, no elimination, fp32: the slow reference.")
     ] = False,

@@ -18,6 +18,7 @@ from stream.cli.options import (
     AgainOption,
     AreaOption,
     ConfigOption,
+    DeviceOption,
     EngineOption,
     InsecureSchedulerOption,
     JsonLinesOption,
@@ -58,6 +59,7 @@ def run(
     model: ModelOption = SHIPPED,
     red_model: RedModelOption = RED_MODEL,
     engine: EngineOption = "auto",
+    device: DeviceOption = None,
     again: AgainOption = False,
     json_report: JsonLinesOption = False,
 ) -> None:

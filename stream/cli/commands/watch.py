@@ -18,6 +18,7 @@ from stream.cli.options import (
     RESULTS,
     AgainOption,
     ConfigOption,
+    DeviceOption,
     EngineOption,
     InsecureSchedulerOption,
     ModelOption,
@@ -52,6 +53,7 @@ def watch(
     model: ModelOption = SHIPPED,
     red_model: RedModelOption = RED_MODEL,
     engine: EngineOption = "auto",
+    device: DeviceOption = None,
     door: Annotated[
         str | None, typer.Option(help="HOST:PORT to listen on for POST /slides, with a token.")
     ] = None,

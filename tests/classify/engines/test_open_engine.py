@@ -63,3 +63,20 @@ def test_an_engine_that_is_none(model):
     with pytest.raises(EngineError, match="no engine 'cuda'") as caught:
         open_engine(model, "cuda")
     assert "openvino" in caught.value.hint
+
+
+def test_a_candidate_that_fails_in_any_way_is_passed_over_with_one_line(model, monkeypatch):
+    def nothing(*_):
+        raise TypeError("pybind11::init(): factory function returned nullptr\nmore lines")
+
+    monkeypatch.setattr("classify.engines.tensorrt.open_tensorrt", nothing)
+    told = []
+    assert open_engine(model, "auto", "f32", told.append).name == "openvino"
+    assert "tensorrt-rtx fails: TypeError: pybind11" in told[0] and "\n" not in told[0]
+
+
+def test_torch_is_not_loaded_where_there_is_no_driver(model, monkeypatch):
+    monkeypatch.setattr("classify.engines.driver.LIBRARY", "libabsent.so.1")
+    monkeypatch.setitem(sys.modules, "classify.engines.torch_cuda", None)
+    with pytest.raises(EngineError, match="no NVIDIA driver"):
+        open_engine(model, "torch-cuda")

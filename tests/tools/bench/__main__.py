@@ -12,6 +12,8 @@ from rich.table import Table
 from classify import judge, load_model, open_engine
 from classify.model_card import read_sheet
 
+from .engine_share import share_table
+
 COPIES = 3
 
 
@@ -69,6 +71,7 @@ def main():
             name, f"{rate:.0f}", f"{rate / reference[0]:.1f} x", f"{draws:.1f}", f"{same:.3f}"
         )
     Console().print(table)
+    Console().print(share_table(model, crops))
 
 
 main()
