@@ -217,12 +217,12 @@ def test_a_tile_at_the_edge_is_as_large_as_its_pixels(open_site, open_page):
     site = open_site()  # 700 px: the last tiles are 188 px wide
     site.made.add(4)
     site.made.done()
-    page = ready(open_page(), site)
-    page.locator(".thumb").first.click()
+    page = open_page()
+    page.emulate_media(reduced_motion="reduce")
+    ready(page, site)
+    page.locator("#fit").click()
     page.wait_for_selector(".leaflet-tile-loaded")
-    page.wait_for_function(
-        "document.querySelectorAll('.leaflet-tile:not(.leaflet-tile-loaded)').length === 0"
-    )
+    expect(page.locator(".leaflet-tile:not(.leaflet-tile-loaded)")).to_have_count(0)
     js = """() => [...document.querySelectorAll('.leaflet-tile-loaded')].map((t) =>
         [t.naturalWidth, t.naturalHeight,
         t.getBoundingClientRect().width / t.naturalWidth,
