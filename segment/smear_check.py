@@ -62,7 +62,7 @@ GLASS_OD = 0.04
 LEAST_GLASS = 0.15  # share of a window
 LEAST_GLASS_OF_FEW = 0.26
 COVERED_OD = 0.08
-LEAST_COLOUR = 0.15  # spread of optical density over the channels; 0.33 or more in smears
+LEAST_COLOUR = 0.08  # spread of optical density over the channels; 0.12 or more in smears
 
 
 @dataclass(frozen=True, slots=True)
