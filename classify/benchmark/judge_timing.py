@@ -2,7 +2,7 @@
 same.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -15,6 +15,8 @@ from classify.evaluation import auc, balanced_accuracy
 from classify.image_folder import image_paths, read_crop
 from classify.judge import judge
 from classify.model_card import Model
+
+from .paper_procedure import Procedure
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,6 +91,9 @@ class Watched:
 
     def __init__(self, engine: Engine):
         self.engine = engine
+        self.name = engine.name
+        self.version = engine.version
+        self.precision = engine.precision
         self.batch = engine.batch
         self.pairs = 0
         self.seconds = 0.0
@@ -101,6 +106,12 @@ class Watched:
         self.seconds += perf_counter() - start
         self.pairs += len(images)
         return found
+
+    def denoised(self, images: np.ndarray, noise: np.ndarray, sigma: np.ndarray) -> np.ndarray:
+        return self.engine.denoised(images, noise, sigma)
+
+    def features(self, images: np.ndarray, noise: np.ndarray, sigma: np.ndarray) -> np.ndarray:
+        return self.engine.features(images, noise, sigma)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -147,7 +158,7 @@ def one_pair(model: Model) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return np.zeros_like(model.noise[:1]), model.noise[:1], model.sigma[:1]
 
 
-def proceeded(name: str, procedure: Callable, images: Iterable[np.ndarray]) -> TimedEntry:
+def proceeded(name: str, procedure: Procedure, images: Iterable[np.ndarray]) -> TimedEntry:
     """A procedure (`procedure.Procedure`) on images (3, px, px), one at a time."""
     start = perf_counter()
     outcomes = [procedure(image) for image in images]

@@ -72,7 +72,8 @@ def of_class(net: Denoiser, c: int) -> Denoiser:
     one.mask = net.mask
     rows = slice(c * one.heads.out_channels, (c + 1) * one.heads.out_channels)
     one.heads.weight.data = net.heads.weight[rows]
-    one.heads.bias.data = net.heads.bias[rows]
+    if one.heads.bias is not None and net.heads.bias is not None:
+        one.heads.bias.data = net.heads.bias[rows]
     return one
 
 
@@ -129,10 +130,11 @@ class Procedure:
         )
         images = torch.from_numpy(image).expand(len(sigma), *image.shape)
         start = perf_counter()
-        batches = zip(
-            *(x.split(self.together) for x in (images, noise, torch.from_numpy(sigma))), strict=True
+        levels = torch.from_numpy(sigma)
+        batches = [slice(i, i + self.together) for i in range(0, len(sigma), self.together)]
+        errors = np.concatenate(
+            [self.passes(images[rows], noise[rows], levels[rows], left) for rows in batches]
         )
-        errors = np.concatenate([self.passes(*batch, left) for batch in batches])
         self.inside_s += perf_counter() - start
         result: np.ndarray = weight_of(sigma, self.model.sigma, self.model.weight)[:, None] * errors
         return result

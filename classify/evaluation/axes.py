@@ -233,7 +233,7 @@ def measured_again(work: Workshop) -> dict[str, Arm]:
 def kinds(work: Workshop, rows: np.ndarray) -> dict[str, np.ndarray]:
     """Positions within `rows` of the anomalous cells of each kind, and of the two groups."""
     data = work.lab_anomaly
-    lab = work.suite.lab
+    lab = work.suite.laboratory
     names = np.array(data.classes)[data.labels[rows]]
     groups = {
         **dict(zip(GROUPS, (lab.biological, lab.not_a_cell), strict=True)),
@@ -245,6 +245,8 @@ def kinds(work: Workshop, rows: np.ndarray) -> dict[str, np.ndarray]:
 def low_data(work: Workshop) -> Findings:
     """From scratch on few images a class; the mean of the seeds."""
     wanted = work.suite.low_data
+    if wanted is None:
+        return Findings()
     data = work.val
     found = Findings(
         notes=[
@@ -312,13 +314,23 @@ def calibration(work: Workshop) -> Findings:
 
 def psychometric_figures(of: str, arm: str, fitted: Psychometric) -> list[Figure]:
     """Confidence at half of the rise, width of the rise, lapse rate."""
-    numbers = {
-        name: (getattr(fitted, name), *getattr(fitted, f"{name}_interval"))
-        for name in ("threshold", "width", "lapse")
+    found = {
+        "threshold": (fitted.threshold, fitted.threshold_interval),
+        "width": (fitted.width, fitted.width_interval),
+        "lapse": (fitted.lapse, fitted.lapse_interval),
     }
     return [
-        Figure("calibration", of, f"psychometric {name}", arm, *three, fitted.cells)
-        for name, three in numbers.items()
+        Figure(
+            axis="calibration",
+            of=of,
+            metric=f"psychometric {name}",
+            arm=arm,
+            value=value,
+            low=low,
+            high=high,
+            cells=fitted.cells,
+        )
+        for name, (value, (low, high)) in found.items()
     ]
 
 

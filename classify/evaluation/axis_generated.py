@@ -2,6 +2,8 @@
 they like real ones.
 """
 
+from functools import partial
+
 import numpy as np
 
 from classify.explain import generate_cells
@@ -91,8 +93,12 @@ def intended(work: Workshop, made: np.ndarray, of_class: np.ndarray) -> list[Fig
             np.zeros(len(own)),
             work.suite.resamples,
         )
-        figures.append(row.figure(OUR_ARM, lambda i, own=own: float(own[i].mean())))
+        figures.append(row.figure(OUR_ARM, partial(mean_of, own)))
     return figures
+
+
+def mean_of(values: np.ndarray, rows: np.ndarray) -> float:
+    return float(values[rows].mean())
 
 
 def likeness(work: Workshop, made: np.ndarray, real: LabelledCrops) -> list[Figure]:
@@ -121,7 +127,7 @@ def likeness(work: Workshop, made: np.ndarray, real: LabelledCrops) -> list[Figu
             row = ResampledRow(
                 AXIS, "against pbc/val", metric, np.zeros(len(inside)), work.suite.resamples
             )
-            figures.append(row.figure(name, lambda i, inside=inside: float(inside[i].mean())))
+            figures.append(row.figure(name, partial(mean_of, inside)))
     return figures
 
 

@@ -24,7 +24,7 @@ class Classifier(TrunkNetwork):
         super().__init__()
         self.cfg = cfg
         self.trunk = EncoderTrunk(cfg) if cfg.encoder else Trunk(cfg)
-        self.head = nn.Linear(cfg.channels[0] + cfg.features, cfg.classes)
+        self.head: nn.Linear = nn.Linear(cfg.channels[0] + cfg.features, cfg.classes)
 
     def features(self, image: Tensor) -> Tensor:
         """Pooled features (b, channels[0] + channels[-1])."""

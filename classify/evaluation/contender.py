@@ -14,6 +14,7 @@ from torch import Tensor
 from classify.anomaly import Oddity, fit_oddity, oddity_of
 from classify.calibration import ErrorTable, candidates, error_table
 from classify.engines import Engine
+from classify.errors import DataError
 from classify.image_folder import OTHER_CLASS, LabelledCrops
 from classify.model_card import ClassEntry, Model
 from classify.network import Denoiser
@@ -37,25 +38,13 @@ _BATCH = 64
 Judge = Callable[[np.ndarray], Scores]
 
 
-class NetEngine:
-    """A network under training as an engine: bf16 where autocast has it, one noise list for all
-    cells.
-    """
+class NetRunner:
+    """Runs a network under training in batches: bf16 where autocast has it."""
 
-    name = "torch"
-    version = torch.__version__
-    precision = "bf16"
     batch = _BATCH
 
-    def __init__(self, net: Denoiser | Classifier, device: str = "cpu"):
-        self.net = net.to(device).eval()
+    def __init__(self, device: str = "cpu"):
         self.device = device
-
-    def errors(self, images: np.ndarray, noise: np.ndarray, sigma: np.ndarray) -> np.ndarray:
-        return self.run(self.net.errors, images, noise, sigma)
-
-    def denoised(self, images: np.ndarray, noise: np.ndarray, sigma: np.ndarray) -> np.ndarray:
-        return self.run(self.net.denoise, images + sigma[:, None, None, None] * noise, sigma)
 
     @torch.inference_mode()
     def run(self, function: Callable[..., Tensor], *inputs: np.ndarray) -> np.ndarray:
@@ -68,6 +57,30 @@ class NetEngine:
 
     def tensor(self, x: np.ndarray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(x, np.float32)).to(self.device)
+
+
+class NetEngine(NetRunner):
+    """A denoiser under training as an engine, one noise list for all cells."""
+
+    name = "torch"
+    version = str(torch.__version__)
+    precision = "bf16"
+
+    def __init__(self, net: Denoiser, device: str = "cpu"):
+        super().__init__(device)
+        self.net = net.to(device).eval()
+
+    def errors(self, images: np.ndarray, noise: np.ndarray, sigma: np.ndarray) -> np.ndarray:
+        return self.run(self.net.errors, images, noise, sigma)
+
+    def denoised(self, images: np.ndarray, noise: np.ndarray, sigma: np.ndarray) -> np.ndarray:
+        return self.run(self.net.denoise, images + sigma[:, None, None, None] * noise, sigma)
+
+    def features(self, images: np.ndarray, noise: np.ndarray, sigma: np.ndarray) -> np.ndarray:
+        return self.run(self._features, images, noise, sigma)
+
+    def _features(self, image: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
+        return self.net.errors_and_features(image, noise, sigma)[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +100,8 @@ def calibration_cells(
     images = to_input(data.images, recipe.window_px, image_px, recipe.white)
     if OTHER_CLASS not in classes:
         return CalibrationCells(images, data.labels)
-    crops = data.images[:: len(classes)]
-    crops = torch.from_numpy(on_white(crops) if recipe.white else crops)
+    some = data.images[:: len(classes)]
+    crops = torch.from_numpy(on_white(some) if recipe.white else some)
     still = Jitter(rotate=False, scale=0, shift_px=0)
     rng = torch.Generator().manual_seed(11)
     around = view(
@@ -171,6 +184,7 @@ def of_parents(arm: Arm, taxonomy: dict[str, ClassEntry]) -> Arm:
 
 def denoiser_arm(
     done: Retrained,
+    net: Denoiser,
     recipe: TrainConfig,
     cells: CalibrationCells | None,
     folder: Path,
@@ -182,7 +196,6 @@ def denoiser_arm(
     """
     px = done.run.network.image_px
     folder = folder / f"{draws}-draws"
-    net = done.run.averaged()
     listed = candidates(draws, px, recipe.seed)
     engine = NetEngine(net, device)
     with torch.no_grad():
@@ -200,8 +213,8 @@ def denoiser_arm(
 
 def denoising(
     classes: tuple[str, ...],
-    see: Callable,
-    raw: Callable,
+    see: Callable[[np.ndarray], np.ndarray],
+    raw: Callable[[np.ndarray], np.ndarray],
     fitted: tuple[ScoreScale, Oddity | None],
     folder: Path,
 ) -> Arm:
@@ -209,6 +222,10 @@ def denoising(
     scale, oddity = fitted
 
     def adapted(errors: np.ndarray) -> Judge:
+        if oddity is None:
+            raise DataError(
+                "an arm that nothing calibrated cannot be adapted", "calibrate it first"
+            )
         there = fit_oddity(errors, oddity.sigma, oddity)
         return lambda e: ours(e, scale, there)
 
@@ -217,6 +234,7 @@ def denoising(
 
 def baseline_arm(
     done: Retrained,
+    net: Classifier,
     recipe: TrainConfig,
     cells: CalibrationCells | None,
     folder: Path,
@@ -227,10 +245,14 @@ def baseline_arm(
     """
     px = done.run.network.image_px
     folder = folder / "features"
-    net = done.run.averaged()
-    engine = NetEngine(net, device)
-    head, shift = (p.detach().cpu().numpy() for p in (net.head.weight, net.head.bias))
-    raw = lambda x: engine.run(net.features, x)  # noqa: E731
+    net.to(device).eval()
+    runner = NetRunner(device)
+    head = net.head.weight.detach().cpu().numpy()
+    shift = net.head.bias.detach().cpu().numpy()
+
+    def raw(images: np.ndarray) -> np.ndarray:
+        return runner.run(net.features, images)
+
     scale = bare(np.ones(1), len(done.classes))
     nearness = None
     if cells:
@@ -244,7 +266,9 @@ def baseline_arm(
         there = fit_nearness(features, said)
         return lambda f: discriminative(f, f @ head.T + shift, scale, there)
 
-    judge = lambda f: discriminative(f, f @ head.T + shift, scale, nearness)  # noqa: E731
+    def judge(features: np.ndarray) -> Scores:
+        return discriminative(features, features @ head.T + shift, scale, nearness)
+
     return Arm(done.classes, seeing(recipe, px), raw, judge, adapted, folder)
 
 

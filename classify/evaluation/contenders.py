@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,10 +19,18 @@ from classify.engines import Engine, open_engine
 from classify.errors import DataError
 from classify.image_folder import LabelledCrops, load_crops
 from classify.model_card import CARD, Model, load_model
-from classify.network import Denoiser
+from classify.network import Denoiser, TrunkNetwork
 from classify.pixels import on_white
-from classify.training import TrainConfig, Training, labelled_cells, of_model, read_data
+from classify.training import (
+    TrainConfig,
+    Training,
+    TrainingState,
+    labelled_cells,
+    of_model,
+    read_data,
+)
 
+from .baseline import Classifier
 from .contender import (
     Arm,
     CalibrationCells,
@@ -35,10 +44,10 @@ from .retrain import BASELINE, OUR_ARM, Plan, Retrained, few, part, retrain, wit
 from .suite import Suite
 
 CALIBRATION_PATIENTS = 5  # one in so many of the patients not tested on calibrates the fine-tuned
-Tell = Callable[[str, dict], None]
+Tell = Callable[[str, dict[str, Any]], None]
 
 
-def say_nothing(name: str, row: dict) -> None:
+def say_nothing(name: str, row: dict[str, Any]) -> None:
     """Tells nobody."""
 
 
@@ -97,7 +106,7 @@ class Workshop:
         self.recipe = suite_recipe(
             suite.recipe, train=suite.train, val=suite.val, init=None, attributes=None
         )
-        self.took: dict[str, dict] = {}
+        self.took: dict[str, dict[str, Any]] = {}
         torch.set_num_threads(1 if suite.device == "cpu" else torch.get_num_threads())
 
     @cached_property
@@ -116,15 +125,17 @@ class Workshop:
 
     @cached_property
     def lab_normal(self) -> LabelledCrops:
-        return self.crops(self.suite.lab.normal)
+        return self.crops(self.suite.laboratory.normal)
 
     @cached_property
     def lab_anomaly(self) -> LabelledCrops:
-        return load_crops(self.suite.lab.anomaly, self.recipe.crop_px)
+        return load_crops(self.suite.laboratory.anomaly, self.recipe.crop_px)
 
     @cached_property
     def patients(self) -> Patients:
-        return parted(sorted({patient_of(p) for p in self.lab_normal.paths}), self.suite.lab.fold)
+        return parted(
+            sorted({patient_of(p) for p in self.lab_normal.paths}), self.suite.laboratory.fold
+        )
 
     @cached_property
     def shipped(self) -> Arm:
@@ -262,7 +273,7 @@ class Workshop:
         if absent := set(range(len(cells.classes))) - set(cells.labels):
             names = ", ".join(cells.classes[c] for c in absent)
             raise DataError(
-                f"{self.suite.lab.normal}: no {names} of the training patients",
+                f"{self.suite.laboratory.normal}: no {names} of the training patients",
                 "choose another fold",
             )
         return self.as_trained(cells)
@@ -287,10 +298,15 @@ class Workshop:
     ) -> Arm:
         kept = self.folder / "scores" / folder.name
         cells = calibration(recipe, done) if calibration else None
-        if isinstance(done.run.model, Denoiser):
-            arm = denoiser_arm(done, recipe, cells, kept, self.suite.draws, self.suite.device)
+        net = done.run.averaged()
+        if isinstance(net, Denoiser):
+            arm = denoiser_arm(done, net, recipe, cells, kept, self.suite.draws, self.suite.device)
+        elif isinstance(net, Classifier):
+            arm = baseline_arm(done, net, recipe, cells, kept, self.suite.device)
         else:
-            arm = baseline_arm(done, recipe, cells, kept, self.suite.device)
+            raise DataError(
+                f"{folder}: a network of another kind", "choose another --report folder"
+            )
         return of_parents(arm, recipe.taxonomy) if recipe.sources else arm
 
 
@@ -340,12 +356,13 @@ def minutes_of(folder: Path) -> float:
         raise DataError(what, "name runs/baseline of a report folder") from error
 
 
-def begin_with_run(there: Training, run: Training) -> None:
+def begin_with_run(there: TrainingState[TrunkNetwork], run: TrainingState[TrunkNetwork]) -> None:
     """Take over another run's averaged weights."""
     run.model.load_state_dict(there.average)
     run.average = {k: v.detach().clone() for k, v in there.average.items()}
 
 
-def begin_with_model(model: Model, run: Training) -> None:
-    """Take over the weights of an exported model."""
-    run.begin_with(of_model(model.graph.parent))
+def begin_with_model(model: Model, run: TrainingState[TrunkNetwork]) -> None:
+    """Take over the weights of an exported model, where the run is of such a network."""
+    if isinstance(run, Training):
+        run.begin_with(of_model(model.graph.parent))

@@ -5,6 +5,7 @@ torch; the `train` extra).
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from classify.engines import open_engine
 from classify.errors import DataError
@@ -84,7 +85,7 @@ def evaluate_model(
     return found
 
 
-def suite_settings(work: Workshop) -> dict:
+def suite_settings(work: Workshop) -> dict[str, Any]:
     """The suite and the recipe as resolved."""
     return {
         "suite": work.suite.model_dump(mode="json"),

@@ -1,8 +1,9 @@
 """The figures of an evaluation: a value, its interval, and which arm, axis and set it is of."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from math import isnan
+from typing import Any
 
 import numpy as np
 
@@ -26,7 +27,7 @@ class Figure:
     high: float
     cells: int
 
-    def as_dict(self) -> dict:
+    def as_dict(self) -> dict[str, Any]:
         """For JSON, which has no NaN: None is no interval."""
         numbers = {
             k: None if isnan(v) else round(v, 5)
@@ -62,7 +63,7 @@ class ResampledRow:
         return Figure(self.axis, self.of, self.metric, arm, value, low, high, len(self.strata))
 
     def compare(
-        self, arms: dict[str, Callable[[np.ndarray], float]], pair: tuple[str, str] | None = None
+        self, arms: Mapping[str, Callable[[np.ndarray], float]], pair: tuple[str, str] | None = None
     ) -> list[Figure]:
         """A figure an arm, given its statistic of chosen rows; and the difference of the first to
         the second of `pair`.

@@ -3,7 +3,7 @@ extra).
 """
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure as Canvas
@@ -102,7 +102,7 @@ PlotLine = tuple[Sequence[float], Sequence[float]]
 
 
 def curves(
-    lines: dict[str, PlotLine], x: str, y: str, log_x: bool = False, dots: bool = False
+    lines: Mapping[str, PlotLine], x: str, y: str, log_x: bool = False, dots: bool = False
 ) -> bytes:
     """Lines of (x, y) by name."""
     canvas = Canvas(figsize=(6, 4), layout="constrained")

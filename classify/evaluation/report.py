@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from math import isnan
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment
 
@@ -63,9 +64,9 @@ zero; <span class="behind">red</span>: behind it.</p>
 LESS_IS_BETTER = ("ECE", "AURC", "Brier", "KID")
 
 
-def tables(figures: Sequence[Figure]) -> dict[str, dict]:
+def tables(figures: Sequence[Figure]) -> dict[str, dict[str, Any]]:
     """By axis: the arms, in order of appearance, and the rows by (what, metric)."""
-    made: dict[str, dict] = {}
+    made: dict[str, dict[str, Any]] = {}
     for f in figures:
         table = made.setdefault(f.axis, {"arms": {}, "rows": {}})
         table["arms"][f.arm] = None
@@ -95,7 +96,11 @@ def _encoded(png: bytes) -> str:
 
 
 def write_report(
-    folder: Path, head: dict, axes: dict[str, Findings], runs: dict[str, dict], settings: dict
+    folder: Path,
+    head: dict[str, Any],
+    axes: dict[str, Findings],
+    runs: dict[str, dict[str, Any]],
+    settings: dict[str, Any],
 ) -> None:
     """Write `report.html` and `report.json` from what is known so far; each replaces the last in
     one move.

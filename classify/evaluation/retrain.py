@@ -8,15 +8,18 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from classify.errors import DataError
 from classify.image_folder import LabelledCrops
+from classify.network import TrunkNetwork
 from classify.training import (
     MOST_STEPS,
     TrainConfig,
     Training,
+    TrainingState,
     class_names,
     learn,
     paced,
@@ -47,11 +50,11 @@ class Plan:
     recipe: TrainConfig
     minutes: float
     data: Callable[[], LabelledCrops]
-    begin: Callable[[Training], None] = lambda run: None
+    begin: Callable[[TrainingState[TrunkNetwork]], None] = lambda run: None
     device: str = "cpu"
-    facts: dict = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
 
-    def as_kept(self) -> dict:
+    def as_kept(self) -> dict[str, Any]:
         recipe = self.recipe.model_dump(mode="json", exclude=PACE)
         return {
             "arm": self.arm,
@@ -68,9 +71,9 @@ class Retrained:
     parameters.
     """
 
-    run: Training
+    run: TrainingState[TrunkNetwork]
     classes: tuple[str, ...]
-    took: dict
+    took: dict[str, Any]
 
 
 def part(data: LabelledCrops, chosen: np.ndarray, classes: tuple[str, ...] = ()) -> LabelledCrops:
@@ -101,7 +104,7 @@ def clock(device: str) -> float:
     return time.process_time() if device == "cpu" else time.perf_counter()
 
 
-def retrain(plan: Plan, tell: Callable[[dict], None] = lambda row: None) -> Retrained:
+def retrain(plan: Plan, tell: Callable[[dict[str, Any]], None] = lambda row: None) -> Retrained:
     """Train for `plan.minutes`, going on from where a killed run stopped; a finished one is only
     loaded.
 
@@ -112,15 +115,14 @@ def retrain(plan: Plan, tell: Callable[[dict], None] = lambda row: None) -> Retr
     """
     keep_plan(plan)
     done = plan.folder / "done.json"
-    kept = json.loads(done.read_text()) if done.exists() else None
+    kept: dict[str, Any] = json.loads(done.read_text()) if done.exists() else {}
     data = None if kept else plan.data()
-    classes = tuple(kept["classes"]) if kept else class_names(data, plan.recipe)
-    run = (BaselineTraining if plan.arm == BASELINE else Training)(
-        plan.recipe, classes, plan.device
-    )
+    classes = class_names(data, plan.recipe) if data else tuple(kept["classes"])
+    kind: type[TrainingState[TrunkNetwork]] = BaselineTraining if plan.arm == BASELINE else Training
+    run = kind(plan.recipe, classes, plan.device)
     last = plan.folder / "last.pt"
     run.load(last) if last.exists() else plan.begin(run)
-    if not kept:
+    if data:
         prepare(run, data)
         seconds = advance(plan, run, data, tell)
         kept = {
@@ -135,7 +137,12 @@ def retrain(plan: Plan, tell: Callable[[dict], None] = lambda row: None) -> Retr
     return Retrained(run, classes, kept)
 
 
-def advance(plan: Plan, run: Training, data: LabelledCrops, tell: Callable[[dict], None]) -> float:
+def advance(
+    plan: Plan,
+    run: TrainingState[TrunkNetwork],
+    data: LabelledCrops,
+    tell: Callable[[dict[str, Any]], None],
+) -> float:
     """Step until the minutes are used; returns the seconds used in all, those before a stop too."""
     used = seconds_used(plan.folder, run.step)
     budget = plan.minutes * 60
@@ -165,7 +172,7 @@ def seconds_used(folder: Path, step: int) -> float:
     return kept[-1]["seconds"] if kept else 0.0
 
 
-def log_rows(path: Path) -> list[dict]:
+def log_rows(path: Path) -> list[dict[str, Any]]:
     """Rows of a training log, one a step: what a kill cut short is left out, of a step done again
     the last counts.
     """
@@ -189,7 +196,7 @@ def keep_plan(plan: Plan) -> None:
     path.write_text(json.dumps(kept, indent=1))
 
 
-def _differences(kept: dict) -> dict:
+def _differences(kept: dict[str, Any]) -> dict[str, Any]:
     """A plan with what its recipe says beyond the defaults, so that a later version's new keys
     change nothing.
     """

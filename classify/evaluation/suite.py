@@ -72,6 +72,17 @@ class Suite(Part):
     resamples: int = Field(1000, gt=0, description="of each bootstrap interval")
     device: Literal["cpu", "cuda"] = "cpu"
 
+    @property
+    def laboratory(self) -> LaboratoryData:
+        """The other lab's cells.
+
+        Raises:
+            DataError: the suite names none.
+        """
+        if self.lab is None:
+            raise DataError("the suite names no cells of another lab", "add a section [lab] to it")
+        return self.lab
+
 
 def read_suite(path: Path) -> Suite:
     """The suite of a TOML file, with its folders looked for.

@@ -5,6 +5,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -79,23 +80,23 @@ def report_training(folder: Path, per_class: int = 60) -> Path:
     return out
 
 
-def losses_of(rows: list[dict]) -> dict[str, np.ndarray]:
+def losses_of(rows: list[dict[str, Any]]) -> dict[str, np.ndarray]:
     """The losses that this training has, smoothed."""
     return {name: smoothed([row[name] for row in rows]) for name in LOSSES if name in rows[0]}
 
 
-def _curves_of(rows: list[dict]) -> dict[str, bytes]:
+def _curves_of(rows: list[dict[str, Any]]) -> dict[str, bytes]:
     """Losses, gradient and validation accuracy by the step."""
     steps = [row["step"] for row in rows]
-    losses = {name: (steps, values) for name, values in losses_of(rows).items()}
-    norms = {"gradient norm": (steps, smoothed([row["grad_norm"] for row in rows]))}
+    losses = {name: (steps, values.tolist()) for name, values in losses_of(rows).items()}
+    norms = {"gradient norm": (steps, smoothed([row["grad_norm"] for row in rows]).tolist())}
     pictures = {
         "losses": plots.curves(losses, "step", "loss"),
         "gradient": plots.curves(norms, "step", "norm before clipping"),
     }
     checks = [(row["step"], row[CHECK]) for row in rows if CHECK in row]
     if checks:
-        line = {"validation": tuple(zip(*checks, strict=True))}
+        line = {"validation": ([step for step, _ in checks], [value for _, value in checks])}
         pictures["accuracy"] = plots.curves(line, "step", "balanced accuracy", dots=True)
     return pictures
 
@@ -150,7 +151,9 @@ def _named(done: Finished, engine: NetEngine, per_class: int) -> tuple[np.ndarra
     return cells.y, (weight[:, None] * errors).sum(axis=1).argmin(axis=1)
 
 
-def summary(rows: list[dict], done: Finished, y: np.ndarray, said: np.ndarray) -> dict:
+def summary(
+    rows: list[dict[str, Any]], done: Finished, y: np.ndarray, said: np.ndarray
+) -> dict[str, Any]:
     found = recalls(y, said)
     return {
         "steps": rows[-1]["step"],

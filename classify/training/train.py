@@ -196,7 +196,7 @@ def paced(cfg: TrainConfig, recipe: TrainConfig, step: int, share: float) -> Tra
 
 
 ALONE = Ranks()
-NetworkType = TypeVar("NetworkType", bound=TrunkNetwork)
+NetworkType = TypeVar("NetworkType", bound=TrunkNetwork, covariant=True)
 
 
 class TrainingState(ABC, Generic[NetworkType]):
@@ -476,7 +476,7 @@ def train_model(
     return run
 
 
-def prepare(run: TrainingState[NetworkType], data: LabelledCrops) -> None:
+def prepare(run: TrainingState[TrunkNetwork], data: LabelledCrops) -> None:
     """Give a run what the labels of its crops allow, and the maps between the colours of their
     laboratories.
     """
@@ -489,7 +489,7 @@ def prepare(run: TrainingState[NetworkType], data: LabelledCrops) -> None:
 
 
 def learn(
-    run: TrainingState[NetworkType], data: LabelledCrops, steps: range
+    run: TrainingState[TrunkNetwork], data: LabelledCrops, steps: range
 ) -> Iterator[dict[str, Any]]:
     """Step after step on balanced batches of the crops, and what each showed."""
     cfg = run.cfg

@@ -78,7 +78,13 @@ def measured(recipe, folder, minutes, data):
         done = retrain(plan, lambda row: bars.update(bar, completed=row["used"]))
     val = load_crops(data / "pbc/val", recipe.crop_px)
     arm = denoiser_arm(
-        done, recipe, part(val, even(val)[::THINNED]), folder / "scores", DRAWS, "cpu"
+        done,
+        done.run.averaged(),
+        recipe,
+        part(val, even(val)[::THINNED]),
+        folder / "scores",
+        DRAWS,
+        "cpu",
     )
     rest = part(val, odd(val)[::THINNED])
     made = [balanced_accuracy(rest.labels, arm.scores("val", rest.images).predicted)]
