@@ -36,7 +36,8 @@ class ChannelMoments:
 
     @property
     def variance(self) -> np.ndarray:
-        return np.maximum(self.square - self.mean**2, LEAST_VARIANCE)
+        result: np.ndarray = np.maximum(self.square - self.mean**2, LEAST_VARIANCE)
+        return result
 
     def of(self, rows: np.ndarray) -> "ChannelMoments | None":
         """Those of a class (C,), of the images (n,) that are of it; None where there are none."""

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 from types import ModuleType
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -63,10 +63,10 @@ def load_cuda() -> ModuleType:
 
 
 def says(cuda: ModuleType, error: object) -> str:
-    return cuda.cudaGetErrorString(error)[1].decode()
+    return str(cuda.cudaGetErrorString(error)[1].decode())
 
 
-def done(cuda: ModuleType, answer: tuple) -> object:
+def done(cuda: ModuleType, answer: tuple[Any, ...]) -> Any:
     """What a call gives, after looking at its status.
 
     Raises:

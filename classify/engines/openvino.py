@@ -112,7 +112,10 @@ class OpenVinoEngine:
             )
             graph.reshape({0: [self.chunk, 3, px, px], 1: [self.chunk, 3, px, px], 2: [self.chunk]})
             threads = {"NUM_STREAMS": self.streams, "INFERENCE_NUM_THREADS": self.streams}
-            options = {"INFERENCE_PRECISION_HINT": self.precision, **threads}
+            options: dict[str, str | int] = {
+                "INFERENCE_PRECISION_HINT": self.precision,
+                **threads,
+            }
             return self.compile_cached(graph, options)
         except RuntimeError as error:
             hint = "is the model whole? `cytostream card`"

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from classify.errors import EngineError
 
@@ -78,7 +79,7 @@ def write_plan(path: Path, key: PlanKey, plan: bytes) -> None:
         part.unlink(missing_ok=True)
 
 
-def header(key: PlanKey, plan: bytes) -> dict:
+def header(key: PlanKey, plan: bytes) -> dict[str, Any]:
     return asdict(key) | {"sha256": sha256(plan).hexdigest()}
 
 

@@ -147,7 +147,9 @@ def checked(precision: str) -> str:
     return precision
 
 
-def shapes_of(model: Model, batch: int, output: str) -> tuple[dict[str, tuple], dict[str, tuple]]:
+def shapes_of(
+    model: Model, batch: int, output: str
+) -> tuple[dict[str, tuple[int, ...]], dict[str, tuple[int, ...]]]:
     """Shapes of the inputs and of the outputs by name."""
     px = model.card.image_px
     k = len(model.card.classes)

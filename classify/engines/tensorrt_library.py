@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from classify.errors import EngineError
 
@@ -46,7 +46,7 @@ class TensorRtLibrary:
 
     @property
     def version(self) -> str:
-        return self.module.__version__
+        return str(self.module.__version__)
 
     @property
     def portable(self) -> bool:
@@ -79,7 +79,7 @@ class TensorRtLibrary:
             )
         return bytes(plan)
 
-    def config(self, builder: object, target: str) -> object:
+    def config(self, builder: Any, target: str) -> Any:
         config = builder.create_builder_config()
         config.clear_flag(self.module.BuilderFlag.TF32)
         config.set_flag(
@@ -142,7 +142,7 @@ class TensorRtLibrary:
         return context and PlanRunner(context, engine.device_memory_size_v2, kernels)
 
     def complaint(self) -> str:
-        return logger_of(self.module).last or "it gives no reason"
+        return str(logger_of(self.module).last or "it gives no reason")
 
 
 def open_library(name: str) -> TensorRtLibrary:
@@ -163,13 +163,14 @@ def open_library(name: str) -> TensorRtLibrary:
 
 
 @cache
-def logger_of(trt: ModuleType) -> object:
+def logger_of(trt: ModuleType) -> Any:
     """The one logger that the library takes in a process: silent, but it keeps the last error for
     the message to come.
     """
 
-    class LastError(trt.ILogger):
-        def __init__(self):
+    # the library has no types
+    class LastError(trt.ILogger):  # type: ignore[name-defined, misc]
+        def __init__(self) -> None:
             trt.ILogger.__init__(self)
             self.last = ""
 

@@ -4,6 +4,7 @@ torch and onnx).
 
 from collections.abc import Callable
 from dataclasses import fields
+from typing import Any
 
 import numpy as np
 import onnx
@@ -57,10 +58,13 @@ class TorchEngine:
 
     def features(self, images: np.ndarray, noise: np.ndarray, sigma: np.ndarray) -> np.ndarray:
         noisy = images + sigma[:, None, None, None] * noise
-        return self.run(lambda x, s: self.net.patches(x, s)[1], noisy, sigma)
+        return self.run(self._pooled, noisy, sigma)
+
+    def _pooled(self, noisy: Tensor, sigma: Tensor) -> Tensor:
+        return self.net.patches(noisy, sigma)[1]
 
     @torch.inference_mode()
-    def run(self, function: nn.Module, *inputs: np.ndarray) -> np.ndarray:
+    def run(self, function: Callable[..., Tensor], *inputs: np.ndarray) -> np.ndarray:
         n = len(inputs[0])
         order = np.minimum(np.arange(-(-n // self.batch) * self.batch), n - 1).reshape(
             -1, self.batch
@@ -104,7 +108,7 @@ def _maps_of(net: Denoiser, model: Model) -> dict[str, Tensor]:
     """Linear maps of the features, from the tables; where those have none, as the network begins
     with them.
     """
-    own = {}
+    own: dict[str, Tensor] = {}
     for name, table in (("guide", model.guide), ("attributes", model.attributes)):
         layer = getattr(net, name)
         if table is not None:
@@ -117,14 +121,13 @@ def _maps_of(net: Denoiser, model: Model) -> dict[str, Tensor]:
 
 def config_of(model: Model) -> NetworkConfig:
     known = {f.name for f in fields(NetworkConfig)}
-    shape = {
+    shape: dict[str, Any] = {
         k: tuple(v) if isinstance(v, list) else v
         for k, v in model.card.training.get("network", {}).items()
         if k in known
     }
-    return NetworkConfig(
-        **{**shape, "classes": len(model.card.classes), "image_px": model.card.image_px}
-    )
+    shape |= {"classes": len(model.card.classes), "image_px": model.card.image_px}
+    return NetworkConfig(**shape)
 
 
 def norms_of(net: Denoiser, graph: GraphProto, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -132,7 +135,7 @@ def norms_of(net: Denoiser, graph: GraphProto, tensors: dict[str, Tensor]) -> di
     the order they run in.
     """
     after = {name: n for n in graph.node for name in n.input}
-    own = {}
+    own: dict[str, Tensor] = {}
     for name, node in zip(
         running_order(net),
         (n for n in graph.node if n.op_type == "InstanceNormalization"),
@@ -156,7 +159,7 @@ def folded_norms_of(
         for node in graph.node
         if node.op_type == "Conv" and len(node.input) > 2
     }
-    own = {}
+    own: dict[str, Tensor] = {}
     for name, norm in net.named_modules():
         if isinstance(norm, nn.BatchNorm2d):
             shift = shift_of[f"{before(name)}.weight"]
@@ -165,8 +168,9 @@ def folded_norms_of(
                 f"{name}.bias": shift,
                 f"{name}.running_mean": torch.zeros_like(shift),
                 f"{name}.running_var": torch.ones_like(shift) - norm.eps,
-                f"{name}.num_batches_tracked": norm.num_batches_tracked,
             }
+            if norm.num_batches_tracked is not None:
+                own[f"{name}.num_batches_tracked"] = norm.num_batches_tracked
     return own
 
 
