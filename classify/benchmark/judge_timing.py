@@ -98,6 +98,9 @@ class Watched:
         self.pairs = 0
         self.seconds = 0.0
 
+    def errors(self, images: np.ndarray, noise: np.ndarray, sigma: np.ndarray) -> np.ndarray:
+        return self.errors_and_features(images, noise, sigma)[0]
+
     def errors_and_features(
         self, images: np.ndarray, noise: np.ndarray, sigma: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:

@@ -71,16 +71,23 @@ class NetEngine(NetRunner):
         self.net = net.to(device).eval()
 
     def errors(self, images: np.ndarray, noise: np.ndarray, sigma: np.ndarray) -> np.ndarray:
-        return self.run(self.net.errors, images, noise, sigma)
+        return self.errors_and_features(images, noise, sigma)[0]
+
+    def errors_and_features(
+        self, images: np.ndarray, noise: np.ndarray, sigma: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        found = self.run(self._both, images, noise, sigma)
+        classes = self.net.cfg.classes
+        return found[:, :classes], found[:, classes:]
 
     def denoised(self, images: np.ndarray, noise: np.ndarray, sigma: np.ndarray) -> np.ndarray:
         return self.run(self.net.denoise, images + sigma[:, None, None, None] * noise, sigma)
 
     def features(self, images: np.ndarray, noise: np.ndarray, sigma: np.ndarray) -> np.ndarray:
-        return self.run(self._features, images, noise, sigma)
+        return self.errors_and_features(images, noise, sigma)[1]
 
-    def _features(self, image: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
-        return self.net.errors_and_features(image, noise, sigma)[1]
+    def _both(self, image: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
+        return torch.cat(self.net.errors_and_features(image, noise, sigma), dim=1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from classify.evaluation.contender import denoiser_arm
+from classify.evaluation.contender import calibration_cells, denoiser_arm
 from classify.evaluation.contenders import even, odd, suite_recipe
 from classify.evaluation.metrics import balanced_accuracy
 from classify.evaluation.retrain import OUR_ARM, Plan, part, retrain
@@ -77,11 +77,13 @@ def measured(recipe, folder, minutes, data):
         bar = bars.add_task(folder.name, total=minutes * 60)
         done = retrain(plan, lambda row: bars.update(bar, completed=row["used"]))
     val = load_crops(data / "pbc/val", recipe.crop_px)
+    some = part(val, even(val)[::THINNED])
+    calibration = calibration_cells(some, recipe, done.classes, done.run.network.image_px)
     arm = denoiser_arm(
         done,
         done.run.averaged(),
         recipe,
-        part(val, even(val)[::THINNED]),
+        calibration,
         folder / "scores",
         DRAWS,
         "cpu",
