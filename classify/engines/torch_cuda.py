@@ -44,11 +44,13 @@ class TorchCudaEngine:
             raise EngineError(f"no precision {precision!r}", f"one of {', '.join(DTYPES)}")
         self.batch = batch
         self.model = model
-        self.net = released(model).eval().to(self.device, memory_format=torch.channels_last)
+        self.net = released(model).eval().to(self.device)
+        # torch's own types leave this argument out
+        self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.noise = torch.from_numpy(model.noise).to(self.device)
         self.sigma = torch.from_numpy(model.sigma).to(self.device)
         self.takes_levels = model.card.window_px == model.card.image_px
-        self.passes: dict[str, RecordedPass] = {}
+        self.passes: dict[str, PlainPass] = {}
 
     def errors(self, images: np.ndarray, noise: np.ndarray, sigma: np.ndarray) -> np.ndarray:
         return self.errors_and_features(images, noise, sigma)[0]
@@ -102,7 +104,7 @@ class TorchCudaEngine:
                 "look at `nvidia-smi`; a run goes on with --engine openvino",
             ) from error
 
-    def recorded(self, function: Pass, inputs: tuple[np.ndarray, ...]) -> "RecordedPass":
+    def recorded(self, function: Pass, inputs: tuple[np.ndarray, ...]) -> "PlainPass":
         kind = self.device.type
         low = self.precision != "f32"
 
