@@ -122,9 +122,14 @@ def test_outlines_and_tone_change_the_picture_and_nothing_else(desk):
         })))"""
         return page.evaluate(js)
 
-    assert drawn()
+    def becomes(wanted):
+        """Within some hundred frames: the viewer is loaded after the page."""
+        return any(drawn() is wanted for _ in range(300))
+
+    expect(page.locator("#viewer-acts")).to_be_visible()
+    assert becomes(True)
     page.locator("#outlined").select_option("none")
-    assert not drawn()
+    assert becomes(False)
     page.locator("#picture summary").click()
     page.locator("#picture input[name=gamma]").fill("2")
     pane = page.locator(".leaflet-tile-pane")
