@@ -9,7 +9,7 @@ import socket
 import sys
 import threading
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 
@@ -160,6 +160,14 @@ def test_another_scale_than_that_of_a_slide_that_is_done(cytostream, slide_file,
     code, told = cytostream(*words, "--mpp-override", "0.3")
     assert code == 1 and "begun in results with another mpp" in " ".join(told.split())
     assert "--again" in told and "Traceback" not in told
+
+
+@pytest.fixture(autouse=True)
+def interruptible() -> Iterator[None]:
+    """Ctrl-C interrupts, also where the tests were started in the background, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before or signal.SIG_DFL)
 
 
 def interrupt(*_: object, **__: object) -> None:
