@@ -102,8 +102,10 @@ def open_lab(tmp_path):
             stack.callback(accounts.close)
             library = stack.enter_context(SlideLibrary(store, config))
             workers = stack.enter_context(open_workers(0))
-            backlog = Backlog(library.outbox, config.backlog)
-            door = intake_router(backlog, Served(tuple(scans))) if scans else None
+            door = None
+            if scans:
+                backlog = Backlog(library.outbox, config.backlog)
+                door = intake_router(backlog, Served(tuple(scans)))
             setting = Setting(mode, proxy_secret=proxy_secret, door=door)
             app = make_app(library, accounts, workers, config, setting)
             stack.callback(app.state.parts.close)

@@ -28,12 +28,18 @@ def decide(lab, cells, label, saw=None, person=None, action="reclassify"):
     )
 
 
+def others(lab):
+    """The cells that the machine does not call a blast."""
+    labels = lab.made.labels()
+    return [cell for cell in lab.cells() if labels[cell] != "blast"]
+
+
 def test_many_cells_are_renamed_in_one_act_and_undone_in_one(lab):
     before = counts(lab.one.get(f"{lab.slide}/changes").json())
-    cells = lab.cells()[:5]
+    cells = others(lab)[:5]
     done = decide(lab, cells, "blast").json()
     assert (
-        counts(done)["blast"] == 5
+        counts(done)["blast"] == before.get("blast", 0) + 5
         and set(done["decisions"]) == set(cells)
         and done["standing"]["can_undo"]
     )
@@ -184,13 +190,14 @@ def test_what_a_page_says_it_has_shown_is_bounded_and_kept(lab):
 
 def test_a_restarted_server_knows_everything(lab):
     lab.see_all()
-    decide(lab, lab.cells()[:3], "blast")
+    decide(lab, others(lab)[:3], "blast")
     lab.sign()
+    by_machine = len(lab.cells()) - len(others(lab))
     with SlideLibrary(lab.made.store, lab.library.config) as again:
         shelf = again.shelf(lab.made.slide.slide_id)
         assert shelf.standing == lab.library.shelf(lab.made.slide.slide_id).standing
         assert shelf.standing == fold(again.trail.reviews(lab.made.slide.slide_id))
-        assert shelf.counts(shelf.standing)["blast"] == 3
+        assert shelf.counts(shelf.standing)["blast"] == by_machine + 3
 
 
 def test_the_changes_beyond_a_row_are_all_cells_once(lab):

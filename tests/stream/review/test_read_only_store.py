@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from ingest import StoreError
-from stream.cli import app as command
+from stream.cli.app import app as command
 from stream.config import Config
 from stream.review.slides import SlideLibrary
 from stream.review.web.accounts import AccountError, Accounts
