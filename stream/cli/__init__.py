@@ -5,7 +5,7 @@ nothing before it is run.
 
 def main() -> None:
     """Run the command that the command line names."""
-    from .app import main as run_command
+    from .app import run_command
 
     run_command()
 

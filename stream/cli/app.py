@@ -291,7 +291,7 @@ def settings(
         logging.getLogger("stream").setLevel(logging.INFO)
 
 
-def main() -> None:
+def run_command() -> None:
     """Run the command; an expected error is one line on stderr and exit status 1. What it
     writes is its owner's alone.
     """

@@ -90,7 +90,7 @@ def test_an_absent_extra_says_what_to_install(monkeypatch, capsys):
     monkeypatch.setattr(module.os, "umask", lambda mask: mask)
     monkeypatch.setattr(sys, "argv", ["cytostream", "train"])
     with pytest.raises(SystemExit) as ended:
-        module.main()
+        module.run_command()
     assert ended.value.code == 1
     assert "pip install -e '.[train]'" in capsys.readouterr().err
 
