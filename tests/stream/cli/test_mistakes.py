@@ -102,7 +102,7 @@ def test_a_wrong_config_is_refused_when_it_is_read(cytostream, tmp_path, text):
 def test_a_compression_without_its_package_is_refused(
     cytostream, tmp_path, monkeypatch, codec, package
 ):
-    monkeypatch.setattr("stream.config.find_spec", lambda name: None)
+    monkeypatch.setattr("stream.config.kafka.find_spec", lambda name: None)
     (tmp_path / "wrong.toml").write_text(f"[kafka]\ncompression = '{codec}'")
     code, told = cytostream("config", "wrong.toml")
     assert code == 1 and f"pip install {package}" in told

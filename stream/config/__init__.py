@@ -1,0 +1,27 @@
+from .alerts import Alerts, ClassRule, ExcessRule, RatioRule
+from .config import Config, load_config
+from .kafka import Kafka, Topics
+from .reading import Reading
+from .red_cells import RedCells
+from .review import ReviewSettings
+from .section import ConfigError
+from .store import BacklogSettings, Store
+from .watch import WatchSettings
+
+__all__ = [
+    "Alerts",
+    "BacklogSettings",
+    "ClassRule",
+    "Config",
+    "ConfigError",
+    "ExcessRule",
+    "Kafka",
+    "RatioRule",
+    "Reading",
+    "RedCells",
+    "ReviewSettings",
+    "Store",
+    "Topics",
+    "WatchSettings",
+    "load_config",
+]

@@ -1,0 +1,91 @@
+"""Settings of the alert rules."""
+
+from pydantic import Field
+
+from classify import ClassName
+from stream.events import Severity
+
+from .section import Section
+
+
+class ClassRule(Section):
+    """A cell of this class above this probability is an alert."""
+
+    label: str
+    above: float = Field(0.5, ge=0, lt=1)
+    severity: Severity = "notice"
+
+
+class RatioRule(Section):
+    """More than `above` cells of these classes per 100 white cells are an alert of the slide."""
+
+    labels: tuple[str, ...] = Field(min_length=1)
+    above: float = Field(ge=0)
+    severity: Severity = "urgent"
+
+
+class ExcessRule(Section):
+    """More cells of this class than the background rate explains are an alert of the slide.
+
+    The number is tested against a binomial distribution of the slide's white cells at `background`,
+    the share of normal white cells that the model calls so in a laboratory that it does not know.
+    """
+
+    label: ClassName
+    background: float = Field(gt=0, lt=1)
+    chance_below: float = Field(
+        1e-4,
+        gt=0,
+        lt=1,
+        description="an alert where so many cells would arise by chance with a probability below "
+        "this",
+    )
+    at_least: int = Field(3, ge=1, description="cells of the class that an alert needs")
+    severity: Severity = "urgent"
+
+
+class Alerts(Section):
+    anomaly_above: float = Field(
+        0.999,
+        ge=0,
+        le=1,
+        description="a cell alert where the anomaly score is above this: 1 - the share of normal "
+        "cells that raise a false alert; 1 in 1,000, checked by `python -m "
+        "tests.tools.bench.alerts` on pbc/val and deepapl/normal",
+    )
+    chance_below: float = Field(
+        1e-3,
+        gt=0,
+        lt=1,
+        description="a slide alert where so many anomalous cells would arise by chance with a "
+        "probability below this; chosen, not measured",
+    )
+    severity: Severity = Field("warning", description="of an alert about an anomalous cell")
+    classes: tuple[ClassRule, ...] = ()
+    per_100_white: tuple[RatioRule, ...] = ()
+    excess: tuple[ExcessRule, ...] = Field(
+        (ExcessRule(label="blast", background=0.02),),
+        description="rare classes; those that the model does not have are left out",
+    )
+    white_at_least: int = Field(
+        50, ge=1, description="white cells that a slide must have for a ratio"
+    )
+    anomalies_per_slide: int = Field(
+        200, ge=0, description="more anomalous cells raise one slide alert; chosen, not measured"
+    )
+    at_most_per_slide: int = Field(
+        500, ge=1, description="cell alerts a rule and slide, then one slide alert for the rest"
+    )
+    at_most_per_hour: int = Field(
+        5000, ge=1, description="cell alerts of all slides, then one slide alert for the rest"
+    )
+    drift_slides: int = Field(
+        5, ge=1, description="last slides of a scanner, compared with those before them"
+    )
+    drift_before: int = Field(20, ge=2, description="how many those before them are")
+    drift_z: float = Field(
+        5.0,
+        gt=0,
+        description="standard errors by which the share of anomalous cells must have moved; "
+        "chosen, not measured",
+    )

@@ -1,0 +1,39 @@
+"""Settings of red cells and platelets."""
+
+from pydantic import Field
+
+from stream.events import Severity
+
+from .section import Section
+
+
+class RedCells(Section):
+    """Red cells and platelets of the sampled fields."""
+
+    judged: int = Field(2000, ge=0, description="red cells of a slide that are classified; 0: none")
+    normal_diameter_um: tuple[float, float] = Field(
+        (6.7, 7.7), description="of normal red cells on the laboratory's smears; the page shows it"
+    )
+    schistocytes_from: float = Field(
+        1.0, gt=0, description="per cent of red cells from which schistocytes are an alert"
+    )
+    schistocytes_severity: Severity = Field(
+        "notice",
+        description="urgent once schistocytes_by_error is measured on the laboratory's own slides",
+    )
+    schistocytes_by_error: float = Field(
+        1.0, ge=0, lt=100, description="per cent of other red cells that are called schistocytes"
+    )
+    spherocytes_from: float = Field(
+        5.0, gt=0, description="per cent of red cells from which spherocytes are an alert"
+    )
+    spherocytes_severity: Severity = Field("warning", description="of that alert")
+    spherocytes_by_error: float = Field(
+        2.0, ge=0, lt=100, description="per cent of other red cells that are called spherocytes"
+    )
+    platelet_factor: float = Field(
+        15e9, gt=0, description="platelets per litre for each in a field of a 100x objective"
+    )
+    white_factor: float = Field(
+        10e9, gt=0, description="white cells per litre for each in a field of a 100x objective"
+    )
