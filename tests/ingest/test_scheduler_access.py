@@ -15,7 +15,7 @@ from distributed import LocalCluster
 from distributed.security import Security
 
 from ingest import CytostreamError, Scheduler, SlideError, open_workers
-from ingest.workers import limited
+from ingest.workers.limits import limited
 
 DASK_HELLO = bytes(
     8

@@ -11,7 +11,7 @@ from urllib.request import urlopen
 import pytest
 
 from ingest import CytostreamError, Scheduler, SlideError, open_workers
-from ingest.workers import interrupts_later
+from ingest.workers.cluster import interrupts_later
 
 
 def work(item):

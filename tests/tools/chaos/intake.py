@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TypeVar
 from unittest.mock import patch
 
-from ingest.workers import SerialWorkers
+from ingest import SerialWorkers
 from stream.cli.commands.watch import WatchedFolder, WatchReport, intake_of
 from stream.cli.session import Session, open_station
 from stream.config import load_config

@@ -1,0 +1,133 @@
+"""Workers of a Dask cluster. In-flight work is bounded."""
+
+from collections.abc import Callable, Iterable, Iterator
+from queue import Empty, SimpleQueue
+
+from distributed import Client, Future, KilledWorker
+
+from ingest.errors import CytostreamError
+
+from .limits import Item, Result, limited
+from .workers import only
+
+
+class Killed:
+    """The worker died of the item, or with it."""
+
+
+KILLED = Killed()
+RESTART_S = 60
+POLL_S = 0.01  # that `each` waits for the next result before it says that there is none yet
+
+
+class DaskWorkers:
+    """A Dask cluster: tasks are few (a tile each), results come back as they finish.
+
+    The function travels with every task, and should be small: scattered data or a shared task would
+    be lost with a worker that dies, and take its neighbours along.
+    """
+
+    def __init__(self, client: Client, of_others: bool = False):
+        self.client = client
+        self.of_others = of_others
+
+    @property
+    def count(self) -> int:
+        """Workers there are now: an adaptive cluster has more while tasks wait."""
+        return max(1, len(self.client.scheduler_info(n_workers=-1)["workers"]))
+
+    def everywhere(
+        self, function: Callable[[Item], Result], item: Item
+    ) -> dict[str, Result | BaseException]:
+        if not self.of_others:
+            return {}
+        found: dict[str, Result | BaseException] = self.client.run(
+            function, item, on_error="return"
+        )
+        return found
+
+    def call(self, function: Callable[[Item], Result], item: Item, limit_s: float) -> Result:
+        return only(self.one_by_one(function, [item], limit_s))
+
+    def each(
+        self, function: Callable[[Item], Result], items: Iterable[Item], limit_s: float
+    ) -> Iterator[tuple[Item, Result | CytostreamError] | None]:
+        todo = iter(items)
+        suspects: list[Item] = []
+        alive: dict[Future[Result | CytostreamError], Item] = {}
+        ended: SimpleQueue[Future[Result | CytostreamError]] = SimpleQueue()
+
+        def start(item: Item) -> None:
+            future = self.client.submit(limited, function, item, limit_s, pure=False)
+            alive[future] = item
+            future.add_done_callback(ended.put)
+
+        for item in first(todo, 3 * self.count):
+            start(item)
+        while alive:
+            try:
+                future = ended.get(timeout=POLL_S)
+            except Empty:
+                yield None
+                continue
+            item = alive.pop(future)
+            outcome = result_of(future)
+            for following in first(todo, 3 * self.count - len(alive)):
+                start(following)
+            future.release()
+            if isinstance(outcome, Killed):
+                suspects.append(item)
+            else:
+                yield item, outcome
+        yield from self.one_by_one(function, suspects, limit_s)
+
+    def wait_for_one(self) -> None:
+        """Until there is a worker again.
+
+        Raises:
+            CytostreamError: none comes back.
+        """
+        try:
+            self.client.wait_for_workers(1, timeout=RESTART_S)
+        except TimeoutError as error:
+            raise CytostreamError(
+                f"no worker has come back for {RESTART_S} s", "the same command goes on"
+            ) from error
+
+    def one_by_one(
+        self, function: Callable[[Item], Result], suspects: list[Item], limit_s: float
+    ) -> Iterator[tuple[Item, Result | CytostreamError]]:
+        """One at a time: only the item that ended its worker is to blame, not those that
+        waited beside it.
+        """
+        for item in suspects:
+            self.wait_for_one()
+            outcome = result_of(self.client.submit(limited, function, item, limit_s, pure=False))
+            if isinstance(outcome, Killed):
+                outcome = CytostreamError(
+                    f"reading it ended the worker, or took over {limit_s:.0f} s",
+                    "scan the slide again",
+                )
+            yield item, outcome
+
+
+def result_of(future: "Future[Result | CytostreamError]") -> Result | CytostreamError | Killed:
+    """The outcome; KILLED where workers died of it, or died with it: a result stays on its worker
+    until it is fetched.
+
+    Raises:
+        CytostreamError: the cluster lost the task, or its workers lack this package.
+    """
+    try:
+        result: Result | CytostreamError = future.result()
+        return result
+    except KilledWorker:
+        return KILLED
+    except Exception as error:  # whatever a cluster of others may raise
+        raise CytostreamError(
+            f"the Dask cluster failed: {error}", "do its workers have this version of cytostream?"
+        ) from error
+
+
+def first(items: Iterator[Item], n: int) -> list[Item]:
+    return [item for _, item in zip(range(n), items, strict=False)]
