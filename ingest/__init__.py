@@ -9,19 +9,17 @@ from .errors import (
     StoreError,
 )
 from .failure import Failure
-from .folder_watch import (
+from .folder_look import (
     FolderLook,
     ScannerConventions,
-    SlideArrival,
     SlideFiles,
-    Watcher,
     look_at_folder,
-    markers,
     matches,
     slide_at,
     slides_beside,
     slides_in,
 )
+from .folder_watch import SlideArrival, Watcher, markers
 from .readers import READ_MPP, openslide_version, read_grid, step_px0
 from .scale import MPP_RANGE
 from .seams import Seams, seams_of

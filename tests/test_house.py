@@ -19,8 +19,8 @@ ORDER = {
     "": [{name} for name in FOLDERS],
     "ingest": [
         {"dicom_header", "errors", "failure", "scale", "slide", "slide_files", "tiff_pages"},
-        {"readers", "workers", "folder_watch", "deep_zoom"},
-        {"survey"},
+        {"readers", "workers", "folder_look", "deep_zoom"},
+        {"survey", "folder_watch"},
         {"tiles", "smear_map"},
         {"seams"},
         {"synthetic"},

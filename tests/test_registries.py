@@ -12,8 +12,7 @@ from typer.testing import CliRunner
 
 from classify import judge, open_engine
 from classify.engines.engine import ENGINES
-from ingest import Level, Slide, open_slide, read_tile
-from ingest.folder_watch import look_at_folder
+from ingest import Level, Slide, look_at_folder, open_slide, read_tile
 from ingest.slide import FORMATS, SlideFormat
 from ingest.tiles import TileSpec
 from segment import kinds as kinds_module

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from ingest.folder_watch import ScannerConventions, Watcher, slides_in
+from ingest import ScannerConventions, Watcher, slides_in
 
 
 @pytest.fixture

@@ -5,8 +5,7 @@ import shutil
 
 import pytest
 
-from ingest import open_slide
-from ingest import SerialWorkers
+from ingest import SerialWorkers, open_slide
 from stream.config import BacklogSettings as Rules
 from stream.review.images.slide_check import SlideCheck
 from stream.store.backlog import Backlog, Job
