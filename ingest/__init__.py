@@ -7,6 +7,7 @@ from .errors import (
     SlideAwayError,
     SlideError,
     StoreError,
+    UnreadableSlideError,
 )
 from .failure import Failure
 from .folder_look import (
@@ -23,7 +24,16 @@ from .folder_watch import SlideArrival, Watcher, markers
 from .readers import READ_MPP, openslide_version, read_grid, step_px0
 from .scale import MPP_RANGE
 from .seams import Seams, seams_of
-from .slide import IMAGES, WHOLE_SLIDES, Level, Slide, check_file, open_slide
+from .slide import (
+    IMAGES,
+    WHOLE_SLIDES,
+    Level,
+    Slide,
+    SlideRequest,
+    check_file,
+    open_slide,
+    read_facts,
+)
 from .slide_files import content_id, file_state, files_of, mrxs_folder, sample_digest
 from .smear_map import (
     SmearMap,
@@ -59,12 +69,14 @@ __all__ = [
     "SlideAwayError",
     "SlideError",
     "SlideFiles",
+    "SlideRequest",
     "StainMask",
     "SmearMap",
     "StoreError",
     "Survey",
     "Tile",
     "TileSpec",
+    "UnreadableSlideError",
     "VIEW_PX",
     "WHOLE_SLIDES",
     "Watcher",
@@ -85,6 +97,7 @@ __all__ = [
     "open_workers",
     "openslide_version",
     "plan_tiles",
+    "read_facts",
     "read_grid",
     "read_tile",
     "sample_digest",

@@ -24,6 +24,12 @@ class SlideAwayError(SlideError):
     """A slide whose file is not there, or cannot be reached now: it may be there later."""
 
 
+class UnreadableSlideError(SlideError):
+    """A slide whose content the system does not give now: no right to read it, a fault of a
+    disk.
+    """
+
+
 class IncompleteSlideError(SlideError):
     """A slide of several files, one of which is not there."""
 

@@ -2,20 +2,22 @@
 
 import errno
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import openslide
 from PIL import Image, UnidentifiedImageError
 
-from .errors import DamagedSlideError, SlideAwayError, SlideError
+from .errors import DamagedSlideError, SlideAwayError, SlideError, UnreadableSlideError
 from .scale import settled_mpp, stated_by_image, stated_by_slide
 from .slide_files import check_files, content_id, file_state, files_of
 from .tiff_pages import check_tiff
 
 WHOLE_SLIDES = {".svs", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".svslide", ".dcm"}
 IMAGES = {".png", ".jpg", ".jpeg", ".tif", ".tiff"}
+NO_ID = ""  # of facts that `open_slide` gives the id of the content
 IMAGE_PX_MAX = 250_000_000
 Image.MAX_IMAGE_PIXELS = (
     IMAGE_PX_MAX  # Pillow's own limit is lower than the one that is stated here
@@ -61,30 +63,68 @@ class Slide:
     origin_px0: tuple[int, int] = (0, 0)
 
 
-def open_slide(path: Path, mpp: float | None = None, override: float | None = None) -> Slide:
+@dataclass(frozen=True, slots=True)
+class SlideRequest:
+    """What facts are read of: the slide's path, all its files, and the scales that a person gave
+    (`mpp` for a file that does not say, `override` for any), in um per level-0 px.
+    """
+
+    path: Path
+    files: tuple[Path, ...]
+    mpp: float | None = None
+    override: float | None = None
+
+
+def read_facts(request: SlideRequest) -> Slide:
+    """The facts of a slide, without the id of its content. Decoders look at the file here, so that
+    a file which hangs or crashes one does so where this runs.
+
+    Raises:
+        SlideError: as `open_slide`.
+    """
+    path = request.path
+    with slide_errors(path):
+        check_tiff(path, openslide.OpenSlide.detect_format(path))
+        return format_of(path).facts(path, request.files, request.mpp, request.override)
+
+
+def open_slide(
+    path: Path,
+    mpp: float | None = None,
+    override: float | None = None,
+    read: Callable[[SlideRequest], Slide] = read_facts,
+) -> Slide:
     """Read the facts of any slide that OpenSlide reads, or of a PNG, JPEG or TIFF field of view.
 
     `mpp` (um per level-0 px) stands in for a file that does not say; `override` overrules one that
-    does.
+    does. `read` is `read_facts`, or that function called in another process.
 
     Raises:
         SlideAwayError: its file is not there.
         IncompleteSlideError: a part of it is not there.
         DamagedSlideError: its content is at fault.
-        SlideError: no slide or image, of several images, changed while it was
-            read, or without a believable mpp.
+        UnreadableSlideError: the system does not give its content.
+        SlideError: no slide or image, of several images, or without a believable mpp.
+        CytostreamError: whatever `read` raises besides.
     """
     path = Path(path)
-    try:
+    with slide_errors(path):
         files = check_file(path)
         state = file_state(files)
-        check_tiff(path, openslide.OpenSlide.detect_format(path))
-        slide = format_of(path).facts(path, files, mpp, override)
+        slide = read(SlideRequest(path, files, mpp, override))
+        slide = replace(slide, slide_id=slide.slide_id or content_id(files), file_state=state)
         if file_state(files_of(path)) != state:
             raise SlideAwayError(
                 f"{path}: changed while it was read", "wait until it is written, then try again"
             )
-        return replace(slide, file_state=state)
+        return slide
+
+
+@contextmanager
+def slide_errors(path: Path) -> Iterator[None]:
+    """Raises what a system or a decoder says of a slide as an error of the slide."""
+    try:
+        yield
     except openslide.OpenSlideError as error:
         what = f"{path}: damaged or not readable: {error}"
         raise DamagedSlideError(what, "copy it again from the scanner") from error
@@ -93,7 +133,7 @@ def open_slide(path: Path, mpp: float | None = None, override: float | None = No
             f"{path}: no such file", "is the disk or the share still there?"
         ) from error
     except OSError as error:
-        raise SlideError(f"{path}: {error.strerror or error}", hint_of(error)) from error
+        raise UnreadableSlideError(f"{path}: {error.strerror or error}", hint_of(error)) from error
 
 
 def format_of(path: Path) -> "SlideFormat":
@@ -132,7 +172,7 @@ def check_file(path: Path) -> tuple[Path, ...]:
 
 
 def facts_of_slide(
-    path: Path, files: Sequence[Path], mpp: float | None, override: float | None
+    path: Path, _files: Sequence[Path], mpp: float | None, override: float | None
 ) -> Slide:
     with openslide.OpenSlide(path) as handle:
         properties = handle.properties
@@ -141,7 +181,7 @@ def facts_of_slide(
             for (w, h), d in zip(handle.level_dimensions, handle.level_downsamples, strict=True)
         )
         return Slide(
-            content_id(files),
+            NO_ID,
             path.resolve(),
             *handle.dimensions,
             settled_mpp(path, stated_by_slide(path, properties), mpp, override),
@@ -171,7 +211,7 @@ def scanner_of(properties: Mapping[str, str]) -> str:
 
 
 def facts_of_image(
-    path: Path, files: Sequence[Path], mpp: float | None, override: float | None
+    path: Path, _files: Sequence[Path], mpp: float | None, override: float | None
 ) -> Slide:
     try:
         with (
@@ -202,7 +242,7 @@ def facts_of_image(
             f"{path}: not a slide or image that can be read", "see the README for the formats"
         ) from error
     return Slide(
-        content_id(files),
+        NO_ID,
         path.resolve(),
         width,
         height,
@@ -217,7 +257,8 @@ def facts_of_image(
 @dataclass(frozen=True, slots=True)
 class SlideFormat:
     """A format of slides: the suffixes of its files, how a file of it is recognised, how its facts
-    are read, and what opens its pixels in a worker ("module:function", imported there alone).
+    are read (where they name no id, the slide gets that of its content), and what opens its pixels
+    in a worker ("module:function", imported there alone).
     """
 
     suffixes: frozenset[str]

@@ -7,7 +7,8 @@ from distributed import Client, Future, KilledWorker
 
 from ingest.errors import CytostreamError
 
-from .limits import Item, Result, limited
+from .limits import Item, Result, ended_error, limited
+from .own_process import call_in_own_process
 from .workers import only
 
 
@@ -48,6 +49,10 @@ class DaskWorkers:
 
     def call(self, function: Callable[[Item], Result], item: Item, limit_s: float) -> Result:
         return only(self.one_by_one(function, [item], limit_s))
+
+    def call_here(self, function: Callable[[Item], Result], item: Item, limit_s: float) -> Result:
+        one = call_in_own_process if self.of_others else self.call
+        return one(function, item, limit_s)
 
     def each(
         self, function: Callable[[Item], Result], items: Iterable[Item], limit_s: float
@@ -104,10 +109,7 @@ class DaskWorkers:
             self.wait_for_one()
             outcome = result_of(self.client.submit(limited, function, item, limit_s, pure=False))
             if isinstance(outcome, Killed):
-                outcome = CytostreamError(
-                    f"reading it ended the worker, or took over {limit_s:.0f} s",
-                    "scan the slide again",
-                )
+                outcome = ended_error(limit_s)
             yield item, outcome
 
 

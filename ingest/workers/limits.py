@@ -56,3 +56,10 @@ def limit_memory() -> None:
     if soft == resource.RLIM_INFINITY and STATM.exists():
         now = int(STATM.read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (now + MEMORY_BYTES, hard))
+
+
+def ended_error(limit_s: float) -> CytostreamError:
+    """What is said of an item that ended its process."""
+    return CytostreamError(
+        f"reading it ended the worker, or took over {limit_s:.0f} s", "scan the slide again"
+    )

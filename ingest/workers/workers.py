@@ -20,6 +20,9 @@ class Workers(Protocol):
             CytostreamError: it failed, or ended the worker, or took longer than `limit_s`.
         """
 
+    def call_here(self, function: Callable[[Item], Result], item: Item, limit_s: float) -> Result:
+        """As `call`, on this machine, wherever the workers are."""
+
     def everywhere(
         self, function: Callable[[Item], Result], item: Item
     ) -> dict[str, Result | BaseException]:
@@ -39,7 +42,9 @@ class Workers(Protocol):
 
 
 class SerialWorkers:
-    """This process, one item at a time: for a single field of view, and the fake beside Dask."""
+    """This process, one item at a time and without a limit: for a single field of view, and the
+    fake beside Dask.
+    """
 
     count = 1
 
@@ -50,6 +55,9 @@ class SerialWorkers:
 
     def call(self, function: Callable[[Item], Result], item: Item, limit_s: float) -> Result:
         return only(self.each(function, [item], limit_s))
+
+    def call_here(self, function: Callable[[Item], Result], item: Item, limit_s: float) -> Result:
+        return self.call(function, item, limit_s)
 
     def each(
         self, function: Callable[[Item], Result], items: Iterable[Item], limit_s: float

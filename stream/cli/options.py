@@ -42,7 +42,8 @@ MppOverrideOption = Annotated[
     ),
 ]
 WorkersOption = Annotated[
-    int | None, typer.Option("--workers", help="Worker processes; 0 is this process.")
+    int | None,
+    typer.Option("--workers", help="Worker processes; 0 is this process, without limits of time."),
 ]
 SchedulerOption = Annotated[
     str | None, typer.Option("--scheduler", help="An existing Dask cluster: tls://host:8786.")

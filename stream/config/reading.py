@@ -44,7 +44,9 @@ class Reading(Section):
     area: Literal["all", "battlement"] = Field(
         "all", description="battlement: a technologist's path through the monolayer"
     )
-    read_limit_s: float = Field(60.0, gt=0, description="a tile that takes longer is given up")
+    read_limit_s: float = Field(
+        60.0, gt=0, description="a tile, or the facts of a slide, that take longer are given up"
+    )
     survey_limit_s: float = Field(
         300.0, gt=0, description="a first look that takes longer is given up"
     )

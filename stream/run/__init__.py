@@ -1,4 +1,5 @@
 from .context import RunContext, asked_work
+from .pipeline import opened_slide
 from .progress import SlideOutcome
 from .red_cells import BOXES, RED_CELL_LABELS, RED_CROPS, RED_KIND_COLUMN, RedJudge
 from .red_morphology import NORMAL, leading_finding, shares_of_counts
@@ -16,6 +17,7 @@ __all__ = [
     "SlideOutcome",
     "asked_work",
     "leading_finding",
+    "opened_slide",
     "outcome_report",
     "shares_of_counts",
     "work",

@@ -19,6 +19,7 @@ from ingest import (
     SlideAwayError,
     SlideError,
     open_slide,
+    read_facts,
     sample_digest,
 )
 from segment import begin_reading
@@ -58,7 +59,7 @@ def run_slide(
         StoreError: results cannot be written.
     """
     try:
-        slide = version_of(lab, _opened(path, mpp, lab.config.reading.mpp_override, root))
+        slide = version_of(lab, opened_slide(lab, path, mpp, root))
         check_workers_see(lab, slide)
     except SlideAwayError:
         raise
@@ -78,13 +79,21 @@ def run_slide(
             lab.outbox.leases.give(lease)
 
 
-def _opened(path: Path, mpp: float | None, override: float | None, root: Path | None) -> Slide:
+def opened_slide(
+    lab: RunContext, path: Path, mpp: float | None = None, root: Path | None = None
+) -> Slide:
     """The slide at a path; below `root`, where one is given, with no link on the way.
+
+    A worker reads its facts, so that a file on which a decoder hangs costs `reading.read_limit_s`
+    and not the run.
 
     Raises:
         SlideError: as `open_slide` does, and where a link leads elsewhere.
+        CytostreamError: it ended the worker, or took too long.
     """
-    slide = open_slide(path, mpp, override)
+    reading = lab.config.reading
+    read = partial(lab.workers.call_here, read_facts, limit_s=reading.read_limit_s)
+    slide = open_slide(path, mpp, reading.mpp_override, read)
     if root and not (slide.path == path and path.is_relative_to(root)):
         raise SlideError(
             f"{path}: a link, or in a folder that is one",
@@ -190,6 +199,8 @@ def refuse(
     damaged: bool = False,
 ) -> SlideOutcome:
     """Tell of a slide that cannot be read."""
+    if str(path) not in failure.what:  # a worker that ended does not know of what
+        failure = replace(failure, what=f"{path}: {failure.what}")
     with lab.outbox.transaction() as tx:
         told = failure_event(failure, lab.stamp, path)
         tx.add([told])

@@ -7,6 +7,7 @@ from ingest import (
     IncompleteSlideError,
     SlideAwayError,
     SlideError,
+    UnreadableSlideError,
 )
 from stream.events import (
     Box,
@@ -19,9 +20,9 @@ def is_passing(error: CytostreamError) -> bool:
     """Whether another try may go better: the share was away, or the cluster lost a worker; not
     where the file is at fault.
     """
-    if isinstance(error, SlideAwayError):
-        return True
-    return not isinstance(error, SlideError) or getattr(error.__cause__, "errno", None) is not None
+    return not isinstance(error, SlideError) or isinstance(
+        error, SlideAwayError | UnreadableSlideError
+    )
 
 
 def failure_of(

@@ -12,6 +12,7 @@ import pytest
 
 from ingest import CytostreamError, Scheduler, SlideError, open_workers
 from ingest.workers.cluster import interrupts_later
+from ingest.workers.own_process import call_in_own_process
 
 
 def work(item):
@@ -62,6 +63,7 @@ def test_call(workers):
     assert workers.call(work, 7, 30.0) == 70
     with pytest.raises(SlideError):
         workers.call(work, 3, 30.0)
+    assert workers.call_here(work, 7, 30.0) == 70
 
 
 def test_abandoned_work_does_no_harm(workers):
@@ -74,6 +76,18 @@ def test_a_crash_and_a_hang_cost_only_their_own_items():
         found = outcomes(pool, deadly, range(8), limit_s=2.0)
     assert {k for k, v in found.items() if isinstance(v, CytostreamError)} == {2, 4}
     assert [found[k] for k in (0, 1, 3, 5, 6, 7)] == [0, 1, 3, 5, 6, 7]
+
+
+@pytest.mark.parametrize("item", [2, 4])
+def test_a_crash_and_a_hang_in_a_process_of_their_own(item):
+    with pytest.raises(CytostreamError, match="ended the worker, or took over 0 s"):
+        call_in_own_process(deadly, item, 0.3)
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
+def test_a_process_of_its_own_gives_what_the_call_gives():
+    with pytest.raises(SlideError, match="item 3 is bad"):
+        call_in_own_process(work, 3, 30.0)
 
 
 def test_no_scheduler_there():

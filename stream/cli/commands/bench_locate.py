@@ -161,7 +161,10 @@ def agreement_of(a: np.ndarray, b: np.ndarray) -> float:
 def bench_locate(
     slide: Annotated[Path, typer.Argument(help="Slide or field of view.")],
     mpp: MppOption = None,
-    workers: Annotated[int, typer.Option(min=0, help="Worker processes; 0 is this process.")] = 2,
+    workers: Annotated[
+        int,
+        typer.Option(min=0, help="Worker processes; 0 is this process, without limits of time."),
+    ] = 2,
     tile_px: Annotated[int, typer.Option(min=256, max=8192)] = 1024,
     kinds: Annotated[
         list[str] | None,

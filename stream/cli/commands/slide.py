@@ -41,7 +41,10 @@ def locate(
     kinds: Annotated[
         list[str] | None, typer.Option("--kind", help=f"{', '.join(KIND_NAMES)}; all by default.")
     ] = None,
-    workers: Annotated[int, typer.Option(min=0, help="Worker processes; 0 is this process.")] = 2,
+    workers: Annotated[
+        int,
+        typer.Option(min=0, help="Worker processes; 0 is this process, without limits of time."),
+    ] = 2,
     tile_px: Annotated[int, typer.Option(min=256, max=8192)] = 1024,
     area: Annotated[
         str, typer.Option(help="all, or battlement: a technologist's path through the monolayer.")

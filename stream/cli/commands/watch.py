@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from classify import SHIPPED
-from ingest import CytostreamError, SlideError, SlideFiles, open_slide
+from ingest import CytostreamError, SlideError, SlideFiles
 from stream.cli.console import print_error, say, screen
 from stream.cli.options import (
     KAFKA,
@@ -34,7 +34,7 @@ from stream.cli.session import RunOptions, Session, drain, open_lab, open_statio
 from stream.config import Config, load_config
 from stream.events import slide_event
 from stream.intake import FolderIntake, Served, check_address, intake_token, open_intake
-from stream.run import GracefulStop, RunContext, SlideOutcome, work
+from stream.run import GracefulStop, RunContext, SlideOutcome, opened_slide, work
 from stream.store import Job
 
 
@@ -158,9 +158,7 @@ class WatchReport:
     def say_seen(self, found: SlideFiles) -> None:
         """The status event; a failure of one that cannot be opened follows when its turn comes."""
         try:
-            override = self.lab.config.reading.mpp_override
-            mpp = self.intake.mpp if self.intake else None
-            slide = open_slide(found.path, mpp, override)
+            slide = opened_slide(self.lab, found.path, self.intake.mpp if self.intake else None)
         except CytostreamError:
             return
         if not self.lab.outbox.status(slide.slide_id):

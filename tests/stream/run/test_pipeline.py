@@ -19,10 +19,12 @@ from ingest import (
     map_smear,
     open_slide,
     open_workers,
+    read_facts,
     survey_slide,
 )
 from ingest.synthetic.smear import Layer, Synthetic, write_synthetic
 from ingest.synthetic.sprites import write_pyramid
+from ingest.workers.limits import ended_error
 from stream.cli.app import app
 from stream.config import Config, Reading, RedCells
 from stream.events.event import Provenance
@@ -213,6 +215,7 @@ class OneBadTile:
 
     def __init__(self, workers):
         self.workers, self.call, self.count = workers, workers.call, workers.count
+        self.call_here = workers.call_here
         self.everywhere = workers.everywhere
 
     def each(self, function, items, limit_s):
@@ -222,6 +225,21 @@ class OneBadTile:
             return function(spec)
 
         return self.workers.each(maybe, items, limit_s)
+
+
+class HangingWorkers(SerialWorkers):
+    """Workers whose decoder hangs on a file."""
+
+    def call_here(self, function, item, limit_s):
+        assert function is read_facts
+        raise ended_error(limit_s)
+
+
+def test_a_slide_that_hangs_a_decoder_is_given_up_and_tried_again(slide_file, tmp_path):
+    lab = replace(lab_in(tmp_path), workers=HangingWorkers())
+    report = run_slide(lab, slide_file)
+    assert report.status == "failed" and report.again and not report.damaged
+    assert report.failure.what == f"{slide_file}: reading it ended the worker, or took over 60 s"
 
 
 def test_one_bad_tile_is_a_failure_event_and_the_rest_goes_on(slide_file, reference, tmp_path):
