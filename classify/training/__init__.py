@@ -1,25 +1,17 @@
 from .augment import Jitter, augment_crops, view
 from .data_parallel import Ranks, join
+from .denoiser_training import Training, partial_cross_entropy
 from .export_onnx import export_graph
 from .field_crops import write_field_crops
 from .initial_weights import of_model
 from .model_sizes import write_sizes
 from .packed_data import pack_recipe, unpack_data
 from .release import labelled_cells, load_run, release_model
-from .train import (
-    MOST_STEPS,
-    TrainConfig,
-    Training,
-    TrainingState,
-    class_names,
-    learn,
-    paced,
-    partial_cross_entropy,
-    prepare,
-    read_data,
-    spread,
-    train_model,
-)
+from .schedule import paced
+from .train import MOST_STEPS, learn, prepare, train_model
+from .train_config import TrainConfig
+from .training_crops import class_names, read_data, spread
+from .training_state import TrainingState
 
 __all__ = [
     "MOST_STEPS",

@@ -12,7 +12,7 @@ from classify.model_card import CARD, Card, CellSize, read_card
 from segment import CROP_PX, CROP_UM
 
 from .sources import read_sources, targets_of
-from .train import TrainConfig
+from .train_config import TrainConfig
 
 
 def sizes_of_classes(cfg: TrainConfig) -> dict[str, CellSize]:

@@ -46,10 +46,12 @@ from classify.pixels import to_input
 from classify.rule import posterior
 
 from .augment import Jitter, augment_crops, view
+from .denoiser_training import Training
 from .export_onnx import export_graph
 from .model_sizes import sizes_of_classes
 from .sources import read_attributes, read_sources
-from .train import TrainConfig, Training, read_crops
+from .train_config import TrainConfig
+from .training_crops import read_crops
 
 CANDIDATES = 48
 RELEASED_DRAWS = 16

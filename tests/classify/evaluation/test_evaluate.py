@@ -37,8 +37,8 @@ from classify.evaluation.retrain import BASELINE, OUR_ARM, Plan, few, log_rows, 
 from classify.evaluation.training_report import SMOOTH, report_training, smoothed  # noqa: E402
 from classify.image_folder import load_crops  # noqa: E402
 from classify.network import Denoiser, NetworkConfig  # noqa: E402
+from classify.training import TrainConfig, train_model  # noqa: E402
 from classify.training import release as releasing  # noqa: E402
-from classify.training.train import TrainConfig, train_model  # noqa: E402
 
 NETWORK = {"image_px": 32, "patch_px": 4, "channels": (16, 32), "blocks": (1, 1)}
 RECIPE = """

@@ -12,9 +12,9 @@ from classify.engines.openvino import OpenVinoEngine  # noqa: E402
 from classify.engines.torch import TorchEngine  # noqa: E402
 from classify.errors import DataError  # noqa: E402
 from classify.network import Denoiser, NetworkConfig  # noqa: E402
+from classify.training import TrainConfig, partial_cross_entropy, train_model  # noqa: E402
 from classify.training import release as releasing  # noqa: E402
 from classify.training.sources import Source, colour_maps, read_sources, targets_of  # noqa: E402
-from classify.training.train import TrainConfig, partial_cross_entropy, train_model  # noqa: E402
 
 pytestmark = [
     pytest.mark.train,

@@ -6,13 +6,8 @@ import pytest
 
 pytest.importorskip("torch")
 
-from classify.training.train import (  # noqa: E402
-    TrainConfig,
-    learning_rate,
-    paced,
-    seconds_logged,
-    share_done,
-)
+from classify.training import TrainConfig  # noqa: E402
+from classify.training.schedule import learning_rate, paced, seconds_logged, share_done  # noqa: E402
 
 
 def recipe(**changes) -> TrainConfig:

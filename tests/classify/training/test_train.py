@@ -29,8 +29,8 @@ from classify.engines.openvino import OpenVinoEngine  # noqa: E402
 from classify.image_folder import load_crops  # noqa: E402
 from classify.model_card import SHEET_FILE  # noqa: E402
 from classify.network import Denoiser, NetworkConfig, scales  # noqa: E402
+from classify.training import TrainConfig, train_model  # noqa: E402
 from classify.training import release as releasing  # noqa: E402
-from classify.training.train import TrainConfig, train_model  # noqa: E402
 
 TINY = {"image_px": 32, "patch_px": 4, "channels": (16, 32), "blocks": (1, 1)}
 
@@ -180,7 +180,7 @@ def test_two_processes_train_one_net(cells, tmp_path):
     job.write_text(
         "import os, sys, torch\nfrom pathlib import Path\nfrom classify.training.data_parallel "
         "import join\n"
-        "from classify.training.train import TrainConfig, train_model\nranks = "
+        "from classify.training import TrainConfig, train_model\nranks = "
         "join(int(os.environ['RANK']), 2)\n"
         "cfg = TrainConfig(**__import__('json').loads(sys.argv[1]))\nrun = train_model(cfg, "
         "ranks=ranks)\n"

@@ -26,7 +26,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning"),
 ]
 
-from classify.training.train import TrainConfig, train_model  # noqa: E402
+from classify.training import TrainConfig, train_model  # noqa: E402
 
 NETWORK = {"image_px": 16, "patch_px": 4, "channels": [16, 16], "blocks": [1, 1]}
 

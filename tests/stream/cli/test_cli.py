@@ -204,7 +204,7 @@ def test_the_training_presets_name_only_known_keys():
     pytest.importorskip("torch", reason="training needs the train extra")
     import tomllib
 
-    from classify.training.train import TrainConfig
+    from classify.training import TrainConfig
 
     for path in (ROOT / "configs").glob("pbc-*.toml"):
         TrainConfig(**tomllib.loads(path.read_text()))

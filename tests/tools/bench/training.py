@@ -21,7 +21,8 @@ from classify.evaluation.contenders import even, odd, suite_recipe
 from classify.evaluation.metrics import balanced_accuracy
 from classify.evaluation.retrain import OUR_ARM, Plan, part, retrain
 from classify.image_folder import load_crops
-from classify.training.train import TrainConfig, read_crops
+from classify.training import TrainConfig
+from classify.training.training_crops import read_crops
 
 RECIPE = Path("configs/training/pbc-64px.toml")
 AS_SHIPPED = "as shipped"
