@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 _INTERRUPTED = 130
 _OTHERS = 0o077  # the rights of others, which nothing that is written here has
 PACKAGE = "stream.cli.commands"
-
-
 _EXTRAS = {
     **dict.fromkeys(("torch", "matplotlib", "onnx", "onnxscript", "torchvision"), "train"),
     **dict.fromkeys(("cuda", "tensorrt_rtx"), "rtx"),

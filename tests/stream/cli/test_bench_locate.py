@@ -7,7 +7,7 @@ import json
 from typer.testing import CliRunner
 
 from stream.cli.app import app
-from stream.cli.commands.bench_locate import agreement
+from stream.cli.commands.bench.locate import agreement
 from tests.make import smear
 
 

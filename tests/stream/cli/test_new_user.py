@@ -225,7 +225,7 @@ def test_ctrl_c_ends_the_page_that_is_open(cytostream, tmp_path, monkeypatch):
         port = free.getsockname()[1]
     followed = threading.Event()
     printed: list[str] = []
-    serve = import_module("stream.cli.commands.serve")
+    serve = import_module("stream.cli.review_page")
     monkeypatch.setattr(serve, "say_where", lambda *facts: printed.append(str(facts[-1])))
 
     def follow() -> None:

@@ -11,7 +11,8 @@ from argon2 import PasswordHasher, extract_parameters
 from starlette.testclient import TestClient
 
 from ingest import CytostreamError
-from stream.cli.commands.serve import Page, mode_of, path_of, read_proxy_secret
+from stream.cli.page_access import mode_of, read_proxy_secret
+from stream.cli.page_server import Page, path_of
 from stream.config import Config, ReviewSettings
 from stream.review.web import accounts as account_rules
 from stream.review.web.accounts import AccountError, Accounts, BusyError
@@ -137,7 +138,7 @@ def test_a_name_that_was_removed_is_never_given_again(accounts):
 
 
 def page_of(store, host="127.0.0.1", open_again=False):
-    return Page(store, host, [], store, None, [], False, open_again)
+    return Page(store, host, [], store, None, [], open_again)
 
 
 def test_a_store_that_had_accounts_does_not_open_by_itself(accounts, tmp_path):

@@ -9,33 +9,18 @@ import typer
 from rich.table import Table
 
 from classify import SHIPPED, Model, load_model, open_engine
+from stream.cli.commands.model import training_side
 from stream.cli.console import say, screen, track
 from stream.cli.options import EngineOption, ModelOption
 from stream.events import JsonObject
 
-from .bench_locate import bench_locate
-from .model import training_side
-
 if TYPE_CHECKING:
     from classify.benchmark import Cells, TimedEntry
 
-bench_app = typer.Typer(
-    help="Measure speed and what it costs in decisions, against a reference in the same run.",
-    no_args_is_help=True,
-)
 REFERENCE = "exhaustive reference, f32"
 JUDGE_ROW = "ours"
 
 
-bench_app.command("locate")(bench_locate)
-
-
-@bench_app.callback()
-def bench() -> None:
-    """Measure speed and what it costs in decisions, against a reference in the same run."""
-
-
-@bench_app.command("judge")
 def bench_judge(
     home: Annotated[
         Path,

@@ -1,0 +1,3 @@
+from .commands import bench_app
+
+__all__ = ["bench_app"]
