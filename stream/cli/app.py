@@ -16,6 +16,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
+from .option_groups import spread_groups
 from .printable import printable
 
 if TYPE_CHECKING:
@@ -244,7 +245,7 @@ def load_command(name: str) -> "Command":
     found = getattr(import_module(f"{PACKAGE}.{entry.module}"), entry.name)
     if not isinstance(found, typer.Typer):
         alone = typer.Typer(add_completion=False, rich_markup_mode="rich")
-        alone.command(name)(found)
+        alone.command(name)(spread_groups(found))
         found = alone
     command = get_command(found)
     command.name = name

@@ -1,12 +1,13 @@
 """The options that more than one command has, each stated once."""
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from classify import ENGINES
+from classify import ENGINES, SHIPPED
 from ingest import MPP_RANGE
 from segment import AREAS
 
@@ -105,3 +106,36 @@ JsonLinesOption = Annotated[bool, typer.Option("--json", help="JSON lines to std
 JsonFileOption = Annotated[
     Path | None, typer.Option("--json", help="Write JSON lines here; - is stdout.")
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingOptions:
+    """What the command line states in place of the configuration's section `reading`."""
+
+    mpp_override: MppOverrideOption = None
+    workers: WorkersOption = None
+    scheduler: SchedulerOption = None
+    insecure_scheduler: InsecureSchedulerOption = None
+
+
+@dataclass(frozen=True, slots=True)
+class TileOptions(ReadingOptions):
+    """The same, with tiles and area."""
+
+    tile_px: TilePxOption = None
+    area: AreaOption = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """Where events go (to Kafka where nothing is said), the models' folders, the engine and its
+    GPU, and whether slides are run anew as a new version where they were begun under something
+    else.
+    """
+
+    sinks: SinkOption = None
+    model: ModelOption = SHIPPED
+    red_model: RedModelOption = RED_MODEL
+    engine: EngineOption = "auto"
+    device: DeviceOption = None
+    again: AgainOption = False

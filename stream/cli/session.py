@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from classify import SHIPPED, Engine, Model, ModelError, load_model, model_folder, open_engine
+from classify import Engine, Model, ModelError, load_model, model_folder, open_engine
 from ingest import CytostreamError, Scheduler, Workers, open_workers
 from segment import CROP_PX, CROP_UM
 from stream.alerts import check_rules
@@ -24,22 +24,10 @@ from stream.sinks import Relay, open_sink
 from stream.store import Backlog, DiskLimits, Outbox, make_private_folder
 
 from .console import say, screen
+from .options import KAFKA, RunOptions
 from .progress_table import ProgressTable
 
 PACKAGES = ("cytostream", "openvino", "openslide-bin", "scikit-image", "numpy")
-
-
-@dataclass(frozen=True, slots=True)
-class RunOptions:
-    """What the command line chooses: the models' folders, the engine, where events go, and whether
-    slides are run anew as a new version where they were begun under something else.
-    """
-
-    model: Path = SHIPPED
-    engine: str = "auto"
-    sinks: Sequence[str] = ("kafka",)
-    red_model: Path = Path("red")
-    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +42,19 @@ class Session:
 
 
 @contextmanager
-def open_station(store: Path, config: Config, sinks: Sequence[str]) -> Iterator[Session]:
-    """Opens the store and starts its relays; several processes may have it open.
+def open_station(
+    store: Path, config: Config, sinks: Sequence[str] | None = None
+) -> Iterator[Session]:
+    """Opens the store and starts its relays, to Kafka where no sinks are named; several processes
+    may have it open.
 
     Raises:
         CytostreamError: the store cannot be opened, or a sink is none.
     """
     with ExitStack() as stack:
         outbox = stack.enter_context(open_outbox(store, config))
-        opened = [open_sink(spec, config, outbox.store_id) for spec in sinks if spec != "none"]
+        specs = KAFKA if sinks is None else sinks
+        opened = [open_sink(spec, config, outbox.store_id) for spec in specs if spec != "none"]
         batch = config.kafka.batch_events
         relays = [stack.enter_context(Relay(outbox, sink, batch)) for sink in opened]
         outbox.prune(config.store.keep_days, [sink.name for sink in opened])

@@ -16,9 +16,9 @@ from rich.table import Table
 from classify import SHIPPED, read_sheet
 from ingest.synthetic import Sprite, glass, place, red_cell_sprite, write_pyramid
 from stream.cli.console import screen
+from stream.cli.options import RunOptions
 from stream.cli.page_server import Page
 from stream.cli.review_page import serve_page
-from stream.cli.session import RunOptions
 from stream.config import load_config
 from stream.events import Event, JsonObject
 from stream.kafka import Broker, read_all

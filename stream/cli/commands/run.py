@@ -2,37 +2,24 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from classify import SHIPPED
 from ingest import SlideError
 from stream.cli.console import print_error, report_table, screen
 from stream.cli.options import (
-    KAFKA,
-    RED_MODEL,
     RESULTS,
-    AgainOption,
-    AreaOption,
     ConfigOption,
-    DeviceOption,
-    EngineOption,
-    InsecureSchedulerOption,
     JsonLinesOption,
-    ModelOption,
     MppOption,
-    MppOverrideOption,
-    RedModelOption,
-    SchedulerOption,
-    SinkOption,
+    RunOptions,
     StoreOption,
-    TilePxOption,
-    WorkersOption,
+    TileOptions,
 )
-from stream.cli.session import RunOptions, drain, open_lab, open_station
+from stream.cli.session import drain, open_lab, open_station
 from stream.cli.slide_lists import expanded, shown_path
 from stream.config import Config, load_config
 from stream.events import SLIDE_ALERT, JsonObject
@@ -46,21 +33,11 @@ def run(
     slides: Annotated[
         list[Path], typer.Argument(help="Slides, fields of view, folders of them, or lists (.txt).")
     ],
+    reading: TileOptions,
+    choice: RunOptions,
     store: StoreOption = RESULTS,
-    sink: SinkOption = None,
     config: ConfigOption = None,
     mpp: MppOption = None,
-    mpp_override: MppOverrideOption = None,
-    workers: WorkersOption = None,
-    scheduler: SchedulerOption = None,
-    insecure_scheduler: InsecureSchedulerOption = None,
-    tile_px: TilePxOption = None,
-    area: AreaOption = None,
-    model: ModelOption = SHIPPED,
-    red_model: RedModelOption = RED_MODEL,
-    engine: EngineOption = "auto",
-    device: DeviceOption = None,
-    again: AgainOption = False,
     json_report: JsonLinesOption = False,
 ) -> None:
     """Find and classify every cell of slides, and stream labels and alerts. The same command goes
@@ -76,18 +53,7 @@ def run(
 
     cytostream run field.png --mpp 0.1 --sink jsonl:events.jsonl --store results
     """
-    settings = load_config(
-        config,
-        reading={
-            "mpp_override": mpp_override,
-            "workers": workers,
-            "scheduler": scheduler,
-            "insecure_scheduler": insecure_scheduler,
-            "tile_px": tile_px,
-            "area": area,
-        },
-    )
-    choice = RunOptions(model, engine, sink or KAFKA, red_model, again)
+    settings = load_config(config, reading=asdict(reading))
     if not run_slides(slides, store, settings, choice, mpp, json_report):
         raise typer.Exit(1)
 

@@ -3,34 +3,23 @@ stopped.
 """
 
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from classify import SHIPPED
 from ingest import CytostreamError, SlideError, SlideFiles
 from stream.cli.console import print_error, say, screen
 from stream.cli.options import (
-    KAFKA,
-    RED_MODEL,
     RESULTS,
-    AgainOption,
     ConfigOption,
-    DeviceOption,
-    EngineOption,
-    InsecureSchedulerOption,
-    ModelOption,
     MppOption,
-    MppOverrideOption,
-    RedModelOption,
-    SchedulerOption,
-    SinkOption,
+    ReadingOptions,
+    RunOptions,
     StoreOption,
-    WorkersOption,
 )
-from stream.cli.session import RunOptions, Session, drain, open_lab, open_station
+from stream.cli.session import Session, drain, open_lab, open_station
 from stream.config import Config, load_config
 from stream.events import slide_event
 from stream.intake import FolderIntake, Served, check_address, intake_token, open_intake
@@ -42,18 +31,11 @@ def watch(
     folder: Annotated[
         Path, typer.Argument(exists=True, file_okay=False, help="Where the scanner writes.")
     ],
+    reading: ReadingOptions,
+    choice: RunOptions,
     store: StoreOption = RESULTS,
-    sink: SinkOption = None,
     config: ConfigOption = None,
     mpp: MppOption = None,
-    mpp_override: MppOverrideOption = None,
-    workers: WorkersOption = None,
-    scheduler: SchedulerOption = None,
-    insecure_scheduler: InsecureSchedulerOption = None,
-    model: ModelOption = SHIPPED,
-    red_model: RedModelOption = RED_MODEL,
-    engine: EngineOption = "auto",
-    device: DeviceOption = None,
     door: Annotated[
         str | None, typer.Option(help="HOST:PORT to listen on for POST /slides, with a token.")
     ] = None,
@@ -63,7 +45,6 @@ def watch(
             help="File with the token that callers must show; else one is made in the store."
         ),
     ] = None,
-    again: AgainOption = False,
     once: Annotated[bool, typer.Option(help="Stop when everything in the folder is done.")] = False,
 ) -> None:
     """Run every slide that arrives in a folder, once it is whole; stat slides first, broken ones
@@ -75,16 +56,7 @@ def watch(
 
     cytostream watch /scans --door 127.0.0.1:8080
     """
-    settings = load_config(
-        config,
-        reading={
-            "mpp_override": mpp_override,
-            "workers": workers,
-            "scheduler": scheduler,
-            "insecure_scheduler": insecure_scheduler,
-        },
-    )
-    choice = RunOptions(model, engine, sink or KAFKA, red_model, again)
+    settings = load_config(config, reading=asdict(reading))
     watch_folder(WatchedFolder(folder, store, mpp, door, door_token, once), settings, choice)
 
 
