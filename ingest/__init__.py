@@ -44,6 +44,7 @@ from .smear_map import (
     thumbnail,
     whole_field,
 )
+from .specimen_codes import SpecimenCode
 from .survey import StainMask, Survey, background_of, stain_samples, survey_slide
 from .tiles import Tile, TileSpec, plan_tiles, read_tile
 from .workers import Scheduler, SerialWorkers, Workers, open_workers
@@ -70,6 +71,7 @@ __all__ = [
     "SlideError",
     "SlideFiles",
     "SlideRequest",
+    "SpecimenCode",
     "StainMask",
     "SmearMap",
     "StoreError",

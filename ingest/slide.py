@@ -13,6 +13,7 @@ from PIL import Image, UnidentifiedImageError
 from .errors import DamagedSlideError, SlideAwayError, SlideError, UnreadableSlideError
 from .scale import settled_mpp, stated_by_image, stated_by_slide
 from .slide_files import check_files, content_id, file_state, files_of
+from .specimen_codes import SpecimenCode, specimen_codes
 from .tiff_pages import check_tiff
 
 WHOLE_SLIDES = {".svs", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".svslide", ".dcm"}
@@ -48,6 +49,7 @@ class Slide:
     same slide. `reader` is its format, a key of `FORMATS`. `file_state` is that of its
     files when it was opened. `origin_px0` is the corner (x, y) of the scanned area, where the file
     names one (MRXS, SCN): viewers such as QuPath show that area alone, and count from there.
+    `codes` are those of the specimen that the file states; they may name a patient.
     """
 
     slide_id: str
@@ -61,6 +63,7 @@ class Slide:
     reader: str
     file_state: str = ""
     origin_px0: tuple[int, int] = (0, 0)
+    codes: tuple[SpecimenCode, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +193,7 @@ def facts_of_slide(
             scanner_of(properties),
             "openslide",
             origin_px0=origin_of(properties),
+            codes=specimen_codes(properties),
         )
 
 

@@ -18,7 +18,16 @@ FOLDERS = ["ingest", "segment", "classify", "stream"]
 ORDER = {
     "": [{name} for name in FOLDERS],
     "ingest": [
-        {"dicom_header", "errors", "failure", "scale", "slide", "slide_files", "tiff_pages"},
+        {
+            "dicom_header",
+            "errors",
+            "failure",
+            "scale",
+            "slide",
+            "slide_files",
+            "specimen_codes",
+            "tiff_pages",
+        },
         {"readers", "workers", "folder_look", "deep_zoom"},
         {"survey", "folder_watch"},
         {"tiles", "smear_map"},
@@ -38,6 +47,7 @@ ORDER = {
     ],
     "stream": [
         {"events"},
+        {"identity"},
         {"config"},
         {"alerts", "store", "http"},
         {"sinks", "run", "intake"},

@@ -164,6 +164,7 @@ def provenance_of(config: Config, model_id: str, secret: str = "") -> Provenance
         digest,
         {name: version(name) for name in PACKAGES},
         config.share_names,
+        config.identity.in_events,
         secret=secret,
     )
 

@@ -1,5 +1,6 @@
 from .alerts import Alerts, ClassRule, ExcessRule, RatioRule
 from .config import Config, load_config
+from .identity import IdentitySettings
 from .kafka import Kafka, Topics
 from .reading import Reading
 from .red_cells import RedCells
@@ -15,6 +16,7 @@ __all__ = [
     "Config",
     "ConfigError",
     "ExcessRule",
+    "IdentitySettings",
     "Kafka",
     "RatioRule",
     "Reading",

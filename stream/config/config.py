@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from .alerts import Alerts
+from .identity import IdentitySettings
 from .kafka import Kafka
 from .reading import Reading
 from .red_cells import RedCells
@@ -29,6 +30,7 @@ class Config(Section):
     store: Store = Store()
     watch: WatchSettings = WatchSettings()
     review: ReviewSettings = ReviewSettings()
+    identity: IdentitySettings = IdentitySettings()
     source: str = Field("cytostream", description="CloudEvents source: name your lab and scanner")
     share_names: bool = Field(
         False, description="file names and paths in events: they may name a patient"

@@ -10,11 +10,14 @@ from .event import (
     cell_event,
     dead_letter_event,
     failure_event,
+    private_digest,
     red_event,
     replayed,
     review_event,
     slide_alert_event,
     slide_event,
+    specimen_of,
+    with_specimen,
 )
 from .event_types import (
     ACCESS,
@@ -41,6 +44,7 @@ from .payloads import (
     Progress,
     ReviewData,
     Severity,
+    ShareCodes,
     Status,
 )
 
@@ -67,6 +71,7 @@ __all__ = [
     "SLIDE",
     "SLIDE_ALERT",
     "Severity",
+    "ShareCodes",
     "SlideAlert",
     "Status",
     "Provenance",
@@ -78,14 +83,17 @@ __all__ = [
     "failure_event",
     "from_line",
     "from_record",
+    "private_digest",
     "red_event",
     "replayed",
     "review_event",
     "event_schemas",
     "slide_alert_event",
     "slide_event",
+    "specimen_of",
     "text_of",
     "to_line",
     "to_record",
+    "with_specimen",
     "write_schemas",
 ]

@@ -3,7 +3,7 @@
 An id is a digest of type, slide and what the event is about (and of the model, where the model has
 a part in it), so that a consumer which cannot read committed drops a second copy by its id. File
 names and paths may name a patient: they are not sent unless `Provenance.share_names` is set, in
-texts too.
+texts too. Nor are codes of the specimen unless `Provenance.share_codes` is set.
 """
 
 import base64
@@ -49,8 +49,10 @@ from .payloads import (
     Progress,
     RedData,
     ReviewData,
+    ShareCodes,
     SlideAlertData,
     SlideData,
+    SpecimenData,
     Status,
 )
 
@@ -99,6 +101,7 @@ class Provenance:
     config_hash: str = ""
     versions: dict[str, str] = field(default_factory=dict)
     share_names: bool = False
+    share_codes: ShareCodes = "none"
     set_id: str | None = None
     secret: str = field(default="", repr=False)
 
@@ -199,7 +202,7 @@ def slide_alert_event(slide_id: str, alert: SlideAlert, stamp: Provenance) -> Ev
 
 
 def review_event(
-    slide_id: str, action: Action, reviewer: str, stamp: Provenance, **about: str | int | None
+    slide_id: str, action: Action, reviewer: str, stamp: Provenance, **about: Any
 ) -> Event:
     """The event of what a person decided, timed now: `cell_id`, `alert_id`, `label`, `was`,
     `comment`, `version` as they apply.
@@ -325,6 +328,21 @@ def failure_event(failure: Failure, stamp: Provenance, path: Path | None = None)
     place = failure.box_px0 or private_digest(stamp, failure.what)
     subject = failure.slide_id or f"file-{digest}"
     return _event(FAILURE, stamp, subject, (failure.stage, place, stamp.model_hash), data)
+
+
+def with_specimen(event: Event, codes: Mapping[str, str], stamp: Provenance) -> Event:
+    """The event with the codes of its specimen, as far as `stamp.share_codes` lets them out."""
+    said = specimen_of(codes, stamp)
+    return replace(event, data={**event.data, "specimen": said}) if said else event
+
+
+def specimen_of(codes: Mapping[str, str], stamp: Provenance) -> JsonObject | None:
+    """Codes by name as `SpecimenData` has them; None where none are known or may be sent."""
+    if stamp.share_codes == "none" or not codes:
+        return None
+    hashed = stamp.share_codes == "hashed"
+    said = {name: private_digest(stamp, code) if hashed else code for name, code in codes.items()}
+    return _data(SpecimenData, hashed=hashed, **said)
 
 
 def private_digest(stamp: Provenance, text: str) -> str:

@@ -9,9 +9,18 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Status = Literal["seen", "running", "done", "failed", "interrupted"]
+ShareCodes = Literal["none", "hashed", "clear"]
 Severity = Literal["notice", "warning", "urgent"]
 Action = Literal[
-    "reclassify", "confirm", "unidentified", "comment", "acknowledge", "sign", "amend", "undo"
+    "reclassify",
+    "confirm",
+    "unidentified",
+    "comment",
+    "acknowledge",
+    "sign",
+    "amend",
+    "undo",
+    "identify",
 ]
 AccessAction = Literal[
     "login",
@@ -158,6 +167,19 @@ class RedCellData(Payload):
     model_hash: str | None = Field(None, description="of the red-cell model")
 
 
+class SpecimenData(Payload):
+    """The codes of a slide's specimen, only where the config lets them out; where `hashed`, HMACs
+    with the secret of the store, so that equal codes of one store are equal.
+    """
+
+    hashed: bool
+    accession: str | None = None
+    container: str | None = None
+    barcode: str | None = None
+    order: str | None = None
+    patient_id: str | None = None
+
+
 class SlideData(Payload):
     """A slide's facts and how far it is; `counts` (cells a label) stands at the end."""
 
@@ -181,6 +203,7 @@ class SlideData(Payload):
     name: str | None = Field(None, description="file name, only where the config shares names")
     path: str | None = Field(None, description="only where the config shares names")
     set_id: str | None = Field(None, description="fields of view of one slide share it")
+    specimen: SpecimenData | None = Field(None, description="only where the config shares it")
     model_hash: str
     config_hash: str
     versions: dict[str, str]
@@ -260,6 +283,10 @@ class ReviewData(Payload):
     )
     red_verdicts: str | None = Field(
         None, description="SHA-256 of the machine's verdicts on the red cells"
+    )
+    specimen: SpecimenData | None = Field(None, description="only where the config shares it")
+    identity_digest: str | None = Field(
+        None, description="HMAC of the identity that was stated or signed for; it names nobody"
     )
 
 

@@ -20,7 +20,7 @@ from fastapi import APIRouter, FastAPI, HTTPException, Request
 from fastapi import Path as PathParameter
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
@@ -35,6 +35,7 @@ from stream.http import (
     guarded_protocol,
     sample_logs,
 )
+from stream.identity import Claim, Identity, identity_of_body
 from stream.store import STAT, Backlog, Job
 
 BODY_BYTES = 10_000
@@ -53,6 +54,24 @@ REASONS = {  # a stored reason names files, and so patients
 }
 
 
+Code = Annotated[str, StringConstraints(strip_whitespace=True, max_length=64, pattern=r"^[ -~]*$")]
+
+
+class Specimen(BaseModel):
+    """Whose slide it is, as the caller knows it; what the slide itself states must agree."""
+
+    model_config = ConfigDict(extra="forbid")
+    accession: Code = ""
+    container: Code = ""
+    barcode: Code = ""
+    order: Code = ""
+    patient_id: Code = ""
+
+    def body(self) -> str | None:
+        """As the backlog keeps it; None where nothing is stated."""
+        return Identity(**self.model_dump()).body() if any(self.model_dump().values()) else None
+
+
 class Announcement(BaseModel):
     """A slide that is whole: its path as this machine sees it."""
 
@@ -62,6 +81,7 @@ class Announcement(BaseModel):
     mpp: float | None = Field(
         None, gt=0.02, lt=5.0, description="um per level-0 px, where the file does not say"
     )
+    specimen: Specimen = Field(Specimen(), description="codes of the specimen")
 
 
 class JobPlace(BaseModel):
@@ -91,8 +111,13 @@ def intake_router(backlog: Backlog, served: Served) -> APIRouter:
         """Queue a slide; one that is known already keeps its place."""
         root, found = allowed(slide.path, served)
         priority = STAT if slide.priority == "stat" else 0
-        backlog.add([Job(found.path, priority, slide.mpp, found.set_id, root=root)])
-        return _place_of(backlog.place(found.path))
+        body = slide.specimen.body()
+        queued = Job(found.path, priority, slide.mpp, found.set_id, announced=body, root=root)
+        backlog.add([queued])
+        place = backlog.place(found.path)
+        if body and place["slide_id"]:
+            keep_specimen(backlog, place["slide_id"], found.path, body)
+        return _place_of(place)
 
     @router.get("/slides/{number}", responses={404: {}})
     def ask(number: Annotated[int, PathParameter(ge=1, le=NUMBER_MAX)]) -> JobPlace:
@@ -102,6 +127,12 @@ def intake_router(backlog: Backlog, served: Served) -> APIRouter:
         raise HTTPException(404, "no such slide")
 
     return router
+
+
+def keep_specimen(backlog: Backlog, slide_id: str, path: Path, body: str) -> None:
+    """Keeps what was stated of a slide that is done already."""
+    with backlog.outbox.transaction() as tx:
+        tx.set_claims(slide_id, "intake", str(path), [Claim("intake", identity_of_body(body))])
 
 
 def _place_of(row: JsonObject) -> JobPlace:

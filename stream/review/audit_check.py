@@ -40,6 +40,7 @@ def check_store(library: SlideLibrary, events: Iterable[Event] = (), expected: s
     trail = library.trail
     check_identity(trail)
     entries = trail.verify()
+    check_stated(library)
     return Audit(
         entries=entries,
         sealed=trail.sealed(),
@@ -146,6 +147,26 @@ def check_signatures(library: SlideLibrary) -> int:
             )
             raise StoreError(f"{library.store}: {what}", _restore())
     return len(signed)
+
+
+def check_stated(library: SlideLibrary) -> int:
+    """Compares whose slides they are, as people stated and signed it, with the entries of the
+    trail; returns how many are there.
+
+    Raises:
+        StoreError: one was altered.
+    """
+    count = 0
+    for number, event in library.trail.entries():
+        digest = event.data.get("identity_digest")
+        stated = library.trail.stated(number) if digest else None
+        if stated is None:
+            continue
+        if library.identity_digest(event.subject, stated) != digest:
+            what = f"whose slide {event.subject} is was altered after entry {number} stated it"
+            raise StoreError(f"{library.store}: {what}", _restore())
+        count += 1
+    return count
 
 
 def altered_crop(library: SlideLibrary, slide_id: str, upto_row: int) -> str | None:

@@ -27,6 +27,7 @@ from stream.events import (
     review_event,
     to_line,
 )
+from stream.identity import Identity, identity_of_body
 from stream.store import COPY_HINT, NO_DIGEST, Outbox, TrailRecords, TrailRow
 
 from .custody import Custody, SealingKey, key_for
@@ -38,10 +39,13 @@ MakeEvent = Callable[[Mapping[str, str | int]], Event]
 
 @dataclass(frozen=True, slots=True)
 class TrailEntry:
-    """What is to be written: an action and what it is about (fields of `ReviewData`)."""
+    """What is to be written: an action and what it is about (fields of `ReviewData`). `stated` is
+    the identity that it has a digest of: it stays beside the entry, and is not sent.
+    """
 
     action: Action
     about: JsonObject
+    stated: Identity | None = None
 
 
 class Trail:
@@ -89,7 +93,8 @@ class Trail:
                 slide_id, entry.action, reviewer, stamp, **entry.about, **chain
             )
 
-        written = self._append(slide_id, [making(entry) for entry in entries])
+        bodies = [entry.stated.body() if entry.stated else None for entry in entries]
+        written = self._append(slide_id, [making(entry) for entry in entries], bodies)
         if self.custody and any(entry.action == "sign" for entry in entries):
             self.keep_head()
         return [
@@ -132,7 +137,9 @@ class Trail:
         if self.custody and number:
             self.custody.keep_head(number, digest)
 
-    def _append(self, slide_id: str, makers: Sequence[MakeEvent]) -> list[tuple[int, Event]]:
+    def _append(
+        self, slide_id: str, makers: Sequence[MakeEvent], stated: Sequence[str | None] = (None,)
+    ) -> list[tuple[int, Event]]:
         if not self.is_kept:
             raise StoreError(f"{self.path}: cannot be written", COPY_HINT)
         written = []
@@ -140,12 +147,12 @@ class Trail:
         with self._writing, self._records.appending() as records:
             last, digest = records.head()
             key = self._key(records.seal_of(last), last)
-            for number, make in enumerate(makers, last + 1):
+            for number, (make, body) in enumerate(zip(makers, stated, strict=True), last + 1):
                 event = make({"number": number, "previous": digest, "store": store_id})
                 line = to_line(event)
                 digest = digest_of(line)
                 seal = key.seal(number, digest) if key else None
-                records.append(TrailRow(number, slide_id, line, digest, seal), event)
+                records.append(TrailRow(number, slide_id, line, digest, seal, body), event)
                 written.append((number, event))
         return written
 
@@ -169,6 +176,11 @@ class Trail:
         for number, line in self._records.lines(slide_id, after):
             if review := review_of(number, line):
                 yield review
+
+    def stated(self, number: int) -> Identity | None:
+        """The identity that an entry states; None where it states none, or it was removed."""
+        body = self._records.stated(number)
+        return None if body is None else identity_of_body(body)
 
     def last(self, slide_id: str) -> int:
         """The last place in the trail of a slide; 0 where it has none."""

@@ -9,9 +9,11 @@ needs to have seen everything.
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 from ingest import CytostreamError
-from stream.events import Action, JsonObject, Provenance
+from stream.events import Action, JsonObject, Provenance, specimen_of
+from stream.identity import Identity, Resolution, is_sufficient
 from stream.store import COPY_HINT
 
 from .audit_trail import TrailEntry
@@ -107,15 +109,19 @@ class DecisionService:
                 )
             return self._write(shelf, by, "undo", _undoing(shelf, act))
 
-    def sign(self, slide_id: str, by: str, comment: str | None, saw: int) -> SlideView:
-        """Signs the count as it stands; the slide is locked.
+    def sign(
+        self, slide_id: str, by: str, comment: str | None, saw: int, identity: str | None = None
+    ) -> SlideView:
+        """Signs the count as it stands; the slide is locked. `identity` is the digest of whose
+        slide the page has shown it to be.
 
         Raises:
-            DeskError: the slide is not finished, alerts are open, or something has changed that the
-            person has not seen.
+            DeskError: the slide is not finished, alerts are open, whose slide it is is not settled,
+            or something has changed that the person has not seen.
         """
         with self._open(slide_id) as shelf:
             self._check_ready(shelf, saw)
+            specimen = self._settled(shelf, identity)
             counts = dict(shelf.counts(shelf.standing))
             row = shelf.found.last_row
             verdicts = self._library.verdict_digest(slide_id, row)
@@ -126,8 +132,23 @@ class DecisionService:
                 "saw": saw,
                 "verdicts": verdicts,
                 **_red_signed(shelf),
+                **self._identity_says(slide_id, specimen.identity),
             }
-            return self._write(shelf, by, "sign", [about])
+            return self._write(shelf, by, "sign", [about], specimen.identity)
+
+    def identify(self, slide_id: str, by: str, identity: Identity, saw: int) -> SlideView:
+        """States whose slide it is, in place of all that codes, names and callers state.
+
+        Raises:
+            DeskError: the slide is signed, or somebody has stated it since.
+        """
+        with self._open(slide_id) as shelf:
+            _check_saw(shelf, saw)
+            said = shelf.standing.identified
+            if said and said.number > saw:
+                raise DeskError("conflict", f"{said.by} has stated it since", "look at it again")
+            about = {"saw": saw, **self._identity_says(slide_id, identity)}
+            return self._write(shelf, by, "identify", [about], identity)
 
     def amend(self, slide_id: str, by: str, reason: str) -> SlideView:
         """Opens the next version of a signed slide; the signed one stays as it is.
@@ -174,11 +195,37 @@ class DecisionService:
                 "conflict", "somebody has changed the slide since", "look at it again, then sign"
             )
 
+    def _settled(self, shelf: SlideView, shown: str | None) -> Resolution:
+        """Whose slide it is, where that is clear enough to sign for."""
+        found = shelf.specimen(shelf.standing)
+        if missing := is_sufficient(found, self._library.config.identity.demand):
+            raise DeskError("early", missing, "state whose slide it is, or amend the worklist")
+        now = self._library.identity_digest(shelf.slide_id, found.identity)
+        if shown is not None and shown != now:
+            raise DeskError(
+                "conflict", "whose slide it is has changed since", "look at it again, then sign"
+            )
+        return found
+
+    def _identity_says(self, slide_id: str, identity: Identity) -> JsonObject:
+        """What an event has of an identity: a digest, and its codes as far as the config lets them
+        out.
+        """
+        share = self._library.config.identity.in_events
+        stamp = replace(self._stamp, share_codes=share, secret=self._library.outbox.secret)
+        digest = self._library.identity_digest(slide_id, identity)
+        return {"identity_digest": digest, "specimen": specimen_of(identity.codes(), stamp)}
+
     def _write(
-        self, shelf: SlideView, by: str, action: Action, about: Sequence[JsonObject]
+        self,
+        shelf: SlideView,
+        by: str,
+        action: Action,
+        about: Sequence[JsonObject],
+        stated: Identity | None = None,
     ) -> SlideView:
         base = {"version": shelf.standing.version, "act": uuid.uuid4().hex}
-        entries = [TrailEntry(action, {**base, **values}) for values in about]
+        entries = [TrailEntry(action, {**base, **values}, stated) for values in about]
         self._library.trail.write(shelf.slide_id, by, entries, self._stamp)
         return shelf.refresh()
 

@@ -66,6 +66,16 @@ class Signature:
     comment: str | None
     verdicts: str | None = None
     red_verdicts: str | None = None
+    identity_digest: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Identification:
+    """Who stated whose slide it is; what, stands beside the entry of this number in the trail."""
+
+    by: str
+    at: datetime
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +115,7 @@ class Standing:
     acts: dict[str, Act] = field(default_factory=dict)
     amendments: dict[int, Amendment] = field(default_factory=dict)  # by the version they opened
     amending: str = ""
+    identified: Identification | None = None
 
     def label(self, cell_id: str, machine: str) -> str:
         decision = self.decisions.get(cell_id)
@@ -203,6 +214,7 @@ def _sign(standing: Standing, review: ReviewEntry, data: ReviewData) -> None:
         comment=data.comment,
         verdicts=data.verdicts,
         red_verdicts=data.red_verdicts,
+        identity_digest=data.identity_digest,
     )
     standing.signatures.append(signed)
     standing.locked = True
@@ -217,6 +229,10 @@ def _amend(standing: Standing, review: ReviewEntry, data: ReviewData) -> None:
     standing.amending = reason
 
 
+def _identify(standing: Standing, review: ReviewEntry, data: ReviewData) -> None:
+    standing.identified = Identification(data.reviewer, review.at, review.number)
+
+
 _TAKE = {
     "reclassify": _decide,
     "confirm": _decide,
@@ -226,6 +242,7 @@ _TAKE = {
     "undo": _undo,
     "sign": _sign,
     "amend": _amend,
+    "identify": _identify,
 }
 
 

@@ -2,6 +2,7 @@
 in review.
 """
 
+import hmac
 import threading
 from collections import Counter, OrderedDict
 from collections.abc import Iterator
@@ -12,9 +13,18 @@ from pathlib import Path
 import numpy as np
 
 from classify import SHIPPED, read_card
-from ingest import Slide
+from ingest import Slide, StoreError
 from stream.config import Config
-from stream.events import ALERT, FAILURE, SLIDE_ALERT, JsonObject, text_of
+from stream.events import (
+    ALERT,
+    FAILURE,
+    SLIDE_ALERT,
+    JsonObject,
+    Provenance,
+    private_digest,
+    text_of,
+)
+from stream.identity import Identity, Resolution
 from stream.store import (
     Outbox,
     SlideQueries,
@@ -127,6 +137,23 @@ class SlideView:
         """Where the slide lies: each path under which it has been done."""
         return self._library.queries.slide_paths(self.slide_id)
 
+    def specimen(self, standing: Standing) -> Resolution:
+        """Whose slide it is: by all that is stated now, or as it was signed for."""
+        signed = standing.signatures[-1] if standing.locked else None
+        if signed is None or signed.identity_digest is None:
+            return self._library.specimen(self.slide_id, standing)
+        stated = self._library.trail.stated(signed.number)
+        if stated is None:
+            return Resolution("unknown", Identity(), ("removed from the store",))
+        now = self._library.identity_digest(self.slide_id, stated)
+        if not hmac.compare_digest(now, signed.identity_digest):
+            raise StoreError(
+                f"{self._library.trail.path}: the identity that entry {signed.number} signed for "
+                "was altered",
+                "restore the store from its backup",
+            )
+        return Resolution("signed", stated)
+
     def standing_at(self, version: int | None) -> Standing:
         """The standing now, or as a version was signed."""
         signed = next((s for s in self.standing.signatures if s.version == version), None)
@@ -220,6 +247,16 @@ class SlideLibrary:
             while len(self._shelves) > KEPT_SLIDES:
                 self._shelves.popitem(last=False)
         return shelf.refresh()
+
+    def specimen(self, slide_id: str, standing: Standing) -> Resolution:
+        """Whose slide it is, by the worklist, its codes and what a person has stated last."""
+        said = standing.identified
+        return self.queries.resolution(slide_id, self.trail.stated(said.number) if said else None)
+
+    def identity_digest(self, slide_id: str, identity: Identity) -> str:
+        """What the audit trail has of an identity: nobody finds out of it whose slide it is."""
+        stamp = Provenance("", secret=self.outbox.secret)
+        return private_digest(stamp, f"{slide_id} {identity.body()}")
 
     def tiles_done(self, slide_id: str) -> int:
         return self.queries.tiles_done(slide_id)

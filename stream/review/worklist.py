@@ -32,7 +32,8 @@ class RunProgress(BaseModel):
 
 class WorklistRow(BaseModel):
     """A slide at a glance. `review` is open, signed or amending; `counts` are cells a label, as
-    people call them.
+    people call them. `identity` says how surely it is known whose slide it is; `sought` are all
+    codes by which it is found.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -51,6 +52,10 @@ class WorklistRow(BaseModel):
     signed_at: str | None
     reason: str | None
     number: int
+    identity: str = "unknown"
+    accession: str = ""
+    patient: str = ""
+    sought: tuple[str, ...] = ()
 
 
 class Waiting(BaseModel):
@@ -72,7 +77,7 @@ class WorklistView:
     def __init__(self, library: SlideLibrary):
         self._library = library
         self._classes = read_card(SHIPPED).classes
-        self._kept: dict[str, tuple[tuple[str, str, int], WorklistRow]] = {}
+        self._kept: dict[str, tuple[tuple[str | int, ...], WorklistRow]] = {}
 
     def rows(self) -> list[WorklistRow]:
         """All slides, the latest first; then files that are no slide."""
@@ -92,10 +97,16 @@ class WorklistView:
             for file in self._library.queries.waiting_files()
         ]
 
+    def found(self, text: str) -> list[WorklistRow]:
+        """The slides that a text is part of the name, an id, a code or the patient of."""
+        wanted = text.strip().casefold()
+        return [row for row in self.rows() if wanted in _sought(row)]
+
     def row(self, slide_id: str) -> WorklistRow:
         status = self._library.outbox.status(slide_id) or "seen"
         facts = self._library.outbox.facts(slide_id)
-        key = (status, json.dumps(facts, sort_keys=True), self._library.trail.last(slide_id))
+        marks = self._library.trail.last(slide_id), self._library.queries.last_identity_change()
+        key = (status, json.dumps(facts, sort_keys=True), *marks)
         if status not in ACTIVE_STATES and (kept := self._kept.get(slide_id)) and kept[0] == key:
             return kept[1]
         row = self._row(slide_id, status, facts)
@@ -154,7 +165,25 @@ class WorklistView:
             signed_at=signed and signed.at.isoformat(),
             reason=reason_says(facts),
             number=standing.number,
+            **self._specimen(slide_id, standing),
         )
+
+    def _specimen(self, slide_id: str, standing: Standing) -> JsonObject:
+        """Whose slide it is, where the config shows it."""
+        if standing.locked:
+            found = self._library.shelf(slide_id).specimen(standing)
+        else:
+            found = self._library.specimen(slide_id, standing)
+        if not self._library.config.identity.shown:
+            return {"identity": found.status}
+        known = found.identity
+        codes = {v for claim in found.claims for v in claim.identity.known().values()}
+        return {
+            "identity": found.status,
+            "accession": known.accession or known.container or known.barcode,
+            "patient": known.patient_name or known.patient_id,
+            "sought": tuple(sorted(codes | set(known.known().values()))),
+        }
 
     def _glance(self, counts: Mapping[str, int]) -> list[RunProgress]:
         scheme = scheme_of(self._classes, self._library.config.review)
@@ -179,3 +208,9 @@ class WorklistView:
         return (
             path.rpartition("/")[2] if path and self._library.config.review.show_names else slide_id
         )
+
+
+def _sought(row: WorklistRow) -> str:
+    """All of a row that a search looks at."""
+    texts = (row.name, row.slide_id, row.signed_by or "", *row.sought)
+    return "\n".join(texts).casefold()

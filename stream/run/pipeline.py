@@ -42,14 +42,20 @@ from .context import (
 from .progress import SlideOutcome
 from .slide_failures import failure_of, is_passing
 from .slide_run import DONE, SlideRun
+from .specimen import keep_claims, with_codes
 
 SAME_MPP = 1e-4  # relative; file formats round the scale
 
 
 def run_slide(
-    lab: RunContext, path: Path, mpp: float | None = None, root: Path | None = None
+    lab: RunContext,
+    path: Path,
+    mpp: float | None = None,
+    root: Path | None = None,
+    announced: str | None = None,
 ) -> SlideOutcome:
     """Read, find, judge and commit one slide; what an earlier run has done of it is not done again.
+    `announced` is what the intake was told of its identity, as JSON.
 
     A slide that cannot be read is a failure event and a report, not an exception.
 
@@ -73,6 +79,7 @@ def run_slide(
     if not lab.outbox.leases.take(lease):
         raise SlideBusyError(f"{path}: another process is at it", "wait for it")
     try:
+        keep_claims(lab, slide, path, announced)
         return run_leased(lab, slide, path)
     finally:
         with suppress(CytostreamError):
@@ -206,7 +213,8 @@ def refuse(
         tx.add([told])
         tx.keep_failure(told.id, str(path), failure)
         if slide:
-            tx.add([slide_event(slide, "failed", lab.stamp, failure=failure)])
+            ended = slide_event(slide, "failed", lab.stamp, failure=failure)
+            tx.add([with_codes(lab, ended)])
             about = {
                 "slide": facts_of(slide),
                 "reason": failure.what,

@@ -45,6 +45,7 @@ from .context import RunContext, slide_lease, work_of
 from .progress import SlideOutcome, Tally
 from .red_cells import RedReading, read_red_cells
 from .slide_failures import failure_of, is_passing
+from .specimen import with_codes
 
 _log = logging.getLogger(__name__)
 DONE: Final = "done"
@@ -326,6 +327,7 @@ class SlideRun:
         )
         with self.lab.outbox.transaction() as tx:
             tx.hold(slide_lease(self.slide))
+            told = with_codes(self.lab, told)
             tx.add([*self.red_events(), *self.slide_alerts(), told] if is_done else [told])
             tx.set_status(
                 self.slide.slide_id,

@@ -81,9 +81,8 @@ def do(lab: RunContext, backlog: Backlog, job: Job) -> SlideOutcome | None:
     """One slide; None where it is not over: another process has it, or it is tried again later."""
     start_s = monotonic()
     try:
-        report = run_slide(
-            replace(lab, stamp=replace(lab.stamp, set_id=job.set_id)), job.path, job.mpp, job.root
-        )
+        marked = replace(lab, stamp=replace(lab.stamp, set_id=job.set_id))
+        report = run_slide(marked, job.path, job.mpp, job.root, job.announced)
     except (SlideBusyError, LeaseLostError):
         backlog.give_back(job, _LOOK_S)
         return None

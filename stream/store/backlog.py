@@ -29,6 +29,7 @@ ADDED_COLUMNS = {  # to the table of version 0.2; its not_before, a time of day,
     "asked": "TEXT",
     "pause_s": "REAL NOT NULL DEFAULT 0",
     "turn": "INTEGER NOT NULL DEFAULT 0",
+    "announced": "TEXT",
 }
 WAITING = "waiting"
 RUNNING = "running"
@@ -37,7 +38,9 @@ PARTIAL = "partial"
 FAILED = "failed"
 STAT = 10  # a slide that somebody waits for
 _PAUSE_S = 0.5
-_COLUMNS = "path, priority, mpp, set_id, state, tries, slide_id, reason, seconds, root, stamp"
+_COLUMNS = (
+    "path, priority, mpp, set_id, state, tries, slide_id, reason, seconds, announced, root, stamp"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,8 @@ class Job:
     read), failed.
 
     With a `root`, the slide must lie below that folder, and no link may be on the way, when it is
-    opened. `stamp` is the state of its files when it was queued, None where they were not there.
+    opened. `stamp` is the state of its files when it was queued, None where they were not there;
+    `announced` is what the caller stated of its identity, as JSON.
     """
 
     path: Path
@@ -58,6 +62,7 @@ class Job:
     slide_id: str | None = None
     reason: str | None = None
     seconds: float | None = None
+    announced: str | None = None
     root: Path | None = None
     stamp: str | None = None
 
@@ -99,6 +104,7 @@ class Backlog:
                     "stamp": file_stamp(path),
                     "old_stamp": stamp_of_version_0_2(path),
                     "asked": asked and f"{asked} {job.mpp}",
+                    "announced": job.announced,
                 }
                 db.execute(
                     """INSERT OR IGNORE INTO backlog
@@ -116,7 +122,8 @@ class Backlog:
                 )
                 db.execute(
                     """UPDATE backlog SET priority = max(priority, :priority), pause_s = 0,
-                    root = :root, stamp = CASE state WHEN 'waiting' THEN :stamp ELSE stamp END
+                    root = :root, announced = coalesce(:announced, announced),
+                    stamp = CASE state WHEN 'waiting' THEN :stamp ELSE stamp END
                     WHERE path = :path""",
                     values,
                 )

@@ -23,6 +23,7 @@ from stream.events import ALERT, CELL, DEAD, RED, Event, dead_letter_event, from
 from stream.store.outbox_record import OutboxRecord
 
 from .database import State, Unwritable
+from .identity_table import IDENTITY_TABLES, IdentityReader, IdentityWriter
 from .journal import JOURNAL_TABLES as JOURNAL_TABLES
 from .journal import JournalReader, JournalWriter, add_feature_column
 from .leases import LEASE_TABLES as LEASE_TABLES
@@ -58,7 +59,7 @@ class Refused:
     reason: str
 
 
-class Transaction(JournalWriter):
+class Transaction(JournalWriter, IdentityWriter):
     """What commits together: results, how far the slide is, and the events that report them."""
 
     def __init__(self, db: sqlite3.Connection, owner: str = ""):
@@ -98,7 +99,7 @@ class DiskLimits:
     waiting_bytes: float = float("inf")
 
 
-class Outbox(JournalReader):
+class Outbox(JournalReader, IdentityReader):
     """The outbox and journal of a store, in one SQLite file, which several processes may share."""
 
     def __init__(
@@ -115,7 +116,8 @@ class Outbox(JournalReader):
         """
         self.path = path
         self.room = room or DiskLimits()
-        self._state = State(path, _TABLES + JOURNAL_TABLES + LEASE_TABLES, unwritable=unwritable)
+        tables = _TABLES + JOURNAL_TABLES + LEASE_TABLES + IDENTITY_TABLES
+        self._state = State(path, tables, unwritable=unwritable)
         # a second connection: the relay does not wait for the writer's open transaction to read. A
         # power cut may take its last
         # commits back: the sinks know themselves what they have

@@ -22,5 +22,6 @@ def slide_of(facts: JsonObject) -> Slide:
             "path": Path(facts["path"]),
             "levels": tuple(Level(**level) for level in facts["levels"]),
             "origin_px0": tuple(facts.get("origin_px0", (0, 0))),
+            "codes": tuple((kind, value) for kind, value in facts.get("codes", ())),
         }
     )

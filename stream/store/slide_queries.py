@@ -9,6 +9,7 @@ from pathlib import Path
 from stream.events import FAILURE, SLIDE_ALERT, JsonObject
 
 from .database import State, Unwritable
+from .identity_table import IdentityReader
 
 _CELLS_A_PAGE = 4096
 _VERDICTS_A_PAGE = 1024
@@ -36,7 +37,7 @@ class WaitingFile:
     reason: str | None
 
 
-class SlideQueries:
+class SlideQueries(IdentityReader):
     """Reads a state file over a connection of its own, so that no answer waits for a writer's open
     transaction. Threads may share it.
     """

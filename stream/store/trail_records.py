@@ -19,6 +19,8 @@ CREATE TABLE IF NOT EXISTS trail (
     number INTEGER PRIMARY KEY, slide_id TEXT NOT NULL, line TEXT NOT NULL, digest TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS trail_of_slide ON trail (slide_id, number);
 CREATE TABLE IF NOT EXISTS seals (number INTEGER PRIMARY KEY, seal TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS stated (
+    number INTEGER PRIMARY KEY, slide_id TEXT NOT NULL, body TEXT NOT NULL);
 CREATE TRIGGER IF NOT EXISTS trail_keeps BEFORE UPDATE ON trail
     BEGIN SELECT raise(ABORT, 'the audit trail only grows'); END;
 CREATE TRIGGER IF NOT EXISTS trail_stays BEFORE DELETE ON trail
@@ -30,13 +32,16 @@ _ROWS_A_PAGE = 512
 
 @dataclass(frozen=True, slots=True)
 class TrailRow:
-    """An entry as it is stored: `line` is the event, `seal` None for one without."""
+    """An entry as it is stored: `line` is the event, `seal` None for one without; `stated` is the
+    identity that the event has a digest of, which can be removed.
+    """
 
     number: int
     slide_id: str
     line: str
     digest: str
     seal: str | None
+    stated: str | None = None
 
 
 class TrailQueries:
@@ -83,6 +88,11 @@ class TrailQueries:
     def digest(self, number: int) -> str | None:
         """The digest of an entry; None where there is none of that number."""
         rows = self._state.rows("SELECT digest FROM trail WHERE number = ?", number)
+        return rows[0][0] if rows else None
+
+    def stated(self, number: int) -> str | None:
+        """The identity beside an entry, as it was written; None where there is none any more."""
+        rows = self._state.rows("SELECT body FROM stated WHERE number = ?", number)
         return rows[0][0] if rows else None
 
     def last_number(self, slide_id: str) -> int:
@@ -132,6 +142,9 @@ class TrailTransaction:
         if row.seal:
             sealed = (row.number, row.seal)
             self._db.execute("INSERT OR REPLACE INTO seals VALUES (?, ?)", sealed)
+        if row.stated is not None:
+            kept = (row.number, row.slide_id, row.stated)
+            self._db.execute("INSERT INTO stated VALUES (?, ?, ?)", kept)
         self._outbox.add([event])
 
 

@@ -136,6 +136,8 @@ def _head(sheet: Sheet, report: SlideReport) -> None:
     if report.laboratory:
         sheet.line_of(report.laboratory, 10, "B")
     sheet.line_of("Differential count of a blood smear", 16, "B", 9)
+    if said := "   ".join(f"{title}: {text}" for title, text in report.specimen_lines):
+        sheet.line_of(said, 10, "B")
     sheet.line_of(f"Slide {report.name}")
     if signed := report.signature:
         when = f"{signed.at:%Y-%m-%d %H:%M %Z}"

@@ -5,7 +5,7 @@ import json
 from math import pi, sqrt
 
 from .report import SlideReport
-from .tables import Value, about_of, csv_table
+from .tables import Value, about_of, code_columns, csv_table
 
 RedColumns = dict[str, list[Value]]
 _WHOLE = {"x_px0", "y_px0", "box_x0_px0", "box_y0_px0", "box_x1_px0", "box_y1_px0"}
@@ -44,6 +44,7 @@ def red_columns(report: SlideReport) -> RedColumns:
         "mpp": [report.facts.get("mpp")] * count,
         "model_id": [red_model] * count,
         "report_version": [report.version] * count,
+        **code_columns(report, count),
     }
 
 

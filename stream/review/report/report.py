@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from ingest import CytostreamError
-from stream.events import JsonObject
+from stream.events import JsonObject, Provenance, specimen_of
+from stream.identity import Identity
 from stream.review.cell_classes import Scheme
 from stream.review.detections import Detection
 from stream.review.differential import (
@@ -28,6 +29,15 @@ from stream.review.versions import changes_since
 from .red_cells import RedLine, red_lines, red_sentences
 
 SHOWN_ALERTS = 24
+SPECIMEN_TITLES = {
+    "patient_name": "Patient",
+    "birth_date": "Born",
+    "patient_id": "Patient id",
+    "accession": "Accession",
+    "order": "Order",
+    "container": "Container",
+    "barcode": "Barcode",
+}
 SHOWN_A_CLASS = 6
 
 
@@ -49,7 +59,8 @@ class SlideReport:
     """`signature` is None while the version is not signed: the report is preliminary then.
     `changes` says what it changed in the version signed before it; `totals` are lines of classes
     that the model has in finer ones; `scores()` are the probabilities (n, K) of the cells, in the
-    order of `classes`; `features()` the encoder's features (n, F) float16, None where the store has
+    order of `classes`; `specimen` is whose slide it is, `codes` what of it goes into tables of
+    cells; `features()` the encoder's features (n, F) float16, None where the store has
     none; `fonts` are for letters that the printed report's own font has not.
     """
 
@@ -74,6 +85,14 @@ class SlideReport:
     fonts: tuple[Path, ...] = ()
     reds: JudgedReds | None = None
     features: Callable[[], np.ndarray | None] = lambda: None
+    specimen: Identity = Identity()
+    codes: JsonObject | None = None
+
+    @property
+    def specimen_lines(self) -> list[tuple[str, str]]:
+        """Whose slide it is, as (title, text); nothing where it is not known or not shown."""
+        known = self.specimen.known()
+        return [(SPECIMEN_TITLES[name], known[name]) for name in SPECIMEN_TITLES if name in known]
 
     @property
     def status(self) -> str:
@@ -155,7 +174,19 @@ def report_of(
         tuple(Path(font).expanduser() for font in library.config.review.fonts),
         shelf.reds,
         lambda: shelf.features(cells),
+        **specimen_facts(library, shelf, standing),
     )
+
+
+def specimen_facts(library: SlideLibrary, shelf: SlideView, standing: Standing) -> JsonObject:
+    """Whose slide it is, as far as the config shows it, and lets it into tables of cells."""
+    identity = shelf.specimen(standing).identity
+    rules = library.config.identity
+    stamp = Provenance("", share_codes=rules.in_exports, secret=library.outbox.secret)
+    return {
+        "specimen": identity if rules.shown else Identity(),
+        "codes": specimen_of(identity.codes(), stamp),
+    }
 
 
 def check_verdicts(library: SlideLibrary, shelf: SlideView, signature: Signature | None) -> None:

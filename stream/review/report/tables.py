@@ -34,6 +34,7 @@ FORMULA_STARTS = (
     "\uff20",
 )  # the last four: full width
 Value = str | int | float | None
+CODE_COLUMN = "specimen_"
 
 _COLUMNS = (
     "slide_id",
@@ -92,7 +93,13 @@ def table_columns(report: SlideReport) -> dict[str, list[Value]]:
         f"p_{name}": column.tolist()
         for name, column in zip(report.classes, report.scores().T, strict=True)
     }
-    return {**dict(zip(_COLUMNS, values, strict=True)), **shares}
+    return {**dict(zip(_COLUMNS, values, strict=True)), **code_columns(report, n), **shares}
+
+
+def code_columns(report: SlideReport, count: int) -> dict[str, list[Value]]:
+    """The codes of the specimen, where the config lets them into tables."""
+    codes = report.codes or {}
+    return {f"{CODE_COLUMN}{name}": [codes[name]] * count for name in sorted(codes)}
 
 
 def csv_of(report: SlideReport) -> bytes:
@@ -151,7 +158,7 @@ def parquet_schema(columns: Iterable[str]) -> "pa.Schema":
         "box_y1_px0",
         "report_version",
     }
-    shares = set(columns) - set(_COLUMNS)
+    shares = {name for name in columns if name.startswith("p_")}
     real = {"probability", "anomaly", "area_um2", "mpp", *shares}
     types = {**dict.fromkeys(whole, pa.int32()), **dict.fromkeys(real, pa.float64())}
     return pa.schema([(name, types.get(name, pa.string())) for name in columns])
@@ -286,4 +293,5 @@ def about_of(report: SlideReport) -> JsonObject:
         "counts": {line.name: line.count for line in report.lines},
         "totals": {line.name: line.count for line in report.totals},
         **{k: report.facts.get(k) for k in ("model_id", "config_id", "mpp")},
+        **({"specimen": report.codes} if report.codes else {}),
     }

@@ -31,6 +31,7 @@ from stream.review.worklist import WorklistView
 from . import (
     routes_decide,
     routes_export,
+    routes_identity,
     routes_pages,
     routes_read,
     routes_red,
@@ -87,6 +88,7 @@ def make_app(
     for router in (
         routes_read.read_router,
         routes_decide.decide_router,
+        routes_identity.identity_router,
         routes_red.red_router,
         routes_red.red_pages_router,
         routes_export.export_router,

@@ -82,5 +82,6 @@ def content_key(shelf: SlideView, ending: str, name: str, version: int | None) -
     if shelf.status() not in FINISHED:
         return None
     seen = shelf.found.last_row, shelf.told.seq, shelf.standing.number
-    about = ending, shelf.slide_id, name, version, seen, shelf.facts()
+    specimen = shelf.specimen(shelf.standing).identity.body()
+    about = ending, shelf.slide_id, name, version, seen, shelf.facts(), specimen
     return hashlib.blake2b(json.dumps(about, sort_keys=True, default=str).encode()).hexdigest()

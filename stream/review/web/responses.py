@@ -131,13 +131,16 @@ class VerifiedClass(BaseModel):
 
 class BeforeSigning(BaseModel):
     """What a person should know before a signature; `missing` is what the laboratory's rule still
-    asks for, `changes` what an amendment has changed since the last signed version.
+    asks for, `changes` what an amendment has changed since the last signed version; `identity` is
+    whose slide it is, `identity_digest` goes back with the signature.
     """
 
     classes: list[VerifiedClass]
     warnings: list[str]
     missing: str
     changes: list[str]
+    identity: str = ""
+    identity_digest: str | None = None
 
 
 class ViewSays(BaseModel):
@@ -180,6 +183,7 @@ class SlideSays(BaseModel):
     view: ViewSays
     provenance: JsonObject
     reasons: bool
+    shows_identity: bool
 
 
 def cell_row(cell: Detection, places: dict[str, int]) -> CellResponse:

@@ -71,6 +71,9 @@ class Sign(Wish):
     name: Annotated[str, StringConstraints(max_length=64)] = Field(
         "", description="the signer's, where there are no accounts"
     )
+    identity: Annotated[str, StringConstraints(pattern=ID)] | None = Field(
+        None, description="digest of whose slide the page has shown it to be"
+    )
 
 
 class Amend(Wish):
@@ -114,7 +117,9 @@ def sign(shelf: Shelf, wish: Sign, person: Reviewing, request: Request, parts: H
     """Signs the count as it stands; the slide is locked."""
     confirm(parts, person.name, wish, request.cookies.get(parts.doors.cookie, ""))
     check_printable(unsigned_report(parts, shelf, wish, person.name))
-    done = parts.desk.sign(shelf.slide_id, person.name, wish.comment, wish.saw)
+    done = parts.desk.sign(
+        shelf.slide_id, person.name, wish.comment, wish.saw, wish.identity
+    )
     return changes_of(done, parts, person.name, wish.row, wish.saw)
 
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from ingest import VIEW_PX, CytostreamError, Slide
 from stream.events import JsonObject
+from stream.identity import is_sufficient
 from stream.review.detections import Detection
 from stream.review.images import CheckedSlide
 from stream.review.slides import SlideView, reason_says
@@ -55,8 +56,18 @@ def me(request: Request, response: Response, person: Viewing, parts: Having) -> 
 
 
 @read_router.get("/slides")
-def worklist(parts: Having, person: Viewing) -> Worklist:
-    """All slides, the latest first, and files that were no slide."""
+def worklist(
+    parts: Having,
+    person: Viewing,
+    search: Annotated[
+        str, Query(max_length=200, description="part of a name, a code or a patient")
+    ] = "",
+) -> Worklist:
+    """All slides, the latest first, and files that were no slide; with `search` the slides that
+    fit it.
+    """
+    if search.strip():
+        return Worklist(slides=parts.board.found(search), waiting=[], refused_files=[])
     refused = list(parts.library.files_refused())
     return Worklist(slides=parts.board.rows(), waiting=parts.board.waiting(), refused_files=refused)
 
@@ -98,6 +109,7 @@ def slide_facts(shelf: Shelf, parts: Having) -> says.SlideSays:
         view=view_of(shelf, parts),
         provenance=provenance,
         reasons=parts.reasons.offered,
+        shows_identity=parts.config.identity.shown,
     )
 
 
@@ -182,7 +194,17 @@ def changes_of(
 def before_signing(shelf: Shelf, parts: Having) -> says.BeforeSigning:
     """How much of the count people have verified, and what prevents a signature now."""
     with shelf.lock:
-        return says.signing_says(shelf, parts.config.review)
+        said = says.signing_says(shelf, parts.config.review)
+        found = shelf.specimen(shelf.standing)
+        unsettled = is_sufficient(found, parts.config.identity.demand)
+        texts = found.identity.known().values() if parts.config.identity.shown else ()
+        return said.model_copy(
+            update={
+                "missing": unsettled or said.missing,
+                "identity": ", ".join(texts),
+                "identity_digest": parts.library.identity_digest(shelf.slide_id, found.identity),
+            }
+        )
 
 
 class CellSays(BaseModel):

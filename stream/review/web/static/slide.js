@@ -4,6 +4,7 @@ import { Cells } from "./cells.js";
 import { Count, FLAGS } from "./count.js";
 import { Detail } from "./detail.js";
 import { Gallery } from "./gallery.js";
+import { openIdentity, showIdentity } from "./identity.js";
 import { $, call, clock, h, listen, me, number, say, trying } from "./page.js";
 
 const { slideId, viewer: viewerWord } = document.body.dataset;
@@ -51,7 +52,17 @@ function take(said) {
   if (moved && gallery.active && gallery.active in said.decisions) detail.show(cells.byId.get(gallery.active));
 }
 
+/** Whose slide it is, looked at or stated; the page then asks for what is new. */
+function whose() {
+  return openIdentity(base, mayDecide(), ask, async (stated) => {
+    await answered;
+    await call("POST", `${base}/identity`, stated).then(() => say("whose slide it is: kept"), (error) => say(error.message, true));
+    await sync();
+  });
+}
+
 function head({ row, standing, failures }) {
+  showIdentity({ row }, slide.shows_identity);
   $("#status").className = `chip ${row.status}`;
   $("#status").textContent = WORDS[row.status] ?? row.status;
   const p = row.progress;
@@ -227,6 +238,7 @@ async function sign() {
     h("p", {}, `${last.row.name}: ${last.row.progress.cells} cells, ${last.white_cells} white. Version ${last.standing.version}, signed as ${person.name}, now.`),
     unknown ? h("p", {}, `${unknown} cells are unidentified and outside the hundred per cent.`) : "",
     open ? h("p", { class: "notice bad" }, `${open} alerts are not acknowledged.`) : "",
+    before.identity ? h("p", {}, before.identity) : "",
     before.missing ? h("p", { class: "notice bad" }, `This laboratory's rule is not met: ${before.missing}.`) : "",
     ...before.warnings.map((text) => h("p", { class: "notice" }, text)),
     ...before.changes.map((text) => h("p", {}, text)));
@@ -235,7 +247,7 @@ async function sign() {
     h("td", { class: "n" }, number(lines.get(c.name).percent)), h("td", { class: "flag" }, FLAGS[lines.get(c.name).flag] ?? ""), [c.count, c.single, c.together, c.count - c.single - c.together].map((n) => h("td", { class: "n" }, String(n))))));
   const conclusion = last.standing.signatures.at(-1)?.comment ?? ""; // an amendment begins with the conclusion before it
   const said = await ask("#sign-box", { comment: conclusion });
-  if (said) await wish("signatures", { saw, comment: said.comment || null, password: said.password ?? "", name: said.name ?? "" }, "signed: the slide is locked");
+  if (said) await wish("signatures", { saw, comment: said.comment || null, password: said.password ?? "", name: said.name ?? "", identity: before.identity_digest }, "signed: the slide is locked");
 }
 
 async function amend() {
@@ -305,6 +317,7 @@ function furnish() {
   $("#undo").addEventListener("click", undo);
   $("#sign").addEventListener("click", sign);
   $("#amend").addEventListener("click", amend);
+  $("#whose").addEventListener("click", whose);
   $("#remark").addEventListener("click", () => comment(null));
   $("#help").addEventListener("click", () => $("#help-box").showModal());
   for (const button of document.querySelectorAll("nav.tabs button")) button.addEventListener("click", () => tab(button.dataset.tab));

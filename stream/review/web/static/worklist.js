@@ -40,7 +40,8 @@ function review(row) {
 function line(row) {
   const path = siteUrl(`slides/${row.slide_id}`);
   return h("tr", { onclick: (event) => event.target.closest("a") || location.assign(path) },
-    h("td", {}, h("a", { href: path }, row.name), h("div", { class: "words" }, clock(row.at))),
+    h("td", {}, h("a", { href: path }, row.name), h("div", { class: "words" }, [row.patient, row.accession].filter(Boolean).join(", ")),
+      row.identity === "conflict" ? h("div", {}, h("span", { class: "chip urgent" }, "identity not settled")) : null, h("div", { class: "words" }, clock(row.at))),
     h("td", {}, h("span", { class: `chip ${row.status}` }, WORDS[row.status] ?? row.status), row.reason ? h("div", { class: "words" }, row.reason) : null),
     progress(row),
     h("td", {}, row.open_alerts ? h("span", { class: "chip urgent" }, `${row.open_alerts} open`) : h("span", { class: "dim" }, row.progress.alerts ? `${row.progress.alerts} seen` : "none")),
@@ -56,7 +57,7 @@ function waitingLine(file) {
 
 function draw() {
   const sought = $("#search").value.trim().toLowerCase();
-  const fits = (row) => FILTERS[filter](row) && (!sought || `${row.name} ${row.slide_id} ${row.signed_by ?? ""}`.toLowerCase().includes(sought));
+  const fits = (row) => FILTERS[filter](row) && (!sought || [row.name, row.slide_id, row.signed_by ?? "", ...row.sought].join("\n").toLowerCase().includes(sought));
   const shown = [...rows.values()].filter(fits).sort((a, b) => (b.status === "running") - (a.status === "running") || (b.at ?? "").localeCompare(a.at ?? ""));
   const queue = ["all", "waiting", "failed"].includes(filter) ? waiting.filter((f) => (filter === "all" || f.state === filter) && (!sought || f.name.toLowerCase().includes(sought))) : [];
   const focused = document.activeElement.closest("#rows a")?.href;
