@@ -106,7 +106,10 @@ COMMANDS = {
         "Write results as files: cells, the count, reviewed cells.",
     ),
     "orders": Entry(
-        "Results", "orders", "orders_app", "The worklist of orders that slides are matched with."
+        "Results",
+        "laboratory.orders",
+        "orders_app",
+        "The worklist of orders that slides are matched with.",
     ),
     "similar": Entry(
         "Results", "export", "similar", "List the cells of all slides most like a given one."

@@ -12,14 +12,14 @@ from ingest import SpecimenCode
 
 from .specimen import CODE_FIELDS, Identity, IdentityError, identity_from
 
-Source = Literal["slide", "name", "intake", "worklist", "person"]
+ClaimSource = Literal["slide", "name", "intake", "worklist", "person"]
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
     """What one source states."""
 
-    source: Source
+    source: ClaimSource
     identity: Identity
 
 
@@ -40,7 +40,7 @@ def claims_of_name(path: Path, patterns: Iterable[str]) -> list[Claim]:
     return _claims_in("name", path.name, patterns, whole=False)
 
 
-def _claims_in(source: Source, text: str, patterns: Iterable[str], whole: bool) -> list[Claim]:
+def _claims_in(source: ClaimSource, text: str, patterns: Iterable[str], whole: bool) -> list[Claim]:
     claims: list[Claim] = []
     for pattern in patterns:
         found = [re.fullmatch(pattern, text)] if whole else list(re.finditer(pattern, text))
@@ -53,7 +53,7 @@ def _claims_in(source: Source, text: str, patterns: Iterable[str], whole: bool) 
     return claims
 
 
-def _claim(source: Source, values: dict[str, str]) -> Claim | None:
+def _claim(source: ClaimSource, values: dict[str, str]) -> Claim | None:
     try:
         return Claim(source, identity_from(values)) if values else None
     except IdentityError:  # not what a label carries

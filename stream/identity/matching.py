@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from .claims import Claim, Source
+from .claims import Claim, ClaimSource
 from .specimen import CODE_FIELDS, FIELDS, Identity
 
 IdentityStatus = Literal["unknown", "identified", "matched", "conflict", "signed"]
@@ -82,7 +82,7 @@ def is_sufficient(found: Resolution, demand: Demand) -> str:
 
 def _merged(claims: Iterable[Claim]) -> tuple[Identity, tuple[str, ...]]:
     """The fields that all agree on, and a sentence a field that they differ in."""
-    values: dict[str, dict[str, list[Source]]] = {name: {} for name in FIELDS}
+    values: dict[str, dict[str, list[ClaimSource]]] = {name: {} for name in FIELDS}
     for claim in claims:
         for name, value in claim.identity.known().items():
             values[name].setdefault(value, []).append(claim.source)

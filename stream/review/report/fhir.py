@@ -67,17 +67,31 @@ def _diagnostic(report: SlideReport, observations: list[JsonObject]) -> JsonObje
         "result": [
             {"reference": _urn(o["id"]), "display": o["code"]["text"]} for o in observations
         ],
-        "specimen": [{"display": f"blood smear {report.slide_id}"}],
+        "specimen": [_specimen(report)],
         "text": {"status": "generated", "div": _narrative(report)},
     }
     if report.scanned:
         says["effectiveDateTime"] = report.scanned.isoformat()
+    said = report.specimen
+    if said.patient_id:
+        who = {"identifier": {"value": said.patient_id}}
+        says["subject"] = {**who, **({"display": said.patient_name} if said.patient_name else {})}
+    if said.order:
+        says["basedOn"] = [{"identifier": {"value": said.order}}]
     if report.laboratory:
         says["performer"] = [{"display": report.laboratory}]
     if signed := report.signature:
         says |= {"issued": signed.at.isoformat(), "resultsInterpreter": [{"display": signed.by}]}
         if signed.comment:
             says["conclusion"] = signed.comment
+    return says
+
+
+def _specimen(report: SlideReport) -> JsonObject:
+    """The specimen by its accession number, where that is known."""
+    says: JsonObject = {"display": f"blood smear {report.slide_id}"}
+    if report.specimen.accession:
+        says["identifier"] = {"value": report.specimen.accession}
     return says
 
 

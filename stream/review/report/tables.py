@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from uuid import NAMESPACE_OID, uuid5
 
 from stream.events import JsonObject
+from stream.identity import EVENT_FIELDS
 from stream.review.detections import Detection
 from stream.review.images import Red, Ring, Shapes
 
@@ -99,7 +100,8 @@ def table_columns(report: SlideReport) -> dict[str, list[Value]]:
 def code_columns(report: SlideReport, count: int) -> dict[str, list[Value]]:
     """The codes of the specimen, where the config lets them into tables."""
     codes = report.codes or {}
-    return {f"{CODE_COLUMN}{name}": [codes[name]] * count for name in sorted(codes)}
+    names = sorted(codes.keys() & set(EVENT_FIELDS))
+    return {f"{CODE_COLUMN}{name}": [codes[name]] * count for name in names}
 
 
 def csv_of(report: SlideReport) -> bytes:

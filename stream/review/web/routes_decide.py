@@ -117,9 +117,7 @@ def sign(shelf: Shelf, wish: Sign, person: Reviewing, request: Request, parts: H
     """Signs the count as it stands; the slide is locked."""
     confirm(parts, person.name, wish, request.cookies.get(parts.doors.cookie, ""))
     check_printable(unsigned_report(parts, shelf, wish, person.name))
-    done = parts.desk.sign(
-        shelf.slide_id, person.name, wish.comment, wish.saw, wish.identity
-    )
+    done = parts.desk.sign(shelf.slide_id, person.name, wish.comment, wish.saw, wish.identity)
     return changes_of(done, parts, person.name, wish.row, wish.saw)
 
 

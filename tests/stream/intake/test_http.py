@@ -71,6 +71,24 @@ def test_an_announced_slide_waits_and_can_be_asked_for(client, backlog, scans):
     assert client.get("/slides/99").status_code == 404
 
 
+def test_what_is_stated_of_a_slide_waits_with_it(client, backlog, scans):
+    slide = {"path": str(scans / "a.svs"), "specimen": {"accession": " S26-1 ", "order": "O1"}}
+    assert client.post("/slides", json=slide).status_code == 202
+    assert backlog.jobs()[0].announced == '{"accession": "S26-1", "order": "O1"}'
+    client.post("/slides", json={"path": str(scans / "a.svs")})  # who states nothing takes nothing
+    assert backlog.jobs()[0].announced
+    backlog.finish(backlog.next(), "s1", 1.0)
+    client.post("/slides", json={**slide, "specimen": {"accession": "S26-2"}})
+    (claim,) = backlog.outbox.claims("s1")
+    assert (claim.source, claim.identity.accession) == ("intake", "S26-2")
+
+
+@pytest.mark.parametrize("specimen", [{"accession": "x" * 65}, {"ward": "3"}, {"order": "a\nb"}])
+def test_what_can_be_no_code_is_refused(client, backlog, scans, specimen):
+    slide = {"path": str(scans / "a.svs"), "specimen": specimen}
+    assert client.post("/slides", json=slide).status_code == 422 and not backlog.jobs()
+
+
 OUTSIDE = [
     "../secret.svs",
     "link.svs",

@@ -93,11 +93,13 @@ def open_lab(tmp_path):
     """Opens a page over a store; it is closed at the end."""
     with ExitStack() as stack:
 
-        def open_lab(mode="local", made=None, proxy_secret=PROXY_SECRET, scans=(), **review):
+        def open_lab(
+            mode="local", made=None, proxy_secret=PROXY_SECRET, scans=(), identity=None, **review
+        ):
             store = tmp_path / "store"
             made = made or filled(store)
             stack.callback(made.close)
-            config = Config(review=ReviewSettings(**review))
+            config = Config(review=ReviewSettings(**review), identity=identity or {})
             accounts = Accounts(store)
             stack.callback(accounts.close)
             library = stack.enter_context(SlideLibrary(store, config))

@@ -27,6 +27,8 @@ MAY = {
     "GET /api/slides/{slide_id}": "viewer",
     "GET /api/slides/{slide_id}/changes": "viewer",
     "GET /api/slides/{slide_id}/before-signing": "viewer",
+    "GET /api/slides/{slide_id}/identity": "viewer",
+    "POST /api/slides/{slide_id}/identity": "reviewer",
     "GET /slides/{slide_id}/red": "viewer",
     "GET /api/slides/{slide_id}/red": "viewer",
     "GET /api/slides/{slide_id}/red/figures": "viewer",
