@@ -55,7 +55,7 @@ def run_slide(
     announced: str | None = None,
 ) -> SlideOutcome:
     """Read, find, judge and commit one slide; what an earlier run has done of it is not done again.
-    `announced` is what the intake was told of its identity, as JSON.
+    `announced` is what the intake got with it of its identity, as JSON.
 
     A slide that cannot be read is a failure event and a report, not an exception.
 
