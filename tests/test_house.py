@@ -59,7 +59,7 @@ ORDER = {
         {"red_cells"},
         {"review_state", "differential", "images", "custody"},
         {"audit_trail", "verification"},
-        {"slides", "alert_list"},
+        {"slides", "alert_list", "signed_counts"},
         {"versions"},
         {"decisions", "worklist", "audit_check", "report"},
         {"web"},

@@ -1,6 +1,6 @@
-from .crossvalidation import Expected, Lesson
+from .crossvalidation import Expected, Lesson, exact_interval
 from .groups import patients_of
-from .library import TaughtLibrary, taught_at
+from .library import TAUGHT_FOLDER, TaughtLibrary, taught_at
 from .taught_class import (
     PRIOR,
     TaughtClass,
@@ -16,9 +16,11 @@ __all__ = [
     "Expected",
     "Lesson",
     "PRIOR",
+    "TAUGHT_FOLDER",
     "TaughtClass",
     "TaughtJudge",
     "TaughtLibrary",
+    "exact_interval",
     "feature_digest",
     "patients_of",
     "pixel_digest",

@@ -10,6 +10,7 @@ from .taught_class import TaughtClass, read_taught, write_taught
 
 SUFFIX = ".taught.json"
 OFF = ".off"
+TAUGHT_FOLDER = "taught"  # of a store
 
 
 @dataclass(frozen=True, slots=True)

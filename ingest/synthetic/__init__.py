@@ -1,9 +1,10 @@
-from .smear import LOOKS, Layer, Synthetic, write_synthetic
+from .smear import LOOKS, Layer, Look, Synthetic, write_synthetic
 from .sprites import Sprite, glass, place, red_cell_sprite, write_pyramid
 
 __all__ = [
     "LOOKS",
     "Layer",
+    "Look",
     "Sprite",
     "Synthetic",
     "glass",

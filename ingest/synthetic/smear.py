@@ -5,6 +5,7 @@ nothing is kept in memory.
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -12,6 +13,7 @@ import numpy as np
 import tifffile
 from scipy import ndimage as ndi
 
+from ingest.errors import CytostreamError
 from ingest.readers import box_mean
 
 from .sprites import red_cell_sprite
@@ -26,10 +28,18 @@ TILE_PX = 512
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """What one cell lets through: transmission (h, w, 3) in [0, 1], and its class."""
+    """What one cell lets through: transmission (h, w, 3), 1 being the glass, and its class.
+
+    `cover` (h, w, 1) in [0, 1] is where it takes the place of what lies there, as a real crop does
+    with its own surroundings; None where densities add up. No red cell's middle lies nearer to its
+    own than `apart_um`; `image` is the file that it was read from.
+    """
 
     light: np.ndarray
     label: str
+    cover: np.ndarray | None = None
+    apart_um: float = APART_UM
+    image: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +68,21 @@ class _Placed:
     x_px0: int
     y_px0: int
     side_px0: int
+    image: str = ""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+class SyntheticError(CytostreamError):
+    """A smear that cannot be made as asked."""
+
+
+@dataclass(frozen=True, eq=False)
 class Synthetic:
     """The plan of a smear. `whites` are drawn evenly; the smear thickens from `thin` to `thick`
     times a monolayer along x.
 
     `scratches` lines without cells cross it; `blurred` is the share of its width, at the right,
-    that is out of focus.
+    that is out of focus. With `each_once` every one of `whites` lies on it once, and
+    `whites_per_mm2` says nothing.
     """
 
     width_px: int
@@ -80,6 +96,29 @@ class Synthetic:
     scratches: int = 0
     blurred: float = 0.0
     seed: int = 0
+    each_once: bool = False
+
+    @cached_property
+    def sown(self) -> dict[tuple[int, int], Layer]:
+        """The cell of each quarter of a patch that has one, where each lies on the smear once.
+
+        Raises:
+            SyntheticError: there are more cells than quarters.
+        """
+        half = self.patch_px // 2
+        rows = (self.height_px - half) // half
+        columns = (self.width_px - half) // half
+        if len(self.whites) > rows * columns:
+            raise SyntheticError(
+                f"{len(self.whites)} white cells do not fit on {self.width_px} x "
+                f"{self.height_px} px",
+                f"make it larger: a cell needs {half} px a side",
+            )
+        places = self.rng(6).permutation(rows * columns)[: len(self.whites)]
+        return {
+            (int(place) // columns, int(place) % columns): layer
+            for place, layer in zip(places, self.whites, strict=True)
+        }
 
     @property
     def patch_px(self) -> int:
@@ -101,26 +140,32 @@ class Synthetic:
         """
         rng = self.rng(2, row, col)
         half = self.patch_px // 2
-        chance = min(0.9, self.whites_per_mm2 * (half * self.mpp / 1000) ** 2)
-        quarters = [
-            (row * 2 + i, col * 2 + j) for i in (0, 1) for j in (0, 1) if rng.random() < chance
-        ]
+        quarters = [(row * 2 + i, col * 2 + j) for i in (0, 1) for j in (0, 1)]
+        chosen: dict[tuple[int, int], Layer | None]
+        if self.each_once:
+            chosen = {quarter: self.sown[quarter] for quarter in quarters if quarter in self.sown}
+        else:
+            chance = min(0.9, self.whites_per_mm2 * (half * self.mpp / 1000) ** 2)
+            chosen = {quarter: None for quarter in quarters if rng.random() < chance}
         return [
             cell
-            for r, c in quarters
-            if (cell := self.white_at(r * half, c * half, rng)) is not None
+            for (r, c), layer in chosen.items()
+            if (cell := self.white_at(r * half, c * half, rng, layer)) is not None
         ]
 
     def white_at(
-        self, top: int, left: int, rng: np.random.Generator
+        self, top: int, left: int, rng: np.random.Generator, chosen: Layer | None = None
     ) -> tuple[_Placed, Layer] | None:
-        layer = self.whites[int(rng.integers(len(self.whites)))]
+        """The cell of a quarter of a patch: the one that was chosen, or any; None where it would
+        not be whole.
+        """
+        layer = chosen or self.whites[int(rng.integers(len(self.whites)))]
         px = layer.light.shape[0]
         free = max(1, self.patch_px // 2 - px)
         x, y = left + px // 2 + int(rng.integers(free)), top + px // 2 + int(rng.integers(free))
         inside = px // 2 <= x < self.width_px - px // 2 and px // 2 <= y < self.height_px - px // 2
         return (
-            (_Placed(layer.label, x, y, px), layer)
+            (_Placed(layer.label, x, y, px, layer.image), layer)
             if inside and not self.scratched(x, y, px)
             else None
         )
@@ -148,8 +193,8 @@ class Synthetic:
         count = rng.poisson(RED_PER_MM2 * dense * (self.patch_px * self.mpp / 1000) ** 2)
         x, y = (rng.integers(0, self.patch_px, count) + n * self.patch_px for n in (col, row))
         clear = np.ones(count, bool)
-        for cell, _ in whites:
-            clear &= np.hypot(x - cell.x_px0, y - cell.y_px0) * self.mpp > APART_UM
+        for cell, layer in whites:
+            clear &= np.hypot(x - cell.x_px0, y - cell.y_px0) * self.mpp > layer.apart_um
         kinds = rng.integers(0, len(reds), count)
         red = [
             (int(i), int(j), reds[k])
@@ -176,7 +221,7 @@ def strips(smear: Synthetic) -> Iterator[tuple[np.ndarray, list[_Placed]]]:
         height = min(px, smear.height_px - row * px)
         light = np.ones((height, smear.width_px, 3), np.float32)
         for x, y, layer in [*above, *here, *below]:
-            absorb(light, layer.light, x, y - row * px)
+            absorb(light, layer, x, y - row * px)
         yield (
             finished(smear, light, row),
             [cell for col in range(cols) for cell, _ in smear.whites_of(row, col)],
@@ -185,15 +230,22 @@ def strips(smear: Synthetic) -> Iterator[tuple[np.ndarray, list[_Placed]]]:
         here = below
 
 
-def absorb(light: np.ndarray, layer: np.ndarray, x: int, y: int) -> None:
-    """Put a layer (h, w, 3) around (x, y) of what comes through (H, W, 3), cut where it leaves it:
-    densities add up.
+def absorb(light: np.ndarray, layer: Layer, x: int, y: int) -> None:
+    """Put a layer around (x, y) of what comes through (H, W, 3), cut where it leaves it: densities
+    add up, or the layer covers what was there.
     """
-    top, left = y - layer.shape[0] // 2, x - layer.shape[1] // 2
+    high, wide = layer.light.shape[:2]
+    top, left = y - high // 2, x - wide // 2
     y0, x0 = max(top, 0), max(left, 0)
-    y1, x1 = min(top + layer.shape[0], light.shape[0]), min(left + layer.shape[1], light.shape[1])
-    if y1 > y0 and x1 > x0:
-        light[y0:y1, x0:x1] *= layer[y0 - top : y1 - top, x0 - left : x1 - left]
+    y1, x1 = min(top + high, light.shape[0]), min(left + wide, light.shape[1])
+    if y1 <= y0 or x1 <= x0:
+        return
+    cut = slice(y0 - top, y1 - top), slice(x0 - left, x1 - left)
+    if layer.cover is None:
+        light[y0:y1, x0:x1] *= layer.light[cut]
+    else:
+        cover = layer.cover[cut]
+        light[y0:y1, x0:x1] += cover * (layer.light[cut] - light[y0:y1, x0:x1])
 
 
 def finished(smear: Synthetic, light: np.ndarray, row: int) -> np.ndarray:
@@ -318,4 +370,5 @@ def tile_row(rows: np.ndarray, width: int) -> Iterator[np.ndarray]:
 def truth_line(cell: _Placed) -> dict[str, str | list[int]]:
     half = cell.side_px0 // 2
     box = [cell.x_px0 - half, cell.y_px0 - half, cell.x_px0 + half, cell.y_px0 + half]
-    return {"label": cell.label, "centre": [cell.x_px0, cell.y_px0], "box": box}
+    image = {"image": cell.image} if cell.image else {}
+    return {"label": cell.label, "centre": [cell.x_px0, cell.y_px0], "box": box, **image}

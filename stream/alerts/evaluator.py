@@ -5,6 +5,7 @@ A bad stain must give one alert and not ten thousand: a rule raises alerts of si
 number a slide (and all rules up to a number an hour), and then one of the slide.
 """
 
+import heapq
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
@@ -14,7 +15,16 @@ from stream.config import Alerts, ConfigError
 from stream.events import Alert, SlideAlert
 
 from .cell_rules import CELL_RULES, CellRule, alerts_of
-from .slide_rules import SLIDE_RULES, AnomalyShare, SlideFigures, SlideRule
+from .rare_classes import rare_classes
+from .slide_rules import (
+    MOST_EVIDENCE,
+    SLIDE_RULES,
+    AnomalyShare,
+    LabelledCell,
+    SlideFigures,
+    SlideRule,
+    SlideTests,
+)
 
 
 class AlertEvaluator:
@@ -30,7 +40,10 @@ class AlertEvaluator:
         this_hour: Callable[[], int] = lambda: 0,
         cell_rules: Sequence[CellRule] = CELL_RULES,
         slide_rules: Sequence[SlideRule] = SLIDE_RULES,
+        tests: SlideTests | None = None,
     ):
+        self.tests = SlideTests(rare_classes(rules)) if tests is None else tests
+        self.likeliest: dict[str, list[LabelledCell]] = {}
         self.cell_rules = cell_rules
         self.slide_rules = slide_rules
         self.rules = rules
@@ -47,9 +60,20 @@ class AlertEvaluator:
         self.odd += score > self.rules.anomaly_above
         self.fits.append((label, absolute))
 
+    def note_likely(self, label: str, probability: float, cell_id: str) -> None:
+        """Keeps the cells of each label that are the surest evidence of it."""
+        kept = self.likeliest.setdefault(label, [])
+        cell = LabelledCell(probability, cell_id)
+        if len(kept) < MOST_EVIDENCE:
+            heapq.heappush(kept, cell)
+        else:
+            heapq.heappushpop(kept, cell)
+
     def of_cell(self, cell: Cell, verdict: Verdict, cells: int) -> list[Alert | SlideAlert]:
         """The alerts that one cell raises; `cells` of the slide are judged so far."""
-        self.count(verdict.label, verdict.anomaly.score, verdict.anomaly.absolute)
+        own = verdict.standard_label or verdict.label
+        self.count(own, verdict.anomaly.score, verdict.anomaly.absolute)
+        self.note_likely(verdict.label, verdict.scores.get(verdict.label, 0.0), cell.cell_id)
         return [
             self._limited(alert, cells)
             for alert in alerts_of(cell, verdict, self.rules, self.cell_rules)
@@ -61,7 +85,9 @@ class AlertEvaluator:
         """The alerts of the whole slide: `counts` cells a label, `white` of them white cells,
         `before` the scanner's last slides, newest first.
         """
-        slide = SlideFigures(counts, white, self.odd, tuple(before), self.scanner)
+        slide = SlideFigures(
+            counts, white, self.odd, tuple(before), self.scanner, self.tests, self.likeliest
+        )
         return [alert for rule in self.slide_rules for alert in rule(slide, self.rules)]
 
     def _limited(self, alert: Alert, cells: int) -> Alert | SlideAlert:

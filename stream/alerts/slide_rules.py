@@ -4,12 +4,18 @@ its test, and a line in `SLIDE_RULES`.
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from classify import by_chance
 from stream.config import Alerts
 from stream.events import SlideAlert
+
+from .rare_classes import RareClass, significant
+
+MOST_EVIDENCE = 50
+EXCESS_ADVICE = "look at the cells named, most probable first, and count by hand before reporting"
+RANGE_ADVICE = "look at the class on the page; if the cells are right, report the count as abnormal"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +26,34 @@ class AnomalyShare:
     cells: int
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class LabelledCell:
+    """A cell and the probability of its label."""
+
+    probability: float
+    cell_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SlideTests:
+    """What the laboratory and the model make of a run's tests: rare classes with their background,
+    reference ranges in per cent of white cells, and the parent of each class of the model.
+    """
+
+    rare: tuple[RareClass, ...] = ()
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    parents: Mapping[str, str] = field(default_factory=dict)
+
+    def members(self, name: str) -> tuple[str, ...]:
+        """The class, and those that it is the parent of."""
+        return (name, *(label for label, of in self.parents.items() if of == name != label))
+
+
 @dataclass(frozen=True, slots=True)
 class SlideFigures:
     """What a slide is judged by: `counts` cells a label, `white` of them white cells, `odd` of them
-    anomalous; `before` the scanner's last slides, newest first.
+    anomalous; `before` the scanner's last slides, newest first. `likeliest` are cells by label,
+    with the probability of it.
     """
 
     counts: Counter[str]
@@ -31,6 +61,17 @@ class SlideFigures:
     odd: int
     before: tuple[AnomalyShare, ...]
     scanner: str
+    tests: SlideTests = SlideTests()
+    likeliest: Mapping[str, Sequence[LabelledCell]] = field(default_factory=dict)
+
+    def counted(self, name: str) -> int:
+        """Cells of a class, or of the classes that it is the parent of."""
+        return sum(self.counts[label] for label in self.tests.members(name))
+
+    def evidence(self, labels: Sequence[str]) -> tuple[str, ...]:
+        """Ids of the cells that are called so, the most probable first."""
+        found = [cell for label in labels for cell in self.likeliest.get(label, ())]
+        return tuple(cell.cell_id for cell in sorted(found, reverse=True)[:MOST_EVIDENCE])
 
     @property
     def cells(self) -> int:
@@ -62,24 +103,71 @@ def ratio_alerts(slide: SlideFigures, rules: Alerts) -> Iterable[SlideAlert]:
 
 
 def excess_alerts(slide: SlideFigures, rules: Alerts) -> Iterable[SlideAlert]:
-    """More cells of a rare class than the background rate explains."""
-    for rule in rules.excess:
-        count = slide.counts[rule.label]
-        chance = by_chance(count, slide.white, rule.background) if count else 1.0
-        if count >= rule.at_least and chance < rule.chance_below:
-            expected = rule.background * slide.white
-            reason = (
-                f"{count} of {slide.white} white cells are called {rule.label}, where "
-                f"{expected:.1f} are expected on a normal slide: look at these cells first"
-            )
+    """More cells of a rare class than a normal slide of this laboratory shows."""
+    counts = [sum(slide.counts[label] for label in rare.labels) for rare in slide.tests.rare]
+    chances = [
+        rare.chance(count, slide.white)
+        for rare, count in zip(slide.tests.rare, counts, strict=True)
+    ]
+    level = rules.false_alarms_per_100 / 100
+    for rare, count, chance, speaks in zip(
+        slide.tests.rare, counts, chances, significant(chances, level), strict=True
+    ):
+        if speaks:
             yield SlideAlert(
-                rule=f"excess {rule.label}",
-                severity=rule.severity,
+                rule=f"excess {rare.name}",
+                severity=rare.severity,
                 score=chance,
-                threshold=rule.chance_below,
-                reason=reason,
+                threshold=level,
+                reason=excess_reason(rare, count, slide.white, chance),
                 cells=slide.white,
                 scanner=slide.scanner,
+                cell_ids=slide.evidence(rare.labels),
+                advice=EXCESS_ADVICE,
+            )
+
+
+def excess_reason(rare: RareClass, count: int, white: int, chance: float) -> str:
+    """What was found, how much that is, and how sure it is."""
+    kind = "taught class " if rare.taught else ""
+    own = f", by {rare.slides} signed slides of this store" if rare.slides else ""
+    rarity = f"1 in {1 / chance:,.0f}" if chance > 1e-9 else "1 in 1,000,000,000 or fewer"
+    return (
+        f"{count} of {white} white cells ({100 * count / white:.1f} %) are called {kind}"
+        f"{' or '.join(rare.labels)}, where {rare.background * white:.1f} are expected{own}: "
+        f"so many or more are on {rarity} normal slides"
+    )
+
+
+def range_alerts(slide: SlideFigures, rules: Alerts) -> Iterable[SlideAlert]:
+    """A class outside its reference range by more than counting and wrong calls explain (exact
+    binomial, over all classes together).
+    """
+    if slide.white < rules.white_at_least:
+        return
+    error = rules.range_error
+    found = []
+    for name, (low, high) in slide.tests.ranges.items():
+        count = slide.counted(name)
+        above = by_chance(count, slide.white, min(1.0, (high + error) / 100))
+        below = by_chance(slide.white - count, slide.white, min(1.0, 1 - (low - error) / 100))
+        found += [(name, count, "above", high, above), (name, count, "below", low, below)]
+    speaks = significant([chance for *_, chance in found], rules.false_alarms_per_100 / 100)
+    for (name, count, side, limit, chance), is_outside in zip(found, speaks, strict=True):
+        if is_outside:
+            percent = 100 * count / slide.white
+            yield SlideAlert(
+                rule=f"range {name}",
+                severity=rules.range_severity,
+                score=percent,
+                threshold=limit,
+                reason=f"{percent:.1f} % {name} ({count} of {slide.white} white cells), {side} the "
+                f"reference range's {limit:g} %; by counting alone with a probability of "
+                f"{chance:.1g}",
+                cells=slide.white,
+                scanner=slide.scanner,
+                cell_ids=slide.evidence(slide.tests.members(name)),
+                advice=RANGE_ADVICE,
             )
 
 
@@ -166,6 +254,7 @@ def share_drift(shares: Sequence[AnomalyShare], last: int, before: int) -> float
 SLIDE_RULES: tuple[SlideRule, ...] = (
     ratio_alerts,
     excess_alerts,
+    range_alerts,
     anomaly_count_alerts,
     chance_alerts,
     drift_alerts,

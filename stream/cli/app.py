@@ -88,10 +88,13 @@ COMMANDS = {
     ),
     "map": Entry("Slides", "slide", "map_slide", "Draw where a smear can be read.", reads=True),
     "simulate": Entry(
-        "Slides", "slide", "simulate", "Make a smear of any size from generated cells."
+        "Slides",
+        "simulate",
+        "simulate",
+        "Make a smear of any size from generated cells, or from real ones.",
     ),
     "alerts": Entry(
-        "Results", "topics", "alerts", "List the alerts of a store that nobody has acknowledged."
+        "Results", "alerts", "alerts", "List the alerts of a store that nobody has acknowledged."
     ),
     "failures": Entry(
         "Results",

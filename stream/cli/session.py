@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from classify import Engine, Model, ModelError, load_model, model_folder, open_engine
+from classify.teaching import TAUGHT_FOLDER, TaughtJudge, TaughtLibrary
 from ingest import CytostreamError, Scheduler, Workers, open_workers
 from segment import CROP_PX, CROP_UM
-from stream.alerts import check_rules
+from stream.alerts import RareClass, SlideTests, check_rules, rare_classes
 from stream.config import Config, Reading
 from stream.events import Provenance
 from stream.run import RedJudge, RunContext
@@ -84,7 +85,10 @@ def open_lab(
             f"{choice.model}: made for other crops than {CROP_UM:g} um in {CROP_PX} px",
             "train it on such crops",
         )
-    check_rules(config.alerts, model.card.classes)
+    taught = taught_in(station.store, model)
+    own = [one.name for one in taught.classes]
+    check_rules(config.alerts, (*model.card.classes, *own))
+    tests = slide_tests(station, model, taught)
     with (
         screen.status("starting workers"),
         ThreadPoolExecutor(1) as beside,
@@ -108,7 +112,36 @@ def open_lab(
             board.show,
             red,
             choice.again,
+            taught,
+            tests,
         )
+
+
+def taught_in(store: Path, model: Model) -> TaughtJudge:
+    """The taught classes that are in use in a store.
+
+    Raises:
+        ModelError: one was taught on the features of another model.
+    """
+    return TaughtJudge(TaughtLibrary(store / TAUGHT_FOLDER).in_use(model))
+
+
+def rare_classes_in(
+    store: Path, config: Config, model: Model, taught: TaughtJudge
+) -> tuple[RareClass, ...]:
+    """The tests of rare classes, with the background that people have signed for in this store."""
+    from stream.review import custody_folder, signed_slides
+
+    signed = signed_slides(store, model.model_id, custody_folder(config.review.audit_folder))
+    return rare_classes(config.alerts, model.card.classes, taught.classes, signed)
+
+
+def slide_tests(station: Session, model: Model, taught: TaughtJudge) -> SlideTests:
+    """The tests of the slides of a run."""
+    config = station.config
+    rare = rare_classes_in(station.store, config, model, taught)
+    parents = {name: model.card.parent_of(name) for name in model.card.classes}
+    return SlideTests(rare, config.review.ranges, parents)
 
 
 def open_warm_engine(model: Model, name: str) -> Engine:

@@ -1,6 +1,6 @@
 """Settings of the alert rules."""
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from classify import ClassName
 from stream.events import Severity
@@ -25,23 +25,29 @@ class RatioRule(Section):
 
 
 class ExcessRule(Section):
-    """More cells of this class than the background rate explains are an alert of the slide.
+    """More cells of these classes together than a normal slide shows are an alert of the slide.
 
-    The number is tested against a binomial distribution of the slide's white cells at `background`,
-    the share of normal white cells that the model calls so in a laboratory that it does not know.
+    The number is tested against a beta-binomial distribution: `background` is the share of normal
+    white cells that the model calls so in a laboratory that it does not know, and is worth
+    `background_cells` cells beside those of the slides that people have signed for.
     """
 
-    label: ClassName
+    labels: tuple[ClassName, ...] = Field(min_length=1)
     background: float = Field(gt=0, lt=1)
-    chance_below: float = Field(
-        1e-4,
-        gt=0,
-        lt=1,
-        description="an alert where so many cells would arise by chance with a probability below "
-        "this",
-    )
-    at_least: int = Field(3, ge=1, description="cells of the class that an alert needs")
+    background_cells: int = Field(500, ge=1, le=100_000)
+    at_least: int = Field(3, ge=1, description="cells of these classes that an alert needs")
     severity: Severity = "urgent"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_label(cls, values: dict[str, object]) -> dict[str, object]:
+        """`label = "blast"` stands for `labels = ["blast"]`."""
+        if isinstance(values, dict) and "label" in values and "labels" not in values:
+            return {
+                **{k: v for k, v in values.items() if k != "label"},
+                "labels": [values["label"]],
+            }
+        return values
 
 
 class Alerts(Section):
@@ -64,8 +70,30 @@ class Alerts(Section):
     classes: tuple[ClassRule, ...] = ()
     per_100_white: tuple[RatioRule, ...] = ()
     excess: tuple[ExcessRule, ...] = Field(
-        (ExcessRule(label="blast", background=0.02),),
+        (
+            ExcessRule(labels=("blast",), background=0.02),
+            ExcessRule(labels=("blast", "promyelocyte"), background=0.02),
+        ),
         description="rare classes; those that the model does not have are left out",
+    )
+    false_alarms_per_100: float = Field(
+        1.5,
+        gt=0,
+        lt=100,
+        description="of 100 normal slides, those on which the tests of all rare classes together "
+        "may raise an alarm; see `cytostream alerts --expected`",
+    )
+    taught_severity: Severity = Field("urgent", description="of an alert about a taught class")
+    taught_at_least: int = Field(3, ge=1, description="cells that such an alert needs")
+    range_severity: Severity = Field(
+        "notice", description="of an alert about a class outside its reference range"
+    )
+    range_error: float = Field(
+        10.0,
+        ge=0,
+        lt=100,
+        description="per cent of white cells that may be called so wrongly before a class is "
+        "outside its range; chosen, lower it once your slides have been measured",
     )
     white_at_least: int = Field(
         50, ge=1, description="white cells that a slide must have for a ratio"

@@ -22,8 +22,8 @@ class Alert:
 
 @dataclass(frozen=True, slots=True)
 class SlideAlert:
-    """An alert about a slide as a whole: its score against its threshold, over `cells`
-    cells.
+    """An alert about a slide as a whole: its score against its threshold, over `cells` cells;
+    `cell_ids` are those that it rests on, the surest first, and `advice` what to do.
     """
 
     rule: str
@@ -33,3 +33,5 @@ class SlideAlert:
     reason: str
     cells: int
     scanner: str
+    cell_ids: tuple[str, ...] = ()
+    advice: str = ""

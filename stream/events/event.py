@@ -135,6 +135,8 @@ def cell_event(
         decided=verdict.decided,
         may_be=verdict.may_be,
         outcome=verdict.outcome,
+        taught=verdict.taught,
+        standard_label=verdict.standard_label or None,
         anomaly=_anomaly(verdict),
     )
     return _event(CELL, stamp, cell.slide_id, (cell.cell_id, stamp.model_hash), data, at)

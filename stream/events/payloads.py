@@ -86,6 +86,12 @@ class CellData(Place):
         None,
         description="the label, or `unidentified` where it is not the one class that it may be of",
     )
+    taught: tuple[str, ...] = Field(
+        (), description="classes among the scores that the laboratory has taught"
+    )
+    standard_label: str | None = Field(
+        None, description="where classes were taught: the label of the model's own classes"
+    )
 
 
 class RedData(Place):
@@ -240,6 +246,8 @@ class SlideAlertData(Payload):
     cells: int = Field(description="cells that the score is taken from")
     scanner: str
     model_hash: str
+    cell_ids: tuple[str, ...] = Field((), description="cells that it rests on, the surest first")
+    advice: str = Field("", description="what to do")
 
 
 class ReviewData(Payload):

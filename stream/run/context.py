@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from classify import Engine, Model
+from classify.teaching import TaughtJudge
 from ingest import (
     CytostreamError,
     Slide,
     SlideAwayError,
     Workers,
 )
+from stream.alerts import SlideTests
 from stream.config import Config
 from stream.events import (
     Progress,
@@ -36,6 +38,19 @@ class RunContext:
     on_progress: Callable[[Slide, Progress, Counter[str]], None] = lambda *_: None
     red: RedJudge | None = None
     again: bool = False  # run a slide anew that was begun under something else
+    taught: TaughtJudge = TaughtJudge(())
+    tests: SlideTests | None = None
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The model's classes, then those that the laboratory has taught."""
+        taught = (one.name for one in self.taught.classes)
+        return tuple(dict.fromkeys([*self.model.card.classes, *taught]))
+
+    @property
+    def taught_ids(self) -> str:
+        """Which versions of which taught classes are in use; empty without any."""
+        return " ".join(sorted(one.taught_id for one in self.taught.classes))
 
 
 class SlideBusyError(CytostreamError):
@@ -54,7 +69,8 @@ def work_of(lab: RunContext, slide: Slide) -> dict[str, str | float]:
     """What decides a slide's results: they go on only under the same."""
     red = {"red_model_id": lab.red.model.model_id} if lab.red else {}
     ours = {"model_id": lab.stamp.model_hash, "config_id": lab.stamp.config_hash}
-    return {**ours, "mpp": slide.mpp, **red}
+    taught = {"taught_ids": lab.taught_ids} if lab.taught_ids else {}
+    return {**ours, "mpp": slide.mpp, **red, **taught}
 
 
 def slide_lease(slide: Slide) -> str:
@@ -67,4 +83,5 @@ def asked_work(lab: RunContext) -> str:
     """
     red = lab.red.model.model_id if lab.red else "none"
     override = lab.config.reading.mpp_override
-    return f"{lab.stamp.model_hash} {lab.stamp.config_hash} {red} {override}"
+    taught = f" {lab.taught_ids}" if lab.taught_ids else ""
+    return f"{lab.stamp.model_hash} {lab.stamp.config_hash} {red} {override}{taught}"

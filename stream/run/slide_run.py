@@ -14,6 +14,7 @@ from typing import Final
 import numpy as np
 
 from classify import Verdict, cell_words, contradiction_of, judge, size_evidence
+from classify.teaching import TaughtClass
 from ingest import (
     CytostreamError,
     Failure,
@@ -75,13 +76,19 @@ class SlideRun:
             self.slide.scanner,
             lab.outbox.alerts_given(self.slide.slide_id),
             this_hour,
+            tests=lab.tests,
         )
         self.tally = self.resumed(len(specs))
         self.again = False
         self.said_s = monotonic()
         self.committed_s = 0.0
         self.writer = ResultWriter(
-            lab.outbox, self.open_store(), self.slide.slide_id, lab.model.card, self.scan.stain
+            lab.outbox,
+            self.open_store(),
+            self.slide.slide_id,
+            lab.model.card,
+            self.scan.stain,
+            lab.classes,
         )
         self.found: dict[str, tuple[TileSpec, Cell]] = {}
         self.decided: list[tuple[str, Verdict]] = []
@@ -95,11 +102,14 @@ class SlideRun:
         tally = Tally(tiles, tiles - len(self.todo), alerts=self.desk.given.total())
         for row in self.lab.outbox.cells(self.slide.slide_id):
             body = json.loads(row.body)
-            tally.count(body["verdict"]["label"], body["cell"]["kind"])
+            verdict = body["verdict"]
+            label = verdict["label"]
+            tally.count(label, body["cell"]["kind"])
             self.desk.count(
-                body["verdict"]["label"],
-                *(body["verdict"]["anomaly"][name] for name in ("score", "absolute")),
+                verdict.get("standard_label") or label,
+                *(verdict["anomaly"][name] for name in ("score", "absolute")),
             )
+            self.desk.note_likely(label, verdict["scores"][label], row.cell_id)
         return tally
 
     def open_store(self) -> SlideStore:
@@ -110,7 +120,8 @@ class SlideRun:
             "height_px0": self.slide.height_px0,
             "vendor": self.slide.vendor,
             "scanner": self.slide.scanner,
-            "classes": self.lab.model.card.classes,
+            "classes": self.lab.classes,
+            "taught": [taught_facts(one) for one in self.lab.taught.classes],
             "kinds": KIND_NAMES,
             "config": config,
             **work_of(self.lab, self.slide),
@@ -124,9 +135,11 @@ class SlideRun:
     def all(self) -> SlideOutcome:
         self.say("running")
         judged = judge(self.crops(), self.lab.engine, self.lab.model, evidence=self.evidence_of)
-        for cell_id, verdict in judged:
+        for cell_id, standard in judged:
             cell = self.found[cell_id][1]
-            against = contradiction_of(self.lab.model.card, cell.kind, cell.area_um2, verdict.label)
+            verdict = self.lab.taught.verdict(standard)
+            known = standard.label if verdict.label in verdict.taught else verdict.label
+            against = contradiction_of(self.lab.model.card, cell.kind, cell.area_um2, known)
             self.decided.append((cell_id, replace(verdict, contradiction=against)))
             if len(self.decided) >= COMMIT_CELLS:
                 self.commit()
@@ -364,6 +377,12 @@ class SlideRun:
                 self.red_cells, rules, self.lab.config.red_cells, self.slide.scanner
             )
         return [slide_alert_event(self.slide.slide_id, alert, self.lab.stamp) for alert in found]
+
+
+def taught_facts(taught: TaughtClass) -> JsonObject:
+    """What the results of a slide hold of a taught class that was in use."""
+    facts = taught.model_dump(mode="json", include={"name", "version", "by", "at", "expected"})
+    return {**facts, "taught_id": taught.taught_id, "cells": len(taught.cells)}
 
 
 def tile_key(spec: TileSpec) -> str:

@@ -59,7 +59,10 @@ class ResultWriter:
         slide_id: str,
         card: Card,
         stain: Stain | None = None,
+        classes: Sequence[str] = (),
     ):
+        """`classes` are those of the verdicts: the card's without them."""
+        self.classes = tuple(classes) or card.classes
         self.outbox = outbox
         self.store = store
         self.slide_id = slide_id
@@ -99,7 +102,7 @@ class ResultWriter:
             self.store_chunk(waiting)
 
     def store_chunk(self, rows: Sequence[CellRow]) -> None:
-        columns = cell_columns(rows, self.card)
+        columns = cell_columns(rows, self.card, self.classes)
         self.store.write(self.row, columns | label_image(columns, self.stain))
         os.sync()  # the journal lets go of the crops, so they must be on the disk
         with self.outbox.transaction() as tx:
@@ -109,8 +112,12 @@ class ResultWriter:
         self.waiting = self.waiting - len(rows)
 
 
-def cell_columns(rows: Sequence[CellRow], card: Card) -> dict[str, np.ndarray]:
-    """The store's columns of journalled cells; boxes and centres in level-0 px."""
+def cell_columns(
+    rows: Sequence[CellRow], card: Card, classes: tuple[str, ...]
+) -> dict[str, np.ndarray]:
+    """The store's columns of journalled cells; boxes and centres in level-0 px, labels as numbers
+    of `classes`.
+    """
     bodies = [json.loads(row.body) for row in rows]
     cells = [b["cell"] for b in bodies]
     verdicts = [b["verdict"] for b in bodies]
@@ -122,10 +129,8 @@ def cell_columns(rows: Sequence[CellRow], card: Card) -> dict[str, np.ndarray]:
         "box_px0": np.array([c["box_px0"] for c in cells], np.int32),
         "centre_px0": np.array([(c["x_px0"], c["y_px0"]) for c in cells], np.int32),
         "area_um2": np.array([c["area_um2"] for c in cells], np.float32),
-        "label": np.array([card.classes.index(v["label"]) for v in verdicts], np.uint8),
-        "probability": np.array(
-            [[v["scores"][c] for c in card.classes] for v in verdicts], np.float32
-        ),
+        "label": np.array([classes.index(v["label"]) for v in verdicts], np.uint8),
+        "probability": np.array([[v["scores"][c] for c in classes] for v in verdicts], np.float32),
         "anomaly": np.array(
             [[v["anomaly"][n] for n in ("score", "relative", "absolute")] for v in verdicts],
             np.float32,

@@ -1,15 +1,11 @@
-"""Commands about a slide alone: where its cells are, and smears made to try things on."""
+"""Commands about a slide alone: where its cells are, and where it can be read."""
 
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import typer
-from PIL import Image
-from rich.progress import Progress
 
-from classify import SHIPPED, load_model, on_white, read_sheet
 from ingest import (
     CytostreamError,
     Slide,
@@ -23,7 +19,6 @@ from ingest import (
     survey_slide,
     thumbnail,
 )
-from ingest.synthetic import LOOKS, Layer, Synthetic, write_synthetic
 from segment import AREAS, KIND_NAMES, Cell, begin_scan
 from stream.cli.console import screen, track
 from stream.cli.json_lines import json_lines
@@ -126,65 +121,3 @@ def map_slide(
     for problem in found.problems():
         screen.print(f"not fit for reading: {problem}")
     screen.print(f"{out}: outlined in black is the counting path (`locate --area battlement`)")
-
-
-def simulate(
-    out: Annotated[
-        Path,
-        typer.Argument(help="Pyramidal TIFF to write; the truth goes beside it, as .truth.jsonl."),
-    ],
-    width_px: Annotated[int, typer.Option(min=512)] = 8192,
-    height_px: Annotated[int, typer.Option(min=512)] = 8192,
-    mpp: Annotated[float, typer.Option(min=0.05, max=1.0, help="um per pixel.")] = 0.25,
-    stain: Annotated[str, typer.Option(help=f"One of {', '.join(LOOKS)}.")] = "may-gruenwald",
-    whites_per_mm2: Annotated[float, typer.Option(min=0)] = 60.0,
-    scratches: Annotated[int, typer.Option(min=0)] = 0,
-    blurred: Annotated[
-        float,
-        typer.Option(min=0, max=1, help="Share of the slide, at its right, that is out of focus."),
-    ] = 0.0,
-    seed: int = 0,
-) -> None:
-    """Make a smear of any size from generated cells, thin at its left and thick at its right, with
-    the truth beside it.
-
-    Example: cytostream simulate big.tiff --width-px 60000 --height-px 60000 --scratches 3
-    """
-    if stain not in LOOKS:
-        raise CytostreamError(f"no stain {stain!r}", f"one of {', '.join(LOOKS)}")
-    smear = Synthetic(
-        width_px,
-        height_px,
-        mpp,
-        white_layers(mpp),
-        LOOKS[stain],
-        whites_per_mm2,
-        scratches=scratches,
-        blurred=blurred,
-        seed=seed,
-    )
-    with Progress(console=screen) as bars:
-        task = bars.add_task("writing")
-        count = write_synthetic(
-            out, smear, lambda done, of: bars.update(task, completed=done, total=of)
-        )
-    screen.print(f"{out}: {count} white cells and platelets; where they are: {out}.truth.jsonl")
-
-
-def white_layers(mpp: float) -> list[Layer]:
-    """The shipped model's generated cells, cut out as a soft disc, as what they let through at
-    `mpp`.
-    """
-    card = load_model(SHIPPED).card
-    classes = card.counted
-    px = round(card.window_um / mpp)
-    y, x = (np.mgrid[:px, :px] + 0.5 - px / 2) / (px / 2)
-    alpha = (1 / (1 + np.exp((np.hypot(x, y) - 0.72) * 22)))[..., None].astype(np.float32)
-    made = []
-    for label, cells in zip(classes, read_sheet(len(classes) + 1), strict=False):
-        for cell in on_white(cells):
-            rgb = np.asarray(
-                Image.fromarray(cell).resize((px, px), Image.Resampling.BICUBIC), np.float32
-            )
-            made.append(Layer(1 - alpha * (1 - rgb / 255), label))
-    return made

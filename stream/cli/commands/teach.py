@@ -10,6 +10,7 @@ import typer
 from classify import SHIPPED, CropFolder, DataError, Model, judge, load_model, open_engine
 from classify.teaching import (
     PRIOR,
+    TAUGHT_FOLDER,
     Lesson,
     TaughtClass,
     TaughtLibrary,
@@ -21,8 +22,6 @@ from classify.teaching import (
 )
 from stream.cli.console import print_error, say, screen, track
 from stream.cli.options import EngineOption, ModelOption
-
-FOLDER = "taught"
 
 
 def teach(
@@ -67,7 +66,7 @@ def teach(
 
     Then: cytostream classify cells/ --taught hairy.json --json verdicts.jsonl
     """
-    library = TaughtLibrary(store / FOLDER) if store else None
+    library = TaughtLibrary(store / TAUGHT_FOLDER) if store else None
     loaded = load_model(model)
     if library and (switched := disable or enable):
         library.switch(switched, on=not disable)

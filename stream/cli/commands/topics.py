@@ -1,6 +1,5 @@
 """Commands about what goes out: follow the topics, show the schemas and the configuration."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -62,34 +61,6 @@ def schemas(
     if asyncapi:
         write_asyncapi(out / "asyncapi.json", load_config(config).kafka)
         typer.echo(out / "asyncapi.json")
-
-
-def alerts(
-    store: StoreOption = RESULTS,
-    config: ConfigOption = None,
-    everything: Annotated[bool, typer.Option("--all", help="Acknowledged ones, too.")] = False,
-    json_out: JsonLinesOption = False,
-) -> None:
-    """List the alerts of a store that nobody has acknowledged on the review page.
-
-    Example: cytostream alerts --store results
-    """
-    from stream.review import custody_folder, list_alerts
-
-    if not (store / "state.db").exists():
-        raise CytostreamError(
-            f"{store}: no results here", "run `cytostream run SLIDE --store DIR` first"
-        )
-    custody = custody_folder(load_config(config).review.audit_folder)
-    for standing in list_alerts(store, custody):
-        if standing.reviewer and not everything:
-            continue
-        if json_out:
-            line = {"acknowledged_by": standing.reviewer, **json.loads(to_line(standing.event))}
-            typer.echo(json.dumps(line))
-        else:
-            by = f" acknowledged by {standing.reviewer}" if standing.reviewer else ""
-            screen.print(f"{sentence(standing.event)}{by}", highlight=False)
 
 
 def failures(store: StoreOption = RESULTS) -> None:

@@ -19,7 +19,7 @@ from rich.table import Table
 from ingest import CytostreamError, open_slide, open_workers, plan_tiles
 from ingest.synthetic.smear import Synthetic, write_synthetic
 from segment import begin_scan
-from stream.cli.commands.slide import white_layers
+from stream.cli.commands.simulate import white_layers
 
 KINDS = ("wbc", "platelet", "rbc")
 MPP, REACH_UM = 0.25, 18.0

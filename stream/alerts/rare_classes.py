@@ -1,0 +1,186 @@
+"""Tests on the number of cells of rare classes: more than so many normal slides of this laboratory
+show. Exact, and over all rare classes together.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import betaln, gammaln
+
+from classify.teaching import TaughtClass
+from stream.config import Alerts, ExcessRule
+from stream.events import Severity
+
+# Between slides the share of false calls varies as if each told no more than so many cells: the
+# patients of deepapl/normal, by the method of moments; `python -m tests.tools.bench.alarms --rates`
+MOST_ALIKE = 2000
+NOT_WHITE = ("platelet", "other")
+
+
+@dataclass(frozen=True, slots=True)
+class SignedSlide:
+    """Cells a label of a slide as the machine called them, and as a person signed for."""
+
+    machine: Counter[str]
+    signed: Counter[str]
+
+
+@dataclass(frozen=True, slots=True)
+class RareClass:
+    """Labels that are counted together. Of white cells of other classes, `false_calls` of
+    `false_calls` + `right_calls` are expected to be called so: the two numbers of a beta
+    distribution. `found` is the share of cells of the class that are called so, where it is known.
+    """
+
+    labels: tuple[str, ...]
+    false_calls: float
+    right_calls: float
+    at_least: int
+    severity: Severity
+    slides: int = 0
+    taught: bool = False
+    found: float | None = None
+
+    @property
+    def name(self) -> str:
+        return "+".join(self.labels)
+
+    @property
+    def background(self) -> float:
+        """The expected share of other white cells that are called so."""
+        return self.false_calls / (self.false_calls + self.right_calls)
+
+    def chance(self, count: int, white: int) -> float:
+        """Probability of `count` or more among `white` cells of a normal slide."""
+        if count < max(1, self.at_least):
+            return 1.0
+        return beta_binomial_tail(count, white, self.false_calls, self.right_calls)
+
+
+def beta_binomial_tail(count: int, cells: int, a: float, b: float) -> float:
+    """Probability of `count` or more of `cells`, each with a probability that is drawn once for all
+    from a beta distribution (a, b).
+
+    P(K = k) = C(n, k) B(k + a, n - k + b) / B(a, b)
+    """
+    if count > cells:
+        return 0.0
+    k = np.arange(count, cells + 1)
+    ways = gammaln(cells + 1) - gammaln(k + 1) - gammaln(cells - k + 1)
+    log = ways + betaln(k + a, cells - k + b) - betaln(a, b)
+    return min(1.0, float(np.exp(log).sum()))
+
+
+def rare_classes(
+    rules: Alerts,
+    known: Iterable[str] | None = None,
+    taught: Sequence[TaughtClass] = (),
+    signed: Sequence[SignedSlide] = (),
+) -> tuple[RareClass, ...]:
+    """The tests of a run: those of the rules about classes that the model has (`known`; None: all),
+    and one a taught class. What people have signed for in this laboratory corrects the background.
+    """
+    own = {(one.name,) for one in taught}
+    names = None if known is None else {*known, *(one.name for one in taught)}
+    found = []
+    for rule in rules.excess:
+        labels = tuple(label for label in rule.labels if names is None or label in names)
+        if labels and labels not in own:
+            found.append(rare_class(rule, labels, signed))
+    return (*found, *(taught_rare_class(one, rules, signed) for one in taught))
+
+
+def rare_class(
+    rule: ExcessRule, labels: tuple[str, ...], signed: Sequence[SignedSlide]
+) -> RareClass:
+    """A rule as it holds in a laboratory that has signed these slides."""
+    false_calls, cells = own_background(labels, signed)
+    whole = rule.background_cells + cells
+    share = (rule.background * rule.background_cells + false_calls) / whole
+    return of_share(labels, share, whole, rule.at_least, rule.severity, len(signed))
+
+
+def of_share(
+    labels: tuple[str, ...],
+    share: float,
+    cells: float,
+    at_least: int,
+    severity: Severity,
+    slides: int = 0,
+    found: float | None = None,
+    taught: bool = False,
+) -> RareClass:
+    """A test whose background is a share that so many cells have shown."""
+    weight = min(cells, MOST_ALIKE)
+    return RareClass(
+        labels,
+        share * weight,
+        (1 - share) * weight,
+        at_least,
+        severity,
+        slides,
+        taught,
+        found,
+    )
+
+
+def taught_rare_class(one: TaughtClass, rules: Alerts, signed: Sequence[SignedSlide]) -> RareClass:
+    """The test of a taught class: its background is what its cross-validation has shown, with half
+    a cell more for what few normal cells cannot show.
+    """
+    labels = (one.name,)
+    false_calls, cells = own_background(labels, signed)
+    taught = one.expected.false_rate * one.normal_cells + 0.5
+    whole = one.normal_cells + 1 + cells
+    share = (taught + false_calls) / whole
+    return of_share(
+        labels,
+        share,
+        whole,
+        rules.taught_at_least,
+        rules.taught_severity,
+        len(signed),
+        one.expected.sensitivity,
+        taught=True,
+    )
+
+
+def own_background(labels: tuple[str, ...], signed: Sequence[SignedSlide]) -> tuple[int, int]:
+    """Of signed slides: how many white cells were called so and are not, of how many that are of
+    other classes.
+    """
+    false_calls = 0
+    cells = 0
+    for slide in signed:
+        called = sum(slide.machine[label] for label in labels)
+        kept = sum(slide.signed[label] for label in labels)
+        white = sum(n for label, n in slide.machine.items() if label not in NOT_WHITE)
+        false_calls += max(0, called - kept)
+        cells += max(0, white - kept)
+    return false_calls, cells
+
+
+def significant(chances: Sequence[float], level: float) -> list[bool]:
+    """Which of several tests speak, so that with a probability of `level` at most any of them
+    speaks without cause (Holm, Scand. J. Stat. 6:65, 1979).
+    """
+    speaks = [False] * len(chances)
+    for place, number in enumerate(sorted(range(len(chances)), key=lambda n: chances[n])):
+        if chances[number] > level / (len(chances) - place):
+            break
+        speaks[number] = True
+    return speaks
+
+
+def alarm_count(rare: RareClass, white: int, level: float) -> int:
+    """The least number of cells among `white` that raises an alarm at this level."""
+    low, high = 1, white + 1
+    while low < high:
+        middle = (low + high) // 2
+        if rare.chance(middle, white) <= level:
+            high = middle
+        else:
+            low = middle + 1
+    return low
