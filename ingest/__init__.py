@@ -21,6 +21,7 @@ from .folder_look import (
     slides_in,
 )
 from .folder_watch import SlideArrival, Watcher, markers
+from .part_lists import mrxs_folder
 from .readers import READ_MPP, openslide_version, read_grid, step_px0
 from .scale import MPP_RANGE
 from .seams import Seams, seams_of
@@ -34,7 +35,7 @@ from .slide import (
     open_slide,
     read_facts,
 )
-from .slide_files import content_id, file_state, files_of, mrxs_folder, sample_digest
+from .slide_files import content_id, file_state, files_of, sample_digest
 from .smear_map import (
     SmearMap,
     SmearZone,

@@ -12,10 +12,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .part_lists import MRXS_LIST, mrxs_folder
 from .slide import IMAGES, slide_suffixes, whole_slide_suffixes
-from .slide_files import files_of, mrxs_folder, series_at
+from .slide_files import DICOM, files_of, series_at
 
-MRXS_DATA = "Slidedat.ini"
 STORE_FILE = "state.db"
 SIDE_PICTURE = re.compile(
     r"(?P<stem>.*?)[^a-z0-9]*"
@@ -131,14 +131,14 @@ class _Lister:
         self.visited.add(real)
         files, folders = self.entries(folder)
         names = {path.name for path in files}
-        if MRXS_DATA in names or STORE_FILE in names or self.is_store(folder):
+        if MRXS_LIST in names or STORE_FILE in names or self.is_store(folder):
             return []
-        slides = [path for path in files if path.suffix.lower() in slide_suffixes()]
+        slides = [path for path in files if is_slide_name(path)]
         if matches(folder.name, self.conventions.fields):
             for path in slides:
                 if path.suffix.lower() in IMAGES:
                     self.add(SlideFiles(path, (path,), set_id(folder)))
-            return []
+            slides = [path for path in slides if path.suffix.lower() not in IMAGES]
         self.take(slides)
         data = {mrxs_folder(path) for path in slides if path.suffix.lower() == ".mrxs"}
         return [
@@ -175,7 +175,7 @@ class _Lister:
             return
         if entry.is_dir() and path.name not in self.conventions.leave:
             self.linked_folders.append(path)
-        elif entry.is_file() and path.suffix.lower() in slide_suffixes():
+        elif entry.is_file() and is_slide_name(path):
             self.linked_files.append(path)
 
     def unseen(self, path: Path, error: OSError) -> None:
@@ -191,7 +191,7 @@ class _Lister:
         found += [
             SlideFiles(path, files_of(path))
             for path in files
-            if path.suffix.lower() in whole_slide_suffixes() - {".dcm"}
+            if path.suffix.lower() in whole_slide_suffixes() - {DICOM}
         ]
         parts = {part for slide in found for part in slide.parts}
         owners = {path: owner for path, owner in side_pictures(files).items() if path not in parts}
@@ -213,14 +213,20 @@ class _Lister:
             self.look.slides.append(slide)
 
 
+def is_slide_name(path: Path) -> bool:
+    """Whether a file is taken for one of a slide: by its suffix, or as DICOM by its header."""
+    return path.suffix.lower() in slide_suffixes() or series_at(path) is not None
+
+
 def dicom_slides(files: Iterable[Path]) -> list[SlideFiles]:
     """The DICOM slides of a folder: the files of a series are one, and the largest of them is
     opened.
     """
-    series: dict[str | None, list[Path]] = {}
+    series: dict[str, list[Path]] = {}
     for path in files:
-        if path.suffix.lower() == ".dcm":
-            series.setdefault(series_at(path), []).append(path)
+        uid = series_at(path)
+        if uid or path.suffix.lower() == DICOM:
+            series.setdefault(uid or path.name, []).append(path)
     return [SlideFiles(max(paths, key=size_of), tuple(paths)) for paths in series.values()]
 
 

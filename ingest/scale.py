@@ -15,9 +15,19 @@ SQUARE = 0.02  # by how much the sides of a pixel may differ
 INCH_UM = 25_400
 CENTIMETRE_UM = 10_000
 UNIT_UM = {
-    "": 1.0, "um": 1.0, "µm": 1.0, "μm": 1.0, "micron": 1.0, "microns": 1.0, "micrometer": 1.0,
-    "nm": 1e-3, "mm": 1e3, "cm": 1e4, "pm": 1e-6, "å": 1e-4,
-}  # fmt: skip
+    "": 1.0,
+    "um": 1.0,
+    "µm": 1.0,
+    "μm": 1.0,
+    "micron": 1.0,
+    "microns": 1.0,
+    "micrometer": 1.0,
+    "nm": 1e-3,
+    "mm": 1e3,
+    "cm": 1e4,
+    "pm": 1e-6,
+    "å": 1e-4,
+}
 X_RESOLUTION = 282
 Y_RESOLUTION = 283
 RESOLUTION_UNIT = 296

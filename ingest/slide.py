@@ -11,12 +11,24 @@ import openslide
 from PIL import Image, UnidentifiedImageError
 
 from .errors import DamagedSlideError, SlideAwayError, SlideError, UnreadableSlideError
+from .part_lists import stated_planes
 from .scale import settled_mpp, stated_by_image, stated_by_slide
 from .slide_files import check_files, content_id, file_state, files_of
 from .specimen_codes import SpecimenCode, specimen_codes
-from .tiff_pages import check_tiff
+from .tiff_pages import OVERVIEW, check_focus, check_tiff
 
-WHOLE_SLIDES = {".svs", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".svslide", ".dcm"}
+WHOLE_SLIDES = {
+    ".svs",
+    ".ndpi",
+    ".mrxs",
+    ".scn",
+    ".bif",
+    ".vms",
+    ".vmu",
+    ".svslide",
+    ".dcm",
+    ".czi",
+}
 IMAGES = {".png", ".jpg", ".jpeg", ".tif", ".tiff"}
 NO_ID = ""  # of facts that `open_slide` gives the id of the content
 IMAGE_PX_MAX = 250_000_000
@@ -87,6 +99,7 @@ def read_facts(request: SlideRequest) -> Slide:
     """
     path = request.path
     with slide_errors(path):
+        check_focus(path, stated_planes(path))
         check_tiff(path, openslide.OpenSlide.detect_format(path))
         return format_of(path).facts(path, request.files, request.mpp, request.override)
 
@@ -230,10 +243,8 @@ def facts_of_image(
                 )
             if image.mode.startswith(("I", "F")):
                 raise SlideError(f"{path}: {image.mode} pixels", "give an 8-bit RGB image")
-            frames = getattr(image, "n_frames", 1)
-            if image.format != "TIFF" and frames > 1:
-                what = f"{path}: {frames} images, of which only the first would be read"
-                raise SlideError(what, "save each as a file of its own")
+            if image.format != "TIFF":
+                check_frames(path, image)
             settled = settled_mpp(path, stated_by_image(path, image), mpp, override)
             image.verify()
     except Image.DecompressionBombError as error:
@@ -256,6 +267,26 @@ def facts_of_image(
         "unknown",
         "image",
     )
+
+
+def check_frames(path: Path, image: Image.Image) -> None:
+    """Raises SlideError for further images; what cameras lay into a JPEG beside the picture (a
+    preview, a map of gains) is smaller than it.
+    """
+    frames = getattr(image, "n_frames", 1)
+    further = list(range(1, frames))
+    if image.format == "MPO":
+        width = image.width
+        further = [frame for frame in further if width_of(image, frame) > OVERVIEW * width]
+        image.seek(0)
+    if further:
+        what = f"{path}: {frames} images, of which only the first would be read"
+        raise SlideError(what, "save each as a file of its own")
+
+
+def width_of(image: Image.Image, frame: int) -> int:
+    image.seek(frame)
+    return image.width
 
 
 @dataclass(frozen=True, slots=True)

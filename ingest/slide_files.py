@@ -11,39 +11,31 @@ from time import time
 
 from .dicom_header import series_uid
 from .errors import IncompleteSlideError, SlideAwayError, SlideError
+from .part_lists import KEY_FILES, MRXS_LIST, key_file_parts, mrxs_folder, mrxs_parts
 
 BLOCK_BYTES = 1 << 22
 SETTLED_S = 2.0
 SAMPLE_BYTES = 1 << 16
 _SAMPLES = 16  # of a file, evenly spaced
-KEY_FILES = {".vms", ".vmu"}
-KEY_BYTES_MAX = 1 << 20
-PART_KEYS = ("imagefile", "mapfile", "macroimage", "optimisationfile")
-OPTIONAL_KEYS = ("optimisationfile",)  # OpenSlide reads the slide without it
-DICOM = {".dcm", ""}
+DICOM = ".dcm"
 
 
 def files_of(path: Path) -> tuple[Path, ...]:
     """All files of the slide that `path` opens, itself first: a VMS or VMU slide names its parts, a
-    MRXS slide has a folder of its own name, a DICOM slide is a series in a folder.
+    MRXS slide those in the folder of its own name, a DICOM slide is a series in a folder.
 
     The parts are named whether they are there or not; see `check_files`.
     """
     suffix = path.suffix.lower()
     if suffix == ".mrxs":
-        return path, *entries_of(mrxs_folder(path))
+        return path, *(mrxs_parts(path) or entries_of(mrxs_folder(path)))
     if suffix in KEY_FILES:
         return path, *(path.parent / name for name in key_file_parts(path))
-    if suffix == ".dcm":
-        series = series_at(path)
-        others = [one for one in entries_of(path.parent) if one.suffix.lower() in DICOM]
-        return path, *(one for one in others if one != path and series and series_at(one) == series)
-    return (path,)
-
-
-def mrxs_folder(path: Path) -> Path:
-    """Where a MRXS slide has its data."""
-    return path.with_suffix("")
+    series = series_at(path)
+    if series is None:
+        return (path,)
+    others = [one for one in entries_of(path.parent) if one != path and series_at(one) == series]
+    return path, *others
 
 
 def entries_of(folder: Path) -> list[Path]:
@@ -54,38 +46,14 @@ def entries_of(folder: Path) -> list[Path]:
         return []
 
 
-def key_file_parts(path: Path) -> tuple[str, ...]:
-    """The names of the files that a VMS or VMU key file lists; none where it cannot be read."""
-    try:
-        facts = path.stat()
-        if not stat.S_ISREG(facts.st_mode):
-            return ()
-        return _key_file_parts(path, facts.st_size, facts.st_mtime_ns)
-    except OSError:
-        return ()
-
-
-@lru_cache(maxsize=256)
-def _key_file_parts(path: Path, _size: int, _changed_ns: int) -> tuple[str, ...]:
-    with path.open("rb") as file:
-        lines = file.read(KEY_BYTES_MAX).splitlines()
-    pairs = [
-        tuple(os.fsdecode(part).strip() for part in line.partition(b"=")[::2]) for line in lines
-    ]
-    named = [
-        (key.lower(), name) for key, name in pairs if name and key.lower().startswith(PART_KEYS)
-    ]
-    needed = [name for key, name in named if not key.startswith(OPTIONAL_KEYS)]
-    extra = [
-        name
-        for key, name in named
-        if key.startswith(OPTIONAL_KEYS) and (path.parent / name).exists()
-    ]
-    return tuple(dict.fromkeys(needed + extra))
-
-
 def series_at(path: Path) -> str | None:
-    """The series that a DICOM file belongs to; None where it is no such file, or cannot be read."""
+    """The series that a DICOM file belongs to; None where it is no such file, or cannot be read.
+
+    Files of DICOM end with .dcm, have no suffix, or a number (a name that is a UID ends with one).
+    """
+    suffix = path.suffix.lower()
+    if suffix not in (DICOM, "") and not suffix[1:].isdecimal():
+        return None
     try:
         facts = path.stat()
         if not stat.S_ISREG(facts.st_mode):
@@ -123,10 +91,10 @@ def check_files(path: Path, files: Sequence[Path]) -> None:
             raise IncompleteSlideError(what, "copy the whole slide, with all its files") from error
         if not stat.S_ISREG(mode) and not (stat.S_ISDIR(mode) and file.parent != path.parent):
             raise SlideError(f"{path}: {file.name} is no plain file", "remove it, or name a slide")
-    if path.suffix.lower() == ".mrxs" and not (mrxs_folder(path) / "Slidedat.ini").is_file():
-        what = f"{path}: its folder {path.stem} is missing, or has no Slidedat.ini"
+    if path.suffix.lower() == ".mrxs" and not (mrxs_folder(path) / MRXS_LIST).is_file():
+        what = f"{path}: its folder {path.stem} is missing, or has no {MRXS_LIST}"
         raise IncompleteSlideError(what, "copy the whole slide, with its folder")
-    if path.suffix.lower() == ".dcm":
+    if series_at(path):
         check_dicom_folder(path)
 
 
@@ -141,7 +109,8 @@ def check_dicom_folder(path: Path) -> None:
 
 def content_id(files: Sequence[Path]) -> str:
     """Digest of the bytes of a slide, 20 hexadecimal digits: of its file, or of the digests of its
-    files in order of their value, so that neither the names nor the folder count.
+    files as `files_of` has them. Neither the names nor the folder count, but which part is which
+    does; the files of a DICOM series have no order.
 
     A digest is kept for as long as the files stay as they are, for a slide is opened several times.
 
@@ -165,7 +134,9 @@ def _kept_content_id(files: tuple[Path, ...], _state: str) -> str:
 
 
 def _content_id(files: Sequence[Path]) -> str:
-    digests = sorted(map(file_digest, files))
+    digests = list(map(file_digest, files))
+    if series_at(files[0]):
+        digests.sort()
     return digests[0] if len(digests) == 1 else _digest("".join(digests).encode())
 
 

@@ -5,6 +5,7 @@ import os
 import pytest
 
 from ingest import ScannerConventions, Watcher, slides_in
+from tests.ingest.parts import dicom
 
 
 @pytest.fixture
@@ -106,11 +107,19 @@ def test_a_mrxs_slide_is_whole_with_its_folder(tmp_path, watcher):
 
 
 def test_a_dicom_folder_is_one_slide(tmp_path, watcher):
-    write(tmp_path / "series" / "1.dcm", "level one")
-    write(tmp_path / "series" / "0.dcm", "level nought, the largest")
+    dicom(tmp_path / "series" / "1.dcm", b"1.2", b"level one")
+    dicom(tmp_path / "series" / "0.dcm", b"1.2", b"level nought, the largest")
     (tmp_path / "series" / ".done").touch()
     (arrived,) = look(watcher)
     assert arrived.found.path.name == "0.dcm" and len(arrived.found.parts) == 2
+
+
+def test_other_slides_in_a_folder_of_fields_are_not_left_out(tmp_path):
+    for name in ("0.png", "whole.svs", "more/1.png"):
+        write(tmp_path / "s1.fields" / name)
+    found = {slide.path.name: slide.set_id for slide in slides_in(tmp_path)}
+    assert found.keys() == {"0.png", "whole.svs", "1.png"}
+    assert found["0.png"] and not found["whole.svs"]
 
 
 def test_fields_of_view_arrive_one_by_one_while_their_folder_fills(tmp_path, watcher):

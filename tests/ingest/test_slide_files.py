@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import struct
 
 import pytest
 
@@ -18,42 +17,7 @@ from ingest import (
     sample_digest,
     slide_at,
 )
-
-
-def write(path, data=b"x"):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)
-    return path
-
-
-def vms(folder, pixels=b"pixels", stem="s"):
-    lines = [f"ImageFile={stem}(0,0).jpg", f"MapFile={stem}_map.jpg", "OptimisationFile=s.opt"]
-    for name in (f"{stem}(0,0).jpg", f"{stem}_map.jpg"):
-        write(folder / name, pixels)
-    text = "\n".join(["[Virtual Microscope Specimen]", *lines])
-    return write(folder / f"{stem}.vms", text.encode())
-
-
-def mrxs(folder, pixels=b"pixels", stem="m"):
-    write(folder / stem / "Slidedat.ini", b"[GENERAL]")
-    write(folder / stem / "Data0000.dat", pixels)
-    return write(folder / f"{stem}.mrxs", b"key")
-
-
-def dicom(path, series, pixels=b"pixels"):
-    """A DICOM header with a sequence that names another series before its own, and pixels."""
-
-    def element(group, number, vr, value):
-        value += b" " * (len(value) % 2)
-        return struct.pack("<HH2sH", group, number, vr, len(value)) + value
-
-    inner = element(0x0020, 0x000E, b"UI", b"9.9.9")
-    item = struct.pack("<HHI", 0xFFFE, 0xE000, 0xFFFFFFFF) + inner
-    item += struct.pack("<HHI", 0xFFFE, 0xE00D, 0) + struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)
-    referenced = struct.pack("<HH2sHI", 0x0008, 0x1115, b"SQ", 0, 0xFFFFFFFF) + item
-    own = element(0x0020, 0x000E, b"UI", series)
-    data = element(0x7FE0, 0x0010, b"UN", b"")[:4]
-    return write(path, b"\0" * 128 + b"DICM" + referenced + own + data + pixels)
+from tests.ingest.parts import dicom, mrxs, vms, write
 
 
 def id_of(path):
@@ -76,6 +40,51 @@ def test_the_id_is_of_all_parts_and_not_of_their_names(tmp_path, make):
 
 def test_a_mrxs_slide_under_another_name_is_the_same(tmp_path):
     assert id_of(mrxs(tmp_path / "a", stem="m")) == id_of(mrxs(tmp_path / "b", stem="n"))
+
+
+LISTED = (
+    b"[HIERARCHICAL]\nINDEXFILE = Index.dat\n[DATAFILE]\nFILE_0=Data0000.dat\nFILE_1=Data0001.dat"
+)
+
+
+def listed_mrxs(folder, *pixels):
+    for name, data in zip(("Index.dat", "Data0000.dat", "Data0001.dat"), pixels, strict=False):
+        write(folder / "m" / name, data)
+    write(folder / "m" / "Slidedat.ini", LISTED)
+    return write(folder / "m.mrxs", b"key")
+
+
+def test_the_parts_of_a_mrxs_slide_are_those_that_its_list_names(tmp_path):
+    slide = listed_mrxs(tmp_path / "a", b"index", b"one", b"two")
+    before = id_of(slide)
+    write(tmp_path / "a" / "m" / "Thumbs.db")
+    assert id_of(slide) == before != id_of(listed_mrxs(tmp_path / "b", b"index", b"two", b"one"))
+    with pytest.raises(IncompleteSlideError, match="its part Data0001.dat is missing"):
+        open_slide(listed_mrxs(tmp_path / "c", b"index", b"one"))
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+def test_planes_of_focus_of_slides_of_several_files_are_named(tmp_path, layers):
+    levels = f"HIER_1_NAME = Microscope focus level\nHIER_1_COUNT = {layers}\n".encode()
+    planes = "planes" if layers > 1 else "damaged|not a slide"
+    slide = listed_mrxs(tmp_path, b"index", b"one", b"two")
+    write(tmp_path / "m" / "Slidedat.ini", levels + LISTED)
+    with pytest.raises(SlideError, match=planes):
+        open_slide(slide, mpp=0.25)
+    key = vms(tmp_path)
+    write(key, key.read_bytes() + f"\nNoLayers={layers}".encode())
+    with pytest.raises(SlideError, match=planes):
+        open_slide(key, mpp=0.25)
+
+
+def test_files_of_dicom_without_a_suffix(tmp_path):
+    dicom(tmp_path / "1.2.840.7", b"1.2.3", b"largest of them")
+    dicom(tmp_path / "IM1", b"1.2.3")
+    dicom(tmp_path / "1.2.840.8", b"1.2.4")
+    write(tmp_path / "notes")
+    look = look_at_folder(tmp_path)
+    assert [len(slide.parts) for slide in look.slides] == [2, 1]
+    assert id_of(tmp_path / "IM1") == id_of(tmp_path / "1.2.840.7")
 
 
 def test_each_dicom_series_of_a_folder_is_a_slide(tmp_path):
