@@ -11,11 +11,11 @@ import openslide
 from PIL import Image, UnidentifiedImageError
 
 from .errors import DamagedSlideError, SlideAwayError, SlideError, UnreadableSlideError
+from .pages import OVERVIEW, check_focus, check_tiff
 from .part_lists import stated_planes
 from .scale import settled_mpp, stated_by_image, stated_by_slide
 from .slide_files import check_files, content_id, file_state, files_of
 from .specimen_codes import SpecimenCode, specimen_codes
-from .tiff_pages import OVERVIEW, check_focus, check_tiff
 
 WHOLE_SLIDES = {
     ".svs",

@@ -11,7 +11,7 @@ import tifffile
 from PIL import Image
 
 from ingest import SlideError, open_slide
-from ingest import focal_planes as focal_planes_of
+from ingest.pages import focal_planes as focal_planes_of
 from ingest.slide import IMAGE_PX_MAX
 
 RNG = np.random.default_rng(0)

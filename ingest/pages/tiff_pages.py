@@ -10,7 +10,8 @@ from pathlib import Path
 
 import tifffile
 
-from .errors import SlideError
+from ingest.errors import SlideError
+
 from .focal_planes import focal_planes
 from .page_content import has_same_content
 
