@@ -154,7 +154,7 @@ class Intake(RuleBasedStateMachine):
         lab = RunContext(Config(), None, None, None, self.outbox, self.home, Provenance("test"))
         worker.work(lab, self.backlog, threading.Event(), ended=self.ended)
 
-    def run_one(self, lab, path, mpp, root):
+    def run_one(self, lab, path, mpp, root, announced=None):
         try:
             files = check_file(path)
             if any(file.read_bytes().startswith(b"broken") for file in files):
