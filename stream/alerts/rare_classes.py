@@ -163,8 +163,8 @@ def own_background(labels: tuple[str, ...], signed: Sequence[SignedSlide]) -> tu
 
 
 def significant(chances: Sequence[float], level: float) -> list[bool]:
-    """Which of several tests speak, so that with a probability of `level` at most any of them
-    speaks without cause (Holm, Scand. J. Stat. 6:65, 1979).
+    """Which of several tests hold, so that with a probability of `level` at most any of them
+    holds without cause (Holm, Scand. J. Stat. 6:65, 1979).
     """
     speaks = [False] * len(chances)
     for place, number in enumerate(sorted(range(len(chances)), key=lambda n: chances[n])):
