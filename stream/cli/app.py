@@ -33,6 +33,7 @@ _EXTRAS = {
     "tensorrt": "tensorrt",
     "noida_db": "broker",
     "bokeh": "dashboard",
+    "prometheus_client": "metrics",
 }
 
 

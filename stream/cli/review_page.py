@@ -11,12 +11,14 @@ from stream.config import Config
 from stream.store import Outbox, can_write, make_private_folder
 
 from .console import screen
+from .observing import observing
 from .page_access import mode_of, read_proxy_secret
 from .page_server import Page, listen, path_of, say_where, warn
 
 if TYPE_CHECKING:
     from stream.intake import Served
     from stream.review.web import ReviewApp
+    from stream.sinks import Relay
 
 
 def serve_page(page: Page, settings: Config) -> None:
@@ -27,7 +29,10 @@ def serve_page(page: Page, settings: Config) -> None:
     """
     _check_store(page.store)
     with ExitStack() as stack:
-        app = stack.enter_context(_opened(page, settings))
+        relays: list[Relay] = []
+        app = stack.enter_context(_opened(page, settings, relays))
+        observer = stack.enter_context(observing(page.store, settings, {"reviews": relays}))
+        observer.ready()
         end_streams = app.state.parts.hub.close
         if settings.review.proxy_socket:
             from stream.http import open_socket
@@ -42,8 +47,9 @@ def serve_page(page: Page, settings: Config) -> None:
 
 
 @contextmanager
-def _opened(page: Page, settings: Config) -> Iterator["ReviewApp"]:
-    """The application over a store, with its reviews on their way to the sinks.
+def _opened(page: Page, settings: Config, relays: "list[Relay]") -> Iterator["ReviewApp"]:
+    """The application over a store, with its reviews on their way to the sinks by `relays`, which
+    are added to the list.
 
     Raises:
         CytostreamError: the store cannot be used, another page serves it, or the address needs
@@ -68,7 +74,7 @@ def _opened(page: Page, settings: Config) -> Iterator["ReviewApp"]:
             SlideLibrary(page.store, settings, custody_folder(settings.review.audit_folder))
         )
         for spec in page.sinks if is_kept else ():
-            relay_to(spec, settings, library.trail.outbox, stack)
+            relays += relay_to(spec, settings, library.trail.outbox, stack)
         with screen.status("starting the process that reads slides"):
             workers = stack.enter_context(open_workers(1))
         warn(page, mode)
@@ -130,8 +136,10 @@ def hold(store: Path, stack: ExitStack) -> None:
         raise CytostreamError(f"{store}: {error.strerror}", "choose another --store") from error
 
 
-def relay_to(spec: str, settings: Config, outbox: Outbox, stack: ExitStack) -> None:
+def relay_to(spec: str, settings: Config, outbox: Outbox, stack: ExitStack) -> "list[Relay]":
+    """The relay to a sink, started; none for the word none."""
     from stream.sinks import Relay, open_sink
 
-    if spec != "none":
-        stack.enter_context(Relay(outbox, open_sink(spec, settings, outbox.store_id)))
+    if spec == "none":
+        return []
+    return [stack.enter_context(Relay(outbox, open_sink(spec, settings, outbox.store_id)))]

@@ -110,10 +110,10 @@ def open_lab(
             station.store,
             stamp,
             board.show,
-            red,
-            choice.again,
-            taught,
-            tests,
+            red=red,
+            again=choice.again,
+            taught=taught,
+            tests=tests,
         )
 
 

@@ -2,6 +2,7 @@ from .alerts import Alerts, ClassRule, ExcessRule, RatioRule
 from .config import Config, load_config
 from .identity import IdentitySettings
 from .kafka import Kafka, Topics
+from .monitoring import MonitoringSettings
 from .reading import Reading
 from .red_cells import RedCells
 from .review import ReviewSettings
@@ -18,6 +19,7 @@ __all__ = [
     "ExcessRule",
     "IdentitySettings",
     "Kafka",
+    "MonitoringSettings",
     "RatioRule",
     "Reading",
     "RedCells",

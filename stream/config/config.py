@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 from .alerts import Alerts
 from .identity import IdentitySettings
 from .kafka import Kafka
+from .monitoring import MonitoringSettings
 from .reading import Reading
 from .red_cells import RedCells
 from .review import ReviewSettings
@@ -31,6 +32,7 @@ class Config(Section):
     watch: WatchSettings = WatchSettings()
     review: ReviewSettings = ReviewSettings()
     identity: IdentitySettings = IdentitySettings()
+    monitoring: MonitoringSettings = MonitoringSettings()
     source: str = Field("cytostream", description="CloudEvents source: name your lab and scanner")
     share_names: bool = Field(
         False, description="file names and paths in events: they may name a patient"

@@ -1,5 +1,6 @@
 from .connections import guarded_protocol, sample_logs
 from .limits import Bucket, Caller, Limits, Shield, Tries, UnderFolder, client_address
+from .server import check_address, host_and_port, is_own_host, serving
 from .unix_socket import open_socket
 
 __all__ = [
@@ -9,8 +10,12 @@ __all__ = [
     "Shield",
     "Tries",
     "UnderFolder",
+    "check_address",
     "client_address",
     "guarded_protocol",
+    "host_and_port",
+    "is_own_host",
     "open_socket",
     "sample_logs",
+    "serving",
 ]

@@ -7,15 +7,12 @@ import hmac
 import os
 import secrets
 import socket
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
 
-import uvicorn
 from fastapi import APIRouter, FastAPI, HTTPException, Request
 from fastapi import Path as PathParameter
 from fastapi.exceptions import RequestValidationError
@@ -32,8 +29,9 @@ from stream.http import (
     Limits,
     Shield,
     client_address,
-    guarded_protocol,
-    sample_logs,
+    host_and_port,
+    is_own_host,
+    serving,
 )
 from stream.identity import Claim, Identity, identity_of_body
 from stream.store import STAT, Backlog, Job
@@ -41,8 +39,6 @@ from stream.store import STAT, Backlog, Job
 BODY_BYTES = 10_000
 REQUESTS_PER_S = 50.0
 _BURST_S = 4.0
-CONNECTIONS_MAX = 128
-_LAST_S = 3
 NUMBER_MAX = 2**53
 TOKEN_FILE = "intake.token"  # noqa: S105 the name of a file, not a token
 TOKEN_BYTES = 32
@@ -174,7 +170,7 @@ class Guard:
     def refused(self, scope: Scope) -> tuple[int, str] | None:
         """Status and sentence for a request that is not answered."""
         headers = Headers(scope=scope)
-        if not self.is_own_host(headers.get("host", "")):
+        if not is_own_host(headers.get("host", ""), self._hosts):
             return 400, "this host name is not served here"
         if "origin" in headers or headers.get("sec-fetch-site", "none") != "none":
             return 403, "no web page may call this"
@@ -188,16 +184,6 @@ class Guard:
 
     def caller(self, scope: Scope) -> Caller:
         return Caller(client_address(scope), self.is_known(scope))
-
-    def is_own_host(self, header: str) -> bool:
-        """An address or a name of this machine, not one that another site points here."""
-        name = header.rpartition(":")[0] if header.rpartition(":")[2].isdecimal() else header
-        name = name.strip("[]").casefold()
-        try:
-            ip_address(name)
-        except ValueError:
-            return name in self._hosts
-        return True
 
 
 def _digest_of(text: str) -> bytes:
@@ -238,84 +224,11 @@ def open_intake(
     Raises:
         CytostreamError: no such address, or one that cannot be listened on.
     """
-    check_address(address)
-    host, port = host_and_port(address)
+    host, _ = host_and_port(address)
     own = (host, "localhost", socket.gethostname(), socket.getfqdn(), *hosts)
     app = make_intake_app(backlog, served, Guard(token, own))
-    sample_logs()
-    config = uvicorn.Config(
-        app,
-        host,
-        port,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        http=guarded_protocol(CONNECTIONS_MAX),
-        ws="none",
-        timeout_graceful_shutdown=_LAST_S,
-    )
-    server = uvicorn.Server(config)
-
-    thread = threading.Thread(target=serve_slides, args=(server,), name="intake", daemon=True)
-    thread.start()
-    while not server.started:
-        thread.join(0.05)
-        if not thread.is_alive():
-            raise CytostreamError(
-                f"{address}: cannot be listened on",
-                "is the port free, and the address this machine's?",
-            )
-    try:
+    with serving(app, address, "intake"):
         yield f"http://{address}"
-    finally:
-        server.should_exit = True
-        thread.join()
-
-
-def check_address(address: str) -> None:
-    """Whether an address can be listened on, before anything is started for it.
-
-    Raises:
-        CytostreamError: it is none of this machine, or is taken.
-    """
-    host, port = host_and_port(address)
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, kind, protocol, _, place = found[0]
-        with socket.socket(family, kind, protocol) as tried:
-            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            tried.bind(place)
-    except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise CytostreamError(
-            f"{address}: cannot be listened on: {reason}",
-            "is the port free, and the address this machine's?",
-        ) from error
-
-
-def host_and_port(address: str) -> tuple[str, int]:
-    """The parts of HOST:PORT; without a host it is this machine alone. An IPv6 address stands in
-    brackets.
-
-    Raises:
-        CytostreamError: it is no such address.
-    """
-    host, _, port = address.rpartition(":")
-    is_port = port.isascii() and port.isdecimal() and int(port) < 1 << 16
-    if not is_port or (":" in host and not (host.startswith("[") and host.endswith("]"))):
-        raise CytostreamError(
-            f"{address}: no address to listen on",
-            "give HOST:PORT with a number, as 127.0.0.1:8080 or [::1]:8080",
-        )
-    return host.strip("[]") or "127.0.0.1", int(port)
-
-
-def serve_slides(server: uvicorn.Server) -> None:
-    try:
-        server.run()
-    except SystemExit:
-        return  # it has logged why; the caller sees that it has not started
 
 
 def intake_token(given: Path | None, store: Path, on_made: Callable[[Path, str], None]) -> str:

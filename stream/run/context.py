@@ -26,7 +26,9 @@ from .red_cells import RedJudge
 
 @dataclass(frozen=True, slots=True)
 class RunContext:
-    """What every slide of a run shares."""
+    """What every slide of a run shares. `on_stage` takes the seconds of a tile's reading and
+    finding, and of a commit.
+    """
 
     config: Config
     model: Model
@@ -36,6 +38,7 @@ class RunContext:
     folder: Path
     stamp: Provenance
     on_progress: Callable[[Slide, Progress, Counter[str]], None] = lambda *_: None
+    on_stage: Callable[[str, float], None] = lambda *_: None
     red: RedJudge | None = None
     again: bool = False  # run a slide anew that was begun under something else
     taught: TaughtJudge = TaughtJudge(())

@@ -225,6 +225,8 @@ class SlideRun:
                 outcome.read_s * 1000,
                 outcome.find_s * 1000,
             )
+            self.lab.on_stage("read", outcome.read_s)
+            self.lab.on_stage("find", outcome.find_s)
             new = [cell for cell in outcome.cells if cell.cell_id not in self.known]
             self.tally.waiting[spec] = {cell.cell_id for cell in new}
             if not new:
@@ -272,12 +274,14 @@ class SlideRun:
     ) -> None:
         """Commit events and cells, and that these tiles are done."""
         whole = [spec for spec in specs if spec not in self.damaged_tiles]
+        begun_s = monotonic()
         with self.lab.outbox.transaction() as tx:
             tx.hold(slide_lease(self.slide))
             tx.add(events)
             tx.add_cells(self.slide.slide_id, rows)
             for spec in whole:
                 tx.tile_done(self.slide.slide_id, tile_key(spec))
+        self.lab.on_stage("commit", monotonic() - begun_s)
         for spec in specs:
             self.tally.waiting.pop(spec, None)
         self.tally.tiles_done += len(whole)
@@ -309,6 +313,7 @@ class SlideRun:
         """Tell of a failure. Its tile is not done: the same command tries it again."""
         self.tally.failures += 1
         told = failure_event(failure, self.lab.stamp, self.slide.path)
+        _log.warning("failure at %s: %s", failure.stage, failure.code, extra=_ids(told))
         with self.lab.outbox.transaction() as tx:
             tx.hold(slide_lease(self.slide))
             tx.keep_failure(told.id, str(self.slide.path), failure)
@@ -338,6 +343,7 @@ class SlideRun:
             unfit=self.unfit,
             red_cells=self.red_cells if is_done else None,
         )
+        _log.info("slide is %s", status, extra={**_ids(told), "status": status})
         with self.lab.outbox.transaction() as tx:
             tx.hold(slide_lease(self.slide))
             told = with_codes(self.lab, told)
@@ -387,3 +393,8 @@ def taught_facts(taught: TaughtClass) -> JsonObject:
 
 def tile_key(spec: TileSpec) -> str:
     return ",".join(map(str, spec.box_px0))
+
+
+def _ids(event: Event) -> dict[str, str]:
+    """By what a line of the log is found beside the event that was sent."""
+    return {"slide_id": event.subject, "event_id": event.id}

@@ -35,6 +35,8 @@ def send_batch(outbox: Outbox, sink: Sink, batch: int) -> int:
         outbox.put_aside(sink.name, refused.seq, refused.reason)
         return 1
     outbox.mark_sent(sink.name, records[-1].seq)
+    about = {"sink": sink.name, "count": len(records), "event_id": records[-1].id}
+    _log.info("sent %d events", len(records), extra=about)
     return len(records)
 
 

@@ -27,6 +27,7 @@ from .results import (
 from .slide_facts import facts_of, slide_of
 from .slide_queries import SlideQueries, StoredEvent
 from .slide_store import CHUNK_ROWS, SlideStore
+from .store_figures import FigureQueries, SinkFigures, StoreFigures
 from .trail_records import NO_DIGEST, TrailQueries, TrailRecords, TrailRow
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "CellEntry",
     "COPY_HINT",
     "FEATURE_COLUMN",
+    "FigureQueries",
     "FAILED",
     "Job",
     "LABEL_COLUMN",
@@ -52,11 +54,13 @@ __all__ = [
     "DiskLimits",
     "NO_DIGEST",
     "STAT",
+    "SinkFigures",
     "SlideQueries",
     "TrailQueries",
     "TrailRecords",
     "TrailRow",
     "SlideStore",
+    "StoreFigures",
     "StoredEvent",
     "Transaction",
     "WAITING",

@@ -37,6 +37,8 @@ CREATE TABLE IF NOT EXISTS records (
     type TEXT NOT NULL, added REAL NOT NULL, headers TEXT NOT NULL, value BLOB NOT NULL);
 CREATE INDEX IF NOT EXISTS records_of_slide ON records (subject, type);
 CREATE INDEX IF NOT EXISTS alerts_by_time ON records (added) WHERE type = 'cytostream.alert.v1';
+CREATE INDEX IF NOT EXISTS slide_alerts_by_time ON records (added)
+    WHERE type = 'cytostream.slidealert.v1';
 CREATE TABLE IF NOT EXISTS cursors (sink TEXT PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS refused (sink TEXT, seq INTEGER, reason TEXT NOT NULL,
     PRIMARY KEY (sink, seq)) WITHOUT ROWID;

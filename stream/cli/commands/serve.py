@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from classify import SHIPPED
+from stream.cli.json_logs import set_up_logs
 from stream.cli.options import KAFKA, RESULTS, ConfigOption, ModelOption, SinkOption, StoreOption
 from stream.cli.page_server import Page
 from stream.cli.review_page import serve_page
@@ -68,7 +69,9 @@ def serve(
         cert=cert,
         key=key,
     )
-    serve_page(page, load_config(config))
+    settings = load_config(config)
+    set_up_logs(settings.monitoring)
+    serve_page(page, settings)
 
 
 @accounts_app.command("add")

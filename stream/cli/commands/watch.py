@@ -2,6 +2,7 @@
 stopped.
 """
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,6 +12,8 @@ import typer
 
 from ingest import CytostreamError, SlideError, SlideFiles
 from stream.cli.console import print_error, say, screen
+from stream.cli.json_logs import set_up_logs
+from stream.cli.observing import observing
 from stream.cli.options import (
     RESULTS,
     ConfigOption,
@@ -22,7 +25,8 @@ from stream.cli.options import (
 from stream.cli.session import Session, drain, open_lab, open_station
 from stream.config import Config, load_config
 from stream.events import slide_event
-from stream.intake import FolderIntake, Served, check_address, intake_token, open_intake
+from stream.http import check_address
+from stream.intake import FolderIntake, Served, intake_token, open_intake
 from stream.run import GracefulStop, RunContext, SlideOutcome, opened_slide, work
 from stream.store import Job
 
@@ -57,6 +61,7 @@ def watch(
     cytostream watch /scans --door 127.0.0.1:8080
     """
     settings = load_config(config, reading=asdict(reading))
+    set_up_logs(settings.monitoring)
     watch_folder(WatchedFolder(folder, store, mpp, door, door_token, once), settings, choice)
 
 
@@ -86,11 +91,12 @@ def watch_folder(watched: WatchedFolder, settings: Config, choice: RunOptions) -
     with (
         GracefulStop(settings.backlog.drain_s) as ending,
         open_station(store, settings, choice.sinks) as station,
+        observing(store, settings, {"results": station.relays}) as observer,
         ExitStack() as stack,
     ):
         try:
             with open_lab(station, choice) as lab:
-                report = WatchReport(lab)
+                report = WatchReport(lab, observer.ended)
                 intake = intake_of(watched, station, report)
                 if watched.door:
                     token = intake_token(watched.door_token, store, say_token)
@@ -100,8 +106,9 @@ def watch_folder(watched: WatchedFolder, settings: Config, choice: RunOptions) -
                         open_intake(watched.door, station.backlog, served, token, hosts)
                     )
                 with intake.looking(ending.stop):
+                    observer.ready()
                     work(
-                        lab,
+                        observer.of(lab),
                         station.backlog,
                         ending.stop,
                         forever=True,
@@ -122,8 +129,9 @@ def say_token(path: Path, token: str) -> None:
 class WatchReport:
     """What the commands says of the slides of a folder, on the terminal and in events."""
 
-    def __init__(self, lab: RunContext):
+    def __init__(self, lab: RunContext, on_end: Callable[[SlideOutcome], None] = lambda _: None):
         self.lab = lab
+        self.on_end = on_end
         self.intake: FolderIntake | None = None
         self.waiting: dict[Path, str] = {}
 
@@ -145,6 +153,7 @@ class WatchReport:
 
     def ended(self, job: Job, report: SlideOutcome) -> None:
         self.waiting.pop(job.path, None)
+        self.on_end(report)
         name = job.path.name
         if report.failure:
             place = self.put_aside(job, report) if report.damaged else None

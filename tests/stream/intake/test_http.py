@@ -10,13 +10,11 @@ from starlette.testclient import TestClient
 
 from ingest import CytostreamError
 from stream.config import BacklogSettings as Rules
-from stream.http import limits
+from stream.http import check_address, host_and_port, limits
 from stream.intake import http
 from stream.intake.http import (
     Guard,
     Served,
-    check_address,
-    host_and_port,
     intake_token,
     make_intake_app,
     open_intake,
