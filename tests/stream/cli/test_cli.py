@@ -36,9 +36,13 @@ def slide_file(tmp_path_factory):
 
 
 def run_words(slide_file, folder, workers=0):
+    config = folder / "few.toml"
+    config.write_text("[red_cells]\njudged = 20\n")
     return [
         "run",
         slide_file,
+        "--config",
+        config,
         "--store",
         folder / "store",
         "--sink",
@@ -57,24 +61,22 @@ def lines(path):
 @pytest.fixture(scope="module")
 def reference(slide_file, tmp_path_factory):
     folder = tmp_path_factory.mktemp("reference")
-    done = cytostream(*run_words(slide_file, folder), "--json")
+    done = cytostream("--verbose", *run_words(slide_file, folder), "--json")
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout), lines(folder / "events.jsonl")
+    return json.loads(done.stdout), lines(folder / "events.jsonl"), done.stderr
 
 
 def test_a_run_reports_and_sends(reference):
-    report, events = reference
+    report, events, _ = reference
     assert report["status"] == "done" and sum(report["counts"].values()) == report["cells"] >= 8
     assert {"id", "type", "source", "subject", "time", "data"} <= events[0].keys()
     assert sum(e["type"] == "cytostream.cell.v1" for e in events) == report["cells"]
 
 
-def test_verbose_says_how_long_each_tile_took(slide_file, tmp_path):
-    done = cytostream("--verbose", *run_words(slide_file, tmp_path))
-    told = [line for line in done.stderr.splitlines() if " tile at (" in line]
-    assert 8 <= len(told) <= 36 and all("read" in line and "find" in line for line in told), (
-        done.stderr
-    )
+def test_verbose_says_how_long_each_tile_took(reference):
+    logged = reference[2]
+    tiles = [line for line in logged.splitlines() if " tile at (" in line]
+    assert 8 <= len(tiles) <= 36 and all("read" in t and "find" in t for t in tiles), logged
 
 
 def labels_of(events):
@@ -125,8 +127,8 @@ def test_a_full_disk_is_one_line_and_the_same_command_goes_on(slide_file, refere
 def test_an_unreachable_broker_delays_and_loses_nothing(slide_file, reference, tmp_path):
     config = tmp_path / "config.toml"
     config.write_text(
-        '[kafka]\nbootstrap = "127.0.0.1:9"\ngive_up_s = 1.0\n[reading]\ntile_px = 256\nworkers = '
-        "0\n"
+        '[kafka]\nbootstrap = "127.0.0.1:9"\ngive_up_s = 1.0\n'
+        "[reading]\ntile_px = 256\nworkers = 0\n[red_cells]\njudged = 20\n"
     )
     words = ["run", slide_file, "--store", tmp_path / "store", "--config", config]
     absent = cytostream(*words, "--sink", "kafka")
