@@ -5,10 +5,13 @@ test: about 1,800 tests. Whole files are left out before they are imported, so t
 browser's driver are not loaded.
 """
 
+import os
 from pathlib import Path
 
-import pytest
-from hypothesis import HealthCheck, settings
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # the tests' networks are too small for two
+
+import pytest  # noqa: E402
+from hypothesis import HealthCheck, settings  # noqa: E402
 
 settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("shared")

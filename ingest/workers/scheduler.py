@@ -9,6 +9,8 @@ from distributed.security import Security
 
 from ingest.errors import CytostreamError
 
+CONNECT_S = 10.0
+
 
 @dataclass(frozen=True, slots=True)
 class Scheduler:
@@ -32,7 +34,7 @@ def connect(scheduler: Scheduler) -> Client:
     """
     security = security_of(scheduler)
     try:
-        return Client(scheduler.address, timeout=10, set_as_default=False, security=security)
+        return Client(scheduler.address, timeout=CONNECT_S, set_as_default=False, security=security)
     except (OSError, ValueError, TypeError, RuntimeError) as error:
         hint = (
             "start one with `dask scheduler`, with the same certificates, or leave out --scheduler"

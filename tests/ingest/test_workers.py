@@ -11,6 +11,7 @@ from urllib.request import urlopen
 import pytest
 
 from ingest import CytostreamError, Scheduler, SlideError, open_workers
+from ingest.workers import scheduler
 from ingest.workers.cluster import interrupts_later
 from ingest.workers.own_process import call_in_own_process
 
@@ -73,7 +74,7 @@ def test_abandoned_work_does_no_harm(workers):
 
 def test_a_crash_and_a_hang_cost_only_their_own_items():
     with open_workers(2) as pool:
-        found = outcomes(pool, deadly, range(8), limit_s=2.0)
+        found = outcomes(pool, deadly, range(8), limit_s=1.0)
     assert {k for k, v in found.items() if isinstance(v, CytostreamError)} == {2, 4}
     assert [found[k] for k in (0, 1, 3, 5, 6, 7)] == [0, 1, 3, 5, 6, 7]
 
@@ -90,7 +91,8 @@ def test_a_process_of_its_own_gives_what_the_call_gives():
         call_in_own_process(work, 3, 30.0)
 
 
-def test_no_scheduler_there():
+def test_no_scheduler_there(monkeypatch):
+    monkeypatch.setattr(scheduler, "CONNECT_S", 0.5)
     nobody = Scheduler("tcp://127.0.0.1:9", insecure=True)
     with pytest.raises(CytostreamError, match="no Dask scheduler"), open_workers(scheduler=nobody):
         pass
