@@ -53,6 +53,7 @@ ORDER = {
         {"alerts", "store", "http"},
         {"sinks", "run", "intake", "monitoring"},
         {"kafka", "review"},
+        {"keeping"},
         {"cli"},
     ],
     "stream.review": [

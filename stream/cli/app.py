@@ -115,6 +115,12 @@ COMMANDS = {
         "orders_app",
         "The worklist of orders that slides are matched with.",
     ),
+    "patient": Entry(
+        "Results",
+        "laboratory.keeping",
+        "patient_app",
+        "Hand out or remove all that a store has of one patient.",
+    ),
     "similar": Entry(
         "Results", "export", "similar", "List the cells of all slides most like a given one."
     ),
@@ -195,6 +201,18 @@ COMMANDS = {
     ),
     "accounts": Entry(
         "Service", "serve", "accounts_app", "Who may open the review page from another machine."
+    ),
+    "backup": Entry(
+        "Service",
+        "laboratory.keeping",
+        "backup",
+        "Keep a store as it is now, also while it is used.",
+    ),
+    "restore": Entry(
+        "Service", "laboratory.keeping", "restore_store", "Make a store out of a backup."
+    ),
+    "retention": Entry(
+        "Service", "laboratory.keeping", "retention", "Remove what the rules say is to go."
     ),
     "doctor": Entry(
         "Checks", "doctor", "doctor", "Check this machine: reader, model, engine, broker, disk."

@@ -5,6 +5,7 @@ from .kafka import Kafka, Topics
 from .monitoring import MonitoringSettings
 from .reading import Reading
 from .red_cells import RedCells
+from .retention import RetentionSettings
 from .review import ReviewSettings
 from .section import ConfigError
 from .store import BacklogSettings, Store
@@ -23,6 +24,7 @@ __all__ = [
     "RatioRule",
     "Reading",
     "RedCells",
+    "RetentionSettings",
     "ReviewSettings",
     "Store",
     "Topics",

@@ -16,6 +16,7 @@ from .kafka import Kafka
 from .monitoring import MonitoringSettings
 from .reading import Reading
 from .red_cells import RedCells
+from .retention import RetentionSettings
 from .review import ReviewSettings
 from .section import ConfigError, Section
 from .store import BacklogSettings, Store
@@ -32,6 +33,7 @@ class Config(Section):
     watch: WatchSettings = WatchSettings()
     review: ReviewSettings = ReviewSettings()
     identity: IdentitySettings = IdentitySettings()
+    retention: RetentionSettings = RetentionSettings()
     monitoring: MonitoringSettings = MonitoringSettings()
     source: str = Field("cytostream", description="CloudEvents source: name your lab and scanner")
     share_names: bool = Field(

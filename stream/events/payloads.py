@@ -21,6 +21,7 @@ Action = Literal[
     "amend",
     "undo",
     "identify",
+    "remove",
 ]
 AccessAction = Literal[
     "login",
@@ -291,6 +292,9 @@ class ReviewData(Payload):
     )
     red_verdicts: str | None = Field(
         None, description="SHA-256 of the machine's verdicts on the red cells"
+    )
+    removed: Literal["pixels", "results", "identity"] | None = Field(
+        None, description="which part of the slide's data was removed"
     )
     specimen: SpecimenData | None = Field(None, description="only where the config shares it")
     identity_digest: str | None = Field(

@@ -1,19 +1,24 @@
 from .alert_list import AlertStanding, list_alerts
 from .audit_check import check_store
-from .audit_trail import REVIEWS_FILE, Trail
+from .audit_trail import REVIEWS_FILE, Trail, TrailEntry
 from .custody import custody_folder
+from .review_state import Standing, fold
 from .signed_counts import signed_slides
-from .slides import SlideLibrary
+from .slides import FINISHED, SlideLibrary
 from .worklist import WorklistView
 
 __all__ = [
     "AlertStanding",
+    "FINISHED",
     "REVIEWS_FILE",
     "SlideLibrary",
+    "Standing",
     "Trail",
+    "TrailEntry",
     "WorklistView",
     "check_store",
     "custody_folder",
+    "fold",
     "list_alerts",
     "signed_slides",
 ]

@@ -134,13 +134,22 @@ def check_signatures(library: SlideLibrary) -> int:
         for number, event in library.trail.entries()
         if event.data["action"] == "sign"
     ]
+    removed = {
+        (event.subject, event.data["removed"])
+        for _, event in library.trail.entries()
+        if event.data["action"] == "remove"
+    }
     for number, event in signed:
+        if (event.subject, "results") in removed:
+            continue
         verdicts = event.data.get("verdicts")
         if verdicts and verdicts != library.verdict_digest(event.subject, event.data["upto_row"]):
             what = (
                 f"verdicts of slide {event.subject} were altered after entry {number} signed them"
             )
             raise StoreError(f"{library.store}: {what}", _restore())
+        if (event.subject, "pixels") in removed:
+            continue
         if verdicts and (cell_id := altered_crop(library, event.subject, event.data["upto_row"])):
             what = (
                 f"the image of cell {cell_id} was altered after entry {number} signed its verdict"

@@ -116,6 +116,7 @@ class Standing:
     amendments: dict[int, Amendment] = field(default_factory=dict)  # by the version they opened
     amending: str = ""
     identified: Identification | None = None
+    removed: set[str] = field(default_factory=set)
 
     def label(self, cell_id: str, machine: str) -> str:
         decision = self.decisions.get(cell_id)
@@ -233,6 +234,10 @@ def _identify(standing: Standing, review: ReviewEntry, data: ReviewData) -> None
     standing.identified = Identification(data.reviewer, review.at, review.number)
 
 
+def _remove(standing: Standing, review: ReviewEntry, data: ReviewData) -> None:
+    standing.removed.add(_needed(review, "removed"))
+
+
 _TAKE = {
     "reclassify": _decide,
     "confirm": _decide,
@@ -243,6 +248,7 @@ _TAKE = {
     "sign": _sign,
     "amend": _amend,
     "identify": _identify,
+    "remove": _remove,
 }
 
 

@@ -112,6 +112,11 @@ class IdentityWriter:
         )
         self._mark()
 
+    def forget_claims(self, slide_id: str) -> None:
+        """Forgets all that is stated of a slide, but by people."""
+        self._db.execute("DELETE FROM claims WHERE slide_id = ?", (slide_id,))
+        self._mark()
+
     def put_order(self, order: Order) -> bool:
         """Adds an order, or what is new of one that is there, by all its codes; whether it says
         anything new.

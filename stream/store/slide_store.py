@@ -58,6 +58,31 @@ class SlideStore:
                 f"{path}: no results here", "run `cytostream run SLIDE --store DIR` first"
             ) from error
 
+    @classmethod
+    def open_to_change(cls, path: Path) -> "SlideStore":
+        """An existing store, to take columns out of it.
+
+        Raises:
+            StoreError: there is none, or it cannot be written.
+        """
+        try:
+            return cls(path, zarr.open_group(path, mode="r+", zarr_format=3))
+        except (OSError, GroupNotFoundError) as error:
+            raise StoreError(f"{path}: cannot be changed: {error}", "check --store") from error
+
+    def drop(self, names: Sequence[str]) -> None:
+        """Removes columns, or groups of them; those that are not there are left out.
+
+        Raises:
+            StoreError: the folder cannot be written.
+        """
+        try:
+            for name in names:
+                if name in self.group:
+                    del self.group[name]
+        except OSError as error:
+            raise StoreError(f"{self.path}: {error.strerror}", "check its rights") from error
+
     @property
     def facts(self) -> dict[str, Any]:
         return dict(self.group.attrs)

@@ -1,0 +1,17 @@
+from .removal import (
+    RemovedSlide,
+    forget_restored_leases,
+    remove_orders,
+    remove_slide,
+    remove_stated,
+)
+from .snapshot import snapshot
+
+__all__ = [
+    "RemovedSlide",
+    "forget_restored_leases",
+    "remove_orders",
+    "remove_slide",
+    "remove_stated",
+    "snapshot",
+]
