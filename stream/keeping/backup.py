@@ -29,7 +29,7 @@ from .manifest import (
 )
 
 DATABASES = ("reviews.db", "access.db", "state.db")  # in this order
-LEFT_OUT = (".db", ".db-wal", ".db-shm", ".db-journal", ".lock", ".new")
+_LEFT_OUT = (".db", ".db-wal", ".db-shm", ".db-journal", ".lock", ".new")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ def _others(store: Path) -> Iterator[tuple[Path, str]]:
         folders.sort()
         for name in sorted(names):
             path = Path(folder) / name
-            if not path.is_symlink() and path.is_file() and not name.endswith(LEFT_OUT):
+            if not path.is_symlink() and path.is_file() and not name.endswith(_LEFT_OUT):
                 yield path, path.relative_to(store).as_posix()
 
 

@@ -15,9 +15,9 @@ from pathlib import Path, PurePosixPath
 from ingest import StoreError
 from stream.store import make_private_folder, write_private_file
 
-BLOCK_BYTES = 1 << 20
+_BLOCK_BYTES = 1 << 20
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-FORMAT = 1
+_FORMAT = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Manifest:
         """Writes it below a backup, whole or not at all."""
         name = self.made.replace(":", "").replace("+0000", "Z")
         path = backup / "manifests" / f"{name}.json"
-        text = json.dumps({"format": FORMAT, **asdict(self)}, indent=1)
+        text = json.dumps({"format": _FORMAT, **asdict(self)}, indent=1)
         beside = path.with_suffix(".new")
         write_private_file(beside, text.encode())
         beside.replace(path)
@@ -64,7 +64,7 @@ def read_manifest(path: Path) -> Manifest:
     """
     try:
         said = json.loads(path.read_text())
-        if said.pop("format") != FORMAT:
+        if said.pop("format") != _FORMAT:
             raise ValueError("of another version")
         files = tuple(KeptFile(**one) for one in said.pop("files"))
         for one in files:
@@ -90,7 +90,7 @@ def object_path(backup: Path, sha256: str) -> Path:
 def blocks_of(path: Path) -> Iterator[bytes]:
     """The content of a file, a block at a time."""
     with path.open("rb") as file:
-        while block := file.read(BLOCK_BYTES):
+        while block := file.read(_BLOCK_BYTES):
             yield block
 
 
