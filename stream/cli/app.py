@@ -212,7 +212,10 @@ COMMANDS = {
         "Service", "laboratory.keeping", "restore_store", "Make a store out of a backup."
     ),
     "retention": Entry(
-        "Service", "laboratory.keeping", "retention", "Remove what the rules say is to go."
+        "Service",
+        "laboratory.keeping",
+        "retention",
+        "Remove what the rules of the configuration say is to go.",
     ),
     "doctor": Entry(
         "Checks", "doctor", "doctor", "Check this machine: reader, model, engine, broker, disk."

@@ -19,7 +19,9 @@ from stream.events import Provenance
 if TYPE_CHECKING:
     from stream.review import SlideLibrary
 
-patient_app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich")
+patient_app = typer.Typer(
+    help="Hand out or remove all that a store has of one patient.", no_args_is_help=True
+)
 PatientArgument = Annotated[str, typer.Argument(help="Id of the patient, as orders have it.")]
 AtOption = Annotated[
     str, typer.Option("--at", help="Which one, by the beginning of its name; the last one.")

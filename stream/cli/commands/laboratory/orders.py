@@ -14,7 +14,9 @@ from stream.cli.session import open_outbox
 from stream.config import load_config
 from stream.identity import read_worklist
 
-orders_app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich")
+orders_app = typer.Typer(
+    help="The worklist of orders that slides are matched with.", no_args_is_help=True
+)
 
 
 @orders_app.command("add")
