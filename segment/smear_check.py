@@ -6,7 +6,10 @@ where it is right, red cells part from each other and from the glass as round bo
 The limits were chosen with `python -m tests.tools.bench.smear_limits` on fields of five collections
 of smears, each as an image of its own, and on tissue, fluorescence and the photographs of
 `skimage.data`. Round bodies make up 0.42 to 0.92 of what covers a smear of 15 bodies or more, and
-at most 0.15 of tissue or of a photograph at any scale; a field of few large cells has 0.11 to 0.47.
+at most 0.18 of tissue or of a photograph; a field of few large cells has 0.11 to 0.47. Of all
+bodies 0.44 or more are round where cells overlap, as in dense fields (round bodies are 0.15 or more
+there), and at most 0.33 in tissue and photographs. An image less than 30 um wide may lie within one
+or two cells.
 """
 
 import math
@@ -43,6 +46,8 @@ _STEP = 1.5
 TRIED_MPP = 0.025, 0.9
 _FIELD_UM = 160.0
 LEAST_FIELD_UM = 12.0
+LEAST_FIELD_PX0 = 64  # a narrower image shows no cell at any scale
+JUDGED_UM = 30.0
 _MOST_WINDOWS = 3
 MOST_PX0 = 4096
 _AROUND_BLOCKS = 7
@@ -54,11 +59,15 @@ DIAMETER_UM = 5.0, 10.0  # as the tried scale has it
 MANY_BODIES = 15
 SHARE_OF_MANY = 0.25
 SHARE_OF_FEW = 0.1
+SHARE_OF_DENSE = 0.12
+ROUND_OF_DENSE = 0.36
 RULER_CELLS = 5
+RULER_BODIES = 10  # of a narrow image, in which a few platelets may look like red cells
 RULER_SHARE = 0.2
 _NEAR = 1.7  # another scale than the stated one, by less than this, may show what is there
 CLEARLY_BETTER = 1.5  # times the score of the stated scale
 GLASS_OD = 0.04
+FILLED = 255  # of places that were not scanned
 LEAST_GLASS = 0.15  # share of a window
 LEAST_GLASS_OF_FEW = 0.26
 COVERED_OD = 0.08
@@ -74,6 +83,16 @@ class RedCellFit:
     bodies: int
     diameters_um: np.ndarray
     share: float
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether it shows cells that overlap: many bodies, of which many are round."""
+        roundness = len(self.diameters_um) / max(1, self.bodies)
+        return (
+            self.bodies >= MANY_BODIES
+            and self.share >= SHARE_OF_DENSE
+            and roundness >= ROUND_OF_DENSE
+        )
 
     @property
     def score(self) -> float:
@@ -100,7 +119,7 @@ class _Body:
 def check_smear(slide: Slide, seen: Survey, red_cell_um: float = RED_CELL_UM) -> None:
     """Holds what is no smear, and what has another scale than it states.
 
-    An empty slide passes, and with `red_cell_um` 0 any.
+    An empty slide passes, one that is too small to show a cell, and with `red_cell_um` 0 any.
 
     Raises:
         HeldError: a person has to decide.
@@ -109,7 +128,9 @@ def check_smear(slide: Slide, seen: Survey, red_cell_um: float = RED_CELL_UM) ->
     is_empty = (seen.density > LEAST_COVERED).mean() < LEAST_COVERED
     if not red_cell_um or is_empty:
         return
-    narrowest_um = min(slide.width_px0, slide.height_px0) * slide.mpp
+    narrowest_um = narrowest_um_of(slide)
+    if min(slide.width_px0, slide.height_px0) < LEAST_FIELD_PX0 and narrowest_um < LEAST_FIELD_UM:
+        return
     if narrowest_um < LEAST_FIELD_UM:
         what = f"{slide.path}: {narrowest_um:.3g} um narrow, which holds no cells to judge it by"
         raise HeldError(what, "give a larger field, or the true scale with --mpp-override")
@@ -125,13 +146,19 @@ def check_smear(slide: Slide, seen: Survey, red_cell_um: float = RED_CELL_UM) ->
         if not 1 / _NEAR < best.mpp / slide.mpp < _NEAR:
             hold_scale(slide, best, red_cell_um)
     hold_content(slide, fault)
-    is_sure = len(best.diameters_um) >= RULER_CELLS and best.share >= RULER_SHARE
+    least = RULER_BODIES if narrowest_um < JUDGED_UM else RULER_CELLS
+    is_sure = best.bodies >= least and len(best.diameters_um) >= RULER_CELLS
+    is_sure &= best.share >= RULER_SHARE
     if (
         is_sure
         and not agrees(stated, red_cell_um)
         and (best is stated or best.score >= CLEARLY_BETTER * stated.score)
     ):
         hold_scale(slide, best, red_cell_um)
+
+
+def narrowest_um_of(slide: Slide) -> float:
+    return min(slide.width_px0, slide.height_px0) * slide.mpp
 
 
 def hold_content(slide: Slide, fault: str | None) -> None:
@@ -164,12 +191,14 @@ def fault_of(
     """Why it is no smear, None if nothing does; few bodies need a `share_of_few`."""
     glass, colour = appearance(list(windows_at(slide, places, fit.mpp)))
     are_many = fit.bodies >= MANY_BODIES
+    is_narrow = fit.mpp == slide.mpp and narrowest_um_of(slide) < JUDGED_UM
     if colour < LEAST_COLOUR:
         return "it has no colour"
-    needs_glass = LEAST_GLASS if are_many or fit.share >= SHARE_OF_MANY else LEAST_GLASS_OF_FEW
-    if glass < needs_glass:
+    is_clear_of_few = are_many or is_narrow or fit.share >= SHARE_OF_MANY
+    if glass < (LEAST_GLASS if is_clear_of_few else LEAST_GLASS_OF_FEW):
         return "there is no empty glass between its cells"
-    if fit.share < (SHARE_OF_MANY if are_many else share_of_few):
+    needs_share = SHARE_OF_MANY if are_many else share_of_few
+    if fit.share < needs_share and not (fit.is_dense or is_narrow):
         return f"round bodies as red cells are make up {fit.share:.0%} of what lies on it"
     return None
 
@@ -184,7 +213,7 @@ def agrees(stated: RedCellFit, red_cell_um: float) -> bool:
     """Whether the stated scale itself shows many red cells of a size that is possible."""
     ratio = stated.diameter_px0 * stated.mpp / red_cell_um
     is_many = stated.bodies >= MANY_BODIES and stated.share >= SHARE_OF_MANY
-    return is_many and abs(ratio - 1) <= TOLERANCE
+    return (is_many or stated.is_dense) and abs(ratio - 1) <= TOLERANCE
 
 
 def fits_beside(
@@ -218,9 +247,13 @@ def places_of(slide: Slide, seen: Survey) -> list[tuple[int, int]]:
     """Middles (x, y) of windows in level-0 px, spread over where the smear is neither empty nor
     thick; over all that is covered where nothing is so."""
     density = ndi.uniform_filter(seen.density.astype(np.float32), _AROUND_BLOCKS, mode="nearest")
-    blocks = np.argwhere((density > _DENSITY[0]) & (density < _DENSITY[1]))
-    if not len(blocks):
-        blocks = np.argwhere(density >= min(LEAST_COVERED, density.max()))
+    is_covered = seen.density > _DENSITY[0]  # and not only near what is
+    choices = (
+        is_covered & (density > _DENSITY[0]) & (density < _DENSITY[1]),
+        is_covered,
+        seen.density >= min(LEAST_COVERED, seen.density.max()),
+    )
+    blocks = np.argwhere(next(choice for choice in choices if choice.any()))
     chosen = blocks[np.linspace(0, len(blocks) - 1, 2 * _MOST_WINDOWS + 1).astype(int)[1::2]]
     side = seen.smear.block_px0
     return [
@@ -309,15 +342,17 @@ def body_at(mask: np.ndarray, beside_free: np.ndarray, mpp: float) -> _Body:
 
 
 def appearance(tiles: Sequence[Tile]) -> tuple[float, float]:
-    """The share of empty glass in windows, and the median colour of what is covered: the spread of
-    its optical density over the channels, by the mean."""
+    """The share of empty glass in windows, white filling left out, and the median colour of what is
+    covered: the spread of its optical density over the channels, by the mean."""
     glass = []
     colours = []
     for tile in tiles:
         background = np.array(background_of(tile.pixels.reshape(-1, 3)), np.float32)
         density = -np.log10((tile.pixels.astype(np.float32) + 1) / (background + 1))
         density = ndi.uniform_filter(density, (3, 3, 1), mode="nearest")
-        glass.append((np.abs(density).max(axis=2) < GLASS_OD).mean())
+        filled = (tile.pixels == FILLED).all(axis=2) & (background.min() < FILLED - 1)
+        empty = np.abs(density).max(axis=2) < GLASS_OD
+        glass.append(int(np.count_nonzero(empty)) / max(1, int(np.count_nonzero(~filled))))
         covered = np.maximum(density[density[..., 1] > COVERED_OD], 0)
         colours.append(
             (covered.max(axis=1) - covered.min(axis=1)) / np.maximum(covered.mean(axis=1), 0.02)

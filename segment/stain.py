@@ -172,7 +172,8 @@ def _red_ratio(
     ratio = np.clip(red_green / np.maximum(blue, 20), 0.4, 8)
     if not len(ratio):
         return 1.0
-    lower = ratio[ratio <= np.exp(threshold_otsu(np.log(ratio)))]
+    logs = np.log(ratio)
+    lower = ratio[logs <= threshold_otsu(logs)]
     two = (
         np.median(ratio[ratio > lower.max()]) > 1.6 * np.median(lower)
         if len(lower) < len(ratio)

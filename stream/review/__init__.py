@@ -4,7 +4,7 @@ from .audit_trail import REVIEWS_FILE, Trail, TrailEntry
 from .custody import custody_folder
 from .review_state import Standing, fold
 from .signed_counts import signed_slides
-from .slides import FINISHED, SlideLibrary
+from .slides import FINISHED, SlideLibrary, SlideView
 from .worklist import WorklistView
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "FINISHED",
     "REVIEWS_FILE",
     "SlideLibrary",
+    "SlideView",
     "Standing",
     "Trail",
     "TrailEntry",

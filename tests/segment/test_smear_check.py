@@ -9,6 +9,7 @@ from skimage import data
 
 from ingest import HeldError, open_slide, survey_slide
 from ingest.synthetic.sprites import Sprite, glass, place, red_cell_sprite, write_pyramid
+from segment import smear_check
 from segment.smear_check import check_smear
 from tests.make import GLASS, MPP, smear
 
@@ -56,6 +57,45 @@ def test_a_field_of_few_large_cells_passes(tmp_path: Path) -> None:
     middles = [(90, 90), (250, 110), (420, 80), (100, 260), (270, 290), (450, 260), (560, 400)]
     place(canvas, [Sprite(*red_cell_sprite(mpp, rng), x, y) for x, y in middles])
     check(saved(tmp_path / "few.png", canvas), mpp)
+
+
+def field_of(cells: int, height: int, width: int, mpp: float = 0.1, seed: int = 3) -> np.ndarray:
+    """A field (h, w, 3) of red cells at random places, which overlap where there are many."""
+    rng = np.random.default_rng(seed)
+    canvas = glass(height, width, GLASS, rng)
+    places = rng.integers(0, (width, height), (cells, 2))
+    place(canvas, [Sprite(*red_cell_sprite(mpp, rng), x, y) for x, y in places])
+    return canvas
+
+
+def test_a_dense_field_of_overlapping_cells_passes(tmp_path: Path) -> None:
+    path = saved(tmp_path / "dense.png", field_of(130, 640, 760, seed=4))
+    fit = smear_check.fit_at(open_slide(path, 0.1), [(320, 320), (400, 320)], 0.1)
+    assert fit.share < smear_check.SHARE_OF_MANY and fit.is_dense
+    check(path, 0.1)
+
+
+@pytest.mark.parametrize("cells", [2, 6])
+def test_a_field_that_holds_a_cell_or_two_passes(tmp_path: Path, cells: int) -> None:
+    check(saved(tmp_path / "narrow.png", field_of(cells, 200, 260)), 0.1)
+
+
+def test_a_small_field_on_a_large_empty_slide_passes(tmp_path: Path) -> None:
+    canvas = np.full((4000, 3200, 3), 255, np.uint8)
+    canvas[1500:2100, 900:1600] = field_of(40, 600, 700)
+    write_pyramid(tmp_path / "slide.tiff", canvas, 0.1)
+    check(tmp_path / "slide.tiff", 0.1)
+
+
+def test_a_field_in_a_black_frame_passes(tmp_path: Path) -> None:
+    canvas = np.zeros((1200, 1400, 3), np.uint8)
+    canvas[300:900, 350:1050] = field_of(40, 600, 700)
+    check(saved(tmp_path / "framed.png", canvas), 0.1)
+
+
+def test_an_image_too_small_to_show_a_cell_is_not_judged(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (16, 16, 3), np.uint8)
+    check(saved(tmp_path / "tiny.png", noise), 0.5)
 
 
 @pytest.mark.parametrize("name", ["chelsea", "astronaut", "coffee", "immunohistochemistry"])

@@ -5,14 +5,13 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
-from ingest import CytostreamError
+from ingest import CytostreamError, SerialWorkers
 from stream.cli.console import print_error, screen
 from stream.cli.options import RESULTS, ConfigOption, StoreOption
 from stream.config import Config, load_config
@@ -20,8 +19,9 @@ from stream.events import Event, Provenance
 from stream.store import like_cells, write_private_file
 
 if TYPE_CHECKING:
-    from stream.review import SlideLibrary
-    from stream.review.images import Crops
+    from stream.review import SlideLibrary, SlideView
+    from stream.review.images import Crops, FileStanding, SlideCheck
+    from stream.review.report import SlideReport
 
 
 def export_results(
@@ -49,7 +49,7 @@ def export_results(
     cytostream export-results --store results --form crops --out training
     """
     from stream.review import SlideLibrary
-    from stream.review.images import Crops
+    from stream.review.images import Crops, SlideCheck
     from stream.review.report import LettersError, ReportError
 
     check_forms(form := form or ["csv"])
@@ -59,14 +59,19 @@ def export_results(
         )
     written = 0
     refused = 0
-    with SlideLibrary(store, load_config(config)) as library:
+    settings = load_config(config)
+    with SlideLibrary(store, settings) as library:
         crops = Crops(store, library.queries)
-        for slide_id, one in product(chosen(library.outbox.slide_ids(), slide), form):
-            try:
-                written += _write(library, crops, slide_id, one, out, version)
-            except (ReportError, LettersError) as error:
-                refused += 1
-                print_error(f"{slide_id}, {one}: {error.what}", error.hint, "left out")
+        check = SlideCheck(SerialWorkers(), settings.reading.survey_limit_s)
+        for slide_id in chosen(library.outbox.slide_ids(), slide):
+            file = file_standing(library.shelf(slide_id), check)
+            for one in form:
+                try:
+                    report = _report(library, slide_id, version, file)
+                    written += _write(report, crops, one, out)
+                except (ReportError, LettersError) as error:
+                    refused += 1
+                    print_error(f"{slide_id}, {one}: {error.what}", error.hint, "left out")
     screen.print(f"{written} files in {out}")
     if refused:
         raise typer.Exit(1)
@@ -95,26 +100,37 @@ def chosen(known: list[str], wanted: list[str] | None) -> list[str]:
     return [slide_id for slide_id in known if slide_id.startswith(tuple(wanted))]
 
 
-def _write(
-    library: "SlideLibrary",
-    crops: "Crops",
-    slide_id: str,
-    form: str,
-    out: Path,
-    version: int | None,
-) -> int:
-    """One slide in one form; returns how many files."""
+def file_standing(shelf: "SlideView", check: "SlideCheck") -> "FileStanding":
+    """How the file of a slide compares with the one that was read; says it where it has changed."""
+    slide = shelf.slide()
+    standing = check.find(slide, shelf.names()).standing if slide else "gone"
+    if slide and standing == "changed":
+        what = f"{slide.path}: another file than the one that was read"
+        print_error(what, "exports say so; run it to have it read", "changed")
+    return standing
+
+
+def _report(
+    library: "SlideLibrary", slide_id: str, version: int | None, file: "FileStanding"
+) -> "SlideReport":
     from stream.review import WorklistView
-    from stream.review.report import FORMS, image_folder_of, report_of
+    from stream.review.report import report_of
 
     shelf = library.shelf(slide_id)
-    report = report_of(library, shelf, WorklistView(library).name(slide_id, shelf.facts()), version)
+    name = WorklistView(library).name(slide_id, shelf.facts())
+    return report_of(library, shelf, name, version, file)
+
+
+def _write(report: "SlideReport", crops: "Crops", form: str, out: Path) -> int:
+    """One slide in one form; returns how many files."""
+    from stream.review.report import FORMS, image_folder_of
+
     files: Iterable[tuple[str, bytes]]
     if form == "crops":
-        files = image_folder_of(report, lambda cell: crops.png(slide_id, cell))
+        files = image_folder_of(report, lambda cell: crops.png(report.slide_id, cell))
     else:
         stem = re.sub(r"[^\w.-]+", "_", Path(report.name).stem).strip("._") or "slide"
-        name = f"{stem}-{slide_id[:8]}-v{report.version}.{form}"
+        name = f"{stem}-{report.slide_id[:8]}-v{report.version}.{form}"
         files = [(name, FORMS[form].make(report, crops))]
         screen.print(str(out / name))
     with writing(out):

@@ -1,12 +1,13 @@
 from .crops import Crops
 from .explanations import ReasonError, Reasons
 from .outlines import Red, Ring, Shapes
-from .slide_check import CheckedSlide, SlideCheck
+from .slide_check import CheckedSlide, FileStanding, SlideCheck
 from .slide_tiles import Viewer
 
 __all__ = [
     "CheckedSlide",
     "Crops",
+    "FileStanding",
     "ReasonError",
     "Reasons",
     "Red",

@@ -12,14 +12,14 @@ from typing import Literal
 from ingest import CytostreamError, Slide, Workers, content_id, file_state, files_of
 
 _KEPT = 256
-_Standing = Literal["there", "gone", "changed"]
+FileStanding = Literal["there", "gone", "changed"]
 
 
 @dataclass(frozen=True, slots=True)
 class CheckedSlide:
     """A slide as it can be shown: `slide` is None where its file is gone or has changed."""
 
-    standing: _Standing
+    standing: FileStanding
     slide: Slide | None = None
 
 
@@ -38,7 +38,7 @@ class SlideCheck:
 
     def find(self, slide: Slide, names: Sequence[Path] = ()) -> CheckedSlide:
         """The slide where it was read, or under another of its names."""
-        standing: _Standing = "gone"
+        standing: FileStanding = "gone"
         for path in dict.fromkeys((slide.path, *names)):
             try:
                 state = file_state(files_of(path))

@@ -100,7 +100,7 @@ def _narrative(report: SlideReport) -> str:
     comments = [f"{each.by}: {each.text}" for each in report.comments]
     conclusion = report.signature.comment if report.signature else None
     spoken = [conclusion] if conclusion else []
-    sentences = [*report.verified, *report.changes, *report.red_sentences, *comments, *spoken]
+    sentences = [*report.remarks, *report.red_sentences, *comments, *spoken]
     lines = "".join(f"<p>{escape(sentence)}</p>" for sentence in sentences)
     return f'<div xmlns="http://www.w3.org/1999/xhtml">{lines}</div>'
 

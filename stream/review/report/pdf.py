@@ -154,7 +154,7 @@ def _head(sheet: Sheet, report: SlideReport) -> None:
     sheet.line_of(
         f"{len(report.cells)} cells, {report.white} of them white; {scanned}model {model}"
     )
-    for sentence in (*report.verified, *report.changes):
+    for sentence in report.remarks:
         sheet.line_of(sentence)
     sheet.ln(2)
 

@@ -20,6 +20,7 @@ from stream.review.differential import (
     total_lines,
     white_cells,
 )
+from stream.review.images import FileStanding
 from stream.review.red_cells import JudgedReds, RedDetection
 from stream.review.review_state import Comment, Signature, Standing
 from stream.review.slides import SlideLibrary, SlideView
@@ -39,6 +40,9 @@ SPECIMEN_TITLES = {
     "barcode": "Barcode",
 }
 SHOWN_A_CLASS = 6
+FILE_CHANGED = (
+    "The file of this slide has changed since it was read: it is not what is reported here."
+)
 
 
 class ReportError(CytostreamError):
@@ -61,7 +65,8 @@ class SlideReport:
     that the model has in finer ones; `scores()` are the probabilities (n, K) of the cells, in the
     order of `classes`; `specimen` is whose slide it is, `codes` what of it goes into tables of
     cells; `features()` the encoder's features (n, F) float16, None where the store has
-    none; `fonts` are for letters that the printed report's own font has not.
+    none; `file` says whether the slide's file is the one that was read; `fonts` are for letters
+    that the printed report's own font has not.
     """
 
     slide_id: str
@@ -85,6 +90,7 @@ class SlideReport:
     fonts: tuple[Path, ...] = ()
     reds: JudgedReds | None = None
     features: Callable[[], np.ndarray | None] = lambda: None
+    file: FileStanding = "there"
     specimen: Identity = Identity()
     codes: JsonObject | None = None
 
@@ -127,14 +133,25 @@ class SlideReport:
         sentence = verified_sentence(found, self.standing)
         return [sentence, few] if few else [sentence]
 
+    @property
+    def remarks(self) -> list[str]:
+        """What was verified, what the version changed, and whether the file still is the slide."""
+        changed = [FILE_CHANGED] if self.file == "changed" else []
+        return [*self.verified, *self.changes, *changed]
+
     def label(self, cell: Detection | RedDetection) -> str:
         return self.standing.label(cell.cell_id, cell.label)
 
 
 def report_of(
-    library: SlideLibrary, shelf: SlideView, name: str, version: int | None = None
+    library: SlideLibrary,
+    shelf: SlideView,
+    name: str,
+    version: int | None = None,
+    file: FileStanding = "there",
 ) -> SlideReport:
-    """The report of a version; of the one that stands now without one.
+    """The report of a version; of the one that stands now without one. `file` says how the file at
+    the slide's path compares with the one that was read.
 
     Raises:
         ReportError: there is no such version, or what it was signed for was altered.
@@ -174,6 +191,7 @@ def report_of(
         tuple(Path(font).expanduser() for font in library.config.review.fonts),
         shelf.reds,
         lambda: shelf.features(cells),
+        file=file,
         **specimen_facts(library, shelf, standing),
     )
 

@@ -16,7 +16,7 @@ from stream.identity import EVENT_FIELDS
 from stream.review.detections import Detection
 from stream.review.images import Red, Ring, Shapes
 
-from .report import SlideReport
+from .report import ReportError, SlideReport
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -201,7 +201,13 @@ def geojson_of(report: SlideReport, shapes: Shapes) -> bytes:
 
     Places are level-0 px from the corner of the scanned area, as QuPath counts them; `origin_px0`
     of the collection is that corner in the frame of all other forms.
+
+    Raises:
+        ReportError: the slide's file has changed since, so that outlines would lie on other cells.
     """
+    if report.file == "changed":
+        what = "the file has changed since the slide was read, and the outlines do not fit it"
+        raise ReportError(what, "put back the file that was read, or run the new one")
     origin = slide_origin(report)
     colours = {
         c.name: [int(c.colour[i : i + 2], 16) for i in (1, 3, 5)] for c in report.scheme.classes
@@ -290,6 +296,7 @@ def about_of(report: SlideReport) -> JsonObject:
         "slide_id": report.slide_id,
         "status": report.status,
         "version": report.version,
+        "file": report.file,
         "signed_by": signed and signed.by,
         "signed_at": signed and signed.at.isoformat(),
         "counts": {line.name: line.count for line in report.lines},

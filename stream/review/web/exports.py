@@ -13,6 +13,7 @@ from functools import partial
 
 from fastapi import HTTPException
 
+from stream.review.images import FileStanding
 from stream.review.slides import FINISHED, SlideView
 
 _KEPT_BYTES = 64 << 20
@@ -74,14 +75,17 @@ class Exports:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
-def content_key(shelf: SlideView, ending: str, name: str, version: int | None) -> str | None:
-    """A digest of all that a file says: the cells and events of the slide, its review, name and
-    facts. Taken before the file is made: then a change meanwhile makes it one that nobody asks
-    for again. None while the slide is read, since its outlines come later than its cells.
+def content_key(
+    shelf: SlideView, ending: str, name: str, version: int | None, file: FileStanding
+) -> str | None:
+    """A digest of all that a file says: the cells and events of the slide, its review, name, facts
+    and how its file stands. Taken before the file is made: then a change meanwhile makes it one
+    that nobody asks for again. None while the slide is read, since its outlines come later than its
+    cells.
     """
     if shelf.status() not in FINISHED:
         return None
     seen = shelf.found.last_row, shelf.told.seq, shelf.standing.number
     specimen = shelf.specimen(shelf.standing).identity.body()
-    about = ending, shelf.slide_id, name, version, seen, shelf.facts(), specimen
+    about = ending, shelf.slide_id, name, version, file, seen, shelf.facts(), specimen
     return hashlib.blake2b(json.dumps(about, sort_keys=True, default=str).encode()).hexdigest()

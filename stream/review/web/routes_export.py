@@ -9,6 +9,7 @@ from stream.review.report import FORMS, report_of
 
 from .dependencies import REFUSALS, Having, RouteResponses, Shelf, Viewing
 from .exports import content_key
+from .routes_read import file_standing
 
 export_router = APIRouter(prefix="/api", responses=REFUSALS)
 ReportFormat = Literal[
@@ -35,8 +36,9 @@ async def export_report(
     FHIR and PDF; reviewed cells as images in a ZIP.
     """
     name = parts.board.name(shelf.slide_id, shelf.facts())
-    key = content_key(shelf, ending, name, version)
-    report = await run_in_threadpool(report_of, parts.library, shelf, name, version)
+    file = await run_in_threadpool(file_standing, shelf, parts)
+    key = content_key(shelf, ending, name, version, file)
+    report = await run_in_threadpool(report_of, parts.library, shelf, name, version, file)
     form = FORMS[ending]
     content = await parts.exports.file(person.name, key, lambda: form.make(report, parts.crops))
     headers = {

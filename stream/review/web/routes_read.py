@@ -11,7 +11,7 @@ from ingest import VIEW_PX, CytostreamError, Slide
 from stream.events import JsonObject
 from stream.identity import is_sufficient
 from stream.review.detections import Detection
-from stream.review.images import CheckedSlide
+from stream.review.images import CheckedSlide, FileStanding
 from stream.review.slides import SlideView, reason_says
 from stream.review.worklist import Waiting, WorklistRow
 
@@ -120,7 +120,7 @@ def view_of(shelf: SlideView, parts: Parts) -> says.ViewSays:
             available=False, width_px0=0, height_px0=0, mpp=0, levels=0, tile_px=VIEW_PX
         )
     size = {"width_px0": slide.width_px0, "height_px0": slide.height_px0, "mpp": slide.mpp}
-    standing = parts.viewer.check.find(slide, shelf.names()).standing
+    standing = file_standing(shelf, parts)
     return says.ViewSays(
         available=standing == "there",
         changed=standing == "changed",
@@ -128,6 +128,12 @@ def view_of(shelf: SlideView, parts: Parts) -> says.ViewSays:
         tile_px=VIEW_PX,
         **size,
     )
+
+
+def file_standing(shelf: SlideView, parts: Parts) -> FileStanding:
+    """How the file of a slide compares with the one that was read."""
+    slide = shelf.slide()
+    return parts.viewer.check.find(slide, shelf.names()).standing if slide else "gone"
 
 
 def shown_slide(shelf: SlideView, parts: Parts) -> Slide:

@@ -4,10 +4,13 @@ import os
 import shutil
 
 import pytest
+from typer.testing import CliRunner
 
 from ingest import SerialWorkers, open_slide
+from stream.cli.app import app
 from stream.config import BacklogSettings as Rules
 from stream.review.images.slide_check import SlideCheck
+from stream.review.report.report import FILE_CHANGED
 from stream.store.backlog import Backlog, Job
 from tests.make import smear
 
@@ -38,6 +41,36 @@ def test_another_picture_under_the_same_path_is_not_shown(lab):
     finally:
         path.with_suffix(".kept").replace(path)
     assert lab.one.get(f"{lab.slide}/tiles/10/0/0").status_code == 200  # the same content again
+
+
+def test_exports_say_that_the_file_has_changed_and_lay_nothing_over_it(lab, tmp_path):
+    path = lab.made.slide.path
+    fhir, over = (f"{lab.slide}/report.{form}" for form in ("fhir.json", "geojson"))
+    words = ["export-results", "--store", str(lab.made.store), "--out", str(tmp_path / "out")]
+    words += ["--form", "csv", "--form", "geojson"]
+    before = lab.one.get(fhir).text
+    assert FILE_CHANGED not in before and lab.one.get(over).status_code == 200
+    shutil.copy(path, path.with_suffix(".kept"))
+    try:
+        smear(path, side_px=300, whites=1, seed=8)
+        assert FILE_CHANGED in lab.one.get(fhir).text
+        assert "do not fit it" in lab.one.get(over).json()["detail"]
+        said = CliRunner().invoke(app, words)
+    finally:
+        path.with_suffix(".kept").replace(path)
+    assert said.exit_code == 1
+    assert "changed:" in said.stderr and "another file than the one that was read" in said.stderr
+    assert [file.suffix for file in (tmp_path / "out").iterdir()] == [".csv"]
+    assert lab.one.get(fhir).text == before and lab.one.get(over).status_code == 200
+
+
+def test_exports_of_a_slide_that_is_gone_are_as_before(lab, tmp_path):
+    path = lab.made.slide.path
+    path.rename(path.with_suffix(".kept"))
+    try:
+        assert lab.one.get(f"{lab.slide}/report.geojson").status_code == 200
+    finally:
+        path.with_suffix(".kept").replace(path)
 
 
 def test_a_file_of_the_same_size_and_time_is_told_apart(slide, check):
