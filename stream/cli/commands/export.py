@@ -64,7 +64,7 @@ def export_results(
         crops = Crops(store, library.queries)
         check = SlideCheck(SerialWorkers(), settings.reading.survey_limit_s)
         for slide_id in chosen(library.outbox.slide_ids(), slide):
-            file = file_standing(library.shelf(slide_id), check)
+            file = exported_file(library.shelf(slide_id), check)
             for one in form:
                 try:
                     report = _report(library, slide_id, version, file)
@@ -100,7 +100,7 @@ def chosen(known: list[str], wanted: list[str] | None) -> list[str]:
     return [slide_id for slide_id in known if slide_id.startswith(tuple(wanted))]
 
 
-def file_standing(shelf: "SlideView", check: "SlideCheck") -> "FileStanding":
+def exported_file(shelf: "SlideView", check: "SlideCheck") -> "FileStanding":
     """How the file of a slide compares with the one that was read; says it where it has changed."""
     slide = shelf.slide()
     standing = check.find(slide, shelf.names()).standing if slide else "gone"
