@@ -8,8 +8,8 @@ of smears, each as an image of its own, and on tissue, fluorescence and the phot
 `skimage.data`. Round bodies make up 0.42 to 0.92 of what covers a smear of 15 bodies or more, and
 at most 0.18 of tissue or of a photograph; a field of few large cells has 0.11 to 0.47. Of all
 bodies 0.44 or more are round where cells overlap, as in dense fields (round bodies are 0.15 or more
-there), and at most 0.33 in tissue and photographs. An image less than 30 um wide may lie within one
-or two cells.
+there), and at most 0.33 in tissue with little glass and in photographs. An image less than 30 um
+wide may lie within one or two cells.
 """
 
 import math
@@ -61,6 +61,7 @@ SHARE_OF_MANY = 0.25
 SHARE_OF_FEW = 0.1
 SHARE_OF_DENSE = 0.12
 ROUND_OF_DENSE = 0.36
+MOST_GLASS_OF_DENSE = 0.6  # of windows of overlapping cells, at most 0.48
 RULER_CELLS = 5
 RULER_BODIES = 10  # of a narrow image, in which a few platelets may look like red cells
 RULER_SHARE = 0.2
@@ -198,7 +199,8 @@ def fault_of(
     if glass < (LEAST_GLASS if is_clear_of_few else LEAST_GLASS_OF_FEW):
         return "there is no empty glass between its cells"
     needs_share = SHARE_OF_MANY if are_many else share_of_few
-    if fit.share < needs_share and not (fit.is_dense or is_narrow):
+    is_dense = fit.is_dense and glass < MOST_GLASS_OF_DENSE
+    if fit.share < needs_share and not (is_dense or is_narrow):
         return f"round bodies as red cells are make up {fit.share:.0%} of what lies on it"
     return None
 

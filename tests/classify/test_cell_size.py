@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from classify import contradiction_of, judge, size_evidence
+from classify import SHIPPED, contradiction_of, judge, read_card, size_evidence
 from classify.calibration import MeasuredCell, fit_sizes, measure_crops
 from classify.model_card import Card, CellSize
 from classify.verdict import UNIDENTIFIED
@@ -76,6 +76,17 @@ def test_what_remains_is_a_contradiction_and_unidentified():
     for kind, label in (("wbc", "dark"), ("platelet", "other"), ("rbc", "light")):
         assert contradiction_of(card, kind, 130.0, label) == ""
     assert contradiction_of(card, "platelet", 9.0, "light") == ""
+
+
+def test_a_large_platelet_that_was_found_as_a_white_cell_is_no_contradiction():
+    sizes = read_card(SHIPPED).sizes
+    card = card_of(dark=sizes["lymphocyte"], light=sizes["platelet"])
+    for area_um2 in (22.5, 40.0, 64.9):
+        assert contradiction_of(card, "wbc", area_um2, "light") == ""
+    for area_um2 in (90.0, 110.0, 130.0):
+        assert "found as a white cell" in contradiction_of(card, "wbc", area_um2, "light")
+    unmeasured = card_of(dark=LARGE)
+    assert "found as a white cell" in contradiction_of(unmeasured, "wbc", 30.0, "light")
 
 
 def test_the_judge_takes_the_evidence_into_the_posterior():
