@@ -53,7 +53,7 @@ ORDER = {
         {"alerts", "store", "http"},
         {"sinks", "run", "intake", "monitoring"},
         {"kafka", "review"},
-        {"keeping"},
+        {"keeping", "lis"},
         {"cli"},
     ],
     "stream.review": [
@@ -78,6 +78,7 @@ OWNERS = {
     "fastapi": {"stream.review.web", "stream.intake"},
     "fhir": {"stream.review.report"},
     "fpdf": {"stream.review.report"},
+    "hl7apy": {"stream.lis"},
     "kafka": {"stream.kafka"},
     "matplotlib": {"classify.evaluation"},
     "onnx": {"classify.engines", "classify.training"},

@@ -33,6 +33,7 @@ _EXTRAS = {
     "tensorrt": "tensorrt",
     "noida_db": "broker",
     "bokeh": "dashboard",
+    "hl7apy": "lis",
     "prometheus_client": "metrics",
 }
 
@@ -201,6 +202,12 @@ COMMANDS = {
     ),
     "accounts": Entry(
         "Service", "serve", "accounts_app", "Who may open the review page from another machine."
+    ),
+    "lis": Entry(
+        "Service",
+        "laboratory.lis",
+        "lis",
+        "Take orders from the laboratory's system, and send it results: HL7 over MLLP.",
     ),
     "backup": Entry(
         "Service",

@@ -2,6 +2,7 @@ from .alerts import Alerts, ClassRule, ExcessRule, RatioRule
 from .config import Config, load_config
 from .identity import IdentitySettings
 from .kafka import Kafka, Topics
+from .lis import LisSettings
 from .monitoring import MonitoringSettings
 from .reading import Reading
 from .red_cells import RedCells
@@ -20,6 +21,7 @@ __all__ = [
     "ExcessRule",
     "IdentitySettings",
     "Kafka",
+    "LisSettings",
     "MonitoringSettings",
     "RatioRule",
     "Reading",

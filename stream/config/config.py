@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 from .alerts import Alerts
 from .identity import IdentitySettings
 from .kafka import Kafka
+from .lis import LisSettings
 from .monitoring import MonitoringSettings
 from .reading import Reading
 from .red_cells import RedCells
@@ -33,6 +34,7 @@ class Config(Section):
     watch: WatchSettings = WatchSettings()
     review: ReviewSettings = ReviewSettings()
     identity: IdentitySettings = IdentitySettings()
+    lis: LisSettings = LisSettings()
     retention: RetentionSettings = RetentionSettings()
     monitoring: MonitoringSettings = MonitoringSettings()
     source: str = Field("cytostream", description="CloudEvents source: name your lab and scanner")

@@ -16,13 +16,14 @@ Demand = Literal["none", "accession", "order"]
 @dataclass(frozen=True, slots=True)
 class Order:
     """An order of the worklist; a cancelled one fits no slide. `number` is its place there, 0 for
-    one that is not there yet.
+    one that is not there yet; a change stands in place of all that has its order number.
     """
 
     identity: Identity
     state: Literal["open", "cancelled"] = "open"
     source: str = ""
     number: int = 0
+    is_change: bool = False
 
     def codes(self, kind: str) -> set[str]:
         """The values by which a code of this kind finds the order: a barcode stands for any."""

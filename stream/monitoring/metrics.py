@@ -18,6 +18,7 @@ _STORE: tuple[tuple[str, str, str, Callable[[StoreFigures], dict[str, float]]], 
     ("slides", "slides of the store", "status", lambda f: {**f.slides}),
     ("backlog_files", "files of the backlog", "state", lambda f: {**f.backlog}),
     ("orders", "orders of the worklist", "state", lambda f: {**f.orders}),
+    ("refused_orders", "messages that were no order", "", lambda f: {"": f.refused_orders}),
     (
         "alerts",
         "alerts that were raised",

@@ -1,6 +1,7 @@
 from .account_table import AccountChange, AccountRow, AccountTable
 from .backlog import FAILED, RUNNING, STAT, WAITING, Backlog, Job, job_lease
 from .database import COPY_HINT, can_write
+from .identity_table import RefusedOrder
 from .journal import CellEntry
 from .leases import LeaseLostError
 from .likeness import LikeCell, like_cells
@@ -50,6 +51,7 @@ __all__ = [
     "OutboxRecord",
     "PRIVATE_FILE",
     "RUNNING",
+    "RefusedOrder",
     "ResultWriter",
     "DiskLimits",
     "NO_DIGEST",

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -29,9 +30,25 @@ CREATE INDEX IF NOT EXISTS orders_by_accession ON orders (accession);
 CREATE INDEX IF NOT EXISTS orders_by_container ON orders (container);
 CREATE INDEX IF NOT EXISTS orders_by_barcode ON orders (barcode);
 CREATE INDEX IF NOT EXISTS orders_by_patient ON orders (patient_id);
+CREATE TABLE IF NOT EXISTS refused_orders (number INTEGER PRIMARY KEY AUTOINCREMENT,
+    at TEXT NOT NULL, control_id TEXT NOT NULL, reason TEXT NOT NULL, body BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS identity_changes (number INTEGER PRIMARY KEY AUTOINCREMENT);
 """
+_REFUSED_MAX = 1_000
+_REFUSED_BYTES = 64_000
 _ORDER_COLUMNS = f"{_COLUMNS}, state, source, number"
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedOrder:
+    """A message that was no order: when it came, its control id, why it was refused, and its first
+    64 kB, which may name a patient.
+    """
+
+    at: str
+    control_id: str
+    reason: str
+    body: bytes
 
 
 class IdentityReader:
@@ -79,6 +96,14 @@ class IdentityReader:
         sql = f"SELECT {_ORDER_COLUMNS} FROM orders {where} ORDER BY number"
         return [_order(row) for row in self._state.rows(sql, *about)]
 
+    def refused_orders(self) -> list[RefusedOrder]:
+        """The last thousand messages that were refused, oldest first."""
+        there = "SELECT 1 FROM sqlite_master WHERE name = 'refused_orders'"
+        if not self._state.rows(there):
+            return []
+        sql = "SELECT at, control_id, reason, body FROM refused_orders ORDER BY number"
+        return [RefusedOrder(*row) for row in self._state.rows(sql)]
+
     def last_identity_change(self) -> int:
         """Another number after every change of claims or orders."""
         if not self._has_identities():
@@ -122,6 +147,32 @@ class IdentityWriter:
         anything new.
         """
         own = order.identity
+        if own.order and (order.is_change or order.state == "cancelled"):
+            return self._replace_order(order)
+        return self._put(order)
+
+    def _replace_order(self, order: Order) -> bool:
+        """What is there of an order number is cancelled, or gives way to its change."""
+        number = order.identity.order
+        if order.state == "cancelled":
+            sql = "UPDATE orders SET state = 'cancelled' WHERE order_id = ? AND state = 'open'"
+            count = self._db.execute(sql, (number,)).rowcount
+            there = self._db.execute("SELECT 1 FROM orders WHERE order_id = ?", (number,))
+            if there.fetchone():
+                self._mark()
+                return count > 0
+            return self._put(order)
+        before = self._db.execute(
+            f"SELECT {_ORDER_COLUMNS} FROM orders WHERE order_id = ?", (number,)
+        )
+        same = [_order(row).identity == order.identity for row in before]
+        if same == [True]:
+            return self._put(order)
+        self._db.execute("DELETE FROM orders WHERE order_id = ?", (number,))
+        return self._put(order)
+
+    def _put(self, order: Order) -> bool:
+        own = order.identity
         codes = (own.order, own.accession, own.container, own.barcode)
         sql = f"""SELECT {_ORDER_COLUMNS} FROM orders
             WHERE order_id = ? AND accession = ? AND container = ? AND barcode = ?"""
@@ -140,6 +191,19 @@ class IdentityWriter:
         )
         self._mark()
         return True
+
+    def keep_refused_order(self, control_id: str, reason: str, body: bytes) -> None:
+        """Keeps a message that was refused; the oldest of too many go."""
+        at = datetime.now(UTC).isoformat()
+        self._db.execute(
+            "INSERT INTO refused_orders (at, control_id, reason, body) VALUES (?, ?, ?, ?)",
+            (at, control_id, reason, body[:_REFUSED_BYTES]),
+        )
+        self._db.execute(
+            """DELETE FROM refused_orders
+            WHERE number <= (SELECT max(number) FROM refused_orders) - ?""",
+            (_REFUSED_MAX,),
+        )
 
     def _mark(self) -> None:
         self._db.execute("DELETE FROM identity_changes")

@@ -24,13 +24,14 @@ class SinkFigures:
 
 @dataclass(frozen=True, slots=True)
 class StoreFigures:
-    """Slides by status, files of the backlog by state, orders by state, alerts about cells and
-    about slides; free bytes of the disk, bytes of the state file.
+    """Slides by status, files of the backlog by state, orders by state and messages that were none,
+    alerts about cells and about slides; free bytes of the disk, bytes of the state file.
     """
 
     slides: dict[str, int] = field(default_factory=dict)
     backlog: dict[str, int] = field(default_factory=dict)
     orders: dict[str, int] = field(default_factory=dict)
+    refused_orders: int = 0
     cell_alerts: int = 0
     slide_alerts: int = 0
     disk_free_bytes: int = 0
@@ -61,6 +62,7 @@ class FigureQueries:
             slides=self._count("slides", "status"),
             backlog=self._count("backlog", "state"),
             orders=self._count("orders", "state"),
+            refused_orders=self._total("refused_orders"),
             cell_alerts=self._alerts(ALERT),
             slide_alerts=self._alerts(SLIDE_ALERT),
             disk_free_bytes=shutil.disk_usage(self._path.parent).free,
@@ -69,6 +71,11 @@ class FigureQueries:
 
     def _count(self, table: str, column: str) -> dict[str, int]:
         return dict(self._rows(table, f"SELECT {column}, count(*) FROM {table} GROUP BY {column}"))
+
+    def _total(self, table: str) -> int:
+        """All that ever came, also where the oldest were dropped."""
+        rows = self._rows(table, f"SELECT coalesce(max(number), 0) FROM {table}")
+        return int(rows[0][0]) if rows else 0
 
     def _alerts(self, kind: str) -> int:
         """Counted on a partial index, whose condition must be written out."""

@@ -1,3 +1,4 @@
+from .fhir import panel_of
 from .formats import FORMS
 from .image_folder import image_folder_of
 from .letters import LettersError, check_letters
@@ -14,6 +15,7 @@ __all__ = [
     "check_letters",
     "check_printable",
     "image_folder_of",
+    "panel_of",
     "printable_letters",
     "red_lines",
     "red_sentences",

@@ -17,7 +17,16 @@ from .report import SlideReport
 LOINC = "http://loinc.org"
 UCUM = "http://unitsofmeasure.org"
 _LOCAL = "urn:cytostream:class"
-PANEL = {"system": LOINC, "code": "24318-8", "display": "Manual Differential panel - Blood"}
+_SIGNED_PANEL = {
+    "system": LOINC,
+    "code": "24318-8",
+    "display": "Manual Differential panel - Blood",
+}
+_MACHINE_PANEL = {
+    "system": LOINC,
+    "code": "69738-3",
+    "display": "Differential panel, method unspecified - Blood",
+}
 CATEGORY = {
     "system": "http://terminology.hl7.org/CodeSystem/v2-0074",
     "code": "HM",
@@ -30,6 +39,11 @@ LAB = {
 }
 FLAGS = {"low": ("L", "Low"), "high": ("H", "High")}
 FLAG_SYSTEM = "http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation"
+
+
+def panel_of(report: SlideReport) -> dict[str, str]:
+    """The code of the whole count: a manual one only where a person has signed it."""
+    return _SIGNED_PANEL if report.signature else _MACHINE_PANEL
 
 
 def fhir_of(report: SlideReport) -> str:
@@ -63,7 +77,7 @@ def _diagnostic(report: SlideReport, observations: list[JsonObject]) -> JsonObje
             {"system": "urn:cytostream:slide", "value": f"{report.slide_id}/{report.version}"}
         ],
         "category": [{"coding": [CATEGORY]}],
-        "code": {"coding": [PANEL]},
+        "code": {"coding": [panel_of(report)]},
         "result": [
             {"reference": _urn(o["id"]), "display": o["code"]["text"]} for o in observations
         ],

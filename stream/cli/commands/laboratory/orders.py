@@ -44,6 +44,22 @@ def add_orders(
         raise typer.Exit(1)
 
 
+@orders_app.command("refused")
+def list_refused(
+    store: StoreOption = RESULTS,
+    config: ConfigOption = None,
+    body: Annotated[
+        bool, typer.Option("--body", help="With the message itself, which names patients.")
+    ] = False,
+) -> None:
+    """List the messages of the laboratory's system that were refused, and why."""
+    with open_outbox(store, load_config(config)) as outbox:
+        for one in outbox.refused_orders():
+            screen.print(f"{one.at}  {one.control_id}  {one.reason}")
+            if body:
+                screen.print(one.body.decode("utf-8", "backslashreplace"))
+
+
 @orders_app.command("list")
 def list_orders(store: StoreOption = RESULTS, config: ConfigOption = None) -> None:
     """List the orders of a store: codes and state, no names."""

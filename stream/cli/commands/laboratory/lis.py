@@ -1,0 +1,72 @@
+"""`cytostream lis`: orders in, results out."""
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ingest import CytostreamError
+from stream.cli.console import screen
+from stream.cli.json_logs import set_up_logs
+from stream.cli.observing import observing
+from stream.cli.options import RESULTS, ConfigOption, StoreOption
+from stream.cli.session import drain
+from stream.config import Config, load_config
+from stream.run import GracefulStop
+from stream.sinks import Relay
+
+
+def lis(
+    store: StoreOption = RESULTS,
+    config: ConfigOption = None,
+    once: Annotated[bool, typer.Option(help="Send what waits, then end.")] = False,
+) -> None:
+    """Take orders from the laboratory's system, and send it results: HL7 v2.5.1 over MLLP, at the
+    addresses of [lis] in the configuration. Ctrl-C ends it; what waits is sent by the next one.
+
+    Orders (OML^O33, ORM^O01) go into the worklist; a signature sends its result (OUL^R22 or
+    ORU^R01), an amendment a corrected one.
+
+    Example: cytostream lis --store results --config lab.toml
+    """
+    settings = load_config(config)
+    set_up_logs(settings.monitoring)
+    if not (settings.lis.listen or settings.lis.results_to):
+        raise CytostreamError("[lis] names no address", "set lis.listen or lis.results_to")
+    serve_lis(store, settings, once)
+
+
+def serve_lis(store: Path, settings: Config, once: bool) -> None:
+    """Takes orders and sends results until it is stopped; `once`: until what waits is sent.
+
+    Raises:
+        CytostreamError: the store or an address cannot be used.
+    """
+    from stream.lis import MllpSink, ResultMessages, open_listener
+    from stream.review import SlideLibrary, custody_folder
+    from stream.store import Outbox
+
+    with GracefulStop(settings.backlog.drain_s) as ending, ExitStack() as stack:
+        outbox = stack.enter_context(Outbox(store / "state.db"))
+        custody = custody_folder(settings.review.audit_folder)
+        library = stack.enter_context(SlideLibrary(store, settings, custody))
+        relays: dict[str, list[Relay]] = {}
+        if settings.lis.results_to:
+            make = ResultMessages(library, settings.lis)
+            relays["reviews"] = [Relay(library.trail.outbox, MllpSink(settings.lis, make))]
+        if settings.lis.results_to and settings.lis.preliminary:
+            early = MllpSink(settings.lis, make, "preliminary")
+            relays["results"] = [Relay(outbox, early)]
+        started = [stack.enter_context(relay) for own in relays.values() for relay in own]
+        observer = stack.enter_context(observing(store, settings, relays))
+        if settings.lis.listen:
+            stack.enter_context(open_listener(settings.lis, outbox))
+            screen.print(f"orders are taken on {settings.lis.listen}")
+        observer.ready()
+        try:
+            if not once:
+                ending.stop.wait()
+        except KeyboardInterrupt:
+            screen.print("stopped; the same command goes on")
+        drain(started, settings.lis.answer_s)

@@ -1,0 +1,47 @@
+"""Settings of the interface to the laboratory's information system (HL7 v2.5.1 over MLLP)."""
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from .section import Section
+
+
+class LisSettings(Section):
+    """Orders in, results out; `cytostream lis` runs it."""
+
+    listen: str = Field("", description="HOST:PORT on which orders are taken; empty: none")
+    listen_certificate: Path | None = Field(None, description="PEM file; with it TLS is spoken")
+    listen_key: Path | None = Field(None, description="PEM file of its key")
+    listen_ca: Path | None = Field(
+        None, description="PEM file: only callers with a certificate of this authority"
+    )
+    results_to: str = Field("", description="HOST:PORT that takes results; empty: none")
+    results_ca: Path | None = Field(
+        None, description="PEM file of the authority behind its certificate; with it TLS is spoken"
+    )
+    results_certificate: Path | None = Field(None, description="PEM file shown to it")
+    results_key: Path | None = Field(None, description="PEM file of its key")
+    message: Literal["OUL_R22", "ORU_R01"] = Field("OUL_R22", description="the form of results")
+    preliminary: bool = Field(False, description="results of the machine, before a person signs")
+    facility: str = Field("", max_length=20, description="the laboratory, in MSH-4")
+    receiver: str = Field("LIS", max_length=20, description="the system, in MSH-5")
+    receiver_facility: str = Field("", max_length=20, description="in MSH-6")
+    answer_s: float = Field(10.0, gt=0, description="how long the system may take for an answer")
+    insecure: bool = Field(
+        False, description="permits other machines without TLS: patients travel in the clear"
+    )
+
+    @model_validator(mode="after")
+    def _is_secure(self) -> Self:
+        ends = (
+            ("listen", self.listen, self.listen_certificate),
+            ("results_to", self.results_to, self.results_ca),
+        )
+        for name, address, tls in ends:
+            host = address.rpartition(":")[0].strip("[]")
+            away = host not in ("", "localhost", "::1") and not host.startswith("127.")
+            if away and not tls and not self.insecure:
+                raise ValueError(f"{name}: {host} without TLS: name certificates, or set insecure")
+        return self
