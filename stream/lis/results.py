@@ -10,8 +10,7 @@ from hl7apy.core import Group, Message
 from stream.config import LisSettings
 from stream.events import REVIEW, SLIDE
 from stream.identity import Identity
-from stream.review import SlideLibrary, WorklistView
-from stream.review.differential import DifferentialLine
+from stream.review import DifferentialLine, SlideLibrary, WorklistView
 from stream.review.report import RedLine, ReportError, SlideReport, panel_of, report_of
 from stream.sinks import EventRefusedError
 from stream.store import OutboxRecord

@@ -2,6 +2,7 @@ from .alert_list import AlertStanding, list_alerts
 from .audit_check import check_store
 from .audit_trail import REVIEWS_FILE, Trail, TrailEntry
 from .custody import custody_folder
+from .differential import DifferentialLine
 from .review_state import Standing, fold
 from .signed_counts import signed_slides
 from .slides import FINISHED, SlideLibrary, SlideView
@@ -9,6 +10,7 @@ from .worklist import WorklistView
 
 __all__ = [
     "AlertStanding",
+    "DifferentialLine",
     "FINISHED",
     "REVIEWS_FILE",
     "SlideLibrary",
