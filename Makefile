@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 READY = $(VENV)/.ready-$(subst $(comma),-,$(EXTRAS))
 comma := ,
 
-.PHONY: demo page test quick check bench gpu-check chaos fuzz siege golden mutants cover browser train-gpu clean
+.PHONY: demo page test quick check bench gpu-check chaos fuzz siege golden mutants cover browser lis-node train-gpu clean
 
 demo: $(READY)
 	$(BIN)/cytostream demo
@@ -72,6 +72,9 @@ $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$(EXTRAS)]'
 	touch $@
+
+lis-node:  # the Node packages that tests of HL7 use where they are there
+	npm install --silent --no-audit --no-fund --prefix .node node-hl7-server@2.5.0 node-hl7-client@4.0.0
 
 clean:
 	rm -rf $(VENV) demo-out

@@ -12,14 +12,14 @@ class LisSettings(Section):
     """Orders in, results out; `cytostream lis` runs it."""
 
     listen: str = Field("", description="HOST:PORT on which orders are taken; empty: none")
-    listen_certificate: Path | None = Field(None, description="PEM file; with it TLS is spoken")
+    listen_certificate: Path | None = Field(None, description="PEM file; with it TLS is used")
     listen_key: Path | None = Field(None, description="PEM file of its key")
     listen_ca: Path | None = Field(
         None, description="PEM file: only callers with a certificate of this authority"
     )
     results_to: str = Field("", description="HOST:PORT that takes results; empty: none")
     results_ca: Path | None = Field(
-        None, description="PEM file of the authority behind its certificate; with it TLS is spoken"
+        None, description="PEM file of the authority behind its certificate; with it TLS is used"
     )
     results_certificate: Path | None = Field(None, description="PEM file shown to it")
     results_key: Path | None = Field(None, description="PEM file of its key")
