@@ -14,6 +14,7 @@ from .errors import DamagedSlideError, SlideAwayError, SlideError, UnreadableSli
 from .pages import OVERVIEW, check_focus, check_tiff
 from .part_lists import stated_planes
 from .scale import settled_mpp, stated_by_image, stated_by_slide
+from .scan_time import scan_time
 from .slide_files import check_files, content_id, file_state, files_of
 from .specimen_codes import SpecimenCode, specimen_codes
 
@@ -62,6 +63,7 @@ class Slide:
     files when it was opened. `origin_px0` is the corner (x, y) of the scanned area, where the file
     names one (MRXS, SCN): viewers such as QuPath show that area alone, and count from there.
     `codes` are those of the specimen that the file states; they may name a patient.
+    `scanned_at` is the time, or the date alone, in ISO 8601; empty where the file does not say.
     """
 
     slide_id: str
@@ -76,6 +78,7 @@ class Slide:
     file_state: str = ""
     origin_px0: tuple[int, int] = (0, 0)
     codes: tuple[SpecimenCode, ...] = ()
+    scanned_at: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +210,7 @@ def facts_of_slide(
             "openslide",
             origin_px0=origin_of(properties),
             codes=specimen_codes(properties),
+            scanned_at=scan_time(properties),
         )
 
 

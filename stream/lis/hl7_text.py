@@ -39,6 +39,13 @@ def timestamp(at: datetime) -> str:
     return f"{at.astimezone(UTC):%Y%m%d%H%M%S}+0000"
 
 
+def hl7_time(iso: str) -> str:
+    """A time with its zone, or a date, in ISO 8601 as TS."""
+    if "T" not in iso:
+        return iso.replace("-", "")
+    return timestamp(datetime.fromisoformat(iso))
+
+
 def iso_date(text: str) -> str:
     """YYYY-MM-DD of a TS or DT; empty where it is none."""
     try:

@@ -15,7 +15,7 @@ from stream.review.report import RedLine, ReportError, SlideReport, panel_of, re
 from stream.sinks import EventRefusedError
 from stream.store import OutboxRecord
 
-from .hl7_text import HL7_VERSION, escaped, timestamp
+from .hl7_text import HL7_VERSION, escaped, hl7_time, timestamp
 
 _STATUS = {"preliminary": "P", "final": "F", "amended": "C"}
 FLAGS_OF_HL7 = {"low": "L", "high": "H"}
@@ -175,8 +175,8 @@ def _order(group: Group, report: SlideReport) -> None:
     group.obr.obr_2 = escaped(said.order)
     group.obr.obr_3 = escaped(said.accession or report.slide_id)
     group.obr.obr_4 = f"{panel['code']}^{escaped(panel['display'])}^LN"
-    if report.scanned:
-        group.obr.obr_7 = timestamp(report.scanned)
+    if report.scanned_at:
+        group.obr.obr_7 = hl7_time(report.scanned_at)
     signed = report.signature
     group.obr.obr_22 = timestamp(signed.at if signed else datetime.now(UTC))
     group.obr.obr_25 = _STATUS[report.status]
@@ -201,8 +201,8 @@ def _result(group: Group, number: int, line: ResultLine, report: SlideReport) ->
     found.obx_7 = line.limits
     found.obx_8 = line.flag
     found.obx_11 = _STATUS[report.status] if line.value else "X"
-    if report.scanned:
-        found.obx_14 = timestamp(report.scanned)
+    if report.scanned_at:
+        found.obx_14 = hl7_time(report.scanned_at)
     if report.signature:
         found.obx_16 = escaped(report.signature.by)
     found.obx_17 = f"{escaped(str(report.facts.get('model_id', '')))}^model of cytostream^L"

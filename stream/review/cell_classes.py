@@ -55,6 +55,7 @@ _LOINC = {
     "segmented-neutrophil": "26505-8",
     "variant_lymphocyte": "13046-8",
     "plasma_cell": "13047-6",
+    "smudge": "34992-8",
 }
 _COLOURS = (
     "#4269d0",

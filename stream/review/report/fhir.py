@@ -1,11 +1,14 @@
-"""The count as FHIR R4: a Bundle of one DiagnosticReport and an Observation a class, with LOINC
-codes.
+"""The count as FHIR R4: a transaction of one DiagnosticReport, an Observation a class with its
+LOINC code, the specimen and what has counted.
 
-The shapes are checked with the models of `fhir.resources` (R4B, in which these two resources are
+The tests check the shapes with the models of `fhir.resources` (R4B, in which these resources are
 those of R4).
 """
 
+import json
 from html import escape
+from importlib.metadata import version
+from urllib.parse import urlencode
 from uuid import NAMESPACE_URL, uuid5
 
 from stream.events import JsonObject
@@ -47,25 +50,40 @@ def panel_of(report: SlideReport) -> dict[str, str]:
 
 
 def fhir_of(report: SlideReport) -> str:
-    """The bundle as JSON text; the same report gives the same ids.
-
-    Raises:
-        ValueError: it is not valid FHIR, which would be a fault of this module.
+    """The bundle as JSON text: a transaction that a server may take again and again, since each
+    resource is put by its identifier. The same report gives the same ids.
     """
-    from fhir.resources.R4B.bundle import Bundle
-
     observations = [
         _observation(report, line)
         for line in report.shown_lines
         if line.name not in ("other", "unidentified", "platelet")
     ]
     observations += [_red_observation(report, line) for line in report.red_lines if line.loinc]
-    resources = [_diagnostic(report, observations), *observations]
-    entries = [{"fullUrl": _urn(r["id"]), "resource": r} for r in resources]
-    bundle = {"resourceType": "Bundle", "type": "collection", "entry": entries}
-    if report.signature:
-        bundle["timestamp"] = report.signature.at.isoformat()
-    return Bundle.model_validate(bundle).model_dump_json(indent=1)
+    resources = [
+        _diagnostic(report, observations),
+        *observations,
+        _specimen(report),
+        _device(report),
+    ]
+    bundle: JsonObject = {
+        "resourceType": "Bundle",
+        "type": "transaction",
+        "entry": [_entry(resource) for resource in resources],
+    }
+    return json.dumps(bundle, indent=1, ensure_ascii=False)
+
+
+def _entry(resource: JsonObject) -> JsonObject:
+    """A resource, put where one with its identifier is, else made."""
+    own = resource["identifier"][0]
+    query = urlencode({"identifier": f"{own['system']}|{own['value']}"})
+    kind = resource["resourceType"]
+    stated = {name: value for name, value in resource.items() if name != "id"}
+    return {
+        "fullUrl": _urn(resource["id"]),
+        "resource": stated,
+        "request": {"method": "PUT", "url": f"{kind}?{query}"},
+    }
 
 
 def _diagnostic(report: SlideReport, observations: list[JsonObject]) -> JsonObject:
@@ -81,17 +99,10 @@ def _diagnostic(report: SlideReport, observations: list[JsonObject]) -> JsonObje
         "result": [
             {"reference": _urn(o["id"]), "display": o["code"]["text"]} for o in observations
         ],
-        "specimen": [_specimen(report)],
+        "specimen": [{"reference": _urn(_id(report, "specimen"))}],
         "text": {"status": "generated", "div": _narrative(report)},
+        **_about(report),
     }
-    if report.scanned:
-        says["effectiveDateTime"] = report.scanned.isoformat()
-    said = report.specimen
-    if said.patient_id:
-        who = {"identifier": {"value": said.patient_id}}
-        says["subject"] = {**who, **({"display": said.patient_name} if said.patient_name else {})}
-    if said.order:
-        says["basedOn"] = [{"identifier": {"value": said.order}}]
     if report.laboratory:
         says["performer"] = [{"display": report.laboratory}]
     if signed := report.signature:
@@ -101,12 +112,84 @@ def _diagnostic(report: SlideReport, observations: list[JsonObject]) -> JsonObje
     return says
 
 
+def _about(report: SlideReport) -> JsonObject:
+    """Whose it is, what was ordered, when the slide was scanned; by identifier, so that a server
+    needs no more than it has.
+    """
+    said = report.specimen
+    about: JsonObject = {}
+    if said.patient_id:
+        about["subject"] = {"type": "Patient", "identifier": {"value": said.patient_id}}
+        if said.patient_name:
+            about["subject"]["display"] = said.patient_name
+    if said.order:
+        about["basedOn"] = [{"type": "ServiceRequest", "identifier": {"value": said.order}}]
+    if report.scanned_at:
+        about["effectiveDateTime"] = report.scanned_at
+    return about
+
+
 def _specimen(report: SlideReport) -> JsonObject:
-    """The specimen by its accession number, where that is known."""
-    says: JsonObject = {"display": f"blood smear {report.slide_id}"}
-    if report.specimen.accession:
-        says["identifier"] = {"value": report.specimen.accession}
+    said = report.specimen
+    says: JsonObject = {
+        "resourceType": "Specimen",
+        "id": _id(report, "specimen"),
+        "identifier": [{"system": "urn:cytostream:slide", "value": report.slide_id}],
+        "type": {
+            "coding": [
+                {
+                    "system": "http://terminology.hl7.org/CodeSystem/v2-0487",
+                    "code": "BLD",
+                    "display": "Whole blood",
+                }
+            ],
+            "text": "blood smear",
+        },
+    }
+    if said.accession:
+        says["accessionIdentifier"] = {"value": said.accession}
+    if said.container or said.barcode:
+        says["container"] = [{"identifier": [{"value": said.container or said.barcode}]}]
+    if "subject" in (about := _about(report)):
+        says["subject"] = about["subject"]
     return says
+
+
+def _device(report: SlideReport) -> JsonObject:
+    """The program and its model, as what has counted."""
+    model = str(report.facts.get("model_id", "unknown"))
+    return {
+        "resourceType": "Device",
+        "id": _device_id(report),
+        "identifier": [{"system": "urn:cytostream:model", "value": model}],
+        "deviceName": [{"name": "cytostream", "type": "user-friendly-name"}],
+        "type": {"text": "software that classifies blood cells"},
+        "version": [
+            {"type": {"text": "software"}, "value": version("cytostream")},
+            {"type": {"text": "model"}, "value": model},
+        ],
+    }
+
+
+def _counted(report: SlideReport, what: str) -> JsonObject:
+    """What all observations have: identifier, status, specimen, device, method."""
+    by = "reviewed and signed by a person" if report.signature else "not reviewed by a person"
+    return {
+        "resourceType": "Observation",
+        "id": _id(report, what),
+        "identifier": [
+            {
+                "system": "urn:cytostream:observation",
+                "value": f"{report.slide_id}/{report.version}/{what}",
+            }
+        ],
+        "status": report.status,
+        "category": [{"coding": [LAB]}],
+        "method": {"text": f"digital microscopy, diffusion classifier, {by}"},
+        "specimen": {"reference": _urn(_id(report, "specimen"))},
+        "device": {"reference": _urn(_device_id(report))},
+        **_about(report),
+    }
 
 
 def _narrative(report: SlideReport) -> str:
@@ -122,15 +205,10 @@ def _narrative(report: SlideReport) -> str:
 def _observation(report: SlideReport, line: DifferentialLine) -> JsonObject:
     unit = "%" if line.white else "/100{WBCs}"
     says: JsonObject = {
-        "resourceType": "Observation",
-        "id": _id(report, line.name),
-        "status": report.status,
-        "category": [{"coding": [LAB]}],
+        **_counted(report, line.name),
         "code": {"coding": _codes(report, line), "text": line.title},
         "note": [{"text": f"{line.count} cells of {report.white} white cells"}],
     }
-    if report.scanned:
-        says["effectiveDateTime"] = report.scanned.isoformat()
     if line.per_100 is None:
         missing = {
             "system": "http://terminology.hl7.org/CodeSystem/data-absent-reason",
@@ -158,11 +236,8 @@ def _red_observation(report: SlideReport, line: RedLine) -> JsonObject:
         "code": {"text": "share of red cells"},
         "valueQuantity": {**_quantity(line.percent, "%"), "value": line.percent},
     }
-    says: JsonObject = {
-        "resourceType": "Observation",
-        "id": _id(report, f"red {line.name}"),
-        "status": report.status,
-        "category": [{"coding": [LAB]}],
+    return {
+        **_counted(report, f"red-{line.name}"),
         "code": {
             "coding": [{"system": LOINC, "code": line.loinc}, local],
             "text": line.title,
@@ -176,9 +251,6 @@ def _red_observation(report: SlideReport, line: RedLine) -> JsonObject:
             }
         ],
     }
-    if report.scanned:
-        says["effectiveDateTime"] = report.scanned.isoformat()
-    return says
 
 
 def _codes(report: SlideReport, line: DifferentialLine) -> list[JsonObject]:
@@ -193,6 +265,11 @@ def _quantity(value: float, unit: str) -> JsonObject:
 
 def _id(report: SlideReport, what: str) -> str:
     return str(uuid5(NAMESPACE_URL, f"urn:cytostream:{report.slide_id}:{report.version}:{what}"))
+
+
+def _device_id(report: SlideReport) -> str:
+    model = report.facts.get("model_id", "unknown")
+    return str(uuid5(NAMESPACE_URL, f"urn:cytostream:model:{model}"))
 
 
 def _urn(of: str) -> str:

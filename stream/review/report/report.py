@@ -95,6 +95,13 @@ class SlideReport:
     codes: JsonObject | None = None
 
     @property
+    def scanned_at(self) -> str:
+        """When the slide was scanned: a time with its zone, or a date; empty where it is not
+        known.
+        """
+        return str(self.facts.get("slide", {}).get("scanned_at", ""))
+
+    @property
     def specimen_lines(self) -> list[tuple[str, str]]:
         """Whose slide it is, as (title, text); nothing where it is not known or not shown."""
         known = self.specimen.known()

@@ -58,8 +58,13 @@ def test_a_matched_slide_shows_the_patient_everywhere_inside(claimed):
     report = lab.one.get(lab.slide.replace("/api", "") + "/report").text
     assert "Anna Ito" in report and "S26-1" in report
     assert lab.one.get(f"{lab.slide}/report.pdf").content.startswith(b"%PDF")
-    bundle = lab.one.get(f"{lab.slide}/report.fhir.json").text
-    assert "S26-1" in bundle and "P1" in bundle
+    entries = lab.one.get(f"{lab.slide}/report.fhir.json").json()["entry"]
+    resources = {entry["resource"]["resourceType"]: entry["resource"] for entry in entries}
+    report = resources["DiagnosticReport"]
+    assert report["subject"]["identifier"] == {"value": "P1"}
+    assert report["basedOn"][0]["identifier"] == {"value": "O1"}
+    assert resources["Specimen"]["accessionIdentifier"] == {"value": "S26-1"}
+    assert resources["Specimen"]["container"][0]["identifier"] == [{"value": "C1"}]
 
 
 @pytest.mark.parametrize(

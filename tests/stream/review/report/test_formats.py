@@ -3,6 +3,7 @@
 import io
 import json
 import zipfile
+from urllib.parse import urlencode
 
 import numpy as np
 import pytest
@@ -50,7 +51,8 @@ def test_fhir_is_final_when_signed_and_validates(signed):
     from fhir.resources.R4B.bundle import Bundle
 
     bundle = Bundle.model_validate_json(form(signed, "fhir.json"))
-    report, *observations = [entry.resource for entry in bundle.entry]
+    report, *others = [entry.resource for entry in bundle.entry]
+    observations = [one for one in others if one.get_resource_type() == "Observation"]
     assert (
         report.status == "final"
         and report.code.coding[0].code == "24318-8"
@@ -67,6 +69,46 @@ def test_fhir_is_final_when_signed_and_validates(signed):
         if line["name"] == "blast"
     )
     assert float(blasts.valueQuantity.value) == pytest.approx(share["percent"], abs=0.06)
+
+
+def references(resource):
+    """All references to other entries of the bundle."""
+    if isinstance(resource, dict):
+        own = [resource["reference"]] if "reference" in resource else []
+        return own + [found for value in resource.values() for found in references(value)]
+    if isinstance(resource, list):
+        return [found for value in resource for found in references(value)]
+    return []
+
+
+def test_fhir_is_a_transaction_that_can_be_sent_again(signed):
+    bundle = json.loads(form(signed, "fhir.json"))
+    entries = bundle["entry"]
+    assert bundle["type"] == "transaction" and bundle == json.loads(form(signed, "fhir.json"))
+    known = {entry["fullUrl"] for entry in entries}
+    assert set(references(bundle)) <= known and len(known) == len(entries)
+    for entry in entries:
+        own = entry["resource"]["identifier"][0]
+        query = urlencode({"identifier": f"{own['system']}|{own['value']}"})
+        kind = entry["resource"]["resourceType"]
+        assert entry["request"] == {"method": "PUT", "url": f"{kind}?{query}"}
+    assert len({entry["request"]["url"] for entry in entries}) == len(entries)
+    kinds = [entry["resource"]["resourceType"] for entry in entries]
+    assert kinds[0] == "DiagnosticReport" and {"Specimen", "Device"} <= set(kinds)
+    counted = [e["resource"] for e in entries if e["resource"]["resourceType"] == "Observation"]
+    assert all(one["device"] and one["specimen"] and one["method"]["text"] for one in counted)
+
+
+def test_fhir_is_a_manual_count_only_once_a_person_has_signed(lab):
+    assert panel_code(lab) == "69738-3"
+    lab.see_all()
+    lab.sign()
+    assert panel_code(lab) == "24318-8"
+
+
+def panel_code(lab):
+    report = json.loads(form(lab, "fhir.json"))["entry"][0]["resource"]
+    return report["code"]["coding"][0]["code"]
 
 
 def test_fhir_is_preliminary_before_and_amended_after(lab):

@@ -154,9 +154,10 @@ def test_anndata(signed, tmp_path):
 def fhir(lab):
     from fhir.resources.R4B.bundle import Bundle
 
-    report, *observations = [
+    report, *others = [
         entry.resource for entry in Bundle.model_validate_json(form(lab, "fhir.json")).entry
     ]
+    observations = [one for one in others if one.get_resource_type() == "Observation"]
     return report, {one.code.text: one for one in observations}
 
 
