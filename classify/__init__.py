@@ -2,7 +2,7 @@ from .anomaly import FAR_DRIFT, by_chance, calibration_drift
 from .calibration import LabCells
 from .cell_size import contradiction_of, size_evidence
 from .engines import ENGINE_NAMES as ENGINES
-from .engines import Engine, compile_ahead, open_engine
+from .engines import Compiled, Engine, compile_ahead, open_engine
 from .errors import DataError, EngineError, ModelError
 from .explain import Explanation, Nearest, NearestCell, cell_words, explain_cell
 from .image_folder import OTHER_CLASS, CropFolder, read_crop
@@ -45,6 +45,7 @@ __all__ = [
     "by_chance",
     "calibration_drift",
     "cell_words",
+    "Compiled",
     "compile_ahead",
     "contradiction_of",
     "explain_cell",

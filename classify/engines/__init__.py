@@ -1,9 +1,10 @@
 from .engine import ENGINE_NAMES, Engine, draw_errors_and_features, open_engine
-from .tensorrt import compile_ahead
+from .tensorrt import Compiled, compile_ahead
 
 __all__ = [
     "Engine",
     "ENGINE_NAMES",
+    "Compiled",
     "compile_ahead",
     "draw_errors_and_features",
     "open_engine",

@@ -137,17 +137,17 @@ COMMANDS = {
         "Show a model's card, after checking the files against it.",
         reads=True,
     ),
-    "train": Entry("Model", "model", "train", "Train a denoiser on image folders.", reads=True),
+    "train": Entry("Model", "training", "train", "Train a denoiser on image folders.", reads=True),
     "export": Entry(
         "Model",
-        "model",
+        "training",
         "export",
         "Export a training run: ONNX graph, draws, calibration, card.",
         reads=True,
     ),
     "sizes": Entry(
         "Model",
-        "model",
+        "training",
         "sizes",
         "Measure how large the cells of each class are.",
         reads=True,
@@ -180,11 +180,11 @@ COMMANDS = {
         "Make a blinded test page, or score what an expert answered.",
     ),
     "pack-data": Entry(
-        "Model", "training_data", "pack_data", "Put a recipe and its images into one file."
+        "Model", "training", "pack_data", "Put a recipe and its images into one file."
     ),
     "field-crops": Entry(
         "Model",
-        "training_data",
+        "training",
         "field_crops",
         "Cut training crops out of fields whose cells carry boxes.",
     ),

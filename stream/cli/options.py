@@ -139,3 +139,11 @@ class RunOptions:
     engine: EngineOption = "auto"
     device: DeviceOption = None
     again: AgainOption = False
+
+
+@dataclass(frozen=True, slots=True)
+class ModelChoice:
+    """A model's folder and the engine that runs it."""
+
+    model: ModelOption = SHIPPED
+    engine: EngineOption = "auto"

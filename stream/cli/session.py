@@ -25,7 +25,7 @@ from stream.sinks import Relay, open_sink
 from stream.store import Backlog, DiskLimits, Outbox, make_private_folder
 
 from .console import say, screen
-from .options import KAFKA, RunOptions
+from .options import KAFKA, ModelChoice, RunOptions
 from .progress_table import ProgressTable
 
 PACKAGES = ("cytostream", "openvino", "openslide-bin", "scikit-image", "numpy")
@@ -60,6 +60,14 @@ def open_station(
         relays = [stack.enter_context(Relay(outbox, sink, batch)) for sink in opened]
         outbox.prune(config.store.keep_days, [sink.name for sink in opened])
         yield Session(config, store, outbox, Backlog(outbox, config.backlog), relays)
+
+
+def require_store(store: Path) -> None:
+    """Raises CytostreamError where there is no store."""
+    if not (store / "state.db").is_file():
+        raise CytostreamError(
+            f"{store}: no results here", "run `cytostream run SLIDE --store DIR` first"
+        )
 
 
 def open_outbox(store: Path, config: Config) -> Outbox:
@@ -142,6 +150,16 @@ def slide_tests(station: Session, model: Model, taught: TaughtJudge) -> SlideTes
     rare = rare_classes_in(station.store, config, model, taught)
     parents = {name: model.card.parent_of(name) for name in model.card.classes}
     return SlideTests(rare, config.review.ranges, parents)
+
+
+def open_model(choice: ModelChoice, precision: str | None = None) -> tuple[Model, Engine]:
+    """A model and the engine that runs it.
+
+    Raises:
+        ModelError, EngineError: they cannot be read or run.
+    """
+    model = load_model(choice.model)
+    return model, open_engine(model, choice.engine, precision, say)
 
 
 def open_warm_engine(model: Model, name: str) -> Engine:

@@ -1,5 +1,5 @@
 from .alert_list import AlertStanding, list_alerts
-from .audit_check import check_store
+from .audit_check import Audit, check_store
 from .audit_trail import REVIEWS_FILE, Trail, TrailEntry
 from .custody import custody_folder
 from .differential import DifferentialLine
@@ -11,6 +11,7 @@ from .worklist import WorklistView
 __all__ = [
     "AlertStanding",
     "DifferentialLine",
+    "Audit",
     "FINISHED",
     "REVIEWS_FILE",
     "SlideLibrary",

@@ -2,7 +2,7 @@ from .account_table import AccountChange, AccountRow, AccountTable
 from .backlog import FAILED, RUNNING, STAT, WAITING, Backlog, Job, job_lease
 from .database import COPY_HINT, can_write
 from .identity_table import RefusedOrder
-from .journal import CellEntry
+from .journal import CellEntry, KeptFailure
 from .leases import LeaseLostError
 from .likeness import LikeCell, like_cells
 from .outbox import DiskLimits, Outbox, Transaction
@@ -32,6 +32,7 @@ from .store_figures import FigureQueries, SinkFigures, StoreFigures
 from .trail_records import NO_DIGEST, TrailQueries, TrailRecords, TrailRow
 
 __all__ = [
+    "KeptFailure",
     "AccountChange",
     "AccountRow",
     "AccountTable",

@@ -124,7 +124,7 @@ def test_a_key_that_is_held_decides_once(slide):
     assert chosen(page) == [second]
     page.locator(f"[id=cell-{first}]").click()
     page.keyboard.press("c")
-    expect(page.locator("#toast")).to_have_text("decided by you before")
+    expect(page.locator("#toast")).to_have_text("you have decided on these cells already")
     page.keyboard.press("Shift+C")
     expect(page.locator(".thumb .mark:not(.sent)")).to_have_count(2)
     assert decided(site) == [(first, "confirm"), (second, "confirm")]

@@ -41,7 +41,7 @@ def test_n_goes_to_every_alert_the_urgent_one_of_the_slide_first(desk):
     expect(page.locator(".thumb[aria-selected=true]")).to_have_count(0)
     page.keyboard.press("c")  # an alert of the slide is no cell to confirm
     page.keyboard.press("a")
-    expect(page.locator("#alert-strip li.whole")).to_contain_text("seen by")
+    expect(page.locator("#alert-strip li.whole")).to_contain_text("acknowledged by")
     page.keyboard.press("n")
     expect(page.locator(".thumb[aria-selected=true]")).to_have_count(1)
     page.keyboard.press("a")

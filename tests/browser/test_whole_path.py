@@ -86,7 +86,7 @@ def test_by_keyboard_alone(open_site, open_page):
     page.keyboard.press("Tab")
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
-    at(page, "#toast", "comment kept")
+    at(page, "#toast", "comment saved")
     page.focus("#sign")
     page.keyboard.press("Enter")
     page.wait_for_selector("#sign-box[open]")

@@ -1,28 +1,26 @@
 """`cytostream alerts`: what waits for a look, and what alarms may be expected to do."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
 from classify import SHIPPED, load_model
 from classify.teaching import exact_interval
-from ingest import CytostreamError
-from stream.alerts import (
-    ExpectedAlarms,
-    MeasuredFile,
-    expected_alarms,
-    measured_alarms,
-)
+from stream.alerts import ExpectedAlarms, MeasuredFile, expected_alarms, measured_alarms
 from stream.cli.console import screen
 from stream.cli.options import RESULTS, ConfigOption, JsonLinesOption, ModelOption, StoreOption
-from stream.cli.session import rare_classes_in, taught_in
+from stream.cli.session import rare_classes_in, require_store, taught_in
 from stream.config import Config, load_config
 from stream.events import to_line
 
 from .topics import sentence
+
+if TYPE_CHECKING:
+    from stream.review import AlertStanding
 
 
 def alerts(
@@ -51,22 +49,27 @@ def alerts(
     if expected:
         show_expected(store, settings, model, white, json_out)
         return
-    from stream.review import custody_folder, list_alerts
-
-    if not (store / "state.db").exists():
-        raise CytostreamError(
-            f"{store}: no results here", "run `cytostream run SLIDE --store DIR` first"
-        )
-    custody = custody_folder(settings.review.audit_folder)
-    for standing in list_alerts(store, custody):
-        if standing.reviewer and not everything:
-            continue
+    for standing in store_alerts(store, settings, everything):
         if json_out:
             line = {"acknowledged_by": standing.reviewer, **json.loads(to_line(standing.event))}
             typer.echo(json.dumps(line))
         else:
             by = f" acknowledged by {standing.reviewer}" if standing.reviewer else ""
             screen.print(f"{sentence(standing.event)}{by}", highlight=False)
+
+
+def store_alerts(store: Path, settings: Config, everything: bool) -> Iterator["AlertStanding"]:
+    """The alerts of a store that nobody has acknowledged, or all of them.
+
+    Raises:
+        CytostreamError: there is no store.
+    """
+    from stream.review import custody_folder, list_alerts
+
+    require_store(store)
+    for standing in list_alerts(store, custody_folder(settings.review.audit_folder)):
+        if everything or not standing.reviewer:
+            yield standing
 
 
 def show_expected(store: Path, settings: Config, model: Path, white: int, json_out: bool) -> None:

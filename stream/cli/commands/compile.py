@@ -1,12 +1,13 @@
 """`cytostream compile`: engines for graphics cards that this machine does not have."""
 
 import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from classify import SHIPPED, compile_ahead, load_model
+from classify import SHIPPED, Compiled, Model, compile_ahead, load_model
 from stream.cli.console import say
 from stream.cli.options import ModelArgument
 
@@ -37,9 +38,9 @@ def compile_engine(
     Example: cytostream compile MODEL --engine tensorrt-rtx --targets sm_86,sm_89,sm_120 --out
     engines/
     """
-    loaded = load_model(model)
-    for target in targets.split(","):
-        made = compile_ahead(loaded, engine, target.strip(), out, precision)
+    for target, made in compile_targets(
+        load_model(model), engine, targets.split(","), out, precision
+    ):
         took = "there already" if made.seconds is None else f"{made.seconds:.1f} s"
         say(f"{target}: {made.megabytes:.1f} MB, {took}: {made.path}")
         if json_out:
@@ -50,3 +51,11 @@ def compile_engine(
                 "path": str(made.path),
             }
             typer.echo(json.dumps(line))
+
+
+def compile_targets(
+    model: Model, engine: str, targets: Sequence[str], out: Path, precision: str | None
+) -> Iterator[tuple[str, Compiled]]:
+    """An engine for each target, as it is made."""
+    for target in map(str.strip, targets):
+        yield target, compile_ahead(model, engine, target, out, precision)

@@ -54,6 +54,21 @@ def demo(
     """Make a small smear from generated cells, run it through everything, and show what
     arrives from Kafka.
     """
+    store = run_demo(out, keep, serve)
+    if not serve:
+        screen.print(
+            f"\nreview it in a browser: cytostream serve --store {store} --sink none",
+            soft_wrap=True,
+        )
+
+
+def run_demo(out: Path, keep: bool = False, serve: bool = False) -> Path:
+    """Makes the demo slide, runs it, and shows what came back from Kafka; gives the store. `serve`:
+    serves the review page over it, until it is stopped.
+
+    Raises:
+        CytostreamError: the store, the model or the broker cannot be used.
+    """
     out.mkdir(parents=True, exist_ok=True)
     slide, placed = make_slide(out / "smear.tiff")
     screen.print(f"a smear of {len(placed)} generated cells among red cells: {slide}")
@@ -69,14 +84,10 @@ def demo(
         store = out / "results" if keep else fresh(out)
         settings = load_config(config)
         run_slides([slide], store, settings, RunOptions())
-        events = list(read_all(settings.kafka))
-        tell(events, placed)
+        tell(list(read_all(settings.kafka)), placed)
         if serve:
             serve_page(Page(store), settings)
-            return
-    screen.print(
-        f"\nreview it in a browser: cytostream serve --store {store} --sink none", soft_wrap=True
-    )
+    return store
 
 
 def tell(events: list[Event], placed: list[_Placed]) -> None:

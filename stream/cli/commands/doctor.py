@@ -41,6 +41,17 @@ def doctor(
     """Check this machine: reader, model, engine, broker, disk. Exit status 1 if something
     that a run needs is missing.
     """
+    findings = check_machine(config, model, store)
+    if json_out:
+        typer.echo(json.dumps([asdict(one) for one in findings]))
+    else:
+        screen.print(findings_table(findings))
+    if not all(one.ok for one in findings if one.what != "broker"):
+        raise typer.Exit(1)
+
+
+def check_machine(config: Path | None, model: Path, store: Path) -> list[Finding]:
+    """What works on this machine of all that a run needs."""
     checks: dict[str, Callable[[], str]] = {
         "python": lambda: sys.version.split()[0],
         "slide reader": reader,
@@ -50,16 +61,14 @@ def doctor(
         "store": lambda: says_of_store(store),
         "broker": lambda: says_of_broker(config),
     }
-    findings = [find(name, check) for name, check in checks.items()]
-    if json_out:
-        typer.echo(json.dumps([asdict(f) for f in findings]))
-    else:
-        table = Table("", "", "")
-        for f in findings:
-            table.add_row("ok" if f.ok else "no", f.what, f.says)
-        screen.print(table)
-    if not all(f.ok for f in findings if f.what != "broker"):
-        raise typer.Exit(1)
+    return [find(name, check) for name, check in checks.items()]
+
+
+def findings_table(findings: list[Finding]) -> Table:
+    table = Table("", "", "")
+    for one in findings:
+        table.add_row("ok" if one.ok else "no", one.what, one.says)
+    return table
 
 
 def find(name: str, check: Callable[[], str]) -> Finding:

@@ -2,8 +2,9 @@
 
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -13,7 +14,17 @@ from stream.cli.console import screen
 from stream.cli.options import ModelArgument
 from stream.events import JsonObject
 
-from .model import training_side
+from .training import training_side
+
+if TYPE_CHECKING:
+    from classify.evaluation import Findings
+
+AXIS_COLUMNS = (
+    TextColumn("{task.description}"),
+    BarColumn(),
+    TextColumn("{task.fields[row]}"),
+    TimeElapsedColumn(),
+)
 
 
 def evaluate(
@@ -42,31 +53,33 @@ def evaluate(
     Example: cytostream evaluate MODEL --suite configs/evaluation/suite-quick.toml --report
     runs/evaluation
     """
+    command = shlex.join(["cytostream", *sys.argv[1:]])
+    found = run_suite(model, suite, report, only or (), command)
+    for title, findings in found.items():
+        screen.print(f"{title}: {len(findings.figures)} figures")
+    screen.print(f"written: {report / 'report.html'}, {report / 'report.json'}")
+
+
+def run_suite(
+    model: Path, suite: Path, report: Path, only: Sequence[str], command: str
+) -> dict[str, "Findings"]:
+    """Measures a model on the axes of a suite, or `only` some of them, and writes the report, which
+    states the command.
+
+    Raises:
+        CytostreamError: the suite, its data or the model cannot be used, or packages are missing.
+    """
     with training_side():
-        from classify.evaluation import evaluate_model as measure
-        from classify.evaluation import read_suite
+        from classify.evaluation import evaluate_model, read_suite
     settings = read_suite(suite)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.fields[row]}"),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=screen) as bars:
+    with Progress(*AXIS_COLUMNS, console=screen) as bars:
         tasks: dict[str, TaskID] = {}
 
         def show(name: str, row: JsonObject) -> None:
             if name not in tasks:
                 tasks[name] = bars.add_task(name, total=row.get("budget"), row="")
             if row:
-                bars.update(
-                    tasks[name],
-                    completed=row["used"],
-                    row=f"step {row['step']}  ce {row['cross_entropy']:.3f}",
-                )
+                shown = f"step {row['step']}  ce {row['cross_entropy']:.3f}"
+                bars.update(tasks[name], completed=row["used"], row=shown)
 
-        command = shlex.join(["cytostream", *sys.argv[1:]])
-        found = measure(model, settings, report, only or (), show, command)
-    for title, findings in found.items():
-        screen.print(f"{title}: {len(findings.figures)} figures")
-    screen.print(f"written: {report / 'report.html'}, {report / 'report.json'}")
+        return evaluate_model(model, settings, report, only, show, command)

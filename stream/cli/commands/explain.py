@@ -1,7 +1,7 @@
 """Commands about why and how surely: explain, index, calibrate, authenticity."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +11,6 @@ from PIL import Image
 from rich.table import Table
 
 from classify import (
-    SHIPPED,
     CropFolder,
     DataError,
     Engine,
@@ -23,11 +22,12 @@ from classify import (
     explain_cell,
     judge,
     load_model,
+    open_engine,
 )
-from classify import open_engine as open_named
 from stream.cli.console import say, screen, track
-from stream.cli.options import EngineOption, ModelOption
+from stream.cli.options import ModelChoice
 from stream.cli.pictures import sheet_of
+from stream.cli.session import open_model
 from stream.events import JsonObject
 from stream.store import SlideStore
 
@@ -50,8 +50,8 @@ def explain(
     known: Annotated[
         Path | None, typer.Option(help="Index of known cells, from `cytostream index`.")
     ] = None,
-    model: ModelOption = SHIPPED,
-    engine: EngineOption = "auto",
+    *,
+    choice: ModelChoice,
 ) -> None:
     """Show why cells were called what they were called.
 
@@ -61,18 +61,29 @@ def explain(
 
     Example: cytostream explain alerts/ --out why/ --known known.npz
     """
-    loaded = load_model(model)
-    cells = images_at(images, loaded.card.crop_px)
-    runner = open_named(loaded, engine, None, say)
-    index = Nearest.open(known, loaded) if known else None
-    out.mkdir(parents=True, exist_ok=True)
     wanted = [name.strip() for name in classes.split(",") if name.strip()]
+    count = explain_images(images, out, choice, wanted, known)
+    screen.print(f"{count} cells explained in {out}")
+
+
+def explain_images(
+    images: Path, out: Path, choice: ModelChoice, classes: Sequence[str], known: Path | None
+) -> int:
+    """Writes a picture, the maps and a line for each cell, and says how many.
+
+    Raises:
+        CytostreamError: the model, the engine, the images or the index cannot be used.
+    """
+    model, engine = open_model(choice)
+    cells = images_at(images, model.card.crop_px)
+    index = Nearest.open(known, model) if known else None
+    out.mkdir(parents=True, exist_ok=True)
     bar = track(cells, "explaining", len(cells.paths))
     with (out / "explained.jsonl").open("w") as lines:
         for number, (path, crop) in enumerate(bar):
-            ((_, verdict),) = judge([(0, crop)], runner, loaded, exhaustive=True)
-            why = explain_cell(runner, loaded, crop, wanted)
-            near = index.find(runner, crop, 5) if index else {}
+            ((_, verdict),) = judge([(0, crop)], engine, model, exhaustive=True)
+            why = explain_cell(engine, model, crop, classes)
+            near = index.find(engine, crop, 5) if index else {}
             name = f"{number:04d}-{path.stem}"
             Image.fromarray(sheet_of(why, near)).save(out / f"{name}.png")
             np.savez_compressed(
@@ -81,13 +92,10 @@ def explain(
                 heat=why.heat,
                 counterfactual=why.counterfactual,
             )
-            print(
-                json.dumps(verdict_line(path, verdict) | image_facts(why, near, name)),
-                file=lines,
-                flush=True,
-            )
+            line = verdict_line(path, verdict) | image_facts(why, near, name)
+            print(json.dumps(line), file=lines, flush=True)
     tell_skipped(cells)
-    screen.print(f"{len(cells.paths) - len(cells.skipped)} cells explained in {out}")
+    return len(cells.paths) - len(cells.skipped)
 
 
 def images_at(images: Path, px: int) -> CropFolder:
@@ -124,22 +132,32 @@ def tell_skipped(cells: CropFolder) -> None:
 def index(
     folder: Annotated[Path, typer.Argument(help="Labelled cells: FOLDER/CLASS/image.")],
     out: Annotated[Path, typer.Option(help="File to write.")] = Path("known.npz"),
-    model: ModelOption = SHIPPED,
-    engine: EngineOption = "auto",
+    *,
+    choice: ModelChoice,
 ) -> None:
     """Make an index of known cells, so that an alert can be laid beside those most like it.
 
     Example: cytostream index cells/train --out known.npz
     """
+    count = index_cells(folder, out, choice)
+    screen.print(f"{count} known cells in {out} ({out.stat().st_size / 1e6:.1f} MB)")
+
+
+def index_cells(folder: Path, out: Path, choice: ModelChoice) -> int:
+    """Writes the index of the cells of class folders, and says how many.
+
+    Raises:
+        CytostreamError: the model, the engine or the images cannot be used.
+    """
     from classify.explain import Known, build_index
 
-    loaded = load_model(model)
-    cells = CropFolder(folder, loaded.card.crop_px)
+    model, engine = open_model(choice)
+    cells = CropFolder(folder, model.card.crop_px)
     bar = track(cells, "indexing", len(cells.paths))
     known = (Known(path.parent.name, str(path.relative_to(folder)), crop) for path, crop in bar)
-    count = build_index(open_named(loaded, engine, None, say), loaded, known, out)
+    count = build_index(engine, model, known, out)
     tell_skipped(cells)
-    screen.print(f"{count} known cells in {out} ({out.stat().st_size / 1e6:.1f} MB)")
+    return count
 
 
 def calibrate(
@@ -157,8 +175,8 @@ def calibrate(
     cells: Annotated[
         int, typer.Option(min=50, help="At most so many cells, drawn by chance.")
     ] = 1000,
-    model: ModelOption = SHIPPED,
-    engine: EngineOption = "auto",
+    *,
+    choice: ModelChoice,
 ) -> None:
     """Fit a model's probabilities of being normal to your laboratory, from some hundred of its
     normal cells.
@@ -173,23 +191,33 @@ def calibrate(
 
     cytostream calibrate cytostream-results --check
     """
+    if check:
+        show_drift(source, load_model(choice.model))
+    elif out is None:
+        raise DataError("no folder for the calibrated model", "give one with --out")
+    else:
+        made = calibrate_model(source, out, choice, cells)
+        screen.print(f"{out}: {made.card.data['calibration']}; use it with --model {out}")
+
+
+def calibrate_model(source: Path, out: Path, choice: ModelChoice, most: int) -> Model:
+    """The model fitted to at most so many cells of a folder or a store, written to `out`.
+
+    Raises:
+        CytostreamError: the model, the engine or the cells cannot be used.
+    """
     from classify.calibration import recalibrate
 
-    loaded = load_model(model)
-    if check:
-        return show_drift(source, loaded)
-    if out is None:
-        raise DataError("no folder for the calibrated model", "give one with --out")
-    found = cells_of(source, loaded, cells)
-    runner = open_named(loaded, engine, None, say)
-    with screen.status(f"calibrating on {len(found.crops)} cells") as shown:
+    model = load_model(choice.model)
+    found = cells_of(source, model, most)
+    engine = open_engine(model, choice.engine, None, say)
+    total = len(found.crops)
+    with screen.status(f"calibrating on {total} cells") as shown:
 
         def progress(done: int) -> None:
-            shown.update(f"calibrating: {done} of {len(found.crops)} cells")
+            shown.update(f"calibrating: {done} of {total} cells")
 
-        made = recalibrate(loaded, runner, found, out, source.name, progress)
-    screen.print(f"{out}: {made.card.data['calibration']}; use it with --model {out}")
-    return None
+        return recalibrate(model, engine, found, out, source.name, progress)
 
 
 def cells_of(source: Path, loaded: Model, most: int) -> LabCells:
@@ -269,8 +297,8 @@ def authenticity(
     answers: Annotated[
         Path | None, typer.Option(help="answers.json of an expert: score them instead.")
     ] = None,
-    model: ModelOption = SHIPPED,
-    engine: EngineOption = "auto",
+    *,
+    choice: ModelChoice,
 ) -> None:
     """Make a blinded test page, real cells or generated ones, or score what an expert answered.
 
@@ -282,18 +310,35 @@ def authenticity(
 
     cytostream authenticity test --answers answers.json
     """
-    from classify.explain import score_answers, write_test
-
     if answers:
-        return show_scores(score_answers(folder, answers))
-    loaded = load_model(model)
-    runner = open_named(loaded, engine, None, say)
+        show_scores(scores_of(folder, answers))
+    else:
+        page = write_test_page(folder, out, choice, count, seed)
+        screen.print(
+            f"{page}: give it to an expert; then `cytostream authenticity {out} --answers "
+            "answers.json`"
+        )
+
+
+def scores_of(folder: Path, answers: Path) -> dict[str, "Score"]:
+    """How an expert's answers to the test of a folder agree with its key."""
+    from classify.explain import score_answers
+
+    return score_answers(folder, answers)
+
+
+def write_test_page(folder: Path, out: Path, choice: ModelChoice, count: int, seed: int) -> Path:
+    """The page of a blinded test of `count` real cells a class and as many generated ones, written
+    beside its key.
+
+    Raises:
+        CytostreamError: the model, the engine or the cells cannot be used.
+    """
+    from classify.explain import write_test
+
+    model, engine = open_model(choice)
     with screen.status("generating"):
-        page = write_test(list(cells_to_tell(folder, loaded, runner, count, seed)), out, seed)
-    screen.print(
-        f"{page}: give it to an expert; then `cytostream authenticity {out} --answers answers.json`"
-    )
-    return None
+        return write_test(list(cells_to_tell(folder, model, engine, count, seed)), out, seed)
 
 
 def cells_to_tell(

@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,12 +14,13 @@ from rich.table import Table
 from ingest import CytostreamError, SerialWorkers
 from stream.cli.console import print_error, screen
 from stream.cli.options import RESULTS, ConfigOption, StoreOption
+from stream.cli.session import require_store
 from stream.config import Config, load_config
 from stream.events import Event, Provenance
-from stream.store import like_cells, write_private_file
+from stream.store import LikeCell, like_cells, write_private_file
 
 if TYPE_CHECKING:
-    from stream.review import SlideLibrary, SlideView
+    from stream.review import Audit, SlideLibrary, SlideView
     from stream.review.images import Crops, FileStanding, SlideCheck
     from stream.review.report import SlideReport
 
@@ -48,33 +49,53 @@ def export_results(
 
     cytostream export-results --store results --form crops --out training
     """
+    request = ExportRequest(store, out, form or ["csv"], slide, version)
+    written, refused = export_slides(request, load_config(config))
+    screen.print(f"{written} files in {out}")
+    if refused:
+        raise typer.Exit(1)
+
+
+@dataclass(frozen=True, slots=True)
+class ExportRequest:
+    """Which slides of a store (beginnings of their ids; None is all), in which forms and which
+    version (None is what stands now), and the folder to write to.
+    """
+
+    store: Path
+    out: Path
+    forms: list[str]
+    slides: list[str] | None = None
+    version: int | None = None
+
+
+def export_slides(request: ExportRequest, settings: Config) -> tuple[int, int]:
+    """Writes slides in some forms; how many files, and how many reports were left out.
+
+    Raises:
+        CytostreamError: there is no store, no such form or slide, or a file cannot be written.
+    """
     from stream.review import SlideLibrary
     from stream.review.images import Crops, SlideCheck
     from stream.review.report import LettersError, ReportError
 
-    check_forms(form := form or ["csv"])
-    if not (store / "state.db").is_file():
-        raise CytostreamError(
-            f"{store}: no results here", "run `cytostream run SLIDE --store DIR` first"
-        )
+    check_forms(request.forms)
+    require_store(request.store)
     written = 0
     refused = 0
-    settings = load_config(config)
-    with SlideLibrary(store, settings) as library:
-        crops = Crops(store, library.queries)
+    with SlideLibrary(request.store, settings) as library:
+        crops = Crops(request.store, library.queries)
         check = SlideCheck(SerialWorkers(), settings.reading.survey_limit_s)
-        for slide_id in chosen(library.outbox.slide_ids(), slide):
+        for slide_id in chosen(library.outbox.slide_ids(), request.slides):
             file = exported_file(library.shelf(slide_id), check)
-            for one in form:
+            for form in request.forms:
                 try:
-                    report = _report(library, slide_id, version, file)
-                    written += _write(report, crops, one, out)
+                    report = _report(library, slide_id, request.version, file)
+                    written += _write(report, crops, form, request.out)
                 except (ReportError, LettersError) as error:
                     refused += 1
-                    print_error(f"{slide_id}, {one}: {error.what}", error.hint, "left out")
-    screen.print(f"{written} files in {out}")
-    if refused:
-        raise typer.Exit(1)
+                    print_error(f"{slide_id}, {form}: {error.what}", error.hint, "left out")
+    return written, refused
 
 
 def check_forms(forms: list[str]) -> None:
@@ -179,18 +200,7 @@ def audit(
 
     Example: cytostream audit --store results --kafka
     """
-    from stream.review import REVIEWS_FILE, SlideLibrary, check_store, custody_folder
-    from stream.review.web import local_name
-
-    if not (store / REVIEWS_FILE).is_file():
-        raise CytostreamError(
-            f"{store}: nothing was reviewed here", "is it the store that `cytostream serve` uses?"
-        )
-    settings = load_config(config)
-    with SlideLibrary(store, settings, custody_folder(settings.review.audit_folder)) as library:
-        if new_key:
-            library.trail.renew_key(local_name(), Provenance(settings.source))
-        found = check_store(library, sent(settings) if kafka else (), expect)
+    found = audit_store(store, load_config(config), kafka, expect, new_key)
     screen.print(
         f"{found.entries} entries, each as it was written; {found.sealed} sealed, "
         f"{found.signatures} signatures hold; compared with {found.heads} heads and "
@@ -198,6 +208,28 @@ def audit(
         highlight=False,
     )
     screen.print(f"head {found.head}", highlight=False)
+
+
+def audit_store(
+    store: Path, settings: Config, kafka: bool = False, expect: str = "", new_key: bool = False
+) -> "Audit":
+    """What a check of the audit trail of a store found, with what was sent to Kafka where that is
+    asked for.
+
+    Raises:
+        CytostreamError: nothing was reviewed there, or something was altered.
+    """
+    from stream.review import REVIEWS_FILE, SlideLibrary, check_store, custody_folder
+    from stream.review.web import local_name
+
+    if not (store / REVIEWS_FILE).is_file():
+        raise CytostreamError(
+            f"{store}: nothing was reviewed here", "is it the store that `cytostream serve` uses?"
+        )
+    with SlideLibrary(store, settings, custody_folder(settings.review.audit_folder)) as library:
+        if new_key:
+            library.trail.renew_key(local_name(), Provenance(settings.source))
+        return check_store(library, sent(settings) if kafka else (), expect)
 
 
 def sent(settings: Config) -> Iterable[Event]:
@@ -223,8 +255,13 @@ def similar(
     if as_json:
         for one in found:
             typer.echo(json.dumps(asdict(one)))
-        return
+    else:
+        screen.print(likeness_table(found))
+
+
+def likeness_table(found: Iterable[LikeCell]) -> Table:
+    """One row a cell, in the order given."""
     table = Table("distance", "slide", "cell", "class")
     for one in found:
         table.add_row(f"{one.distance:.4f}", one.slide_id, one.cell_id, one.label)
-    screen.print(table)
+    return table

@@ -1,5 +1,6 @@
 """Commands that send the events of a store: those that wait, or those of slides once more."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -8,9 +9,9 @@ import typer
 
 from ingest import CytostreamError
 from stream.cli.console import screen
-from stream.cli.options import KAFKA, RESULTS, ConfigOption, SinkOption, StoreOption
+from stream.cli.options import RESULTS, ConfigOption, SinkOption, StoreOption
 from stream.cli.session import drain, open_station
-from stream.config import load_config
+from stream.config import Config, load_config
 from stream.events import replayed
 from stream.run import GracefulStop
 from stream.store import Backlog
@@ -26,15 +27,26 @@ def relay(
 
     Example: cytostream relay --store results
     """
-    settings = load_config(config)
-    with GracefulStop(0) as ending, open_station(store, settings, sink or KAFKA) as station:
+    if send_waiting(store, load_config(config), sink, forever):
+        raise typer.Exit(1)
+
+
+def send_waiting(
+    store: Path, settings: Config, sinks: Sequence[str] | None, forever: bool = False
+) -> int:
+    """Sends the events that wait in a store, and says how many still do. `forever`: until it is
+    stopped.
+
+    Raises:
+        CytostreamError: the store cannot be opened, or a sink cannot be reached.
+    """
+    with GracefulStop(0) as ending, open_station(store, settings, sinks) as station:
         if forever:
             ending.stop.wait()
         for one in station.relays:
             if not one.ready.wait(settings.kafka.give_up_s) and one.trouble:
                 raise one.trouble
-        if drain(station.relays, settings.kafka.give_up_s):
-            raise typer.Exit(1)
+        return drain(station.relays, settings.kafka.give_up_s)
 
 
 def replay(
@@ -51,16 +63,33 @@ def replay(
 
     Example: cytostream replay smear.svs --store results
     """
-    settings = load_config(config)
+    if send_again(store, load_config(config), sink, slides or [], refused):
+        raise typer.Exit(1)
+
+
+def send_again(
+    store: Path,
+    settings: Config,
+    sinks: Sequence[str] | None,
+    slides: Sequence[Path],
+    refused: bool = False,
+) -> int:
+    """Sends the events of slides once more, or those that the broker has refused, and says how many
+    are not sent yet.
+
+    Raises:
+        CytostreamError: the store cannot be opened or does not know a slide, or there is nothing to
+            send.
+    """
     occasion = datetime.now(UTC).isoformat()
-    with open_station(store, settings, sink or KAFKA) as station:
-        ids = [slide_id_of(station.backlog, slide) for slide in slides or []]
+    with open_station(store, settings, sinks) as station:
+        ids = [slide_id_of(station.backlog, slide) for slide in slides]
         events = [row.event for row in station.outbox.refused()] if refused else []
         events += [
-            p.event
+            row.event
             for slide_id in ids
-            for p in station.outbox.events(slide_id)
-            if not p.event.replay_of
+            for row in station.outbox.events(slide_id)
+            if not row.event.replay_of
         ]
         if not events:
             raise CytostreamError(
@@ -70,8 +99,7 @@ def replay(
         with station.outbox.transaction() as tx:
             tx.add(replayed(event, occasion) for event in events)
         screen.print(f"{len(events)} events go out again, marked")
-        if drain(station.relays, settings.kafka.give_up_s):
-            raise typer.Exit(1)
+        return drain(station.relays, settings.kafka.give_up_s)
 
 
 def slide_id_of(backlog: Backlog, slide: Path) -> str:

@@ -14,11 +14,11 @@ from stream.cli.json_logs import set_up_logs
 from stream.cli.options import KAFKA, RESULTS, ConfigOption, ModelOption, SinkOption, StoreOption
 from stream.cli.page_server import Page
 from stream.cli.review_page import serve_page
-from stream.config import load_config
+from stream.config import Config, load_config
 from stream.events import AccessAction, Provenance
 
 if TYPE_CHECKING:
-    from stream.review.web import Accounts
+    from stream.review.web import Accounts, Person
 
 accounts_app = typer.Typer(
     help="Who may open the review page from another machine.", no_args_is_help=True
@@ -87,33 +87,56 @@ def add_account(
     Example: cytostream accounts add alice --role reviewer --store results
     """
     password = typer.prompt("password", hide_input=True, confirmation_prompt=True)
+    set_account(store, load_config(config), name, role, password)
+
+
+def set_account(store: Path, settings: Config, name: str, role: str, password: str) -> None:
+    """Makes or changes an account, which the audit trail states.
+
+    Raises:
+        CytostreamError: the name, the role or the password cannot be used.
+    """
     with accounts_of(store) as accounts:
         change = accounts.set(name, role, password)
-    note_change(store, config, "account_added" if change == "added" else "account_changed", name)
+    action: AccessAction = "account_added" if change == "added" else "account_changed"
+    note_change(store, settings, action, name)
 
 
 @accounts_app.command("list")
 def list_accounts(store: StoreOption = RESULTS) -> None:
     """Who has an account, and their roles."""
+    for person in people_of(store):
+        typer.echo(f"{person.name}\t{person.role}")
+
+
+def people_of(store: Path) -> list["Person"]:
+    """Who has an account of a store."""
     with accounts_of(store) as accounts:
-        for person in accounts.people():
-            typer.echo(f"{person.name}\t{person.role}")
+        return accounts.people()
 
 
 @accounts_app.command("remove")
 def remove_account(name: str, store: StoreOption = RESULTS, config: ConfigOption = None) -> None:
     """Take an account away; what it signed stays, and nobody gets its name."""
+    end_account(store, load_config(config), name)
+
+
+def end_account(store: Path, settings: Config, name: str) -> None:
+    """Removes an account, which the audit trail states.
+
+    Raises:
+        CytostreamError: there is no such account.
+    """
     with accounts_of(store) as accounts:
         accounts.remove(name)
-    note_change(store, config, "account_removed", name)
+    note_change(store, settings, "account_removed", name)
 
 
-def note_change(store: Path, config: Path | None, action: AccessAction, name: str) -> None:
+def note_change(store: Path, settings: Config, action: AccessAction, name: str) -> None:
     """Writes a change of an account into the audit trail of the store."""
     from stream.review import Trail, custody_folder
     from stream.review.web import local_name
 
-    settings = load_config(config)
     with Trail(store, custody_folder(settings.review.audit_folder)) as trail:
         trail.note(action, name, local_name(), Provenance(settings.source))
 

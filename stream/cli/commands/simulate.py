@@ -68,12 +68,13 @@ def simulate(
         raise DataError(f"no stain {stain!r}", f"one of {', '.join(LOOKS)}")
     if per_100 and not cells:
         raise DataError("--per-100 needs --cells", "name a folder of cells as FOLDER/CLASS/image")
-    scale = mpp or (CROP_UM / CROP_PX if cells else GENERATED_MPP)
-    look = LOOKS[stain]
     if cells:
+        scale = mpp or CROP_UM / CROP_PX
         chosen = chosen_images(cells, shares_per_100(per_100 or []), whites, seed)
         look, layers = real_layers(chosen, scale)
     else:
+        scale = mpp or GENERATED_MPP
+        look = LOOKS[stain]
         layers = white_layers(scale)
     smear = Synthetic(
         width_px,
@@ -87,12 +88,19 @@ def simulate(
         seed=seed,
         each_once=bool(cells),
     )
+    count = write_smear(out, smear)
+    screen.print(f"{out}: {count} white cells and platelets; where they are: {out}.truth.jsonl")
+
+
+def write_smear(out: Path, smear: Synthetic) -> int:
+    """Writes a smear with its truth, and says how many cells it has."""
     with Progress(console=screen) as bars:
         task = bars.add_task("writing")
-        count = write_synthetic(
-            out, smear, lambda done, of: bars.update(task, completed=done, total=of)
-        )
-    screen.print(f"{out}: {count} white cells and platelets; where they are: {out}.truth.jsonl")
+
+        def show(done: int, total: int) -> None:
+            bars.update(task, completed=done, total=total)
+
+        return write_synthetic(out, smear, show)
 
 
 def white_layers(mpp: float) -> list[Layer]:

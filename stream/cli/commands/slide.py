@@ -1,5 +1,6 @@
 """Commands about a slide alone: where its cells are, and where it can be read."""
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +10,7 @@ import typer
 from ingest import (
     CytostreamError,
     Slide,
+    SmearMap,
     SmearZone,
     battlement,
     map_smear,
@@ -19,12 +21,19 @@ from ingest import (
     survey_slide,
     thumbnail,
 )
-from segment import AREAS, KIND_NAMES, Cell, begin_scan
+from segment import KIND_NAMES, Cell, begin_scan
 from stream.cli.console import screen, track
 from stream.cli.json_lines import json_lines
-from stream.cli.options import JsonFileOption, MppOption, MppOverrideOption
+from stream.cli.options import (
+    AreaOption,
+    JsonFileOption,
+    MppOption,
+    MppOverrideOption,
+    TilePxOption,
+    WorkersOption,
+)
 from stream.cli.pictures import draw
-from stream.config import Reading
+from stream.config import Reading, load_config
 from stream.events import JsonObject
 
 
@@ -36,31 +45,36 @@ def locate(
     kinds: Annotated[
         list[str] | None, typer.Option("--kind", help=f"{', '.join(KIND_NAMES)}; all by default.")
     ] = None,
-    workers: Annotated[
-        int,
-        typer.Option(min=0, help="Worker processes; 0 is this process, without limits of time."),
-    ] = 2,
-    tile_px: Annotated[int, typer.Option(min=256, max=8192)] = 1024,
-    area: Annotated[
-        str, typer.Option(help="all, or battlement: a technologist's path through the monolayer.")
-    ] = "all",
+    workers: WorkersOption = None,
+    tile_px: TilePxOption = None,
+    area: AreaOption = None,
 ) -> None:
     """Find the cells of a slide, without classifying them.
 
     Example: cytostream locate smear.svs --json cells.jsonl
     """
-    facts = open_slide(slide, mpp, mpp_override)
-    reading = Reading()
-    found = {kind: 0 for kind in kinds or KIND_NAMES}
+    given = {"mpp_override": mpp_override, "workers": workers, "tile_px": tile_px, "area": area}
+    reading = load_config(None, reading=given).reading
+    facts = open_slide(slide, mpp, reading.mpp_override)
+    found = locate_cells(facts, reading, kinds or KIND_NAMES, json_out)
+    screen.print("  ".join(f"{kind} {count}" for kind, count in found.items()))
+
+
+def locate_cells(
+    slide: Slide, reading: Reading, kinds: Sequence[str], json_out: Path | None
+) -> dict[str, int]:
+    """How many cells of each kind a slide has; each is a line where `json_out` says.
+
+    Raises:
+        CytostreamError: there is no such kind, or the slide cannot be read.
+    """
+    found = dict.fromkeys(kinds, 0)
     if unknown := set(found) - set(KIND_NAMES):
         raise CytostreamError(f"no kind {', '.join(unknown)}", f"of {', '.join(KIND_NAMES)}")
-    if area not in AREAS:
-        raise CytostreamError(f"no area {area!r}", f"one of {', '.join(AREAS)}")
-    with open_workers(workers) as pool, json_lines(json_out) as write:
-        scan = pool.call(
-            partial(begin_scan, kinds=tuple(found), area=area), facts, reading.survey_limit_s
-        )
-        specs = list(plan_tiles(facts, scan.looked_at, tile_px))
+    begin = partial(begin_scan, kinds=tuple(found), area=reading.area)
+    with open_workers(reading.workers) as pool, json_lines(json_out) as write:
+        scan = pool.call(begin, slide, reading.survey_limit_s)
+        specs = list(plan_tiles(slide, scan.looked_at, reading.tile_px))
         results = (
             r for r in pool.each(scan.cells_in, specs, reading.read_limit_s) if r is not None
         )
@@ -72,8 +86,8 @@ def locate(
                 screen.print(f"{box} cannot be decoded")
             for cell in outcome.cells:
                 found[cell.kind] += 1
-                write(cell_line(cell, facts))
-    screen.print("  ".join(f"{kind} {n}" for kind, n in found.items()))
+                write(cell_line(cell, slide))
+    return found
 
 
 def cell_line(cell: Cell, slide: Slide) -> JsonObject:
@@ -106,18 +120,27 @@ def map_slide(
     Example: cytostream map smear.svs --out map.png
     """
     facts = open_slide(slide, mpp, mpp_override)
-    with screen.status("looking at the slide"):
-        seen = survey_slide(facts)
-        found = map_smear(facts, seen)
-        out = out or slide.with_suffix(".map.png")
-        picture = draw(thumbnail(facts), found, battlement(found))
-        try:
-            picture.save(out)
-        except (OSError, ValueError) as error:
-            what = f"{out}: {getattr(error, 'strerror', None) or error}"
-            raise CytostreamError(what, "choose another --out, as map.png") from error
-    for ground in SmearZone:
-        screen.print(f"  {ground.name.lower():10}{found.area_mm2(ground):9.2f} mm2")
+    out = out or slide.with_suffix(".map.png")
+    found = draw_map(facts, out)
+    for zone in SmearZone:
+        screen.print(f"  {zone.name.lower():10}{found.area_mm2(zone):9.2f} mm2")
     for problem in found.problems():
         screen.print(f"not fit for reading: {problem}")
     screen.print(f"{out}: outlined in black is the counting path (`locate --area battlement`)")
+
+
+def draw_map(slide: Slide, out: Path) -> SmearMap:
+    """The map of a smear, drawn over its thumbnail into a picture.
+
+    Raises:
+        CytostreamError: the slide cannot be read, or the picture cannot be written.
+    """
+    with screen.status("looking at the slide"):
+        found = map_smear(slide, survey_slide(slide))
+        picture = draw(thumbnail(slide), found, battlement(found))
+    try:
+        picture.save(out)
+    except (OSError, ValueError) as error:
+        what = f"{out}: {getattr(error, 'strerror', None) or error}"
+        raise CytostreamError(what, "choose another --out, as map.png") from error
+    return found

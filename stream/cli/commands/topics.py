@@ -1,17 +1,21 @@
 """Commands about what goes out: follow the topics, show the schemas and the configuration."""
 
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ingest import CytostreamError
 from stream.cli.console import print_error, screen
 from stream.cli.options import RESULTS, ConfigOption, JsonLinesOption, StoreOption
-from stream.config import ConfigError, load_config
+from stream.cli.session import require_store
+from stream.config import ConfigError, Kafka, load_config
 from stream.events import TOPICS, Event, to_line, write_schemas
 from stream.kafka import write_asyncapi
-from stream.store import Outbox
+from stream.store import KeptFailure, Outbox
+
+if TYPE_CHECKING:
+    pass
 
 
 def tail(
@@ -26,16 +30,25 @@ def tail(
 
     Example: cytostream tail alerts --from-beginning
     """
-    from stream.kafka import follow
-
-    kinds = tuple(topics or TOPICS)
-    if unknown := set(kinds) - set(TOPICS):
-        raise ConfigError(f"no topic {', '.join(unknown)}", f"of {', '.join(TOPICS)}")
-    for event in follow(load_config(config).kafka, kinds, from_beginning):
+    settings = load_config(config)
+    for event in follow_topics(settings.kafka, topics or tuple(TOPICS), from_beginning):
         if json_out:
             typer.echo(to_line(event))
         else:
             screen.print(sentence(event), highlight=False)
+
+
+def follow_topics(settings: Kafka, topics: Sequence[str], from_beginning: bool) -> Iterable[Event]:
+    """The events of topics as they arrive, without end.
+
+    Raises:
+        ConfigError: there is no such topic.
+    """
+    from stream.kafka import follow
+
+    if unknown := set(topics) - set(TOPICS):
+        raise ConfigError(f"no topic {', '.join(unknown)}", f"of {', '.join(TOPICS)}")
+    return follow(settings, topics, from_beginning)
 
 
 def sentence(event: Event) -> str:
@@ -56,11 +69,16 @@ def schemas(
 
     Example: cytostream schemas --asyncapi --out schemas
     """
-    for path in write_schemas(out):
+    for path in write_documents(out, load_config(config).kafka if asyncapi else None):
         typer.echo(path)
-    if asyncapi:
-        write_asyncapi(out / "asyncapi.json", load_config(config).kafka)
-        typer.echo(out / "asyncapi.json")
+
+
+def write_documents(out: Path, asyncapi_of: Kafka | None) -> Iterator[Path]:
+    """Writes the schema of every event type, and the AsyncAPI document of a broker's settings."""
+    yield from write_schemas(out)
+    if asyncapi_of:
+        write_asyncapi(out / "asyncapi.json", asyncapi_of)
+        yield out / "asyncapi.json"
 
 
 def failures(store: StoreOption = RESULTS) -> None:
@@ -68,13 +86,19 @@ def failures(store: StoreOption = RESULTS) -> None:
 
     Example: cytostream failures --store results
     """
-    if not (store / "state.db").exists():
-        raise CytostreamError(
-            f"{store}: no results here", "run `cytostream run SLIDE --store DIR` first"
-        )
+    for one in failures_of(store):
+        print_error(f"{one.path}: {one.what}", one.hint, one.code or "failure")
+
+
+def failures_of(store: Path) -> list[KeptFailure]:
+    """What could not be read in the slides of a store.
+
+    Raises:
+        CytostreamError: there is no store.
+    """
+    require_store(store)
     with Outbox(store / "state.db", unwritable="read") as outbox:
-        for one in outbox.failures():
-            print_error(f"{one.path}: {one.what}", one.hint, one.code or "failure")
+        return outbox.failures()
 
 
 def config(

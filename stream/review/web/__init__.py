@@ -1,4 +1,4 @@
-from .accounts import Accounts
+from .accounts import Accounts, Person
 from .app import ReviewApp, Setting, make_app
 from .auth import Authenticator, Mode, is_loopback, local_name
 from .routes_pages import leaflet_folder
@@ -7,6 +7,7 @@ __all__ = [
     "Accounts",
     "Authenticator",
     "Mode",
+    "Person",
     "ReviewApp",
     "Setting",
     "is_loopback",

@@ -1,6 +1,7 @@
 """`cytostream bench`: what things cost, side by side in one run."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,7 +10,7 @@ import typer
 from rich.table import Table
 
 from classify import SHIPPED, Model, load_model, open_engine
-from stream.cli.commands.model import training_side
+from stream.cli.commands.training import training_side
 from stream.cli.console import say, screen, track
 from stream.cli.options import EngineOption, ModelOption
 from stream.events import JsonObject
@@ -21,42 +22,43 @@ REFERENCE = "exhaustive reference, f32"
 JUDGE_ROW = "ours"
 
 
+@dataclass(frozen=True, slots=True)
+class JudgeBenchOptions:
+    """What `cytostream bench judge` may be given."""
+
+    anomalous: Annotated[
+        Path | None,
+        typer.Option(help="Cells of classes the model was never trained on, same layout."),
+    ] = None
+    same_lab: Annotated[
+        Path | None, typer.Option(help="Normal cells of the laboratory of the anomalous ones.")
+    ] = None
+    model: ModelOption = SHIPPED
+    engine: EngineOption = "auto"
+    cells: Annotated[int, typer.Option(min=0, help="At most so many cells a folder; 0 is all.")] = 0
+    paper_cells: Annotated[
+        int,
+        typer.Option(min=2, help="Cells for the paper's procedure, about a minute each at worst."),
+    ] = 24
+    paper_draws: Annotated[
+        int, typer.Option(min=26, help="Most draws of the paper's procedure; as published 2,000.")
+    ] = 2000
+    paper_batch: Annotated[
+        int, typer.Option(min=1, help="Draws the paper's rows run at once; as published 1.")
+    ] = 1
+    draw_cells: Annotated[
+        int, typer.Option(min=0, help="Cells for chosen against random draws; 0 leaves it out.")
+    ] = 300
+    growth: Annotated[bool, typer.Option(help="Also how cost grows with classes and cells.")] = True
+    json_out: Annotated[Path | None, typer.Option("--json", help="Write every figure here.")] = None
+
+
 def bench_judge(
     home: Annotated[
         Path,
         typer.Argument(help="FOLDER/CLASS/image: labelled cells of the model's own laboratory."),
     ],
-    anomalous: Annotated[
-        Path | None,
-        typer.Option(help="Cells of classes the model was never trained on, same layout."),
-    ] = None,
-    same_lab: Annotated[
-        Path | None, typer.Option(help="Normal cells of the laboratory of the anomalous ones.")
-    ] = None,
-    model: ModelOption = SHIPPED,
-    engine: EngineOption = "auto",
-    cells: Annotated[
-        int, typer.Option(min=0, help="At most so many cells a folder; 0 is all.")
-    ] = 0,
-    paper_cells: Annotated[
-        int,
-        typer.Option(min=2, help="Cells for the paper's procedure, about a minute each at worst."),
-    ] = 24,
-    paper_draws: Annotated[
-        int, typer.Option(min=26, help="Most draws of the paper's procedure; as published 2,000.")
-    ] = 2000,
-    paper_batch: Annotated[
-        int, typer.Option(min=1, help="Draws the paper's rows run at once; as published 1.")
-    ] = 1,
-    draw_cells: Annotated[
-        int, typer.Option(min=0, help="Cells for chosen against random draws; 0 leaves it out.")
-    ] = 300,
-    growth: Annotated[
-        bool, typer.Option(help="Also how cost grows with classes and cells.")
-    ] = True,
-    json_out: Annotated[
-        Path | None, typer.Option("--json", help="Write every figure here.")
-    ] = None,
+    options: JudgeBenchOptions,
 ) -> None:
     """The judge against the paper's procedure on the same net and cells: cost, accuracy, anomaly
     AUC, agreement.
@@ -66,22 +68,30 @@ def bench_judge(
 
     Example: cytostream bench judge pbc/val --anomalous deepapl/anomaly --same-lab deepapl/normal
     """
+    report = compare_judges(home, options)
+    if options.json_out:
+        options.json_out.write_text(json.dumps(report, indent=1) + "\n")
+
+
+def compare_judges(home: Path, options: JudgeBenchOptions) -> JsonObject:
+    """Every figure of the comparison, whose tables are shown as they are made.
+
+    Raises:
+        CytostreamError: the model, the engine or the cells cannot be used, or packages are missing.
+    """
     with training_side():
         from classify.benchmark import ABROAD, HOME, ODD, read_cells
-    loaded = load_model(model)
-    folders = {HOME: home, ABROAD: same_lab, ODD: anomalous}
-    all_cells = read_cells(
-        loaded, {number: folder for number, folder in folders.items() if folder}, cells
-    )
-    contest = Contest(loaded, engine, all_cells)
-    contest.few(paper_cells, most=paper_draws, together=paper_batch)
+    model = load_model(options.model)
+    folders = {HOME: home, ABROAD: options.same_lab, ODD: options.anomalous}
+    given = {number: folder for number, folder in folders.items() if folder}
+    contest = Contest(model, options.engine, read_cells(model, given, options.cells))
+    contest.few(options.paper_cells, most=options.paper_draws, together=options.paper_batch)
     contest.all()
-    if draw_cells:
-        contest.draws(draw_cells)
-    if growth:
-        contest.growth(draw_cells or 300)
-    if json_out:
-        json_out.write_text(json.dumps(contest.report, indent=1) + "\n")
+    if options.draw_cells:
+        contest.draws(options.draw_cells)
+    if options.growth:
+        contest.growth(options.draw_cells or 300)
+    return contest.report
 
 
 class Contest:

@@ -31,14 +31,15 @@ from ingest import (
 )
 from segment import AREAS, WORK_MPP, Cell, Scan, begin_scan, plain_scan
 from stream.cli.console import screen
-from stream.cli.options import MppOption
-from stream.config import Reading
+from stream.cli.options import MppOption, TilePxOption, WorkersOption
+from stream.config import Reading, load_config
 from stream.events import JsonObject
 
 LOCATE_ROW = "ours"
 EVERYWHERE = "every place"
 _PLAIN = "every place at full resolution"
 SAME_UM = 3.0
+SlideScan = Callable[[Slide], Scan]
 CellPlace = tuple[str, int, int]  # kind, x_px0, y_px0
 
 
@@ -95,16 +96,14 @@ class TimedRow:
         }
 
 
-def scanned(
-    slide: Slide, begin: Callable[[Slide], Scan], mpp: float, workers: int, tile_px: int, name: str
-) -> TimedRow:
+def scanned(slide: Slide, begin: SlideScan, mpp: float, reading: Reading, name: str) -> TimedRow:
     """Scan once; workers are new, so that their peak memory is this scan's, and have read what they
     need to begin.
     """
-    with open_workers(workers) as pool:
-        for _ in pool.each(warm, range(max(1, workers)), 60):
+    with open_workers(reading.workers) as pool:
+        for _ in pool.each(warm, range(max(1, reading.workers)), 60):
             pass
-        return row_of(pool, slide, begin, mpp, tile_px, name)
+        return row_of(pool, slide, begin, mpp, reading, name)
 
 
 def warm(_: int) -> int:
@@ -112,12 +111,11 @@ def warm(_: int) -> int:
 
 
 def row_of(
-    pool: Workers, slide: Slide, begin: Callable[[Slide], Scan], mpp: float, tile_px: int, name: str
+    pool: Workers, slide: Slide, begin: SlideScan, mpp: float, limits: Reading, name: str
 ) -> TimedRow:
-    limits = Reading()
     start = perf_counter()
     scan = pool.call(begin, slide, limits.survey_limit_s)
-    specs = list(plan_tiles(slide, scan.looked_at, tile_px, mpp))
+    specs = list(plan_tiles(slide, scan.looked_at, limits.tile_px, mpp))
     arrived = (
         r for r in pool.each(partial(timed, scan), specs, limits.read_limit_s * 10) if r is not None
     )
@@ -161,11 +159,8 @@ def agreement_of(a: np.ndarray, b: np.ndarray) -> float:
 def bench_locate(
     slide: Annotated[Path, typer.Argument(help="Slide or field of view.")],
     mpp: MppOption = None,
-    workers: Annotated[
-        int,
-        typer.Option(min=0, help="Worker processes; 0 is this process, without limits of time."),
-    ] = 2,
-    tile_px: Annotated[int, typer.Option(min=256, max=8192)] = 1024,
+    workers: WorkersOption = None,
+    tile_px: TilePxOption = None,
     kinds: Annotated[
         list[str] | None,
         typer.Option("--kind", help="wbc, platelet, rbc; wbc and platelet by default."),
@@ -181,33 +176,47 @@ def bench_locate(
 
     Example: cytostream bench locate smear.svs --json locate.json
     """
+    reading = load_config(None, reading={"workers": workers, "tile_px": tile_px}).reading
     facts = open_slide(slide, mpp)
     wanted = tuple(kinds or ("wbc", "platelet"))
-    ours = partial(begin_scan, kinds=wanted)
-    rows = sorted(
-        (scanned(facts, ours, READ_MPP, workers, tile_px, LOCATE_ROW) for _ in range(runs)),
-        key=lambda r: r.seconds,
-    )
-    made = {LOCATE_ROW: rows[len(rows) // 2]}
-    if plain:
-        for name, read_mpp, work_mpp in (
-            (EVERYWHERE, READ_MPP, WORK_MPP),
-            (_PLAIN, facts.mpp, facts.mpp),
-        ):
-            begin = partial(plain_scan, kinds=wanted, work_mpp=work_mpp)
-            made[name] = scanned(facts, begin, read_mpp, workers, tile_px, name)
-    report: JsonObject = {name: row.figures(facts) for name, row in made.items()}
-    report["runs_s"] = [row.seconds for row in rows]
-    report["reader_peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
-    if plain:
-        report["times_faster"] = made[_PLAIN].seconds / made[LOCATE_ROW].seconds
-        report["agreement_f1"] = {
-            n: agreement(made[LOCATE_ROW].cells, made[n].cells, facts.mpp)
-            for n in (EVERYWHERE, _PLAIN)
-        }
+    made, runs_s = time_scans(facts, reading, wanted, runs, plain)
+    report = scans_report(facts, made, runs_s)
     show(facts, report, made)
     if json_out:
         json_out.write_text(json.dumps(report, indent=1) + "\n")
+
+
+def time_scans(
+    slide: Slide, reading: Reading, kinds: tuple[str, ...], runs: int, plain: bool
+) -> tuple[dict[str, TimedRow], list[float]]:
+    """Each way of scanning a slide, of ours the median run; and the seconds of all runs of ours.
+
+    Raises:
+        CytostreamError: the slide cannot be read.
+    """
+    ours = partial(begin_scan, kinds=kinds)
+    rows = [scanned(slide, ours, READ_MPP, reading, LOCATE_ROW) for _ in range(runs)]
+    rows.sort(key=lambda row: row.seconds)
+    made = {LOCATE_ROW: rows[len(rows) // 2]}
+    others = ((EVERYWHERE, READ_MPP, WORK_MPP), (_PLAIN, slide.mpp, slide.mpp))
+    for name, read_mpp, work_mpp in others if plain else ():
+        begin = partial(plain_scan, kinds=kinds, work_mpp=work_mpp)
+        made[name] = scanned(slide, begin, read_mpp, reading, name)
+    return made, [row.seconds for row in rows]
+
+
+def scans_report(slide: Slide, made: dict[str, TimedRow], runs_s: list[float]) -> JsonObject:
+    """Every figure of the scans, and of ours against the plain ones where there are some."""
+    report: JsonObject = {name: row.figures(slide) for name, row in made.items()}
+    report["runs_s"] = runs_s
+    report["reader_peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    if _PLAIN in made:
+        report["times_faster"] = made[_PLAIN].seconds / made[LOCATE_ROW].seconds
+        report["agreement_f1"] = {
+            name: agreement(made[LOCATE_ROW].cells, made[name].cells, slide.mpp)
+            for name in (EVERYWHERE, _PLAIN)
+        }
+    return report
 
 
 def show(slide: Slide, report: JsonObject, made: dict[str, TimedRow]) -> None:

@@ -13,10 +13,11 @@ import typer
 from ingest import CytostreamError
 from stream.cli.console import screen
 from stream.cli.options import RESULTS, ConfigOption, StoreOption
-from stream.config import load_config
+from stream.config import Config, load_config
 from stream.events import Provenance
 
 if TYPE_CHECKING:
+    from stream.keeping import BackupResult, PatientSlide, RestoreResult
     from stream.review import SlideLibrary
 
 patient_app = typer.Typer(
@@ -41,11 +42,20 @@ def backup(
 
     Example: cytostream backup --store results --out /backup/results
     """
+    kept = kept_store(store, out)
+    screen.print(f"{kept.files} files, {kept.new_bytes / 1e6:.1f} MB of them new: {kept.manifest}")
+
+
+def kept_store(store: Path, out: Path) -> "BackupResult":
+    """A new backup of a store.
+
+    Raises:
+        CytostreamError: there is no store, or the folder cannot be written to.
+    """
     from stream.keeping import back_up
 
     with screen.status("copying"):
-        kept = back_up(store, out)
-    screen.print(f"{kept.files} files, {kept.new_bytes / 1e6:.1f} MB of them new: {kept.manifest}")
+        return back_up(store, out)
 
 
 def restore_store(
@@ -62,12 +72,33 @@ def restore_store(
 
     Example: cytostream restore /backup/results --store results
     """
-    from stream.keeping import check_backup, restore
-
-    with screen.status("reading"):
-        found = check_backup(backup, at) if check else restore(backup, store, at)
+    found = checked_backup(backup, at) if check else restored_store(backup, store, at)
     where = "each as it was kept" if check else f"in {store}"
     screen.print(f"{found.files} files of {found.made}, {where}")
+
+
+def checked_backup(backup: Path, at: str) -> "RestoreResult":
+    """A backup whose files are those that were kept.
+
+    Raises:
+        CytostreamError: there is none, or a file of it is not as it was kept.
+    """
+    from stream.keeping import check_backup
+
+    with screen.status("reading"):
+        return check_backup(backup, at)
+
+
+def restored_store(backup: Path, store: Path, at: str) -> "RestoreResult":
+    """The backup that a store was made of.
+
+    Raises:
+        CytostreamError: there is none, a file of it is not as it was kept, or the store is there.
+    """
+    from stream.keeping import restore
+
+    with screen.status("reading"):
+        return restore(backup, store, at)
 
 
 def retention(
@@ -82,20 +113,31 @@ def retention(
 
     Example: cytostream retention --store results --config lab.toml --dry-run
     """
+    due, removed = remove_due(store, load_config(config), dry_run)
+    if removed is None:
+        screen.print(f"{due} parts would be removed")
+    else:
+        screen.print(f"{removed} parts removed; backups that were made before still have them")
+
+
+def remove_due(store: Path, settings: Config, dry_run: bool) -> tuple[int, int | None]:
+    """Removes what is due by the rules, each part shown; how many parts are due, and how many were
+    removed (None: nothing was to be).
+
+    Raises:
+        CytostreamError: there is no store, or a part cannot be removed.
+    """
     from stream.keeping import apply_retention, due_removals
     from stream.review.web import local_name
 
-    settings = load_config(config)
-    with library_of(store, config) as library:
+    with library_of(store, settings) as library:
         due = list(due_removals(library, settings.retention, datetime.now(UTC)))
         for one in due:
             screen.print(f"{one.slide_id}: {one.part}, finished {one.since:%Y-%m-%d}")
         if dry_run:
-            screen.print(f"{len(due)} parts would be removed")
-            return
+            return len(due), None
         stamp = Provenance(settings.source)
-        count = apply_retention(library, due, local_name(), stamp)
-    screen.print(f"{count} parts removed; backups that were made before still have them")
+        return len(due), apply_retention(library, due, local_name(), stamp)
 
 
 @patient_app.command("export")
@@ -109,14 +151,23 @@ def export_of_patient(
 
     Example: cytostream patient export P-1070 --out P-1070 --store results
     """
+    written = write_patient(store, load_config(config), patient_id, out)
+    screen.print(f"{written} files in {out}")
+
+
+def write_patient(store: Path, settings: Config, patient_id: str, out: Path) -> int:
+    """Writes all that a store has of a patient, and says how many files.
+
+    Raises:
+        CytostreamError: there is no store or no such patient, or a file cannot be written.
+    """
     from stream.keeping import export_patient
 
-    with library_of(store, config) as library:
+    with library_of(store, settings) as library:
         try:
-            written = export_patient(library, patient_id, out)
+            return len(export_patient(library, patient_id, out))
         except OSError as error:
             raise CytostreamError(f"{out}: {error.strerror}", "choose another --out") from error
-    screen.print(f"{len(written)} files in {out}")
 
 
 @patient_app.command("remove")
@@ -132,30 +183,44 @@ def remove_of_patient(
 
     Example: cytostream patient remove P-1070 --reason "request of 2026-11-27" --store results
     """
-    from stream.keeping import remove_patient, slides_of_patient
-    from stream.review.web import local_name
-
-    with library_of(store, config) as library:
-        slides = slides_of_patient(library, patient_id)
-        sure = [slide for slide in slides if slide.is_sure]
-        for slide in slides:
-            screen.print(f"{slide.slide_id}: {'' if slide.is_sure else 'not settled, stays'}")
-        if not yes and not typer.confirm(f"remove {len(sure)} slides for good?"):
-            raise typer.Exit(1)
-        paths = remove_patient(library, sure, patient_id, local_name(), reason)
-    for path in paths:
+    settings = load_config(config)
+    slides = known_slides(store, settings, patient_id)
+    for slide in slides:
+        screen.print(f"{slide.slide_id}: {'' if slide.is_sure else 'not settled, stays'}")
+    sure = [slide for slide in slides if slide.is_sure]
+    if not yes and not typer.confirm(f"remove {len(sure)} slides for good?"):
+        raise typer.Exit(1)
+    for path in remove_slides(store, settings, sure, patient_id, reason):
         screen.print(f"the scanner's file stays: {path}")
     screen.print(f"{len(sure)} slides removed; backups that were made before still have them")
     if len(sure) < len(slides):
         raise typer.Exit(1)
 
 
+def known_slides(store: Path, settings: Config, patient_id: str) -> "list[PatientSlide]":
+    """The slides of a patient, and whether that is settled."""
+    from stream.keeping import slides_of_patient
+
+    with library_of(store, settings) as library:
+        return slides_of_patient(library, patient_id)
+
+
+def remove_slides(
+    store: Path, settings: Config, slides: "list[PatientSlide]", patient_id: str, reason: str
+) -> list[str]:
+    """Removes slides and orders of a patient; the files of the scanner, which stay."""
+    from stream.keeping import remove_patient
+    from stream.review.web import local_name
+
+    with library_of(store, settings) as library:
+        return remove_patient(library, slides, patient_id, local_name(), reason)
+
+
 @contextmanager
-def library_of(store: Path, config: Path | None) -> Iterator["SlideLibrary"]:
+def library_of(store: Path, settings: Config) -> Iterator["SlideLibrary"]:
     """The slides of a store that is there, with the keys of its audit trail."""
     from stream.review import SlideLibrary, custody_folder
 
-    settings = load_config(config)
     if not (store / "state.db").is_file():
         raise CytostreamError(f"{store}: no store here", "name it with --store")
     with SlideLibrary(store, settings, custody_folder(settings.review.audit_folder)) as library:

@@ -1,18 +1,18 @@
 """`cytostream orders`: the worklist of orders that slides are matched with."""
 
-from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from ingest import CytostreamError
 from stream.cli.console import screen
 from stream.cli.options import RESULTS, ConfigOption, StoreOption
-from stream.cli.session import open_outbox
-from stream.config import load_config
-from stream.identity import read_worklist
+from stream.cli.session import open_outbox, require_store
+from stream.config import Config, load_config
+from stream.identity import Order, read_worklist
+from stream.store import RefusedOrder
 
 orders_app = typer.Typer(
     help="The worklist of orders that slides are matched with.", no_args_is_help=True
@@ -33,15 +33,18 @@ def add_orders(
     Example: cytostream orders add worklist.csv --store results
     """
     orders, bad = read_worklist(file)
-    told: Counter[bool] = Counter()
-    with open_outbox(store, load_config(config)) as outbox, outbox.transaction() as tx:
-        for order in orders:
-            told[tx.put_order(order)] += 1
+    changed = put_orders(store, load_config(config), orders)
     for line in bad:
         typer.echo(f"{file.name}, line {line.line}: {line.reason}", err=True)
-    screen.print(f"{told[True]} orders are new or changed, {told[False]} were there")
+    screen.print(f"{changed} orders are new or changed, {len(orders) - changed} were there")
     if bad:
         raise typer.Exit(1)
+
+
+def put_orders(store: Path, settings: Config, orders: Sequence[Order]) -> int:
+    """Adds orders to a store, and says how many of them are new or changed."""
+    with open_outbox(store, settings) as outbox, outbox.transaction() as tx:
+        return sum(tx.put_order(order) for order in orders)
 
 
 @orders_app.command("refused")
@@ -53,23 +56,36 @@ def list_refused(
     ] = False,
 ) -> None:
     """List the messages of the laboratory's system that were refused, and why."""
-    with open_outbox(store, load_config(config)) as outbox:
-        for one in outbox.refused_orders():
-            screen.print(f"{one.at}  {one.control_id}  {one.reason}")
-            if body:
-                screen.print(one.body.decode("utf-8", "backslashreplace"))
+    for one in refused_orders(store, load_config(config)):
+        screen.print(f"{one.at}  {one.control_id}  {one.reason}")
+        if body:
+            screen.print(one.body.decode("utf-8", "backslashreplace"))
+
+
+def refused_orders(store: Path, settings: Config) -> list[RefusedOrder]:
+    """The refused messages of a store."""
+    with open_outbox(store, settings) as outbox:
+        return outbox.refused_orders()
 
 
 @orders_app.command("list")
 def list_orders(store: StoreOption = RESULTS, config: ConfigOption = None) -> None:
     """List the orders of a store: codes and state, no names."""
-    if not (store / "state.db").is_file():
-        raise CytostreamError(f"{store}: no store here", "name it with --store")
     table = Table("accession", "container", "barcode", "order", "state", "from")
-    with open_outbox(store, load_config(config)) as outbox:
-        for order in outbox.orders():
-            own = order.identity
-            table.add_row(
-                own.accession, own.container, own.barcode, own.order, order.state, order.source
-            )
+    for order in kept_orders(store, load_config(config)):
+        own = order.identity
+        table.add_row(
+            own.accession, own.container, own.barcode, own.order, order.state, order.source
+        )
     screen.print(table)
+
+
+def kept_orders(store: Path, settings: Config) -> list[Order]:
+    """The orders of a store.
+
+    Raises:
+        CytostreamError: there is no store.
+    """
+    require_store(store)
+    with open_outbox(store, settings) as outbox:
+        return list(outbox.orders())

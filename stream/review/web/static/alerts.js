@@ -1,4 +1,4 @@
-// Alerts stand above everything: each with its cell, its reason, and a button that says it has been looked at.
+// The alerts, above everything else: each with its cell, its reason, and a button to acknowledge it.
 import { $, siteUrl, h } from "./page.js";
 
 const WEIGHT = { urgent: 0, warning: 1, notice: 2 };
@@ -28,7 +28,7 @@ export class Alerts {
   card(alert) {
     const picture = alert.cell_id ? h("button", { class: "pick", type: "button", "aria-label": `show the cell: ${alert.reason}`, onclick: () => this.on.go(alert.cell_id) },
       h("img", { src: siteUrl(`api/slides/${this.slideId}/cells/${alert.cell_id}/image`), alt: "", loading: "lazy" })) : null;
-    const act = alert.seen_by ? h("span", { class: "dim" }, `seen by ${alert.seen_by}`)
+    const act = alert.seen_by ? h("span", { class: "dim" }, `acknowledged by ${alert.seen_by}`)
       : this.on.mayDecide() ? h("button", { type: "button", onclick: () => this.on.see([alert.alert_id]), "aria-label": `acknowledge: ${alert.reason}` }, "Acknowledge") : null;
     return h("li", { class: `${alert.severity} ${alert.seen_by ? "seen" : ""} ${alert.cell_id ? "" : "whole"}`, "data-alert": alert.alert_id }, picture,
       h("div", {}, h("div", { class: "who" }, this.on.called(alert), " ", h("span", { class: `chip ${alert.severity}` }, alert.severity)), h("div", { class: "why", title: `${alert.severity}: ${alert.reason}` }, alert.reason), act));

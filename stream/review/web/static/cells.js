@@ -11,10 +11,10 @@ export class Cells {
   constructor(classes) {
     this.classes = classes; // in order; a cell's machine label is a place in it
     this.byId = new Map();
-    this.decisions = new Map(); // cell id -> what the server has kept
-    this.wishes = new Map(); // cell id -> a decision on its way to the server
-    this.refused = new Map(); // cell id -> why its last decision was not taken
-    this.alerts = new Map(); // cell id -> open or seen
+    this.decisions = new Map(); // cell id -> the decision that the server has saved
+    this.pending = new Map(); // cell id -> a decision that the server has not answered yet
+    this.refused = new Map(); // cell id -> why its last decision was refused
+    this.alerts = new Map(); // cell id -> open or acknowledged
     this.groups = new Map(classes.map((c) => [c.name, []]));
     this.order = "sure";
     this.filter = "all";
@@ -22,9 +22,9 @@ export class Cells {
     this.number = 0;
   }
 
-  /** What people say of a cell: the decision on its way, else the one that the server has kept. */
+  /** The decision about a cell: the one that is being sent, else the one that the server has saved. */
   decision(id) {
-    return this.wishes.get(id) ?? this.decisions.get(id);
+    return this.pending.get(id) ?? this.decisions.get(id);
   }
 
   label(cell) {
@@ -40,7 +40,7 @@ export class Cells {
     return Boolean(decision) && decision.label !== this.classes[cell.machine].name;
   }
 
-  /** Takes what the server says lies beyond what is here; returns whether anything moved. */
+  /** Adds what the server has beyond what is here; returns whether a cell is new or has moved. */
   take(changes) {
     const fresh = changes.cells.filter((c) => !this.byId.has(c[1])).map((c) => ({
       row: c[0], id: c[1], machine: c[2], sureness: c[3] / 1000, anomaly: c[4] / 1000, x: c[5], y: c[6], box: c.slice(7, 11),
@@ -48,7 +48,7 @@ export class Cells {
     for (const cell of fresh) cell.worst = this.classes[cell.machine].name === "normal" ? 1 - cell.sureness : cell.sureness; // how sure it is that it is not normal
     const moved = Object.entries(changes.decisions);
     for (const [id, decision] of moved) this.move(id, () => (decision ? this.decisions.set(id, decision) : this.decisions.delete(id)));
-    for (const alert of changes.alerts) if (alert.cell_id) this.alerts.set(alert.cell_id, alert.seen_by ? "seen" : "open");
+    for (const alert of changes.alerts) if (alert.cell_id) this.alerts.set(alert.cell_id, alert.seen_by ? "acknowledged" : "open");
     for (const cell of fresh) {
       this.byId.set(cell.id, cell);
       this.row = Math.max(this.row, cell.row);
@@ -77,7 +77,7 @@ export class Cells {
     return low;
   }
 
-  /** Takes a cell to where it belongs after `change`. */
+  /** Puts a cell into its group and place after `change`. */
   move(id, change) {
     const cell = this.byId.get(id);
     if (cell) this.drop(cell);
@@ -85,17 +85,17 @@ export class Cells {
     if (cell) this.put(cell);
   }
 
-  /** Shows a decision before the server has answered; `act` tells it from others on the same cell. */
-  wish(id, decision) {
+  /** Shows a decision before the server has answered; its `act` distinguishes it from others on the same cell. */
+  showPending(id, decision) {
     this.refused.delete(id);
-    this.move(id, () => this.wishes.set(id, decision));
+    this.move(id, () => this.pending.set(id, decision));
   }
 
-  /** Ends an act: its cells are again what the server says, with the reason where it was refused. */
+  /** Ends an act: its cells are shown as the server has them, with the reason where it was refused. */
   settle(act, reason) {
-    for (const [id, decision] of [...this.wishes]) {
+    for (const [id, decision] of [...this.pending]) {
       if (decision.act !== act) continue;
-      this.move(id, () => this.wishes.delete(id));
+      this.move(id, () => this.pending.delete(id));
       if (reason) this.refused.set(id, reason);
     }
   }

@@ -1,4 +1,4 @@
-// The differential count: it follows every cell and every decision, and cells can be dropped on its lines.
+// The differential count: it changes with every cell and every decision, and cells can be dropped on its lines.
 import { $, h, number } from "./page.js";
 
 export const FLAGS = { low: "\u2193 L", high: "\u2191 H" };

@@ -1,4 +1,4 @@
-// One cell in full: what it is called and why, and on request maps, counterfactuals and known neighbours.
+// One cell in full: what it is called and why, and on request maps, counterfactuals and the nearest known cells.
 import { $, siteUrl, call, clock, h, number } from "./page.js";
 
 export class Detail {
@@ -7,12 +7,12 @@ export class Detail {
     this.titles = new Map(slide.classes.map((c) => [c.name, c.title]));
   }
 
-  /** Shows a cell; a later question overtakes an earlier one. */
+  /** Shows a cell; a later call replaces an earlier one. */
   async show(cell) {
     const asked = ++this.asked;
     clearTimeout(this.timer);
     if (!cell) return this.box.replaceChildren(h("p", { class: "dim" }, "Choose a cell to see what it is called and why."));
-    await new Promise((done) => { this.timer = setTimeout(done, 60); }); // who walks through the gallery asks for the last one only
+    await new Promise((done) => { this.timer = setTimeout(done, 60); }); // while a person moves through the gallery, only the last cell is loaded
     if (asked !== this.asked) return undefined;
     const says = await call("GET", `api/slides/${this.slide.slide_id}/cells/${cell.id}`);
     if (asked === this.asked) this.fill(cell, says);
@@ -103,6 +103,6 @@ function looksLike(verdict, title) {
 function sentence(entry, title) {
   if (entry.action === "comment") return `\u201c${entry.comment}\u201d`;
   if (entry.action === "acknowledge") return "acknowledged the alert";
-  if (entry.action === "undo") return `took back: ${title(entry.label ?? "")}`;
+  if (entry.action === "undo") return `undid: ${title(entry.label ?? "")}`;
   return `${entry.action}: ${title(entry.was)} \u2192 ${title(entry.label)}`;
 }

@@ -120,11 +120,11 @@ export class Gallery {
     if (before.nextSibling !== node) before.after(node);
     const { top, left } = this.corner(part, at);
     Object.assign(node.style, { top: `${top - part.top}px`, left: `${left}px`, width: `${this.size}px`, height: `${this.size}px` });
-    this.dress(node, cell, part, at);
+    this.decorate(node, cell, part, at);
     return node;
   }
 
-  dress(node, cell, part, at) {
+  decorate(node, cell, part, at) {
     const decision = this.cells.decision(cell.id);
     const alert = this.cells.alerts.get(cell.id);
     const refused = this.cells.refused.get(cell.id);
@@ -133,9 +133,9 @@ export class Gallery {
     node.dataset.state = state;
     node.querySelectorAll(".mark").forEach((mark) => mark.remove());
     if (alert) node.append(h("span", { class: alert === "open" ? "mark alert" : "mark alert", "aria-hidden": "true" }, alert === "open" ? "!" : "\u2713!"));
-    if (refused) node.append(h("span", { class: "mark refused", "aria-hidden": "true" }, "not kept"));
+    if (refused) node.append(h("span", { class: "mark refused", "aria-hidden": "true" }, "not saved"));
     else if (decision) node.append(h("span", { class: decision.act ? "mark sent" : "mark", "aria-hidden": "true" }, decision.how === "confirm" ? "\u2713" : "\u270e"));
-    node.title = refused ? `not kept: ${refused}` : "";
+    node.title = refused ? `not saved: ${refused}` : "";
     node.querySelector(".tag").textContent = `${Math.round(100 * cell.sureness)}`;
     node.classList.toggle("active", this.active === cell.id);
     node.setAttribute("aria-selected", String(this.selected.has(cell.id)));

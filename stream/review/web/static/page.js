@@ -1,4 +1,4 @@
-// What every page shares: elements without markup from data, calls to the API, messages, the theme.
+// What every page needs: elements whose texts are never markup, calls to the API, messages, the theme.
 import { openStream } from "./stream.js";
 
 const BASE = new URL("..", import.meta.url); // also where a proxy serves the page under a path
@@ -30,7 +30,7 @@ export const $ = (selector) => document.querySelector(selector);
 /** A refusal of the server: `status`, `kind`, and a message with the next step. */
 export class Refusal extends Error {
   constructor(status, body) {
-    super([body.detail, body.hint].filter((part) => typeof part === "string" && part).join(": ") || `the server says ${status}`);
+    super([body.detail, body.hint].filter((part) => typeof part === "string" && part).join(": ") || `the server answered with status ${status}`);
     this.status = status;
     this.kind = body.kind;
   }
@@ -67,9 +67,9 @@ async function fetched(path, options) {
   }
 }
 
-let until = 0; // how long the message in sight stays before another that is less urgent
+let until = 0; // until when a less urgent message does not replace the one that is shown
 let leaving;
-/** One line that changes; `bad` ones stay longer and interrupt a screen reader. */
+/** Shows a message in one line; `bad` ones stay longer and interrupt a screen reader. */
 export function say(text, bad = false) {
   if (!bad && performance.now() < until) return;
   const lasts = bad ? 8000 : 3500;
@@ -79,7 +79,7 @@ export function say(text, bad = false) {
   leaving = setTimeout(() => $("#toast").replaceChildren(), lasts);
 }
 
-/** Runs an act of the person; what is refused is said. */
+/** Runs an action of the person; a refusal is shown. */
 export async function trying(act) {
   try {
     return await act();
@@ -90,26 +90,26 @@ export async function trying(act) {
 }
 
 /** The stream of this page: through the worker that all tabs share, or of its own where the browser has none. Returns how to close it. */
-function connect(hear) {
-  if (!globalThis.SharedWorker) return openStream(hear);
+function connect(onMessage) {
+  if (!globalThis.SharedWorker) return openStream(onMessage);
   const { port } = new SharedWorker(siteUrl("static/stream_worker.js"), { type: "module", name: stamp ? Object.values(stamp)[0] : "" });
-  port.addEventListener("message", (event) => hear(event.data));
+  port.addEventListener("message", (event) => onMessage(event.data));
   port.start();
   return () => { port.postMessage("closed"); port.close(); };
 }
 
 /** Changes as they happen; `again` is called when the connection is there, also after it was interrupted. */
 export async function listen(onRows, again) {
-  if (!stamp) await me().catch(() => null); // a session has a stream of its own
+  if (!stamp) await me().catch(() => null); // each session has its own stream
   const cut = $("#cut");
-  const hear = (told) => {
-    cut.hidden = !told.cut;
-    if (told.all || told.refused) again(); // refused: perhaps the session has ended, and then this leads to the login
-    else if (told.slides) onRows(told.slides);
+  const onMessage = (message) => {
+    cut.hidden = !message.cut;
+    if (message.all || message.refused) again(); // refused: perhaps the session has ended, and then this leads to the login
+    else if (message.slides) onRows(message.slides);
   };
-  let close = connect(hear);
+  let close = connect(onMessage);
   addEventListener("pagehide", () => close());
-  addEventListener("pageshow", (event) => { if (event.persisted) close = connect(hear); }); // back from the browser's cache
+  addEventListener("pageshow", (event) => { if (event.persisted) close = connect(onMessage); }); // back from the browser's cache
 }
 
 export function clock(iso) {

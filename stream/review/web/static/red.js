@@ -14,9 +14,9 @@ const mayDecide = () => person.role !== "viewer" && !locked();
 const title = (name) => red.classes.find((c) => c.name === name)?.title ?? name;
 
 /** What people have decided since, and the kinds and grades that follow. */
-async function take(said) {
-  standing = said.standing;
-  const moved = cells.take({ cells: [], alerts: [], decisions: said.decisions, standing });
+async function take(changes) {
+  standing = changes.standing;
+  const moved = cells.take({ cells: [], alerts: [], decisions: changes.decisions, standing });
   head();
   if (!moved) return;
   gallery.draw();
@@ -62,7 +62,7 @@ function decide(action, label, ids = [...gallery.selected]) {
 }
 
 const rename = (name, ids) => (name === "unidentified" ? decide(name, undefined, ids) : decide("reclassify", name, ids));
-const undo = () => (mayDecide() && standing.can_undo ? send("undo", {}, "taken back") : say("nothing of yours to take back"));
+const undo = () => (mayDecide() && standing.can_undo ? send("undo", {}, "undone") : say("there is nothing of yours to undo"));
 
 /** Makes an element a place where cells can be dropped. */
 function target(node, name) {
@@ -75,10 +75,10 @@ function target(node, name) {
   });
 }
 
-function figures(said) {
-  $("#judged").textContent = `${said.judged} judged`;
+function figures(found) {
+  $("#judged").textContent = `${found.judged} judged`;
   const keys = new Map(red.classes.map((c) => [c.name, c]));
-  $("#kind-rows").replaceChildren(...said.lines.map((line) => {
+  $("#kind-rows").replaceChildren(...found.lines.map((line) => {
     const of = keys.get(line.name);
     const name = of
       ? h("button", { type: "button", class: "plain name", title: `go to ${line.title}`, onclick: () => { tab("cells"); gallery.toClass(line.name); } },
@@ -90,7 +90,7 @@ function figures(said) {
     if (of) target(row, line.name);
     return row;
   }));
-  $("#sentences").replaceChildren(...said.sentences.map((text) => h("li", {}, text)));
+  $("#sentences").replaceChildren(...found.sentences.map((text) => h("li", {}, text)));
 }
 
 const svg = (tag, props) => {
@@ -163,7 +163,7 @@ function keys(event) {
   if (!event.repeat) act(); // a key that is held down decides once
 }
 
-function furnish() {
+function addControls() {
   $("#to").append(...red.classes.map((c) => h("option", { value: c.name }, `${c.title}${c.key ? ` (${c.key})` : ""}`)));
   $("#to").addEventListener("change", () => { if ($("#to").value) rename($("#to").value); $("#to").value = ""; });
   $("#confirm").addEventListener("click", () => decide("confirm"));
@@ -188,7 +188,7 @@ async function begin() {
   red.cells.forEach((row, n) => { cells.byId.get(row[1]).measures = red.measures[n]; });
   gallery = new Gallery($("#gallery"), cells, slideId, { choose: chosen, target, picture, touching: () => matchMedia("(pointer: coarse)").matches, open: () => tab("detail") });
   gallery.size = Number($("#size").value);
-  furnish();
+  addControls();
   cells.sort();
   gallery.draw();
   figures(red.figures);

@@ -1,4 +1,4 @@
-// The slide page: puts gallery, count, alerts, viewer and detail together, and sends what the person decides.
+// The slide page: gallery, count, alerts, viewer and detail, and what the person decides.
 import { Alerts } from "./alerts.js";
 import { Cells } from "./cells.js";
 import { Count, FLAGS } from "./count.js";
@@ -14,22 +14,22 @@ const WORDS = { failures: "done, with failures", seen: "waiting" };
 let person, slide, cells, gallery, count, alerts, viewer, detail, last;
 let asking = false;
 let askAgain = false;
-let answered = Promise.resolve(); // once every wish so far is
+let answered = Promise.resolve(); // resolves once every request so far is answered
 
 const locked = () => Boolean(last?.standing.locked);
 const mayDecide = () => person.role !== "viewer" && !locked();
 const title = (name) => slide.classes.find((c) => c.name === name)?.title ?? name;
 
-/** Asks for everything beyond what the page has, page by page. One question at a time. */
+/** Loads everything beyond what the page has, page by page. One request at a time. */
 async function sync() {
   if (asking) { askAgain = true; return; }
   asking = true;
   try {
     do {
       askAgain = false;
-      const said = await call("GET", `${base}/changes?row=${cells.row}&number=${cells.number}`);
-      take(said);
-      askAgain ||= said.more;
+      const changes = await call("GET", `${base}/changes?row=${cells.row}&number=${cells.number}`);
+      take(changes);
+      askAgain ||= changes.more;
     } while (askAgain);
   } catch (error) {
     say(error.message, true);
@@ -38,18 +38,18 @@ async function sync() {
   }
 }
 
-function take(said) {
-  if (last && said.standing.number < last.standing.number) return; // an older answer that came later
+function take(changes) {
+  if (last && changes.standing.number < last.standing.number) return; // an older answer that came later
   const openBefore = last ? locked() : null;
-  last = said;
-  const moved = cells.take(said);
+  last = changes;
+  const moved = cells.take(changes);
   if (moved || openBefore !== locked()) gallery.draw();
-  count.show(said);
+  count.show(changes);
   tally();
-  alerts.show(said.alerts);
+  alerts.show(changes.alerts);
   if (moved) viewer?.soon();
-  head(said);
-  if (moved && gallery.active && gallery.active in said.decisions) detail.show(cells.byId.get(gallery.active));
+  head(changes);
+  if (moved && gallery.active && gallery.active in changes.decisions) detail.show(cells.byId.get(gallery.active));
 }
 
 /** Whose slide it is, looked at or stated; the page then asks for what is new. */
@@ -81,7 +81,7 @@ function head({ row, standing, failures }) {
   $("#amend").hidden = !locked() || person.role === "viewer";
   $("#decide").hidden = !mayDecide();
   $("#sign").disabled = !FINISHED.includes(row.status);
-  notice($("#late"), standing.late_cells > 0 && `${standing.late_cells} cells came after the signature: amend to include them.`);
+  notice($("#late"), standing.late_cells > 0 && `${standing.late_cells} cells were found after the signature: amend to include them.`);
   notice($("#failures"), failures.length > 0 && `${failures.length} failures: ${failures.at(-1).what}. ${failures.at(-1).hint}`);
   $("#comments").replaceChildren(...standing.comments.filter((c) => !c.cell_id).map((c) => h("li", {}, `${clock(c.at)} ${c.by}: ${c.text}`)));
   $("#comments-box").hidden = $("#comments").children.length === 0;
@@ -106,19 +106,19 @@ function notice(box, text) {
   if (text) box.textContent = text;
 }
 
-/** Sends a wish when those before it are answered: of one's own acts none can be what has changed since. */
-function wish(path, body, done) {
+/** Sends a request once those before it are answered, so that a person's own requests never conflict with each other. */
+function request(path, body, done) {
   answered = answered.then(() => send(path, body, done));
   return answered;
 }
 
-/** Null where it was done, else the reason; where somebody was faster, the page catches up. */
+/** Null where it was done, else the reason; where somebody else has decided since, the page loads what is new. */
 async function send(path, body, done) {
   try {
-    const said = await call("POST", `${base}/${path}`, { saw: cells.number, row: cells.row, ...body });
-    take(said);
+    const changes = await call("POST", `${base}/${path}`, { saw: cells.number, row: cells.row, ...body });
+    take(changes);
     if (done) say(done);
-    if (said.more) sync();
+    if (changes.more) sync();
     return null;
   } catch (error) {
     say(error.message, true);
@@ -135,7 +135,7 @@ function decide(action, label, ids = [...gallery.selected]) {
   const fresh = ids.filter((id) => !(mine(id) && (action === "confirm" || cells.decision(id).label === label)));
   const next = gallery.after(ids, mine);
   if (fresh.length) queue(action, label, fresh);
-  else say("decided by you before");
+  else say("you have decided on these cells already");
   gallery.draw();
   gallery.goOn(next);
 }
@@ -143,7 +143,7 @@ function decide(action, label, ids = [...gallery.selected]) {
 function queue(action, label, ids) {
   const act = Symbol(action);
   const known = new Map(ids.map((id) => [id, cells.decisions.get(id)]));
-  for (const id of ids) cells.wish(id, { act, how: action, by: person.name, label: label ?? cells.label(cells.byId.get(id)) });
+  for (const id of ids) cells.showPending(id, { act, how: action, by: person.name, label: label ?? cells.label(cells.byId.get(id)) });
   const what = action === "confirm" ? "confirmed" : title(label);
   answered = answered.then(async () => {
     const reason = changedMeanwhile(known) || await send("decisions", { action, cell_ids: ids, label: action === "reclassify" ? label : null }, `${counted(ids, "cell")}: ${what}`);
@@ -159,7 +159,7 @@ function changedMeanwhile(known) {
     const now = cells.decisions.get(id);
     const by = (now ?? then)?.by;
     if (now?.number === then?.number || by === person.name) continue;
-    const reason = `${by} has changed this cell meanwhile: look at it again`;
+    const reason = `${by} has changed this cell since: look at it again`;
     say(reason, true);
     return reason;
   }
@@ -197,7 +197,7 @@ function goTo(id) {
   gallery.choose(id, "one", true);
 }
 
-/** What an alert is about, in a word. */
+/** What an alert is about: the class of its cell, or the slide. */
 function called(alert) {
   const cell = cells.byId.get(alert.cell_id);
   return cell ? title(cells.label(cell)) : "The slide";
@@ -222,8 +222,8 @@ function ask(id, values = {}) {
 
 async function comment(cell) {
   $("#comment-about").textContent = cell ? `About the chosen cell (${title(cells.label(cell))})` : "About the slide";
-  const said = await ask("#comment-box");
-  if (said?.text) await wish("comments", { text: said.text, cell_id: cell?.id ?? null }, "comment kept");
+  const answer = await ask("#comment-box");
+  if (answer?.text) await request("comments", { text: answer.text, cell_id: cell?.id ?? null }, "comment saved");
   if (cell) detail.show(cell);
 }
 
@@ -246,13 +246,13 @@ async function sign() {
   $("#verified").replaceChildren(...before.classes.map((c) => h("tr", { class: lines.get(c.name).flag }, h("th", { scope: "row" }, c.title),
     h("td", { class: "n" }, number(lines.get(c.name).percent)), h("td", { class: "flag" }, FLAGS[lines.get(c.name).flag] ?? ""), [c.count, c.single, c.together, c.count - c.single - c.together].map((n) => h("td", { class: "n" }, String(n))))));
   const conclusion = last.standing.signatures.at(-1)?.comment ?? ""; // an amendment begins with the conclusion before it
-  const said = await ask("#sign-box", { comment: conclusion });
-  if (said) await wish("signatures", { saw, comment: said.comment || null, password: said.password ?? "", name: said.name ?? "", identity: before.identity_digest }, "signed: the slide is locked");
+  const answer = await ask("#sign-box", { comment: conclusion });
+  if (answer) await request("signatures", { saw, comment: answer.comment || null, password: answer.password ?? "", name: answer.name ?? "", identity: before.identity_digest }, "signed: the slide is locked");
 }
 
 async function amend() {
-  const said = await ask("#amend-box");
-  if (said?.reason) await wish("amendments", { reason: said.reason }, "open for amendment: sign again when done");
+  const answer = await ask("#amend-box");
+  if (answer?.reason) await request("amendments", { reason: answer.reason }, "open for amendment: sign again when done");
 }
 
 function keys(event) {
@@ -272,11 +272,11 @@ function keys(event) {
   if (!event.repeat) act(); // a key that is held down decides once
 }
 
-const undo = () => (mayDecide() && (last.standing.can_undo || cells.wishes.size) ? wish("undo", {}, "taken back") : say("nothing of yours to take back"));
+const undo = () => (mayDecide() && (last.standing.can_undo || cells.pending.size) ? request("undo", {}, "undone") : say("there is nothing of yours to undo"));
 async function see(ids) {
   if (!mayDecide() || !ids.length) return;
   for (const id of ids) alerts.sent.add(id);
-  await wish("acknowledgements", { alert_ids: ids }, `${counted(ids, "alert")} acknowledged`);
+  await request("acknowledgements", { alert_ids: ids }, `${counted(ids, "alert")} acknowledged`);
   for (const id of ids) alerts.sent.delete(id);
   alerts.show(last.alerts);
 }
@@ -303,7 +303,7 @@ function seeThis() {
   if (mine.length) see(mine.map((a) => a.alert_id));
 }
 
-function furnish() {
+function addControls() {
   const names = slide.classes.map((c) => h("option", { value: c.name }, `${c.title}${c.key ? ` (${c.key})` : ""}`));
   $("#to").append(...names);
   $("#to").addEventListener("change", () => { if ($("#to").value) rename($("#to").value); $("#to").value = ""; });
@@ -324,7 +324,7 @@ function furnish() {
   for (const button of document.querySelectorAll("dialog [data-close]")) button.addEventListener("click", () => button.closest("dialog").close("no"));
   $("#class-keys").append(...slide.classes.filter((c) => c.key).map((c) => h("tr", {}, h("td", {}, h("kbd", {}, c.key.toUpperCase())), h("td", {}, c.title))));
   addEventListener("keydown", keys);
-  addEventListener("beforeunload", (event) => { if (cells.wishes.size) event.preventDefault(); }); // decisions are still on their way
+  addEventListener("beforeunload", (event) => { if (cells.pending.size) event.preventDefault(); }); // decisions are still on their way
 }
 
 function openViewer() {
@@ -334,7 +334,7 @@ function openViewer() {
   if (!slide.view.available) return absent("The slide file is no longer where it was read, so only its cells can be shown.");
   return import("./viewer.js").then(({ Viewer }) => {
     viewer = new Viewer($("#map"), slide.view, cells, slideId, (cell) => goTo(cell.id));
-    viewer.show(cells.byId.get(gallery.active)); // who was faster than this file has chosen a cell already
+    viewer.show(cells.byId.get(gallery.active)); // a cell may have been chosen while this module was loading
   });
 }
 
@@ -349,7 +349,7 @@ async function begin() {
   gallery = new Gallery($("#gallery"), cells, slideId, { choose: chosen, target, touching, open: () => tab("detail") });
   count = new Count($("#count-rows"), slide, { go: (name) => { tab("cells"); gallery.toClass(name); }, target });
   alerts = new Alerts(slideId, { go: (id) => goTo(id), see, mayDecide, called });
-  furnish();
+  addControls();
   await sync();
   openViewer();
   chosen(null, gallery.selected);

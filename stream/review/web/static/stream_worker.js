@@ -19,6 +19,6 @@ addEventListener("connect", ({ ports: [port] }) => {
     close = null;
   });
   port.start();
-  if (close) port.postMessage(last); // who comes later looks at everything once
+  if (close) port.postMessage(last); // a tab that is opened later loads everything once
   else close = openStream(tell);
 });

@@ -1,4 +1,4 @@
-// The slide with its cells over it. Leaflet turns and zooms the picture; the boxes are drawn on one canvas.
+// The slide with its cells over it. Leaflet moves and zooms the picture; the boxes are drawn on one canvas.
 /* global L */
 import { $, h, number, siteUrl } from "./page.js";
 
@@ -29,11 +29,11 @@ export class Viewer {
     this.map.on("click", (event) => (this.points ? this.measure(event.latlng) : this.pick(event.latlng)));
     new ResizeObserver(() => { this.map.invalidateSize(); this.soon(); }).observe(box);
     this.names = new Map(cells.classes.map((c) => [c.name, c]));
-    this.furnish(box.parentElement);
+    this.addControls(box.parentElement);
   }
 
   /** The buttons of the viewer: fit, full screen, what is outlined, measuring, and how the picture is shown. */
-  furnish(frame) {
+  addControls(frame) {
     const shown = $("#outlined");
     shown.append(...this.cells.classes.map((c) => h("option", { value: c.name }, c.title)));
     shown.addEventListener("change", () => { this.shown = shown.value; this.soon(); });

@@ -44,7 +44,7 @@ function line(row) {
       row.identity === "conflict" ? h("div", {}, h("span", { class: "chip urgent" }, "identity not settled")) : null, h("div", { class: "words" }, clock(row.at))),
     h("td", {}, h("span", { class: `chip ${row.status}` }, WORDS[row.status] ?? row.status), row.reason ? h("div", { class: "words" }, row.reason) : null),
     progress(row),
-    h("td", {}, row.open_alerts ? h("span", { class: "chip urgent" }, `${row.open_alerts} open`) : h("span", { class: "dim" }, row.progress.alerts ? `${row.progress.alerts} seen` : "none")),
+    h("td", {}, row.open_alerts ? h("span", { class: "chip urgent" }, `${row.open_alerts} open`) : h("span", { class: "dim" }, row.progress.alerts ? `${row.progress.alerts} acknowledged` : "none")),
     glance(row.glance),
     h("td", {}, review(row)));
 }
@@ -64,7 +64,7 @@ function draw() {
   $("#rows").replaceChildren(...shown.map(line), ...queue.map(waitingLine));
   if (focused) [...document.querySelectorAll("#rows a")].find((link) => link.href === focused)?.focus(); // a row that is drawn anew keeps the focus
   $("#empty").hidden = shown.length + queue.length > 0;
-  $("#empty").textContent = rows.size ? "No slide fits this search." : "No slides yet: they appear here as soon as one is read.";
+  $("#empty").textContent = rows.size ? "No slide matches this search." : "No slides yet: they appear here as soon as one is read.";
   $("#told").textContent = `${shown.length} of ${rows.size} slides`;
   for (const button of document.querySelectorAll("#filters button")) {
     const name = button.dataset.filter;
