@@ -13,6 +13,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
+from typer._click.exceptions import NoArgsIsHelpError, UsageError
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
@@ -329,12 +330,17 @@ def settings(
 
 
 def run_command() -> None:
-    """Run the command; an expected error is one line on stderr and exit status 1. What it
-    writes is its owner's alone.
+    """Run the command; an expected error is one line on stderr, and what to do next, with exit
+    status 1, or 2 where the command line is at fault. What it writes is its owner's alone.
     """
     os.umask(_OTHERS)
     try:
-        app(standalone_mode=True)
+        status = app(standalone_mode=False)
+    except UsageError as error:
+        sys.exit(report_usage(error))
+    except typer.Abort:
+        typer.echo("stopped", err=True)
+        sys.exit(_INTERRUPTED)
     except Exception as error:
         from ingest import CytostreamError  # a command that raises it has imported it already
 
@@ -345,3 +351,15 @@ def run_command() -> None:
         told = error if isinstance(error, CytostreamError) else missing_package(error)
         print_error(told.what, told.hint)
         sys.exit(1)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def report_usage(error: UsageError) -> int:
+    """Says what is wrong with the command line; the exit status."""
+    if isinstance(error, NoArgsIsHelpError):
+        error.show()
+        return error.exit_code
+    what = error.format_message().rstrip(".").replace("Input should", "it should")
+    place = error.ctx.command_path if error.ctx else "cytostream"
+    typer.echo(f"error: {printable(what)}\n  -> see `{place} --help`", err=True)
+    return error.exit_code

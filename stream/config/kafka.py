@@ -10,16 +10,41 @@ from .section import Section
 
 CODECS = {"snappy": "snappy", "lz4": "lz4", "zstd": "zstandard"}
 ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[\w.-]+):\d{1,5}")
+PORT_MAX = 65_535
+TOPIC = r"^[A-Za-z0-9._-]{1,249}$"  # what a broker takes
+PROTOCOLS = {"PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"}
+SECURITY_KEYS = {  # those of every client of kafka-python that a file can state
+    "security_protocol",
+    "ssl_cafile",
+    "ssl_certfile",
+    "ssl_keyfile",
+    "ssl_password",
+    "ssl_crlfile",
+    "ssl_check_hostname",
+    "sasl_mechanism",
+    "sasl_plain_username",
+    "sasl_plain_password",
+    "sasl_kerberos_service_name",
+    "sasl_kerberos_domain_name",
+    "sasl_kerberos_name",
+    "proxy_url",
+    "socks5_proxy",
+}
 
 
 class Topics(Section):
-    cells: str = "cytostream.cells"
-    alerts: str = "cytostream.alerts"
-    slides: str = "cytostream.slides"
-    failures: str = "cytostream.failures"
-    reviews: str = "cytostream.reviews"
-    dead: str = "cytostream.dead"
-    red: str = "cytostream.red"
+    cells: str = Field("cytostream.cells", pattern=TOPIC)
+    alerts: str = Field("cytostream.alerts", pattern=TOPIC)
+    slides: str = Field("cytostream.slides", pattern=TOPIC)
+    failures: str = Field("cytostream.failures", pattern=TOPIC)
+    reviews: str = Field("cytostream.reviews", pattern=TOPIC)
+    dead: str = Field("cytostream.dead", pattern=TOPIC)
+    red: str = Field("cytostream.red", pattern=TOPIC)
+
+
+def is_address(server: str) -> bool:
+    """Whether it is HOST:PORT, with a port that there is."""
+    return bool(ADDRESS.fullmatch(server)) and 0 < int(server.rpartition(":")[2]) <= PORT_MAX
 
 
 class Kafka(Section):
@@ -61,12 +86,23 @@ class Kafka(Section):
     @classmethod
     def _are_addresses(cls, servers: str) -> str:
         named = [server.strip() for server in servers.split(",") if server.strip()]
-        wrong = [server for server in named if not ADDRESS.fullmatch(server)]
+        wrong = [server for server in named if not is_address(server)]
         if wrong or not named:
             raise ValueError(
                 f"{', '.join(wrong) or 'empty'}: HOST:PORT is wanted, with commas between"
             )
         return ",".join(named)
+
+    @field_validator("security")
+    @classmethod
+    def _are_known(cls, security: dict[str, str | bool]) -> dict[str, str | bool]:
+        unknown = sorted(security.keys() - SECURITY_KEYS)
+        if unknown:
+            raise ValueError(f"no key {', '.join(unknown)}; of {', '.join(sorted(SECURITY_KEYS))}")
+        protocol = str(security.get("security_protocol", "PLAINTEXT"))
+        if protocol not in PROTOCOLS:
+            raise ValueError(f"no protocol {protocol}; of {', '.join(sorted(PROTOCOLS))}")
+        return security
 
     @model_validator(mode="after")
     def _has_an_account(self) -> Self:

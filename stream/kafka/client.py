@@ -3,6 +3,7 @@ errors.
 """
 
 import logging
+import re
 import socket
 from typing import Any
 
@@ -10,6 +11,7 @@ from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.errors import (
     AuthorizationError,
     InvalidReplicationFactorError,
+    KafkaTimeoutError,
     LeaderNotAvailableError,
     SaslAuthenticationFailedError,
     TopicAlreadyExistsError,
@@ -18,6 +20,7 @@ from kafka.errors import (
 from stream.config import Kafka
 
 _log = logging.getLogger(__name__)
+BROKER_MESSAGE = re.compile(r"error_message=(?P<quote>[\"'])(?P<text>.+?)(?P=quote)[,)]")
 
 
 def reach(config: Kafka) -> None:
@@ -90,8 +93,10 @@ def _options(config: Kafka) -> dict[str, Any]:
 
 
 def one_line(error: Exception) -> str:
-    """What the client says, in one line."""
-    return " ".join(str(error).split()) or type(error).__name__
+    """What the client says, in one line; of an answer of the broker, its message alone."""
+    text = " ".join(str(error).split())
+    answered = BROKER_MESSAGE.search(text)
+    return (answered["text"] if answered else text) or type(error).__name__
 
 
 def end_offsets(
@@ -122,6 +127,11 @@ def hint(error: Exception) -> str:
         return "check the account and password in [kafka.security]; what is not sent waits"
     if isinstance(error, InvalidReplicationFactorError):
         return "set kafka.replication to at most the number of brokers; what is not sent waits"
+    if isinstance(error, KafkaTimeoutError) and "bootstrap" in str(error):
+        return (
+            "the port is open, but not to a client of this protocol: check it and "
+            "security_protocol in [kafka.security]; what is not sent waits in the store"
+        )
     return (
         "is the broker up, kafka.bootstrap right, and [kafka.security] its protocol? What is not "
         "sent waits in the store and goes out by itself; --sink none does without a broker"

@@ -79,10 +79,33 @@ def test_a_mistake_is_told_with_the_next_step(cytostream, tmp_path, words, what,
     assert not (tmp_path / "typo").exists()
 
 
+WRONG_LINES = [
+    (["run"], "Missing argument 'slides'", "cytostream run --help"),
+    (["rum", "x"], "No such command 'rum'. Did you mean 'run'?", "cytostream --help"),
+    (["run", "text.svs", "--mpp", "5"], "'--mpp': it should be less", "cytostream run --help"),
+    (["run", "text.svs", "--workers", "two"], "valid integer", "cytostream run --help"),
+    (["serve", "--port", "99999"], "'--port'", "cytostream serve --help"),
+    (["--nope"], "No such option: --nope", "cytostream --help"),
+]
+
+
+@pytest.mark.parametrize(("words", "what", "next_step"), WRONG_LINES)
+def test_a_wrong_command_line_is_one_line_with_the_next_step(cytostream, words, what, next_step):
+    code, told = cytostream(*words)
+    lines = told.strip().splitlines()
+    assert code == 2 and len(lines) == 2, told
+    assert lines[0].startswith("error: ") and what in lines[0]
+    assert lines[1].startswith("  -> see ") and next_step in lines[1]
+
+
 WRONG_CONFIGS = {
     "[kafka": "TOML",
     "[kafak]\nbootstrap = 'x:1'": "kafak",
     "[kafka]\nbootstrap = '127.0.0.1'": "HOST:PORT",
+    "[kafka]\nbootstrap = '127.0.0.1:99999'": "HOST:PORT",
+    "[kafka.topics]\ncells = 'a/b'": "kafka.topics.cells",
+    "[kafka.security]\nsasl_mechanisms = 'PLAIN'": "no key sasl_mechanisms",
+    "[kafka.security]\nsecurity_protocol = 'TLS'": "no protocol TLS",
     "[kafka]\nbootstrap = 'PLAINTEXT://127.0.0.1:9092'": "HOST:PORT",
     "[kafka]\ncompression = 'brotli'": "gzip",
     "[kafka]\nsecurity = {security_protocol = 'SASL_SSL', sasl_mechanism = 'PLAIN'}": "sasl_plain",
