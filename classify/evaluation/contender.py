@@ -19,7 +19,7 @@ from classify.image_folder import OTHER_CLASS, LabelledCrops
 from classify.model_card import ClassEntry, Model
 from classify.network import Denoiser
 from classify.pixels import on_white, to_input
-from classify.training import Jitter, TrainConfig, view
+from classify.training import LabelledInputs, TrainConfig, labelled_inputs
 
 from .baseline import Classifier
 from .retrain import Retrained
@@ -90,32 +90,14 @@ class NetEngine(NetRunner):
         return torch.cat(self.net.errors_and_features(image, noise, sigma), dim=1)
 
 
-@dataclass(frozen=True, slots=True)
-class CalibrationCells:
-    """Inputs (n, 3, px, px) of labelled cells, class numbers y (n,)."""
-
-    images: np.ndarray
-    y: np.ndarray
-
-
 def calibration_cells(
     data: LabelledCrops, recipe: TrainConfig, classes: tuple[str, ...], image_px: int
-) -> CalibrationCells:
-    """The crops as inputs, and where `classes` end in `other` as many views beside the cells as
-    there are of a class.
+) -> LabelledInputs:
+    """The crops as inputs, on white where the recipe says so, and where `classes` end in `other` as
+    many views beside the cells as there are of a class.
     """
-    images = to_input(data.images, recipe.window_px, image_px, recipe.white)
-    if OTHER_CLASS not in classes:
-        return CalibrationCells(images, data.labels)
-    some = data.images[:: len(classes)]
-    crops = torch.from_numpy(on_white(some) if recipe.white else some)
-    still = Jitter(rotate=False, scale=0, shift_px=0)
-    rng = torch.Generator().manual_seed(11)
-    around = view(
-        crops, torch.ones(len(crops), dtype=torch.bool), recipe.window_px, image_px, still, rng
-    ).numpy()
-    y = np.concatenate([data.labels, np.full(len(around), classes.index(OTHER_CLASS))])
-    return CalibrationCells(np.concatenate([images, around]), y)
+    seen = replace(data, images=on_white(data.images)) if recipe.white else data
+    return labelled_inputs(seen, classes, recipe.window_px, image_px, len(classes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +175,7 @@ def denoiser_arm(
     done: Retrained,
     net: Denoiser,
     recipe: TrainConfig,
-    cells: CalibrationCells | None,
+    cells: LabelledInputs | None,
     folder: Path,
     draws: int,
     device: str,
@@ -243,7 +225,7 @@ def baseline_arm(
     done: Retrained,
     net: Classifier,
     recipe: TrainConfig,
-    cells: CalibrationCells | None,
+    cells: LabelledInputs | None,
     folder: Path,
     device: str,
 ) -> Arm:

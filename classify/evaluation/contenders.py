@@ -22,6 +22,7 @@ from classify.model_card import CARD, Model, load_model
 from classify.network import Denoiser, TrunkNetwork
 from classify.pixels import on_white
 from classify.training import (
+    LabelledInputs,
     TrainConfig,
     Training,
     TrainingState,
@@ -31,15 +32,7 @@ from classify.training import (
 )
 
 from .baseline import Classifier
-from .contender import (
-    Arm,
-    CalibrationCells,
-    baseline_arm,
-    calibration_cells,
-    denoiser_arm,
-    of_parents,
-    shipped_arm,
-)
+from .contender import Arm, baseline_arm, calibration_cells, denoiser_arm, of_parents, shipped_arm
 from .retrain import BASELINE, OUR_ARM, Plan, Retrained, few, part, retrain, without
 from .suite import Suite
 
@@ -154,12 +147,11 @@ class Workshop:
     def baseline(self) -> Arm:
         return self.arm(self.baseline_run, self.recipe, self.home_cells, self.baseline_folder)
 
-    def home_cells(self, recipe: TrainConfig, done: Retrained) -> CalibrationCells:
+    def home_cells(self, recipe: TrainConfig, done: Retrained) -> LabelledInputs:
         """Validation cells of the classes of a run, every second one."""
         px = done.run.network.image_px
         if recipe.sources:
-            found = labelled_cells(recipe, done.classes, px)
-            return CalibrationCells(found.images, found.y)
+            return labelled_cells(recipe, done.classes, px)
         names = set(done.classes)
         known = [c for c, name in enumerate(self.val.classes) if name in names]
         rest = part(
@@ -169,7 +161,7 @@ class Workshop:
         )
         return calibration_cells(part(rest, even(rest)), recipe, done.classes, px)
 
-    def lab_cells(self, recipe: TrainConfig, done: Retrained) -> CalibrationCells:
+    def lab_cells(self, recipe: TrainConfig, done: Retrained) -> LabelledInputs:
         """The lab's normal cells of the patients who calibrate, where their class is one of the
         run's.
         """
@@ -293,7 +285,7 @@ class Workshop:
         self,
         done: Retrained,
         recipe: TrainConfig,
-        calibration: Callable[[TrainConfig, Retrained], CalibrationCells] | None,
+        calibration: Callable[[TrainConfig, Retrained], LabelledInputs] | None,
         folder: Path,
     ) -> Arm:
         kept = self.folder / "scores" / folder.name

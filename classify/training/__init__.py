@@ -10,12 +10,14 @@ from .release import labelled_cells, load_run, release_model
 from .schedule import paced
 from .train import MOST_STEPS, learn, prepare, train_model
 from .train_config import TrainConfig
-from .training_crops import class_names, read_data, spread
+from .training_crops import LabelledInputs, class_names, labelled_inputs, read_data, spread
 from .training_state import TrainingState
 
 __all__ = [
     "MOST_STEPS",
     "Jitter",
+    "LabelledInputs",
+    "labelled_inputs",
     "Ranks",
     "TrainConfig",
     "Training",

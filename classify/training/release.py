@@ -5,7 +5,7 @@
 import json
 import shutil
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -42,16 +42,15 @@ from classify.model_card import (
     write_card,
 )
 from classify.network import Denoiser
-from classify.pixels import to_input
 from classify.rule import posterior
 
-from .augment import Jitter, augment_crops, view
+from .augment import augment_crops
 from .denoiser_training import Training
 from .export_onnx import export_graph
 from .model_sizes import sizes_of_classes
 from .sources import read_attributes, read_sources
 from .train_config import TrainConfig
-from .training_crops import read_crops
+from .training_crops import LabelledInputs, labelled_inputs, read_crops
 
 CANDIDATES = 48
 RELEASED_DRAWS = 16
@@ -73,14 +72,6 @@ PBC = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Cells:
-    """Inputs (n, 3, px, px) of labelled cells, class numbers y (n,)."""
-
-    images: np.ndarray
-    y: np.ndarray
-
-
 def load_run(folder: Path) -> tuple[TrainConfig, tuple[str, ...], Training]:
     """A training run's configuration, classes and last checkpoint.
 
@@ -100,22 +91,13 @@ def load_run(folder: Path) -> tuple[TrainConfig, tuple[str, ...], Training]:
     return cfg, classes, run
 
 
-def labelled_cells(cfg: TrainConfig, classes: tuple[str, ...], image_px: int) -> _Cells:
+def labelled_cells(cfg: TrainConfig, classes: tuple[str, ...], image_px: int) -> LabelledInputs:
     """Every second validation cell, so that the others can be measured on, what sources hold out,
     and views beside cells.
     """
+    every = max(1, len(classes) - 1)
     data = held_out_crops(cfg, classes)
-    images = to_input(data.images, cfg.window_px, image_px)
-    if OTHER_CLASS not in classes:
-        return _Cells(images, data.labels)
-    crops = torch.from_numpy(data.images[:: max(1, len(classes) - 1)])
-    still = Jitter(rotate=False, scale=0, shift_px=0)
-    rng = torch.Generator().manual_seed(11)
-    around = view(
-        crops, torch.ones(len(crops), dtype=torch.bool), cfg.window_px, image_px, still, rng
-    ).numpy()
-    y = np.concatenate([data.labels, np.full(len(around), classes.index(OTHER_CLASS))])
-    return _Cells(np.concatenate([images, around]), y)
+    return labelled_inputs(data, classes, cfg.window_px, image_px, every)
 
 
 def held_out_crops(cfg: TrainConfig, classes: tuple[str, ...]) -> LabelledCrops:
@@ -128,7 +110,7 @@ def held_out_crops(cfg: TrainConfig, classes: tuple[str, ...]) -> LabelledCrops:
     return data.picked(np.flatnonzero(data.labels < len(classes)))
 
 
-def ordering_cells(cfg: TrainConfig, classes: tuple[str, ...], image_px: int) -> _Cells:
+def ordering_cells(cfg: TrainConfig, classes: tuple[str, ...], image_px: int) -> LabelledInputs:
     """Training cells in the colours of many labs, as many of each class: draws that tell there tell
     elsewhere, and the
     validation cells stay untouched for the calibration."""
@@ -146,7 +128,7 @@ def ordering_cells(cfg: TrainConfig, classes: tuple[str, ...], image_px: int) ->
     x = augment_crops(
         torch.from_numpy(data.images[chosen]), off, cfg.window_px, image_px, cfg.jitter, rng
     )
-    return _Cells(x.numpy(), y)
+    return LabelledInputs(x.numpy(), y)
 
 
 def release_model(run_folder: Path, out: Path, name: str) -> Model:
@@ -203,7 +185,7 @@ def build(run_folder: Path, out: Path, name: str) -> None:
     Image.fromarray(card_sheet(load_model(out), engine)).save(out / SHEET_FILE)
 
 
-def add_home_statistics(out: Path, cells: _Cells, cfg: TrainConfig) -> None:
+def add_home_statistics(out: Path, cells: LabelledInputs, cfg: TrainConfig) -> None:
     """Add to a model folder what its encoder's channels and its attributes are like in each class
     at home.
     """
@@ -218,7 +200,7 @@ def add_home_statistics(out: Path, cells: _Cells, cfg: TrainConfig) -> None:
     write_card(out, model.card.model_dump(exclude={"sha256"}))
 
 
-def channel_tables(model: Model, cells: _Cells) -> dict[str, np.ndarray]:
+def channel_tables(model: Model, cells: LabelledInputs) -> dict[str, np.ndarray]:
     """Mean and standard deviation (K, C) of the channels in the cells of each class."""
     found = measure_channels(model, cells.images, ADAPTING_DRAWS)
     empty = np.zeros(found.mean.shape[1], np.float32)
@@ -346,7 +328,7 @@ def _maps_of(net: Denoiser) -> dict[str, np.ndarray]:
     return {"gain": net.gain.detach().numpy(), **found}
 
 
-def choose_draws(out: Path, cells: _Cells) -> Model:
+def choose_draws(out: Path, cells: LabelledInputs) -> Model:
     """The model with its draws cut to the best ordered few, weighted for standing together."""
     full = load_model(out)
     errors = error_table(open_engine(full, "openvino"), cells.images, full)

@@ -1,6 +1,6 @@
 """The cells of a training: those to train on, and those to validate on."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from classify.image_folder import OTHER_CLASS, LabelledCrops, load_crops
-from classify.pixels import on_white
+from classify.pixels import on_white, to_input
 
 from .augment import Jitter, view
 from .sources import read_attributes, read_sources
@@ -82,3 +82,29 @@ def read_crops(folder: Path, cfg: TrainConfig, classes: tuple[str, ...] = ()) ->
     """
     data = load_crops(folder, cfg.crop_px, classes)
     return replace(data, images=on_white(data.images)) if cfg.white else data
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledInputs:
+    """Inputs (n, 3, px, px) of labelled cells, class numbers y (n,)."""
+
+    images: np.ndarray
+    y: np.ndarray
+
+
+def labelled_inputs(
+    data: LabelledCrops, classes: tuple[str, ...], window_px: int, image_px: int, every: int
+) -> LabelledInputs:
+    """The crops as inputs; where `classes` have `other`, views beside every so many of the cells
+    too.
+    """
+    images = to_input(data.images, window_px, image_px)
+    if OTHER_CLASS not in classes:
+        return LabelledInputs(images, data.labels)
+    crops = torch.from_numpy(data.images[::every])
+    still = Jitter(rotate=False, scale=0, shift_px=0)
+    rng = torch.Generator().manual_seed(11)
+    beside = torch.ones(len(crops), dtype=torch.bool)
+    around = view(crops, beside, window_px, image_px, still, rng).numpy()
+    y = np.concatenate([data.labels, np.full(len(around), classes.index(OTHER_CLASS))])
+    return LabelledInputs(np.concatenate([images, around]), y)
