@@ -156,10 +156,7 @@ def red_event(slide: Slide, cell: RedCell, said: RedSaid, stamp: Provenance) -> 
         kind="rbc",
         mpp=slide.mpp,
         model_hash=said.model_hash,
-        x_px0=int(cell.x_px0),
-        y_px0=int(cell.y_px0),
-        box_px0=tuple(map(int, cell.box_px0)),
-        area_um2=float(cell.area_um2),
+        **_extent(cell),
         label=said.label,
         probability=float(said.probability),
         anomaly=float(said.anomaly),
@@ -213,15 +210,7 @@ def review_event(
         EventError: an unknown action or field.
     """
     data = _data(ReviewData, slide_id=slide_id, action=action, reviewer=reviewer, **about)
-    at = datetime.now(UTC)
-    return _event(
-        REVIEW,
-        stamp,
-        slide_id,
-        (action, reviewer, at.isoformat(), *sorted(about.items())),
-        data,
-        at,
-    )
+    return _act_event(REVIEW, stamp, slide_id, (action, reviewer), data, *sorted(about.items()))
 
 
 def access_event(
@@ -234,15 +223,8 @@ def access_event(
         EventError: an unknown action or field.
     """
     data = _data(AccessData, action=action, **about, **chain)
-    at = datetime.now(UTC)
-    return _event(
-        ACCESS,
-        stamp,
-        f"store-{chain['store']}",
-        (action, chain["number"], at.isoformat()),
-        data,
-        at,
-    )
+    subject = f"store-{chain['store']}"
+    return _act_event(ACCESS, stamp, subject, (action, chain["number"]), data)
 
 
 def dead_letter_event(refused: Event, size_bytes: int, reason: str, sink: str) -> Event:
@@ -368,6 +350,12 @@ def _place(slide: Slide, cell: Cell, stamp: Provenance) -> JsonObject:
         "kind": cell.kind,
         "mpp": slide.mpp,
         "model_hash": stamp.model_hash,
+        **_extent(cell),
+    }
+
+
+def _extent(cell: Cell | RedCell) -> JsonObject:
+    return {
         "x_px0": int(cell.x_px0),
         "y_px0": int(cell.y_px0),
         "box_px0": tuple(map(int, cell.box_px0)),
@@ -401,6 +389,19 @@ def _event(
     return Event(
         _digest(kind, subject, *about), kind, stamp.source, subject, at or datetime.now(UTC), data
     )
+
+
+def _act_event(
+    kind: str,
+    stamp: Provenance,
+    subject: str,
+    act: tuple[object, ...],
+    data: JsonObject,
+    *about: object,
+) -> Event:
+    """What a person has done now: the same act at another time is another event."""
+    at = datetime.now(UTC)
+    return _event(kind, stamp, subject, (*act, at.isoformat(), *about), data, at)
 
 
 def _digest(*parts: object) -> str:

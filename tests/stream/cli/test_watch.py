@@ -6,13 +6,11 @@ import threading
 import pytest
 
 from ingest import open_workers
-from stream.cli.commands.watch import WatchedFolder, WatchReport, intake_of
 from stream.cli.session import open_station
 from stream.config import BacklogSettings, Config, Reading, WatchSettings
-from stream.events.event import Provenance
-from stream.run.context import RunContext
 from stream.run.worker import work
-from tests.make import BrightnessEngine, smear, tiny_model
+from tests.make import smear
+from tests.watching import tiny_watch
 
 CONFIG = Config(
     reading=Reading(tile_px=512),
@@ -42,17 +40,8 @@ def watch(tmp_path):
             open_station(store, CONFIG, [f"jsonl:{tmp_path / 'events.jsonl'}"]) as station,
             open_workers(0) as workers,
         ):
-            lab = RunContext(
-                CONFIG,
-                tiny_model(),
-                BrightnessEngine(),
-                workers,
-                station.outbox,
-                store,
-                Provenance("test", "m", "c", {}),
-            )
-            report, stop = WatchReport(lab), threading.Event()
-            intake = intake_of(WatchedFolder(scans, store, once=True), station, report)
+            lab, report, intake = tiny_watch(station, scans, workers, once=True)
+            stop = threading.Event()
             intake.look()
             intake.look()
 

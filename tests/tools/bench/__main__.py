@@ -11,8 +11,7 @@ from rich.table import Table
 
 from classify import judge, load_model, open_engine
 from classify.model_card import read_sheet
-
-from .engine_share import share_table
+from tests.tools.bench.engine_share import share_table
 
 COPIES = 3
 

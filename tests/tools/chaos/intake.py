@@ -18,14 +18,11 @@ from typing import TypeVar
 from unittest.mock import patch
 
 from ingest import SerialWorkers
-from stream.cli.commands.watch import WatchedFolder, WatchReport, intake_of
 from stream.cli.session import Session, open_station
 from stream.config import load_config
-from stream.events.event import Provenance
-from stream.run.context import RunContext
 from stream.run.worker import work
-from tests.make import BrightnessEngine, tiny_model
 from tests.tools.chaos.scenes import make_slides, write_config
+from tests.watching import tiny_watch
 
 JUMPS_S = (-86_400.0, -3600.0, 0.0, 3600.0, 400 * 86_400.0)
 T, R = TypeVar("T"), TypeVar("R")
@@ -81,18 +78,7 @@ def run(folder: Path, options: argparse.Namespace) -> dict[str, object]:
     workers, stop = PartlyBlindWorkers(), threading.Event()
     strikes: Counter[str] = Counter()
     with open_station(folder / "store", settings, []) as station:
-        stamp = Provenance("chaos", "tiny", "tiny", {})
-        lab = RunContext(
-            settings,
-            tiny_model(),
-            BrightnessEngine(),
-            workers,
-            station.outbox,
-            folder / "store",
-            stamp,
-        )
-        report = WatchReport(lab)
-        intake = intake_of(WatchedFolder(folder / "scans", station.store), station, report)
+        lab, report, intake = tiny_watch(station, folder / "scans", workers)
 
         def strike_then_end() -> None:
             rng = random.Random(options.seed)

@@ -14,14 +14,11 @@ import time
 from pathlib import Path
 
 from ingest import open_slide, open_workers
-from stream.cli.commands.watch import WatchedFolder, WatchReport, intake_of
 from stream.cli.session import open_station
 from stream.config import load_config
-from stream.events.event import Provenance
-from stream.run.context import RunContext
 from stream.run.worker import work
-from tests.make import BrightnessEngine, tiny_model
 from tests.tools.chaos.scenes import make_slides, write_config
+from tests.watching import tiny_watch
 
 BROKEN, TWICE, RENAMED, STAT = 3, 5, 7, 9
 
@@ -75,18 +72,8 @@ def main() -> int:
             open_station(folder / "store", settings, [f"jsonl:{events}"]) as station,
             open_workers(0) as workers,
         ):
-            stamp = Provenance("scanner", "tiny", "tiny", {})
-            lab = RunContext(
-                settings,
-                tiny_model(),
-                BrightnessEngine(),
-                workers,
-                station.outbox,
-                folder / "store",
-                stamp,
-            )
-            report, stop = WatchReport(lab), threading.Event()
-            intake = intake_of(WatchedFolder(scans, station.store), station, report)
+            lab, report, intake = tiny_watch(station, scans, workers)
+            stop = threading.Event()
             writing = threading.Thread(target=scanner.scan)
             writing.start()
 

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from .check import Plan, check
+from tests.tools.gpu_check.check import Plan, check
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--device", type=int, default=0)

@@ -22,8 +22,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from .mutations import Mutation, mutations_of
-from .relevant import FOLDERS, TestMap, module_of
+from tests.tools.mutants.mutations import Mutation, mutations_of
+from tests.tools.mutants.relevant import FOLDERS, TestMap, module_of
 
 ROOT = Path(__file__).parents[3]
 Z = 1.96

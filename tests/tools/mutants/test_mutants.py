@@ -4,9 +4,9 @@ import ast
 
 import pytest
 
-from .__main__ import ROOT, drawn, wilson
-from .mutations import mutations_of
-from .relevant import TestMap
+from tests.tools.mutants.__main__ import ROOT, drawn, wilson
+from tests.tools.mutants.mutations import mutations_of
+from tests.tools.mutants.relevant import TestMap
 
 SOURCE = '''"""Text 1 < 2."""
 LIMIT = 3
