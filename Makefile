@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 READY = $(VENV)/.ready-$(subst $(comma),-,$(EXTRAS))
 comma := ,
 
-.PHONY: demo page test quick check bench gpu-check chaos fuzz siege golden mutants cover browser lis-node train-gpu clean
+.PHONY: demo page test quick check bench gpu-check chaos fuzz siege golden mutants cover browser lis-node lock sbom train-gpu clean
 
 demo: $(READY)
 	$(BIN)/cytostream demo
@@ -72,6 +72,15 @@ $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$(EXTRAS)]'
 	touch $@
+
+TOOLS = $(VENV)/tools
+lock:  # deploy/requirements.lock: every package of a deployment with its digests
+	$(PYTHON) -m venv $(TOOLS) && $(TOOLS)/bin/python -m pip install --quiet pip-tools==7.6.0
+	$(TOOLS)/bin/pip-compile --quiet --generate-hashes --strip-extras --extra exports,lis,metrics --output-file deploy/requirements.lock pyproject.toml
+
+sbom: $(READY)  # sbom.json: the packages of this environment as CycloneDX 1.6
+	$(PYTHON) -m venv $(TOOLS) && $(TOOLS)/bin/python -m pip install --quiet cyclonedx-bom==7.5.0
+	$(TOOLS)/bin/cyclonedx-py environment --spec-version 1.6 --output-file sbom.json $(BIN)/python
 
 lis-node:  # the Node packages that tests of HL7 use where they are there
 	npm install --silent --no-audit --no-fund --prefix .node node-hl7-server@2.5.0 node-hl7-client@4.0.0

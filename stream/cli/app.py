@@ -35,6 +35,7 @@ _EXTRAS = {
     "noida_db": "broker",
     "bokeh": "dashboard",
     "hl7apy": "lis",
+    **dict.fromkeys(("anndata", "pandas", "pyarrow"), "exports"),
     "prometheus_client": "metrics",
 }
 

@@ -2,7 +2,6 @@
 holds only differences.
 """
 
-import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ from pydantic import Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from .alerts import Alerts
+from .environment import check_passwords, merged, stated_by_environment, variable_of
 from .identity import IdentitySettings
 from .kafka import Kafka
 from .lis import LisSettings
@@ -44,40 +44,43 @@ class Config(Section):
 
 
 def load_config(path: Path | None, **overrides: Mapping[str, object]) -> Config:
-    """The defaults, with the differences of a TOML file, of CYTOSTREAM_BOOTSTRAP and of the command
-    line: `overrides` are values by section, None where the command line says nothing.
+    """The defaults, with the differences of a TOML file, of secret files, of the environment and of
+    the command line: `overrides` are values by section, None where the command line says nothing.
 
     Raises:
-        ConfigError: the file is absent or not TOML, or a value is unknown or ill-typed, wherever it
-            stands.
+        ConfigError: the file is absent or not TOML, a value is unknown or ill-typed, wherever it
+            stands, or a password stands where others can read it.
     """
     given = {
         section: {name: value for name, value in values.items() if value is not None}
         for section, values in overrides.items()
     }
+    stated = stated_by_environment(Config)
     try:
         values = tomllib.loads(path.read_text()) if path else {}
-        if bootstrap := os.environ.get("CYTOSTREAM_BOOTSTRAP"):
-            values.setdefault("kafka", {})["bootstrap"] = bootstrap
-        for section, own in given.items():
-            values[section] = {**values.get(section, {}), **own}
-        return Config(**values)
+        if path:
+            check_passwords(path, values)
+        return Config(**merged(merged(values, stated), given))
     except ValidationError as error:
-        raise _config_error(path, given, error.errors()[0]) from error
+        raise _config_error(path, given, stated, error.errors()[0]) from error
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise ConfigError(f"{path}: {error}", "give a TOML file") from error
 
 
 def _config_error(
-    path: Path | None, given: Mapping[str, Mapping[str, object]], first: ErrorDetails
+    path: Path | None,
+    given: Mapping[str, Mapping[str, object]],
+    stated: Mapping[str, object],
+    first: ErrorDetails,
 ) -> ConfigError:
-    """The first fault, with the option or the file that states it."""
+    """The first fault, with the option, the variable or the file that states it."""
     place = [str(part) for part in first["loc"]]
     message = first["msg"]
     if len(place) > 1 and place[1] in given.get(place[0], {}):
         what = f"--{place[1].replace('_', '-')} {first['input']}: {message}"
         return ConfigError(what, "see --help, and `cytostream config` for the settings")
+    variable = variable_of(place, stated)
     return ConfigError(
-        f"{path or 'CYTOSTREAM_BOOTSTRAP'}: {'.'.join(place)}: {message}",
+        f"{variable}: {message}" if variable else f"{path}: {'.'.join(place)}: {message}",
         "see `cytostream config`",
     )

@@ -10,7 +10,7 @@ from .fhir import fhir_of
 from .image_folder import zip_of
 from .pdf import pdf_of
 from .red_tables import red_csv_of, red_parquet_of
-from .report import SlideReport
+from .report import ReportError, SlideReport
 from .tables import anndata_of, csv_of, geojson_of, parquet_of
 
 
@@ -23,16 +23,31 @@ class Form:
     make: Callable[[SlideReport, Crops], bytes]
 
 
+def needing_exports(make: Callable[[SlideReport], bytes]) -> Callable[[SlideReport, Crops], bytes]:
+    """A form whose packages only the extra `exports` brings; without it the hint says so."""
+
+    def made(report: SlideReport, _: Crops) -> bytes:
+        try:
+            return make(report)
+        except ModuleNotFoundError as error:
+            raise ReportError(
+                f"this form needs {error.name}, which is not installed",
+                "pip install 'cytostream[exports]'",
+            ) from error
+
+    return made
+
+
 FORMS = {
     form.ending: form
     for form in (
         Form("csv", "text/csv; charset=utf-8", lambda report, _: csv_of(report)),
-        Form("parquet", "application/vnd.apache.parquet", lambda report, _: parquet_of(report)),
+        Form("parquet", "application/vnd.apache.parquet", needing_exports(parquet_of)),
         Form("red.csv", "text/csv; charset=utf-8", lambda report, _: red_csv_of(report)),
         Form(
             "red.parquet",
             "application/vnd.apache.parquet",
-            lambda report, _: red_parquet_of(report),
+            needing_exports(red_parquet_of),
         ),
         Form(
             "geojson",
@@ -41,7 +56,7 @@ FORMS = {
                 report, crops.shapes(report.slide_id, report.facts.get("mpp"))
             ),
         ),
-        Form("h5ad", "application/x-hdf5", lambda report, _: anndata_of(report)),
+        Form("h5ad", "application/x-hdf5", needing_exports(anndata_of)),
         Form("fhir.json", "application/fhir+json", lambda report, _: fhir_of(report).encode()),
         Form(
             "pdf",
