@@ -11,10 +11,10 @@ from stream.store import facts_of, slide_of
 APERIO = "Aperio Image Library v12.0.15\r\n512x512 [0,0 512x512] (256x256) JPEG/RGB Q=90"
 
 
-def write_svs(path, **properties):
+def write_svs(path, pixels=None, **properties):
     words = {"AppMag": "40", "MPP": "0.25", **properties}
     text = APERIO + "".join(f"|{name} = {value}" for name, value in words.items())
-    pixels = np.full((512, 512, 3), 240, np.uint8)
+    pixels = np.full((512, 512, 3), 240, np.uint8) if pixels is None else pixels
     options = {"tile": (256, 256), "photometric": "rgb", "compression": "jpeg", "metadata": None}
     with tifffile.TiffWriter(path) as file:
         file.write(pixels, description=text, **options)
