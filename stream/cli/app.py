@@ -8,6 +8,8 @@ without the packages that read slides.
 import logging
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -261,13 +263,23 @@ class LazyCommands(TyperGroup):
             check_there(rest[0])
         return name, load_command(name), rest
 
+    def make_context(self, *args: Any, **options: Any) -> "Context":
+        with interrupted_in_one_line():
+            return super().make_context(*args, **options)
+
     def invoke(self, ctx: "Context") -> object:
-        """Ctrl-C at any time is one line."""
-        try:
+        with interrupted_in_one_line():
             return super().invoke(ctx)
-        except KeyboardInterrupt:
-            typer.echo("stopped", err=True)
-            raise typer.Exit(_INTERRUPTED) from None
+
+
+@contextmanager
+def interrupted_in_one_line() -> Iterator[None]:
+    """Ctrl-C at any time is one line, and exit status 130."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo("stopped", err=True)
+        raise typer.Exit(_INTERRUPTED) from None
 
 
 def check_there(path: str) -> None:
