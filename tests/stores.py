@@ -43,6 +43,7 @@ class Filled:
         if not path.exists():
             smear(path, side_px=side_px, whites=4, seed=seed)
         self.slide, self.side_px = open_slide(path), side_px
+        self.model_id = "model-1"
         self.outbox = Outbox(store / "state.db")
         self.writer = ResultWriter(self.outbox, self._zarr(), self.slide.slide_id, CARD)
         self.crops = [self._crop() for _ in range(COLOURS)]
@@ -147,7 +148,7 @@ class Filled:
         }
         about = {
             "at": datetime.now(UTC).isoformat(),
-            "model_id": "model-1",
+            "model_id": self.model_id,
             "config_id": "config-1",
             "mpp": self.slide.mpp,
         }

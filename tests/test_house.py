@@ -63,7 +63,7 @@ ORDER = {
         {"red_cells"},
         {"review_state", "differential", "images", "custody"},
         {"audit_trail", "verification"},
-        {"slides", "alert_list", "signed_counts"},
+        {"slides", "alert_list", "signed_counts", "store_lessons"},
         {"versions"},
         {"decisions", "worklist", "audit_check", "report"},
         {"web"},

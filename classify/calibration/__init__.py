@@ -1,6 +1,7 @@
 from .adaptation import ADAPTING_DRAWS, can_adapt
 from .cell_sizes import MeasuredCell, fit_sizes, measure_crops
 from .certainty import CERTAINTY_NAMES, finish
+from .comparison import CalibrationGain, balanced_share, split_cells
 from .draws import (
     SIGMA_RANGE,
     best_temperature,
@@ -17,6 +18,7 @@ from .psychometric import Psychometric, fit_psychometric
 
 __all__ = [
     "CERTAINTY_NAMES",
+    "CalibrationGain",
     "ADAPTING_DRAWS",
     "ErrorTable",
     "Fitted",
@@ -24,6 +26,7 @@ __all__ = [
     "MeasuredCell",
     "Psychometric",
     "SIGMA_RANGE",
+    "balanced_share",
     "best_temperature",
     "can_adapt",
     "candidates",
@@ -37,6 +40,7 @@ __all__ = [
     "order",
     "random_draws",
     "recalibrate",
+    "split_cells",
     "weigh",
     "weight_of",
 ]

@@ -4,13 +4,16 @@ from dataclasses import dataclass
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
-from scipy.special import betaincinv
+from scipy.special import betaincinv, expit
 
 from .head import fit_head
 
 PENALTIES = (0.1, 0.03, 0.3, 1.0)  # of equal ones the first
 HELD_OUT_FOLDS = 5
 SPECIFICITY = 0.96
+COUNTED_FALSELY = (
+    0.02  # of normal cells, in the test of a slide; `tests.tools.bench.alarms --crops`
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,6 +41,18 @@ class Expected(BaseModel):
     sensitivity_interval: tuple[float, float]
     false_rate: float = Field(description="share of the normal cells that get the label")
     false_rate_interval: tuple[float, float]
+
+
+class CountingPoint(BaseModel):
+    """From which probability on a cell counts in the test of a slide: one that few normal cells
+    reach. A label asks for more, since it must be right for one cell.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    above: float = Field(ge=0, lt=1, description="probability of the class")
+    sensitivity: float = Field(description="share of held-out cells of the class above it")
+    false_rate: float = Field(description="share of held-out normal cells above it")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -144,6 +159,17 @@ def expected_of(found: HeldOut, threshold: float, by: str) -> Expected:
         sensitivity_interval=exact_interval(hits, len(found.cells)),
         false_rate=round(wrong / len(found.normal), 4),
         false_rate_interval=exact_interval(wrong, len(found.normal)),
+    )
+
+
+def counting_point(found: HeldOut, prior: float, slope: float, offset: float) -> CountingPoint:
+    """The probability that 2 in 100 held-out normal cells are above."""
+    cut = float(np.quantile(found.normal, 1 - COUNTED_FALSELY, method="higher"))
+    log_odds = slope * cut + offset + np.log(prior / (1 - prior))
+    return CountingPoint(
+        above=round(float(expit(log_odds)), 6),
+        sensitivity=round(float((found.cells > cut).mean()), 4),
+        false_rate=round(float((found.normal > cut).mean()), 4),
     )
 
 

@@ -1,15 +1,17 @@
 """The taught classes of a laboratory: a folder of files, each version kept."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from classify.errors import DataError
-from classify.model_card import Model
+from classify.model_card import CLASS_NAME, Model
 
 from .taught_class import TaughtClass, read_taught, write_taught
 
 SUFFIX = ".taught.json"
 OFF = ".off"
+DRAFT = ".draft"  # a class that cells are being marked for
 TAUGHT_FOLDER = "taught"  # of a store
 
 
@@ -32,6 +34,25 @@ class TaughtLibrary:
 
     def newest(self) -> dict[str, TaughtClass]:
         return {taught.name: taught for taught in self.versions()}
+
+    def names(self) -> tuple[str, ...]:
+        """Names of all classes that are taught here, and of those that cells are marked for."""
+        taught = [path.name.removesuffix(SUFFIX) for path in self.folder.glob(f"*{SUFFIX}")]
+        names = {name.rpartition("-")[0] for name in taught}
+        return tuple(sorted(names | {path.stem for path in self.folder.glob(f"*{DRAFT}")}))
+
+    def draft(self, name: str) -> None:
+        """Makes a name known, so that cells can be marked for it.
+
+        Raises:
+            DataError: it is no name of a class.
+        """
+        if not re.fullmatch(CLASS_NAME, name):
+            raise DataError(
+                f"{name!r} is no name of a class", "letters, digits, - and _, as hairy-cell"
+            )
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / f"{name}{DRAFT}").touch()
 
     def in_use(self, model: Model) -> list[TaughtClass]:
         """The newest versions that are not disabled.

@@ -10,12 +10,21 @@ from typing import Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from threadpoolctl import threadpool_limits
 
 from classify.errors import DataError, ModelError
 from classify.judge import FEATURE_DRAWS
 from classify.model_card import GRAPH, ClassName, Model
 
-from .crossvalidation import Expected, HeldOut, Lesson, expected_of, held_out_evidence
+from .crossvalidation import (
+    CountingPoint,
+    Expected,
+    HeldOut,
+    Lesson,
+    counting_point,
+    expected_of,
+    held_out_evidence,
+)
 from .head import TaughtHead, fit_head, logistic
 
 LEAST_TAUGHT = 3
@@ -58,6 +67,7 @@ class TaughtClass(BaseModel):
     intercept: float
     penalty: float
     expected: Expected
+    counting: CountingPoint | None = Field(None, description="how cells of a slide are counted")
     warnings: tuple[str, ...] = ()
 
     @property
@@ -111,9 +121,11 @@ def teach_class(
         DataError: too few cells, or cells that are on both sides.
     """
     check_lesson(lesson, digests)
-    found = held_out_evidence(lesson)
-    slope, offset = platt_scale(found)
-    head = fit_head(lesson.cells, lesson.normal, found.penalty)
+    # of small matrices several threads wait for each other: 40 times as long on a busy machine
+    with threadpool_limits(1, user_api="blas"):
+        found = held_out_evidence(lesson)
+        slope, offset = platt_scale(found)
+        head = fit_head(lesson.cells, lesson.normal, found.penalty)
     threshold = (np.log((1 - prior) / prior) - offset) / slope
     patients = 0 if known_by == "cell" else len(set(lesson.cell_groups))
     return TaughtClass(
@@ -137,6 +149,7 @@ def teach_class(
         intercept=head.intercept,
         penalty=found.penalty,
         expected=expected_of(found, threshold, known_by),
+        counting=counting_point(found, prior, slope, offset),
         warnings=warnings_of(model, name, len(lesson.cells), patients),
     )
 

@@ -29,6 +29,11 @@ class TaughtJudge:
         if len(set(names)) < len(names):
             raise DataError(f"two taught classes of one name: {', '.join(names)}", "give one each")
 
+    @property
+    def taught_ids(self) -> str:
+        """Which versions of which classes; empty without any."""
+        return " ".join(sorted(taught.taught_id for taught in self.classes))
+
     def verdict(self, given: Verdict) -> Verdict:
         """The verdict with the taught classes among its scores; as given where there is none.
 

@@ -1,4 +1,4 @@
-from .smear import LOOKS, Layer, Look, Synthetic, write_synthetic
+from .smear import DENSE_REDS, LOOKS, SPARSE_REDS, Layer, Look, Synthetic, write_synthetic
 from .sprites import Sprite, glass, place, red_cell_sprite, write_pyramid
 
 __all__ = [
@@ -7,6 +7,8 @@ __all__ = [
     "Look",
     "Sprite",
     "Synthetic",
+    "DENSE_REDS",
+    "SPARSE_REDS",
     "glass",
     "place",
     "red_cell_sprite",

@@ -23,6 +23,8 @@ RED_VARIANTS = 48
 RED_PER_MM2 = 9000.0  # of a monolayer, about two fifths of which are covered
 APART_UM = 9.0  # no red cell's middle lies nearer than this to a white cell's
 LEVEL_STEP = 4
+SPARSE_REDS = 0.4  # red cells at the left and at the right, as a multiple of a monolayer
+DENSE_REDS = 1.3
 TILE_PX = 512
 
 
@@ -91,8 +93,8 @@ class Synthetic:
     whites: Sequence[Layer]
     look: Look = LOOKS["may-gruenwald"]
     whites_per_mm2: float = 60.0
-    thin: float = 0.4
-    thick: float = 1.3
+    thin: float = SPARSE_REDS
+    thick: float = DENSE_REDS
     scratches: int = 0
     blurred: float = 0.0
     seed: int = 0

@@ -7,9 +7,9 @@ number a slide (and all rules up to a number an hour), and then one of the slide
 
 import heapq
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from classify import FAR_DRIFT, Model, Verdict, calibration_drift
+from classify import FAR_DRIFT, OTHER_CLASS, Model, Verdict, calibration_drift
 from segment import Cell
 from stream.config import Alerts, ConfigError
 from stream.events import Alert, SlideAlert
@@ -44,6 +44,7 @@ class AlertEvaluator:
     ):
         self.tests = SlideTests(rare_classes(rules)) if tests is None else tests
         self.likeliest: dict[str, list[LabelledCell]] = {}
+        self.above: Counter[str] = Counter()
         self.cell_rules = cell_rules
         self.slide_rules = slide_rules
         self.rules = rules
@@ -60,10 +61,21 @@ class AlertEvaluator:
         self.odd += score > self.rules.anomaly_above
         self.fits.append((label, absolute))
 
-    def note_likely(self, label: str, probability: float, cell_id: str) -> None:
-        """Keeps the cells of each label that are the surest evidence of it."""
-        kept = self.likeliest.setdefault(label, [])
-        cell = LabelledCell(probability, cell_id)
+    def note_likely(self, kind: str, label: str, scores: Mapping[str, float], cell_id: str) -> None:
+        """Keeps the cells of each label that are the surest evidence of it, and counts those that
+        reach the probability of a test.
+        """
+        self.keep(label, LabelledCell(scores.get(label, 0.0), cell_id))
+        if kind != "wbc" or label == OTHER_CLASS:
+            return
+        for rare in self.tests.rare:
+            if rare.above is not None and rare.counts(label, scores):
+                self.above[rare.name] += 1
+                share = sum(scores.get(name, 0.0) for name in rare.labels)
+                self.keep(rare.counted_as, LabelledCell(share, cell_id))
+
+    def keep(self, key: str, cell: LabelledCell) -> None:
+        kept = self.likeliest.setdefault(key, [])
         if len(kept) < MOST_EVIDENCE:
             heapq.heappush(kept, cell)
         else:
@@ -73,7 +85,7 @@ class AlertEvaluator:
         """The alerts that one cell raises; `cells` of the slide are judged so far."""
         own = verdict.standard_label or verdict.label
         self.count(own, verdict.anomaly.score, verdict.anomaly.absolute)
-        self.note_likely(verdict.label, verdict.scores.get(verdict.label, 0.0), cell.cell_id)
+        self.note_likely(cell.kind, verdict.label, verdict.scores, cell.cell_id)
         return [
             self._limited(alert, cells)
             for alert in alerts_of(cell, verdict, self.rules, self.cell_rules)
@@ -86,7 +98,14 @@ class AlertEvaluator:
         `before` the scanner's last slides, newest first.
         """
         slide = SlideFigures(
-            counts, white, self.odd, tuple(before), self.scanner, self.tests, self.likeliest
+            counts,
+            white,
+            self.odd,
+            tuple(before),
+            self.scanner,
+            self.tests,
+            self.likeliest,
+            self.above,
         )
         return [alert for rule in self.slide_rules for alert in rule(slide, self.rules)]
 

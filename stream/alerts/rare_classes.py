@@ -3,8 +3,8 @@ show. Exact, and over all rare classes together.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.special import betaln, gammaln
@@ -21,15 +21,19 @@ NOT_WHITE = ("platelet", "other")
 
 @dataclass(frozen=True, slots=True)
 class SignedSlide:
-    """Cells a label of a slide as the machine called them, and as a person signed for."""
+    """Cells a label of a slide as the machine called them, and as a person signed for; `counted`
+    are those that reached the probability of a test, by its name.
+    """
 
     machine: Counter[str]
     signed: Counter[str]
+    counted: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True, slots=True)
 class RareClass:
-    """Labels that are counted together. Of white cells of other classes, `false_calls` of
+    """Labels that are counted together: cells that are called so, or those of which they have more
+    than the probability `above`. Of white cells of other classes, `false_calls` of
     `false_calls` + `right_calls` are expected to be called so: the two numbers of a beta
     distribution. `found` is the share of cells of the class that are called so, where it is known.
     """
@@ -42,10 +46,27 @@ class RareClass:
     slides: int = 0
     taught: bool = False
     found: float | None = None
+    above: float | None = None
+
+    def counts(self, label: str, scores: Mapping[str, float]) -> bool:
+        """Whether a white cell counts."""
+        if self.above is None:
+            return label in self.labels
+        return sum(scores.get(name, 0.0) for name in self.labels) > self.above
 
     @property
     def name(self) -> str:
         return "+".join(self.labels)
+
+    @property
+    def counted_as(self) -> str:
+        """Where the cells are kept that reach the probability."""
+        return f"above {self.name}"
+
+    @property
+    def evidence_keys(self) -> tuple[str, ...]:
+        """Where the cells that count are kept: by label, or by this test."""
+        return self.labels if self.above is None else (self.counted_as,)
 
     @property
     def background(self) -> float:
@@ -99,62 +120,56 @@ def rare_class(
     false_calls, cells = own_background(labels, signed)
     whole = rule.background_cells + cells
     share = (rule.background * rule.background_cells + false_calls) / whole
-    return of_share(labels, share, whole, rule.at_least, rule.severity, len(signed))
-
-
-def of_share(
-    labels: tuple[str, ...],
-    share: float,
-    cells: float,
-    at_least: int,
-    severity: Severity,
-    slides: int = 0,
-    found: float | None = None,
-    taught: bool = False,
-) -> RareClass:
-    """A test whose background is a share that so many cells have shown."""
-    weight = min(cells, MOST_ALIKE)
+    weight = min(whole, MOST_ALIKE)
     return RareClass(
-        labels,
-        share * weight,
-        (1 - share) * weight,
-        at_least,
-        severity,
-        slides,
-        taught,
-        found,
+        labels=labels,
+        false_calls=share * weight,
+        right_calls=(1 - share) * weight,
+        at_least=rule.at_least,
+        severity=rule.severity,
+        slides=len(signed),
     )
 
 
 def taught_rare_class(one: TaughtClass, rules: Alerts, signed: Sequence[SignedSlide]) -> RareClass:
     """The test of a taught class: its background is what its cross-validation has shown, with half
-    a cell more for what few normal cells cannot show.
+    a cell more for what few normal cells cannot show, and what people have signed for since.
     """
     labels = (one.name,)
-    false_calls, cells = own_background(labels, signed)
-    taught = one.expected.false_rate * one.normal_cells + 0.5
-    whole = one.normal_cells + 1 + cells
-    share = (taught + false_calls) / whole
-    return of_share(
-        labels,
-        share,
-        whole,
-        rules.taught_at_least,
-        rules.taught_severity,
-        len(signed),
-        one.expected.sensitivity,
+    point = one.counting
+    above = point.above if point else None
+    rate = point.false_rate if point else one.expected.false_rate
+    known = [slide for slide in signed if above is None or one.name in slide.counted]
+    false_calls, cells = own_background(labels, known, above)
+    share = (rate * one.normal_cells + 0.5 + false_calls) / (one.normal_cells + 1 + cells)
+    weight = min(one.normal_cells + 1 + cells, MOST_ALIKE)
+    return RareClass(
+        labels=labels,
+        false_calls=share * weight,
+        right_calls=(1 - share) * weight,
+        at_least=rules.taught_at_least,
+        severity=rules.taught_severity,
+        slides=len(known),
         taught=True,
+        found=point.sensitivity if point else one.expected.sensitivity,
+        above=above,
     )
 
 
-def own_background(labels: tuple[str, ...], signed: Sequence[SignedSlide]) -> tuple[int, int]:
-    """Of signed slides: how many white cells were called so and are not, of how many that are of
-    other classes.
+def own_background(
+    labels: tuple[str, ...], signed: Sequence[SignedSlide], above: float | None = None
+) -> tuple[int, int]:
+    """Of signed slides: how many white cells were counted and are not of the class, of how many
+    that are of other classes.
     """
     false_calls = 0
     cells = 0
     for slide in signed:
-        called = sum(slide.machine[label] for label in labels)
+        called = (
+            sum(slide.machine[label] for label in labels)
+            if above is None
+            else slide.counted["+".join(labels)]
+        )
         kept = sum(slide.signed[label] for label in labels)
         white = sum(n for label, n in slide.machine.items() if label not in NOT_WHITE)
         false_calls += max(0, called - kept)

@@ -53,7 +53,7 @@ class SlideTests:
 class SlideFigures:
     """What a slide is judged by: `counts` cells a label, `white` of them white cells, `odd` of them
     anomalous; `before` the scanner's last slides, newest first. `likeliest` are cells by label,
-    with the probability of it.
+    or by the test that counts them by their probability, and `above` the number of the latter.
     """
 
     counts: Counter[str]
@@ -63,6 +63,13 @@ class SlideFigures:
     scanner: str
     tests: SlideTests = SlideTests()
     likeliest: Mapping[str, Sequence[LabelledCell]] = field(default_factory=dict)
+    above: Mapping[str, int] = field(default_factory=dict)
+
+    def rare_count(self, rare: RareClass) -> int:
+        """Cells that a test counts."""
+        if rare.above is not None:
+            return self.above.get(rare.name, 0)
+        return sum(self.counts[label] for label in rare.labels)
 
     def counted(self, name: str) -> int:
         """Cells of a class, or of the classes that it is the parent of."""
@@ -104,7 +111,7 @@ def ratio_alerts(slide: SlideFigures, rules: Alerts) -> Iterable[SlideAlert]:
 
 def excess_alerts(slide: SlideFigures, rules: Alerts) -> Iterable[SlideAlert]:
     """More cells of a rare class than a normal slide of this laboratory shows."""
-    counts = [sum(slide.counts[label] for label in rare.labels) for rare in slide.tests.rare]
+    counts = [slide.rare_count(rare) for rare in slide.tests.rare]
     chances = [
         rare.chance(count, slide.white)
         for rare, count in zip(slide.tests.rare, counts, strict=True)
@@ -122,7 +129,7 @@ def excess_alerts(slide: SlideFigures, rules: Alerts) -> Iterable[SlideAlert]:
                 reason=excess_reason(rare, count, slide.white, chance),
                 cells=slide.white,
                 scanner=slide.scanner,
-                cell_ids=slide.evidence(rare.labels),
+                cell_ids=slide.evidence(rare.evidence_keys),
                 advice=EXCESS_ADVICE,
             )
 
@@ -130,10 +137,11 @@ def excess_alerts(slide: SlideFigures, rules: Alerts) -> Iterable[SlideAlert]:
 def excess_reason(rare: RareClass, count: int, white: int, chance: float) -> str:
     """What was found, how much that is, and how sure it is."""
     kind = "taught class " if rare.taught else ""
+    are = "are called" if rare.above is None else f"have a probability above {rare.above:.2g} of"
     own = f", by {rare.slides} signed slides of this store" if rare.slides else ""
     rarity = f"1 in {1 / chance:,.0f}" if chance > 1e-9 else "1 in 1,000,000,000 or fewer"
     return (
-        f"{count} of {white} white cells ({100 * count / white:.1f} %) are called {kind}"
+        f"{count} of {white} white cells ({100 * count / white:.1f} %) {are} {kind}"
         f"{' or '.join(rare.labels)}, where {rare.background * white:.1f} are expected{own}: "
         f"so many or more are on {rarity} normal slides"
     )

@@ -140,7 +140,8 @@ def rare_classes_in(
     """The tests of rare classes, with the background that people have signed for in this store."""
     from stream.review import custody_folder, signed_slides
 
-    signed = signed_slides(store, model.model_id, custody_folder(config.review.audit_folder))
+    custody = custody_folder(config.review.audit_folder)
+    signed = signed_slides(store, model.model_id, custody, taught.taught_ids)
     return rare_classes(config.alerts, model.card.classes, taught.classes, signed)
 
 

@@ -6,6 +6,7 @@ from .differential import DifferentialLine
 from .review_state import Standing, fold
 from .signed_counts import signed_slides
 from .slides import FINISHED, SlideLibrary, SlideView
+from .store_lessons import reviewed_cells, teach_from_store
 from .worklist import WorklistView
 
 __all__ = [
@@ -24,5 +25,7 @@ __all__ = [
     "custody_folder",
     "fold",
     "list_alerts",
+    "reviewed_cells",
     "signed_slides",
+    "teach_from_store",
 ]

@@ -124,13 +124,17 @@ class Scheme:
         return tuple(c.name for c in self.classes)
 
 
-def scheme_of(model_classes: Iterable[str], config: ReviewSettings) -> Scheme:
-    """The scheme of a slide whose cells the model puts into these classes."""
+def scheme_of(
+    model_classes: Iterable[str], config: ReviewSettings, own: Sequence[str] = ()
+) -> Scheme:
+    """The scheme of a slide whose cells the model puts into these classes; `own` are those that
+    the laboratory teaches.
+    """
     known = sorted(
         model_classes, key=lambda name: _ORDER.index(name) if name in _ORDER else len(_ORDER)
     )
     by_people = [name for name in config.classes if _SAME.get(name) not in known]
-    names = list(dict.fromkeys([*known, *by_people]))
+    names = list(dict.fromkeys([*known, *by_people, *own]))
     keys = keys_of(names, config.keys)
     classes = [
         _class(name, keys.get(name, ""), _COLOURS[n % len(_COLOURS)], config)

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from classify import SHIPPED, read_card
+from classify.teaching import TAUGHT_FOLDER, TaughtLibrary
 from ingest import Slide, StoreError
 from stream.config import Config
 from stream.events import (
@@ -47,7 +48,9 @@ FINISHED = ("done", "failures")
 
 @dataclass(frozen=True, slots=True)
 class AlertView:
-    """An alert of the slide; `cell_id` is None where it is about the slide as a whole."""
+    """An alert of the slide; `cell_id` is None where it is about the slide as a whole, and
+    `cell_ids` are then the cells that it rests on. `advice` is what to do.
+    """
 
     alert_id: str
     cell_id: str | None
@@ -56,6 +59,8 @@ class AlertView:
     score: float
     threshold: float
     reason: str
+    cell_ids: tuple[str, ...] = ()
+    advice: str = ""
 
 
 @dataclass(slots=True)
@@ -102,6 +107,10 @@ class SlideView:
             name: event.data.get(name)
             for name in ("cell_id", "rule", "severity", "score", "threshold", "reason")
         }
+        values |= {
+            "cell_ids": tuple(event.data.get("cell_ids", ())),
+            "advice": event.data.get("advice", ""),
+        }
         about = values["cell_id"], values["rule"]
         if about not in self.told.about:  # a replay is no second alert
             self.told.about.add(about)
@@ -120,7 +129,7 @@ class SlideView:
 
     @property
     def scheme(self) -> Scheme:
-        return scheme_of(self.classes, self._library.config.review)
+        return scheme_of(self.classes, self._library.config.review, self._library.taught.names())
 
     def status(self) -> str:
         return self._library.outbox.status(self.slide_id) or "seen"
@@ -213,6 +222,16 @@ class SlideView:
             return None
         return stored_features(SlideStore.open(path), [cell.place for cell in cells])
 
+    def crops(self, cells: list[Detection]) -> np.ndarray:
+        """The crops (n, h, w, 3) of cells that the run has stored."""
+        kept = SlideStore.open(store_path(self._library.store, self.slide_id))
+        return kept.read("crop")[[cell.place for cell in cells]]
+
+    def crop_digests(self) -> dict[int, str]:
+        """Digests of the pixels of all cells, by their row in the journal."""
+        bodies = self._library.queries.cell_bodies(self.slide_id)
+        return {row: body["crop"] for row, body in bodies.items() if "crop" in body}
+
     def body(self, row: int) -> JsonObject:
         """All that the journal has of a cell."""
         return self._library.queries.cell_body(row)
@@ -228,6 +247,7 @@ class SlideLibrary:
         self.outbox = Outbox(store / "state.db", unwritable="read")
         self.queries = SlideQueries(store / "state.db", unwritable="read")
         self.trail = Trail(store, custody)
+        self.taught = TaughtLibrary(store / TAUGHT_FOLDER)
         self._shelves: OrderedDict[str, SlideView] = OrderedDict()
         self._lock = threading.Lock()
 

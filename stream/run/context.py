@@ -53,7 +53,7 @@ class RunContext:
     @property
     def taught_ids(self) -> str:
         """Which versions of which taught classes are in use; empty without any."""
-        return " ".join(sorted(one.taught_id for one in self.taught.classes))
+        return self.taught.taught_ids
 
 
 class SlideBusyError(CytostreamError):

@@ -109,7 +109,7 @@ class SlideRun:
                 verdict.get("standard_label") or label,
                 *(verdict["anomaly"][name] for name in ("score", "absolute")),
             )
-            self.desk.note_likely(label, verdict["scores"][label], row.cell_id)
+            self.desk.note_likely(body["cell"]["kind"], label, verdict["scores"], row.cell_id)
         return tally
 
     def open_store(self) -> SlideStore:
@@ -329,9 +329,14 @@ class SlideRun:
             "progress": progress.model_dump(),
             "slide": facts_of(self.slide),
             "odd": self.desk.odd,
+            "counted": {rare.name: self.desk.above[rare.name] for rare in self.desk.tests.rare},
         }
         about |= {"unfit": self.unfit, "reason": "; ".join(self.unfit)} if self.unfit else {}
         about |= {"red_cells": self.red_cells} if self.red_cells else {}
+        taught = [taught_facts(one) for one in self.lab.taught.classes]
+        about |= {"taught": taught} if taught else {}
+        calibration = self.lab.model.card.data.get("calibration")
+        about |= {"calibration": str(calibration)} if calibration else {}
         facts = {**about, "at": datetime.now(UTC).isoformat(), **work_of(self.lab, self.slide)}
         is_done = status == DONE
         told = slide_event(

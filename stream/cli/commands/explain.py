@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
@@ -28,6 +29,7 @@ from stream.cli.console import say, screen, track
 from stream.cli.options import ModelChoice
 from stream.cli.pictures import sheet_of
 from stream.cli.session import open_model
+from stream.config import Config
 from stream.events import JsonObject
 from stream.store import SlideStore
 
@@ -175,6 +177,17 @@ def calibrate(
     cells: Annotated[
         int, typer.Option(min=50, help="At most so many cells, drawn by chance.")
     ] = 1000,
+    reviewed: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Of a store: so many cells a class that people have reviewed; half of them are "
+            "held out, and it is shown whether the calibration is better.",
+        ),
+    ] = 0,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Keep it without a question where it is better.")
+    ] = False,
     *,
     choice: ModelChoice,
 ) -> None:
@@ -189,12 +202,16 @@ def calibrate(
 
     cytostream calibrate normal-cells/ --out models/our-lab
 
+    cytostream calibrate cytostream-results --reviewed 20 --out models/our-lab
+
     cytostream calibrate cytostream-results --check
     """
     if check:
         show_drift(source, load_model(choice.model))
     elif out is None:
         raise DataError("no folder for the calibrated model", "give one with --out")
+    elif reviewed:
+        calibrate_reviewed(source, choice, reviewed, out, yes)
     else:
         made = calibrate_model(source, out, choice, cells)
         screen.print(f"{out}: {made.card.data['calibration']}; use it with --model {out}")
@@ -218,6 +235,44 @@ def calibrate_model(source: Path, out: Path, choice: ModelChoice, most: int) -> 
             shown.update(f"calibrating: {done} of {total} cells")
 
         return recalibrate(model, engine, found, out, source.name, progress)
+
+
+def calibrate_reviewed(
+    source: Path, choice: ModelChoice, per_class: int, out: Path, yes: bool
+) -> None:
+    """A calibration on half of the reviewed cells, measured on the other half; it is kept where a
+    person says so, or with `yes` where it is better.
+    """
+    from classify.calibration import CalibrationGain, balanced_share, recalibrate, split_cells
+    from stream.review import SlideLibrary, reviewed_cells
+
+    if not (source / "state.db").is_file():
+        raise DataError(f"{source}: no results here", "--reviewed is about a store")
+    if out.exists():
+        raise DataError(f"{out}: is there already", "choose another --out")
+    loaded, runner = open_model(choice)
+    with SlideLibrary(source, Config()) as library:
+        found = reviewed_cells(library, loaded.card.classes, per_class)
+    split = split_cells(LabCells(found.crops, found.labels), found.slides)
+    with TemporaryDirectory(dir=out.absolute().parent, prefix=".calibrating-") as beside:
+        with screen.status(f"calibrating on {len(split.fitted.labels)} reviewed cells"):
+            made = recalibrate(loaded, runner, split.fitted, Path(beside) / "m", source.name)
+            gain = CalibrationGain(
+                balanced_share(loaded, runner, split.held_out),
+                balanced_share(made, open_engine(made, runner.name, None, say), split.held_out),
+                len(split.held_out.labels),
+            )
+        word = "better" if gain.is_better else "not better"
+        screen.print(
+            f"{gain.cells} reviewed cells that were held out: {gain.before:.3f} before, "
+            f"{gain.after:.3f} after (mean of the classes): {word}"
+        )
+        keep = gain.is_better if yes else typer.confirm("keep it?", default=gain.is_better)
+        if not keep:
+            screen.print("not kept")
+            return
+        (Path(beside) / "m").rename(out)
+    screen.print(f"{out}: {made.card.data['calibration']}; use it with --model {out}")
 
 
 def cells_of(source: Path, loaded: Model, most: int) -> LabCells:

@@ -11,7 +11,7 @@ from PIL import Image
 from rich.progress import Progress
 
 from classify import SHIPPED, CropFolder, DataError, load_model, on_white, read_crop, read_sheet
-from ingest.synthetic import LOOKS, Layer, Look, Synthetic, write_synthetic
+from ingest.synthetic import DENSE_REDS, LOOKS, SPARSE_REDS, Layer, Look, Synthetic, write_synthetic
 from segment import CROP_PX, CROP_UM
 from stream.cli.console import screen
 
@@ -50,6 +50,9 @@ def simulate(
         ),
     ] = None,
     whites: Annotated[int, typer.Option(min=1, help="With --cells, how many white cells.")] = 200,
+    reds: Annotated[
+        float, typer.Option(min=0, max=3, help="Red cells, as a multiple of the usual number.")
+    ] = 1.0,
     scratches: Annotated[int, typer.Option(min=0)] = 0,
     blurred: Annotated[
         float,
@@ -83,6 +86,8 @@ def simulate(
         layers,
         look,
         whites_per_mm2,
+        thin=SPARSE_REDS * reds,
+        thick=DENSE_REDS * reds,
         scratches=scratches,
         blurred=blurred,
         seed=seed,

@@ -22,6 +22,7 @@ from classify.teaching import (
 )
 from stream.cli.console import print_error, say, screen, track
 from stream.cli.options import EngineOption, ModelOption
+from stream.config import Config
 
 
 def teach(
@@ -31,6 +32,10 @@ def teach(
     ] = None,
     name: Annotated[str, typer.Option("--class", help="Name of the class to teach.")] = "",
     cells: Annotated[Path | None, typer.Option(help="Folder of cells of the class.")] = None,
+    source: Annotated[
+        str,
+        typer.Option("--from", help="reviewed: the cells of the store that people have called so."),
+    ] = "",
     normal: Annotated[
         Path | None,
         typer.Option(help="Folder of other cells of the laboratory: normal ones of all kinds."),
@@ -62,6 +67,11 @@ def teach(
 
     Example: cytostream teach --class hairy-cell --cells hairy/ --normal normal/ --out hairy.json
 
+    With a store, `--from reviewed` takes the cells that people have called so on the page; a slide
+    then counts as a patient. The next run into the store uses the class.
+
+    Example: cytostream teach results --class hairy-cell --from reviewed
+
     Example: cytostream teach results --import hairy.json
 
     Then: cytostream classify cells/ --taught hairy.json --json verdicts.jsonl
@@ -72,6 +82,9 @@ def teach(
         library.switch(switched, on=not disable)
     elif library and take:
         keep(read_taught(take, loaded), library, None)
+    elif library and source:
+        keep(reviewed_class(store, source, loaded, name, prior, by, note), library, out)
+        return
     elif cells and normal and name and (out or library):
         images = [judged_folder(folder, loaded, mpp, engine) for folder in (cells, normal)]
         keep(lesson_of(images, loaded, name, prior, by, note, (cells, normal)), library, out)
@@ -82,6 +95,25 @@ def teach(
             "see `cytostream teach --help`",
         )
     show_library(library)
+
+
+def reviewed_class(
+    store: Path | None, source: str, loaded: Model, name: str, prior: float, by: str, note: str
+) -> TaughtClass:
+    """The class that the cells of a store teach which people have called so."""
+    from stream.review import SlideLibrary, teach_from_store
+
+    if source != "reviewed" or not name or store is None:
+        raise DataError("--from: reviewed is possible, with a store and --class", "see --help")
+    check_results(store)
+    with SlideLibrary(store, Config()) as library:
+        return teach_from_store(library, loaded, name, by, prior, note)
+
+
+def check_results(store: Path) -> None:
+    """Raises DataError where a store holds no results."""
+    if not (store / "state.db").is_file():
+        raise DataError(f"{store}: no results here", "run `cytostream run SLIDE --store DIR` first")
 
 
 class ReadCells(dict[Path, tuple[str, np.ndarray]]):

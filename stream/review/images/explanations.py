@@ -45,6 +45,11 @@ class Reasons:
         self._lock = threading.Lock()
 
     @property
+    def folder(self) -> Path:
+        """Where the model lies."""
+        return self._folder
+
+    @property
     def offered(self) -> bool:
         """Whether a question is worth while: the model's folder is there."""
         return (self._folder / "card.json").is_file()

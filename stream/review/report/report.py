@@ -138,7 +138,8 @@ class SlideReport:
         found = verification(self.scheme, self.standing, self.cells)
         few = small_count(self.white)
         sentence = verified_sentence(found, self.standing)
-        return [sentence, few] if few else [sentence]
+        taught = [taught_sentence(one) for one in self.facts.get("taught") or ()]
+        return [sentence, *([few] if few else []), *taught]
 
     @property
     def remarks(self) -> list[str]:
@@ -148,6 +149,18 @@ class SlideReport:
 
     def label(self, cell: Detection | RedDetection) -> str:
         return self.standing.label(cell.cell_id, cell.label)
+
+
+def taught_sentence(taught: JsonObject) -> str:
+    """What a report says of a class that the laboratory has taught, and that was in use."""
+    expected = taught["expected"]
+    return (
+        f"Class of this laboratory: {taught['name']}, version {taught['version']}"
+        f"{' by ' + taught['by'] if taught['by'] else ''}, taught from {taught['cells']} cells; on "
+        f"cells that were held out it found {100 * expected['sensitivity']:.0f} %, and took "
+        f"{100 * expected['false_rate']:.1f} % of others for it. Such cells are counted as "
+        f"{taught['name']} and not under the model's own classes."
+    )
 
 
 def report_of(

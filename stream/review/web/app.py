@@ -36,6 +36,7 @@ from . import (
     routes_read,
     routes_red,
     routes_session,
+    routes_teach,
 )
 from .accounts import Accounts, BusyError
 from .auth import Authenticator, DoorError, Mode, need
@@ -93,6 +94,7 @@ def make_app(
         routes_red.red_pages_router,
         routes_export.export_router,
         routes_session.session_router,
+        routes_teach.teach_router,
         routes_pages.pages_router,
     ):
         app.include_router(router)

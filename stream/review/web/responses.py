@@ -83,6 +83,8 @@ class AlertSays(BaseModel):
     score: float
     threshold: float
     reason: str
+    cell_ids: tuple[str, ...]
+    advice: str
     seen_by: str | None
     seen_at: str | None
 

@@ -21,6 +21,7 @@ from .auth import HEADER, DoorError
 from .dependencies import REFUSALS, CellId, Having, Parts, RouteResponses, Shelf, Viewing
 
 _PAGE = 4000
+SHOWN_FACTS = ("model_id", "config_id", "mpp", "at", "calibration")
 HISTORY = {"action", "reviewer", "label", "was", "comment", "version", "number"}
 # a cell's picture never changes: its id is a function of the slide's content
 LATER = "private, max-age=31536000, immutable"
@@ -97,7 +98,7 @@ def is_still(parts: Parts, request: Request, person: Person) -> bool:
 def slide_facts(shelf: Shelf, parts: Having) -> says.SlideSays:
     """What does not change while the slide is looked at."""
     facts = shelf.facts()
-    provenance = {k: v for k, v in facts.items() if k in ("model_id", "config_id", "mpp", "at")}
+    provenance = {k: v for k, v in facts.items() if k in SHOWN_FACTS}
     provenance["reason"] = reason_says(facts)
     provenance["scanner"] = facts.get("slide", {}).get("scanner")
     return says.SlideSays(

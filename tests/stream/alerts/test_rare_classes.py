@@ -1,6 +1,7 @@
 """Tests of slides on counts: exact, corrected by the laboratory's own slides, over all classes."""
 
 from collections import Counter
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -90,7 +91,7 @@ def test_classes_that_the_model_has_not_are_left_out():
 def test_the_alert_says_what_how_many_how_sure_which_cells_and_what_to_do():
     at = AlertEvaluator(Alerts(), "scanner", Counter())
     for n in range(40):
-        at.note_likely("blast", 0.5 + n / 100, f"{n:04x}")
+        at.note_likely("wbc", "blast", {"blast": 0.5 + n / 100}, f"{n:04x}")
     counts = Counter(blast=40, neutrophil=160)
     alert = next(a for a in at.of_slide(counts, 200, []) if a.rule == "excess blast")
     assert alert.severity == "urgent" and "40 of 200 white cells (20.0 %)" in alert.reason
@@ -120,3 +121,33 @@ def test_one_label_may_be_written_as_before(tmp_path):
     path.write_text("[[alerts.excess]]\nbackground = 0.01\n")
     with pytest.raises(ConfigError, match="labels"):
         load_config(path)
+
+
+def taught(false_rate=0.01, normal_cells=400):
+    """A taught class as far as the tests of slides look at it."""
+    point = SimpleNamespace(above=0.2, false_rate=false_rate, sensitivity=0.8)
+    return SimpleNamespace(name="hairy", normal_cells=normal_cells, counting=point)
+
+
+def test_cells_of_a_taught_class_count_from_a_probability_on_whatever_their_label():
+    tests = SlideTests(rare_classes(Alerts(excess=()), (), [taught()]))
+    at = AlertEvaluator(Alerts(excess=()), "scanner", Counter(), tests=tests)
+    for n in range(30):
+        at.note_likely("wbc", "lymphocyte", {"lymphocyte": 0.7, "hairy": 0.3}, f"{n:04x}")
+    at.note_likely("platelet", "lymphocyte", {"hairy": 0.9}, "ffff")
+    at.note_likely("wbc", "other", {"hairy": 0.9}, "fffe")
+    at.note_likely("wbc", "lymphocyte", {"hairy": 0.1}, "fffd")
+    (alert,) = [a for a in at.of_slide(Counter(lymphocyte=200), 200, []) if "excess" in a.rule]
+    assert "30 of 200" in alert.reason and "taught class hairy" in alert.reason
+    assert len(alert.cell_ids) == 30 and not {"ffff", "fffe", "fffd"} & set(alert.cell_ids)
+
+
+def test_a_taught_background_is_corrected_by_slides_under_the_same_class():
+    slides = [SignedSlide(Counter(lymphocyte=200), Counter(), Counter(hairy=1))] * 10
+    before, after = (
+        rare_classes(Alerts(excess=()), (), [taught()], some)[0] for some in ([], slides)
+    )
+    assert before.background == pytest.approx(4.5 / 401)
+    assert after.background == pytest.approx((4.5 + 10) / (401 + 2000)) and after.slides == 10
+    other = [SignedSlide(Counter(lymphocyte=200), Counter())] * 10
+    assert rare_classes(Alerts(excess=()), (), [taught()], other)[0] == before

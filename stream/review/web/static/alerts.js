@@ -31,7 +31,15 @@ export class Alerts {
     const act = alert.seen_by ? h("span", { class: "dim" }, `acknowledged by ${alert.seen_by}`)
       : this.on.mayDecide() ? h("button", { type: "button", onclick: () => this.on.see([alert.alert_id]), "aria-label": `acknowledge: ${alert.reason}` }, "Acknowledge") : null;
     return h("li", { class: `${alert.severity} ${alert.seen_by ? "seen" : ""} ${alert.cell_id ? "" : "whole"}`, "data-alert": alert.alert_id }, picture,
-      h("div", {}, h("div", { class: "who" }, this.on.called(alert), " ", h("span", { class: `chip ${alert.severity}` }, alert.severity)), h("div", { class: "why", title: `${alert.severity}: ${alert.reason}` }, alert.reason), act));
+      h("div", {}, h("div", { class: "who" }, this.on.called(alert), " ", h("span", { class: `chip ${alert.severity}` }, alert.severity)), h("div", { class: "why", title: `${alert.severity}: ${alert.reason}` }, alert.reason),
+        alert.advice ? h("div", { class: "dim" }, alert.advice) : null, this.evidence(alert), act));
+  }
+
+  /** The cells that an alert of the slide rests on, the surest first; each leads to its place in the gallery. */
+  evidence(alert) {
+    if (!alert.cell_ids.length) return null;
+    return h("div", { class: "evidence" }, alert.cell_ids.slice(0, 10).map((id) => h("button", { class: "pick", type: "button", "aria-label": "show the cell", onclick: () => this.on.go(id) },
+      h("img", { src: siteUrl(`api/slides/${this.slideId}/cells/${id}/image`), alt: "", loading: "lazy" }))));
   }
 
   /** The open alert that N has gone to; null where it is none any more. */

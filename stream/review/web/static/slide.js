@@ -5,6 +5,7 @@ import { Count, FLAGS } from "./count.js";
 import { Detail } from "./detail.js";
 import { Gallery } from "./gallery.js";
 import { openIdentity, showIdentity } from "./identity.js";
+import { openTaught } from "./taught.js";
 import { $, call, clock, h, listen, me, number, say, trying } from "./page.js";
 
 const { slideId, viewer: viewerWord } = document.body.dataset;
@@ -40,6 +41,8 @@ async function sync() {
 
 function take(changes) {
   if (last && changes.standing.number < last.standing.number) return; // an older answer that came later
+  const fresh = Object.values(changes.decisions).find((decision) => decision && !slide.classes.some((c) => c.name === decision.label));
+  if (fresh) { location.reload(); return; } // somebody has named a class since
   const openBefore = last ? locked() : null;
   last = changes;
   const moved = cells.take(changes);
@@ -317,6 +320,9 @@ function addControls() {
   $("#undo").addEventListener("click", undo);
   $("#sign").addEventListener("click", sign);
   $("#amend").addEventListener("click", amend);
+  $("#taught").addEventListener("click", () => trying(() => openTaught(slide.classes.map((c) => c.name), person.role !== "viewer")));
+  const { model_id: model, calibration } = slide.provenance;
+  $("#taught-calibration").textContent = `This slide was judged by model ${model}, ${calibration ? `calibrated on ${calibration}` : "without a calibration to the laboratory"}.`;
   $("#whose").addEventListener("click", whose);
   $("#remark").addEventListener("click", () => comment(null));
   $("#help").addEventListener("click", () => $("#help-box").showModal());
