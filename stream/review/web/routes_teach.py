@@ -5,8 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, HTTPException
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
-from classify import DataError, ModelError, load_model
-from classify.model_card import CLASS_NAME
+from classify import CLASS_NAME, DataError, ModelError, load_model
 from classify.teaching import TaughtClass
 from stream.review.slides import SlideLibrary
 from stream.review.store_lessons import marked_counts, teach_from_store
