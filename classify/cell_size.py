@@ -9,7 +9,8 @@ from .model_card import Card, CellSize
 
 WHITE = "wbc"
 PLATELET = "platelet"
-# Share of cells whose area is anything: a cell cut by a field's seam, two cells in one.
+# Share of cells whose area is anything: a cell cut by a field's seam, two cells in one; chosen, not
+# measured.
 _ASTRAY = 0.02
 _RANGE = math.log(1000.0)  # of areas, 1 to 1,000 um2
 IMPROBABLE = math.log(1 / 50)

@@ -26,7 +26,7 @@ import numpy as np
 import scipy  # loads scipy.optimize where something is fitted
 from scipy.special import betaincinv, log_softmax
 
-CONFIDENCE = 0.95
+CONFIDENCE = 0.95  # by convention; `cytostream bench judge DATA` compares it with what is observed
 NEVER = 1e-12  # a threshold that no class falls below
 SHARPEST_DULLEST = 0.01, 10.0
 

@@ -1,5 +1,8 @@
 """What of a smear can be read: glass, too thin, monolayer, too thick, out of focus; and the path a
 technologist would take.
+
+Limits were chosen by hand, since no slide with known zones was at hand; they are held to simulated
+smears by tests/ingest/test_smear_map.py.
 """
 
 import math

@@ -1,5 +1,9 @@
 """Red cells of sampled fields of the monolayer: how many, how large, how round, how pale in the
 middle.
+
+Limits without a source beside them were chosen by hand; together they are measured by `python -m
+tests.tools.bench.red_cells DATA` and, on patients with a known diagnosis, by `python -m
+tests.tools.bench.red_slides DATA --work DIR`.
 """
 
 from collections.abc import Sequence

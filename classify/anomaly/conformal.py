@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.special import bdtrc
 
-TAIL = 0.1  # share of the normal scores that the tail is fitted to
+TAIL = 0.1  # share of the normal scores that the tail is fitted to; chosen, not measured
 EXPONENTIAL = 1e-6  # a shape below this is none
 _LEAST = 1e-30
 

@@ -41,7 +41,9 @@ CERTAINTY_NAMES = (
     "channel_spread",
     "attribute_rates",
 )
-_LEAST = 20  # right and wrong labels of a class, before it has a psychometric function of its own
+# Right and wrong labels of a class, before it has a psychometric function of its own; chosen, not
+# measured.
+_LEAST = 20
 FUNCTION_DIGITS = 4
 
 

@@ -8,6 +8,7 @@ from scipy.special import betaincinv, expit
 
 from .head import fit_head
 
+# Chosen on deepapl, raabin and jtsc, by `python -m tests.tools.bench.teaching DATA --work DIR`.
 PENALTIES = (0.1, 0.03, 0.3, 1.0)  # of equal ones the first
 HELD_OUT_FOLDS = 5
 SPECIFICITY = 0.96

@@ -27,6 +27,8 @@ from .crossvalidation import (
 )
 from .head import TaughtHead, fit_head, logistic
 
+# Chosen, not measured: fewer cells or patients say too little of a class. PRIOR, the share of cells
+# that is expected to be of it, is an option of `cytostream teach`.
 LEAST_TAUGHT = 3
 LEAST_NORMAL = 20
 FEW_CELLS = 10

@@ -11,7 +11,9 @@ from classify.verdict import Verdict
 
 from .taught_class import TaughtClass
 
-POSSIBLE = 0.05  # a taught class of this probability is one that the cell may be of
+POSSIBLE = (
+    0.05  # a taught class of this probability is one that the cell may be of; chosen, not measured
+)
 
 
 @dataclass(frozen=True, slots=True)

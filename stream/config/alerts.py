@@ -35,7 +35,7 @@ class ExcessRule(Section):
     labels: tuple[ClassName, ...] = Field(min_length=1)
     background: float = Field(gt=0, lt=1)
     background_cells: int = Field(500, ge=1, le=100_000)
-    at_least: int = Field(3, ge=1, description="cells of these classes that an alert needs")
+    at_least: int = Field(3, ge=1, description="cells of these classes that an alert needs; chosen")
     severity: Severity = "urgent"
 
     @model_validator(mode="before")
@@ -81,10 +81,13 @@ class Alerts(Section):
         gt=0,
         lt=100,
         description="of 100 normal slides, those on which the tests of all rare classes together "
-        "may raise an alarm; see `cytostream alerts --expected`",
+        "may raise an alarm; chosen, and compared with what is found by `cytostream alerts "
+        "--expected` and `python -m tests.tools.bench.alarms DATA --work DIR`",
     )
     taught_severity: Severity = Field("urgent", description="of an alert about a taught class")
-    taught_at_least: int = Field(3, ge=1, description="cells that such an alert needs")
+    taught_at_least: int = Field(
+        3, ge=1, description="cells that such an alert needs; chosen, not measured"
+    )
     range_severity: Severity = Field(
         "notice", description="of an alert about a class outside its reference range"
     )
@@ -96,21 +99,34 @@ class Alerts(Section):
         "outside its range; chosen, lower it once your slides have been measured",
     )
     white_at_least: int = Field(
-        50, ge=1, description="white cells that a slide must have for a ratio"
+        50,
+        ge=1,
+        description="white cells that a slide must have for a ratio; chosen, not measured",
     )
     anomalies_per_slide: int = Field(
         200, ge=0, description="more anomalous cells raise one slide alert; chosen, not measured"
     )
     at_most_per_slide: int = Field(
-        500, ge=1, description="cell alerts a rule and slide, then one slide alert for the rest"
+        500,
+        ge=1,
+        description="cell alerts a rule and slide, then one slide alert for the rest; chosen, not "
+        "measured",
     )
     at_most_per_hour: int = Field(
-        5000, ge=1, description="cell alerts of all slides, then one slide alert for the rest"
+        5000,
+        ge=1,
+        description="cell alerts of all slides, then one slide alert for the rest; chosen, not "
+        "measured",
     )
     drift_slides: int = Field(
-        5, ge=1, description="last slides of a scanner, compared with those before them"
+        5,
+        ge=1,
+        description="last slides of a scanner, compared with those before them; chosen, not "
+        "measured",
     )
-    drift_before: int = Field(20, ge=2, description="how many those before them are")
+    drift_before: int = Field(
+        20, ge=2, description="how many those before them are; chosen, not measured"
+    )
     drift_z: float = Field(
         5.0,
         gt=0,

@@ -15,21 +15,34 @@ class RedCells(Section):
         (6.7, 7.7), description="of normal red cells on the laboratory's smears; the page shows it"
     )
     schistocytes_from: float = Field(
-        1.0, gt=0, description="per cent of red cells from which schistocytes are an alert"
+        1.0,
+        gt=0,
+        description="per cent of red cells from which schistocytes are an alert: more suggests "
+        "a thrombotic microangiopathy (ICSH, Zini et al. 2021)",
     )
     schistocytes_severity: Severity = Field(
         "notice",
         description="urgent once schistocytes_by_error is measured on the laboratory's own slides",
     )
     schistocytes_by_error: float = Field(
-        1.0, ge=0, lt=100, description="per cent of other red cells that are called schistocytes"
+        1.0,
+        ge=0,
+        lt=100,
+        description="per cent of other red cells that are called schistocytes; chosen, compare "
+        "with `cytostream classify chula-rbc/val --model red --mpp 0.19`",
     )
     spherocytes_from: float = Field(
-        5.0, gt=0, description="per cent of red cells from which spherocytes are an alert"
+        5.0,
+        gt=0,
+        description="per cent of red cells from which spherocytes are an alert: grade 2 (ICSH, "
+        "Palmer et al. 2015)",
     )
     spherocytes_severity: Severity = Field("warning", description="of that alert")
     spherocytes_by_error: float = Field(
-        2.0, ge=0, lt=100, description="per cent of other red cells that are called spherocytes"
+        2.0,
+        ge=0,
+        lt=100,
+        description="per cent of other red cells that are called spherocytes; chosen, as above",
     )
     platelet_factor: float = Field(
         15e9, gt=0, description="platelets per litre for each in a field of a 100x objective"

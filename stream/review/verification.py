@@ -12,7 +12,7 @@ from .cell_classes import Scheme
 from .detections import Detection
 from .review_state import Standing
 
-SMALL_COUNT = 100  # white cells of a usual count; percentages of fewer are said to be uncertain
+SMALL_COUNT = 100  # white cells of a usual count, by convention: fewer are said to be uncertain
 
 
 @dataclass(frozen=True, slots=True)

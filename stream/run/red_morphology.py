@@ -41,7 +41,8 @@ GRADES: dict[str, tuple[float, float, float]] = {
     "poikilocytosis": (2.5, 5, 20),
     SCHISTOCYTE: (0.2, 1, 2),
 }
-# area against the slide's own normal cells: a fifth of the diameter
+# Area against the slide's own normal cells: a fifth of the diameter. By hand, as the next two are.
+# `python -m tests.tools.bench.red_slides DATA --work DIR` shows what comes of them.
 LARGER = 1.45
 SMALLER = 0.69
 PALER = 0.25  # pallor beyond theirs
