@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import threading
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import patch
@@ -27,13 +28,19 @@ from stream.run.context import RunContext
 from stream.run.progress import SlideOutcome
 from stream.store.backlog import Backlog
 from stream.store.outbox import Outbox
+from tests.ingest.parts import dicom
 
 FOLDERS = ("", "monday", "monday/evening", "tuesday")
 STEMS = ("a", "b", "a_label", "Image_001")
 SUFFIXES = (".svs", ".tif", ".png")
+PIPE = "pipe.svs"
 LOOKS = 12  # until an incomplete slide has been given up, too
 folders, stems, suffixes = map(st.sampled_from, (FOLDERS, STEMS, SUFFIXES))
 picks = st.integers(0, 1000)
+
+
+def is_broken(files):
+    return any(b"broken" in file.read_bytes() for file in files if file.is_file())
 
 
 class Intake(RuleBasedStateMachine):
@@ -79,7 +86,7 @@ class Intake(RuleBasedStateMachine):
 
     def free(self, folder, stem, suffix):
         path = self.scans / folder / f"{stem}{suffix}"
-        return None if os.path.lexists(path) else path
+        return path if path.parent.is_dir() and not os.path.lexists(path) else None
 
     @rule(folder=folders, stem=stems, suffix=suffixes, kind=st.sampled_from(["good", "broken"]))
     def write(self, folder, stem, suffix, kind):
@@ -109,6 +116,37 @@ class Intake(RuleBasedStateMachine):
             for part in parts:
                 part.write_bytes(self.bytes_of(kind))
 
+    @rule(folder=folders, stem=stems, kind=st.sampled_from(["good", "broken"]))
+    def write_dicom(self, folder, stem, kind):
+        """A series of two files, beside whatever other series the folder has; where a pipe lies, it
+        would be refused for that.
+        """
+        paths = [self.free(folder, f"{stem}_{part}", ".dcm") for part in range(2)]
+        if all(paths) and not os.path.lexists(self.scans / folder / PIPE):
+            series = f"1.2.{self.count}".encode()
+            for path in paths:
+                dicom(path, series, self.bytes_of(kind))
+
+    @rule(folder=st.sampled_from(FOLDERS[1:]), name=st.sampled_from(["moved", "moved again"]))
+    def rename_a_folder(self, folder, name):
+        source, target = self.scans / folder, self.scans / folder / ".." / name
+        if source.is_dir() and not os.path.lexists(target):
+            source.rename(target.resolve())
+
+    @rule(looks=st.integers(1, 3), mount_point=st.booleans())
+    def the_share_goes_and_comes_back(self, looks, mount_point):
+        hidden = self.scans.rename(self.home / "hidden")
+        if mount_point:
+            self.scans.mkdir()
+        for _ in range(looks):
+            with suppress(OSError):
+                self.intake.look()
+        if self.backlog.is_open():
+            self.work(forever=True)
+        if mount_point:
+            self.scans.rmdir()
+        hidden.rename(self.scans)
+
     @rule(
         pick=picks,
         folder=folders,
@@ -130,9 +168,11 @@ class Intake(RuleBasedStateMachine):
 
     @rule(folder=folders)
     def link_to_a_folder_above_and_a_pipe(self, folder):
-        for name, make in (("up", lambda path: path.symlink_to("..")), ("pipe.svs", os.mkfifo)):
+        for name, make in (("up", lambda path: path.symlink_to("..")), (PIPE, os.mkfifo)):
+            if name == PIPE and [*(self.scans / folder).glob("*.dcm")]:
+                continue
             path = self.scans / folder / name
-            if not os.path.lexists(path):
+            if path.parent.is_dir() and not os.path.lexists(path):
                 make(path)
 
     @rule()
@@ -150,14 +190,20 @@ class Intake(RuleBasedStateMachine):
             self.intake.look()
 
     @rule()
-    def work(self):
+    def work_all(self):
+        self.work()
+
+    def work(self, forever=False):
+        """Until nothing waits, or (`forever`, as the command does that watches) a slide is away."""
+        stop = threading.Event()
         lab = RunContext(Config(), None, None, None, self.outbox, self.home, Provenance("test"))
-        worker.work(lab, self.backlog, threading.Event(), ended=self.ended)
+        waits = lambda *_: stop.set()  # noqa: E731
+        worker.work(lab, self.backlog, stop, forever=forever, ended=self.ended, waits=waits)
 
     def run_one(self, lab, path, mpp, root, announced=None):
         try:
             files = check_file(path)
-            if any(file.read_bytes().startswith(b"broken") for file in files):
+            if is_broken(files):
                 raise DamagedSlideError("broken", "copy it again")
         except SlideAwayError:
             raise
@@ -215,15 +261,14 @@ class Intake(RuleBasedStateMachine):
     def check_done(self):
         states = {job.path: job for job in self.backlog.jobs()}
         for slide in self.intake.watcher.last.slides:
-            good = not any(
-                part.read_bytes().startswith(b"broken") for part in slide.parts if part.is_file()
-            )
+            good = not is_broken(slide.parts)
             whole = slide.path.suffix != ".mrxs" or any(
                 part.name == "Slidedat.ini" for part in slide.parts
             )
             if good and whole:
                 assert self.done[content_id(slide.parts)] == 1, (
-                    f"{slide.path} done {self.done[content_id(slide.parts)]} times"
+                    f"{slide.path} done {self.done[content_id(slide.parts)]} times; "
+                    f"{states.get(slide.path)}; {slide.parts} {self.messages[-12:]}"
                 )
                 assert states[slide.path].state == "done"
         assert set(self.done.values()) <= {0, 1}
@@ -233,7 +278,7 @@ class Intake(RuleBasedStateMachine):
     def check_quarantine(self):
         for path in (self.scans / "quarantine").rglob("*"):
             if path.suffix in SUFFIXES:
-                assert path.read_bytes().startswith(b"broken"), f"{path} was no damaged slide"
+                assert is_broken([path]), f"{path} was no damaged slide"
 
 
 TestIntake = Intake.TestCase
