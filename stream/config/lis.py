@@ -28,6 +28,13 @@ class LisSettings(Section):
     facility: str = Field("", max_length=20, description="the laboratory, in MSH-4")
     receiver: str = Field("LIS", max_length=20, description="the system, in MSH-5")
     receiver_facility: str = Field("", max_length=20, description="in MSH-6")
+    fhir_to: str = Field(
+        "",
+        pattern=r"^(https?://[^\s?#]+)?$",
+        description="base address of a FHIR R4 server that takes results, as https://HOST/fhir",
+    )
+    fhir_token_file: Path | None = Field(None, description="file with its bearer token")
+    fhir_ca: Path | None = Field(None, description="PEM file of the authority behind it")
     answer_s: float = Field(10.0, gt=0, description="how long the system may take for an answer")
     insecure: bool = Field(
         False, description="permits other machines without TLS: patients travel in the clear"
@@ -35,10 +42,13 @@ class LisSettings(Section):
 
     @model_validator(mode="after")
     def _is_secure(self) -> Self:
-        ends = (
+        ends: tuple[tuple[str, str, Path | None], ...] = (
             ("listen", self.listen, self.listen_certificate),
             ("results_to", self.results_to, self.results_ca),
         )
+        plain = self.fhir_to.removeprefix("http://") if self.fhir_to.startswith("http:") else ""
+        fhir = plain.partition("/")[0]
+        ends += (("fhir_to", fhir if ":" in fhir else f"{fhir}:80", None),) if plain else ()
         for name, address, tls in ends:
             host = address.rpartition(":")[0].strip("[]")
             away = host not in ("", "localhost", "::1") and not host.startswith("127.")

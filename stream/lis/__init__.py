@@ -1,6 +1,7 @@
+from .fhir_sink import FhirSink
 from .listener import open_listener
 from .order_messages import OrderMessage, orders_of
-from .results import ResultMessages
+from .results import ResultReports
 from .sink import MllpSink
 
-__all__ = ["MllpSink", "OrderMessage", "ResultMessages", "open_listener", "orders_of"]
+__all__ = ["FhirSink", "MllpSink", "OrderMessage", "ResultReports", "open_listener", "orders_of"]

@@ -11,7 +11,14 @@ from stream.config import LisSettings
 from stream.events import REVIEW, SLIDE
 from stream.identity import Identity
 from stream.review import DifferentialLine, SlideLibrary, WorklistView
-from stream.review.report import RedLine, ReportError, SlideReport, panel_of, report_of
+from stream.review.report import (
+    RedLine,
+    ReportError,
+    SlideReport,
+    fhir_of,
+    panel_of,
+    report_of,
+)
 from stream.sinks import EventRefusedError
 from stream.store import OutboxRecord
 
@@ -36,9 +43,9 @@ class ResultLine:
     flag: str = ""
 
 
-class ResultMessages:
-    """Makes the message of an event: of a signature, and of the end of a slide's run where the
-    config asks for preliminary results.
+class ResultReports:
+    """The report of an event: of a signature, and of the end of a slide's run where the config asks
+    for preliminary results.
     """
 
     def __init__(self, library: SlideLibrary, settings: LisSettings):
@@ -46,23 +53,31 @@ class ResultMessages:
         self._settings = settings
         self._board = WorklistView(library)
 
-    def __call__(self, record: OutboxRecord, control_id: str) -> bytes | None:
-        """The message; None for an event without one.
+    def report(self, record: OutboxRecord) -> SlideReport | None:
+        """The report; None for an event without one.
 
         Raises:
             EventRefusedError: nobody knows whose result it is, or the report cannot be made.
             StoreError: the store cannot be read now.
         """
-        report = self._report(record)
-        if report is None:
-            return None
-        said = report.specimen
-        if not (said.accession or said.order or said.container):
+        report = self._made(record)
+        said = report.specimen if report else Identity()
+        if report and not (said.accession or said.order or said.container):
             reason = "the slide has no accession, order or container: its result cannot be filed"
             raise EventRefusedError(record.seq, reason)
-        return result_message(report, self._settings, control_id)
+        return report
 
-    def _report(self, record: OutboxRecord) -> SlideReport | None:
+    def as_message(self, record: OutboxRecord, control_id: str) -> bytes | None:
+        """The same as a message of HL7 v2."""
+        report = self.report(record)
+        return result_message(report, self._settings, control_id) if report else None
+
+    def as_bundle(self, record: OutboxRecord) -> bytes | None:
+        """The same as a transaction of FHIR."""
+        report = self.report(record)
+        return fhir_of(report).encode() if report else None
+
+    def _made(self, record: OutboxRecord) -> SlideReport | None:
         data = record.event.data if record.type in (REVIEW, SLIDE) else {}
         is_signed = record.type == REVIEW and data.get("action") == "sign"
         is_done = (
@@ -78,9 +93,7 @@ class ResultMessages:
             report = report_of(self._library, shelf, name, version)
         except ReportError as error:
             raise EventRefusedError(record.seq, "the report cannot be made") from error
-        if is_done and report.signature:
-            return None  # a person was faster
-        return report
+        return None if is_done and report.signature else report  # a person was faster
 
 
 def result_message(report: SlideReport, settings: LisSettings, control_id: str) -> bytes:

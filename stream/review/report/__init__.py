@@ -1,4 +1,4 @@
-from .fhir import panel_of
+from .fhir import fhir_of, panel_of
 from .formats import FORMS
 from .image_folder import image_folder_of
 from .letters import LettersError, check_letters
@@ -14,6 +14,7 @@ __all__ = [
     "SlideReport",
     "check_letters",
     "check_printable",
+    "fhir_of",
     "image_folder_of",
     "panel_of",
     "printable_letters",

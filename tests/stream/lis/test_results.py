@@ -9,7 +9,7 @@ from stream.cli.app import app
 from stream.config import Config, LisSettings
 from stream.events import REVIEW, SLIDE
 from stream.identity import Claim, Identity, Order
-from stream.lis import ResultMessages
+from stream.lis import ResultReports
 from stream.review import SlideLibrary
 from stream.review.decisions import DecisionService
 from stream.sinks import EventRefusedError
@@ -35,7 +35,7 @@ def lab(tmp_path):
 
 def messages(library, **settings):
     """The messages of all events of both outboxes, in order."""
-    make = ResultMessages(library, LisSettings(**settings))
+    make = ResultReports(library, LisSettings(**settings)).as_message
     made = []
     for outbox, kind in ((library.outbox, SLIDE), (library.trail.outbox, REVIEW)):
         made += [make(record, f"id{record.seq}") for record in outbox.events(types=(kind,))]

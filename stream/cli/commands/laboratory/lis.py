@@ -26,14 +26,15 @@ def lis(
     addresses of [lis] in the configuration. Ctrl-C ends it; what waits is sent by the next one.
 
     Orders (OML^O33, ORM^O01) go into the worklist; a signature sends its result (OUL^R22 or
-    ORU^R01), an amendment a corrected one.
+    ORU^R01, and FHIR R4), an amendment a corrected one.
 
     Example: cytostream lis --store results --config lab.toml
     """
     settings = load_config(config)
     set_up_logs(settings.monitoring)
-    if not (settings.lis.listen or settings.lis.results_to):
-        raise CytostreamError("[lis] names no address", "set lis.listen or lis.results_to")
+    if not (settings.lis.listen or settings.lis.results_to or settings.lis.fhir_to):
+        hint = "set lis.listen, lis.results_to or lis.fhir_to"
+        raise CytostreamError("[lis] names no address", hint)
     serve_lis(store, settings, once)
 
 
@@ -43,7 +44,7 @@ def serve_lis(store: Path, settings: Config, once: bool) -> None:
     Raises:
         CytostreamError: the store or an address cannot be used.
     """
-    from stream.lis import MllpSink, ResultMessages, open_listener
+    from stream.lis import FhirSink, MllpSink, ResultReports, open_listener
     from stream.review import SlideLibrary, custody_folder
     from stream.store import Outbox
 
@@ -51,13 +52,17 @@ def serve_lis(store: Path, settings: Config, once: bool) -> None:
         outbox = stack.enter_context(Outbox(store / "state.db"))
         custody = custody_folder(settings.review.audit_folder)
         library = stack.enter_context(SlideLibrary(store, settings, custody))
-        relays: dict[str, list[Relay]] = {}
-        if settings.lis.results_to:
-            make = ResultMessages(library, settings.lis)
-            relays["reviews"] = [Relay(library.trail.outbox, MllpSink(settings.lis, make))]
-        if settings.lis.results_to and settings.lis.preliminary:
-            early = MllpSink(settings.lis, make, "preliminary")
-            relays["results"] = [Relay(outbox, early)]
+        results = ResultReports(library, settings.lis)
+        relays: dict[str, list[Relay]] = {"reviews": [], "results": []}
+        sources = {"reviews": (library.trail.outbox, "results")}
+        if settings.lis.preliminary:
+            sources["results"] = (outbox, "preliminary")
+        for name, (source, what) in sources.items():
+            if settings.lis.results_to:
+                mllp = MllpSink(settings.lis, results.as_message, what)
+                relays[name].append(Relay(source, mllp))
+            if settings.lis.fhir_to:
+                relays[name].append(Relay(source, FhirSink(settings.lis, results.as_bundle, what)))
         started = [stack.enter_context(relay) for own in relays.values() for relay in own]
         observer = stack.enter_context(observing(store, settings, relays))
         if settings.lis.listen:
