@@ -20,12 +20,9 @@ class RedCells(Section):
         description="per cent of red cells from which schistocytes are an alert: more suggests "
         "a thrombotic microangiopathy (ICSH, Zini et al. 2021)",
     )
-    schistocytes_severity: Severity = Field(
-        "notice",
-        description="urgent once schistocytes_by_error is measured on the laboratory's own slides",
-    )
+    schistocytes_severity: Severity = Field("urgent", description="of that alert")
     schistocytes_by_error: float = Field(
-        1.0,
+        2.0,
         ge=0,
         lt=100,
         description="per cent of other red cells that are called schistocytes; chosen, compare "

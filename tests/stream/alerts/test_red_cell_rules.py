@@ -26,9 +26,10 @@ def rules_of(made: dict) -> list[str]:
     [
         (0, 2000, []),
         (19, 2000, []),
-        (40, 2000, ["notice schistocytes"]),
-        (2, 100, []),
-        (8, 100, ["notice schistocytes"]),
+        (40, 2000, []),
+        (70, 2000, ["urgent schistocytes"]),
+        (4, 100, []),
+        (10, 100, ["urgent schistocytes"]),
     ],
 )
 def test_schistocytes_are_told_from_one_per_cent_where_chance_is_no_reason(
