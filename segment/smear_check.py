@@ -14,7 +14,8 @@ wide may lie within one or two cells.
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import ndimage as ndi
@@ -28,7 +29,7 @@ from ingest import (
     Tile,
     TileSpec,
     background_of,
-    read_grid,
+    read_tile,
 )
 
 from .grid import work_grid
@@ -223,11 +224,16 @@ def fits_beside(
 ) -> list[RedCellFit]:
     """Other scales about the stated one, and the best of them refined to the size that it gives."""
     tried = [slide.mpp * _STEP**power for power in range(-12, 13) if power]
-    fits = [fit_at(slide, places, mpp) for mpp in tried if TRIED_MPP[0] <= mpp <= TRIED_MPP[1]]
-    best = max(fits, key=lambda fit: fit.score)
-    if best.score > 0:
+    fits = []
+    for mpp in tried:
+        if TRIED_MPP[0] <= mpp <= TRIED_MPP[1]:
+            with suppress(SlideError):  # its windows may be smaller, and lie in a torn tile
+                fits.append(fit_at(slide, places, mpp))
+    best = max(fits, key=lambda fit: fit.score, default=None)
+    if best and best.score > 0:
         refined = red_cell_um / best.diameter_px0
-        fits.append(fit_at(slide, places, min(max(refined, TRIED_MPP[0]), TRIED_MPP[1])))
+        with suppress(SlideError):
+            fits.append(fit_at(slide, places, min(max(refined, TRIED_MPP[0]), TRIED_MPP[1])))
     return fits
 
 
@@ -268,8 +274,8 @@ def places_of(slide: Slide, seen: Survey) -> list[tuple[int, int]]:
 
 
 def windows_at(slide: Slide, places: Sequence[tuple[int, int]], mpp: float) -> Iterator[Tile]:
-    """Windows of `FIELD_UM` about the places, each once, as tiles without a margin; one that cannot
-    be decoded is left out.
+    """Windows of `FIELD_UM` about the places, each once, as tiles without a margin; what cannot be
+    decoded of one is left out.
 
     Raises:
         SlideError: none can be decoded.
@@ -282,13 +288,14 @@ def windows_at(slide: Slide, places: Sequence[tuple[int, int]], mpp: float) -> I
     for x0, y0, x1, y1 in boxes:
         if x1 <= x0 or y1 <= y0:
             continue
+        spec = TileSpec(x0, y0, x1 - x0, y1 - y0, 0, step)
         try:
-            pixels = read_grid(slide, (x0, y0, x1, y1), step, (255, 255, 255))
+            tile = read_tile(slide, spec, (FILLED, FILLED, FILLED))
         except SlideError as error:
             trouble = error
             continue
         read += 1
-        yield Tile(TileSpec(x0, y0, x1 - x0, y1 - y0, 0, step), pixels, x0, y0, mpp * step)
+        yield replace(tile, mpp=mpp * step)
     if trouble and not read:
         raise trouble
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image, ImageDraw
 from skimage import data
 
@@ -91,6 +92,18 @@ def test_a_field_in_a_black_frame_passes(tmp_path: Path) -> None:
     canvas = np.zeros((1200, 1400, 3), np.uint8)
     canvas[300:900, 350:1050] = field_of(40, 600, 700)
     check(saved(tmp_path / "framed.png", canvas), 0.1)
+
+
+@pytest.mark.parametrize("red_cell_um", [7.2, 8.4])
+def test_a_torn_tile_of_a_small_slide_is_left_out(tmp_path: Path, red_cell_um: float) -> None:
+    path = tmp_path / "torn.tiff"
+    smear(path, side_px=600, whites=1)
+    data = bytearray(path.read_bytes())
+    with tifffile.TiffFile(path) as file:
+        start = file.pages[0].aspage().dataoffsets[0]
+    data[start : start + 400] = bytes(400)
+    path.write_bytes(data)
+    check(path, MPP, red_cell_um)  # with a second one, other scales are tried too
 
 
 def test_an_image_too_small_to_show_a_cell_is_not_judged(tmp_path: Path) -> None:
