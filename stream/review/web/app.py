@@ -22,6 +22,7 @@ from ingest import CytostreamError, Workers
 from stream.config import Config
 from stream.events import Provenance
 from stream.http import Bucket, Limits, Shield, Tries, UnderFolder
+from stream.identity import IdentityError
 from stream.review.decisions import DecisionService, DeskError
 from stream.review.images import Crops, ReasonError, Reasons, Viewer
 from stream.review.report import LettersError, ReportError
@@ -180,7 +181,8 @@ def answer_errors(app: FastAPI) -> None:
         return JSONResponse({"detail": error.what, "hint": error.hint}, 404)
 
     @app.exception_handler(LettersError)
-    def of_letters(request: Request, error: LettersError) -> JSONResponse:
+    @app.exception_handler(IdentityError)
+    def of_letters(request: Request, error: CytostreamError) -> JSONResponse:
         return JSONResponse({"detail": error.what, "hint": error.hint}, 400)
 
     @app.exception_handler(CytostreamError)

@@ -158,7 +158,14 @@ def test_a_page_that_is_not_to_show_it_does_not(claimed):
 
 
 @pytest.mark.parametrize(
-    "fields", [{}, {"accession": "a\nb"}, {"birth_date": "31.1.70"}, {"accession": "\u0915"}]
+    "fields",
+    [
+        {},
+        {"accession": "a\nb"},
+        {"birth_date": "31.1.70"},
+        {"accession": "\u0915"},
+        {"accession": "\ue000"},
+    ],
 )
 def test_what_cannot_be_an_identity_is_refused(claimed, fields):
     assert state(claimed(), **fields).status_code in (400, 422)
