@@ -18,7 +18,7 @@ test: $(READY)
 	$(BIN)/python -m pytest
 
 quick: $(READY)  # what needs no broker, browser, torch or training
-	$(BIN)/python -m pytest -m quick
+	$(BIN)/python -m pytest -m quick -p no:schemathesis
 
 check: $(READY)
 	$(BIN)/ruff check .
