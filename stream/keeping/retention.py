@@ -11,7 +11,7 @@ from typing import Literal
 from stream.config import RetentionSettings
 from stream.events import Provenance
 from stream.review import FINISHED, REVIEWS_FILE, SlideLibrary, Standing, TrailEntry, fold
-from stream.store import SlideStore, store_path
+from stream.store import LikenessIndex, SlideStore, store_path
 from stream.store.upkeep import RemovedSlide, remove_slide, remove_stated
 
 RemovedPart = Literal["pixels", "results", "identity"]
@@ -88,6 +88,7 @@ def remove_part(
         return None
     removed = remove_slide(library.store / "state.db", one.slide_id)
     shutil.rmtree(path, ignore_errors=True)
+    LikenessIndex(library.store).remove()  # it has features of all slides
     return removed
 
 

@@ -4,7 +4,8 @@ from .database import COPY_HINT, can_write
 from .identity_table import RefusedOrder
 from .journal import CellEntry, KeptFailure
 from .leases import LeaseLostError
-from .likeness import LikeCell, like_cells
+from .likeness import LikeCell, index_store, like_cells
+from .likeness_index import LikenessIndex
 from .outbox import DiskLimits, Outbox, Transaction
 from .outbox_record import OutboxRecord
 from .private_files import (
@@ -47,6 +48,7 @@ __all__ = [
     "LABEL_COLUMN",
     "LeaseLostError",
     "LikeCell",
+    "LikenessIndex",
     "OTHERS",
     "Outbox",
     "OutboxRecord",
@@ -74,6 +76,7 @@ __all__ = [
     "facts_of",
     "stored_features",
     "job_lease",
+    "index_store",
     "like_cells",
     "make_private_file",
     "make_private_folder",

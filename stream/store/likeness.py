@@ -1,7 +1,7 @@
-"""Cells of a store that look like a given one: exact search over the features of all slides."""
+"""Cells of a store that look like a given one: by an index, and exactly where it has no slide."""
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from ingest import StoreError
 
+from .likeness_index import IndexedCells, LikenessIndex
 from .results import FEATURE_COLUMN
 from .slide_store import SlideStore
 
@@ -35,16 +36,46 @@ def like_cells(
         StoreError: no slide has the cell with its features.
     """
     wanted = unit_features(features_of_cell(store, cell_id)[None])[0]
-    best: list[tuple[float, str, str, str]] = []
+    index = LikenessIndex(store)
+    known = index.slides
+    best = [
+        (hit.distance, hit.slide_id, hit.cell_id, hit.label)
+        for hit in index.nearest(wanted, count + 1, slide, label)
+        if hit.cell_id != cell_id
+    ]
     for one in slide_stores(store):
         slide_id = one.path.stem
-        if not slide_id.startswith(slide):
+        if slide_id in known or not slide_id.startswith(slide):
             continue
         for found in nearest_in(one, wanted, count + 1, label):
             if found[1] != cell_id:
                 best.append((found[0], slide_id, found[1], found[2]))
         best = heapq.nsmallest(count, best)
-    return [LikeCell(*row) for row in best]
+    return [LikeCell(*row) for row in heapq.nsmallest(count, best)]
+
+
+def index_store(store: Path, finished: Collection[str]) -> int:
+    """Adds finished slides to the index of a store that are not in it; returns how many cells it
+    has. An index with a slide whose results were removed is made again without it.
+
+    Raises:
+        StoreError: the index cannot be read.
+    """
+    index = LikenessIndex(store)
+    there = {path.stem for path in store.glob("*.zarr")}
+    if set(index.slides) - there:
+        index.remove()
+    known = index.slides
+    for one in slide_stores(store):
+        if one.path.stem in known or one.path.stem not in finished:
+            continue
+        features = one.read(FEATURE_COLUMN)
+        fit = np.isfinite(features).all(axis=1)
+        names = list(one.facts["classes"])
+        labels = [names[number] for number in one.read("label")[fit]]
+        ids = one.read("cell_id")[fit]
+        index.add(IndexedCells(one.path.stem, unit_features(features[fit]), ids, labels))
+    return sum(index.slides.values())
 
 
 def slide_stores(store: Path) -> Iterator[SlideStore]:

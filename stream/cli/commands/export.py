@@ -17,7 +17,7 @@ from stream.cli.options import RESULTS, ConfigOption, StoreOption
 from stream.cli.session import require_store
 from stream.config import Config, load_config
 from stream.events import Event, Provenance
-from stream.store import LikeCell, like_cells, write_private_file
+from stream.store import LikeCell, SlideQueries, index_store, like_cells, write_private_file
 
 if TYPE_CHECKING:
     from stream.review import Audit, SlideLibrary, SlideView
@@ -245,18 +245,43 @@ def similar(
     count: Annotated[int, typer.Option(min=1, max=1000, help="How many cells.")] = 10,
     slide: Annotated[str, typer.Option(help="Only of this slide: its id, or its beginning.")] = "",
     label: Annotated[str, typer.Option("--class", help="Only cells of this class.")] = "",
+    index: Annotated[
+        bool,
+        typer.Option(
+            "--index", help="First add finished slides to the index, for searches in a moment."
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line a cell.")] = False,
 ) -> None:
     """List the cells of all slides of a store that are most like a given one, nearest first.
 
+    Slides that are not in the index (--index) are searched exactly.
+
     Example: cytostream similar 6f3a09c2d17b4e58 --store results --count 20
     """
+    if index:
+        index_finished(store)
     found = like_cells(store, cell, count, slide, label)
     if as_json:
         for one in found:
             typer.echo(json.dumps(asdict(one)))
     else:
         screen.print(likeness_table(found))
+
+
+def index_finished(store: Path) -> None:
+    """Adds the finished slides of a store to its index."""
+    from stream.review import FINISHED
+
+    require_store(store)
+    queries = SlideQueries(store / "state.db", unwritable="read")
+    try:
+        states = queries.slide_states()
+    finally:
+        queries.close()
+    finished = [slide_id for slide_id, (status, _) in states.items() if status in FINISHED]
+    count = index_store(store, finished)
+    print_error(f"the index has {count} cells", word="note")
 
 
 def likeness_table(found: Iterable[LikeCell]) -> Table:

@@ -1,6 +1,7 @@
 """Search by likeness over the slides of a store, against distances worked out one by one."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from typer.testing import CliRunner
 
 from ingest import StoreError
 from stream.cli.app import app
-from stream.store import SlideStore, like_cells
+from stream.store import LikenessIndex, SlideStore, index_store, like_cells
 
 CLASSES = ("a", "b")
 
@@ -70,3 +71,39 @@ def test_the_command_says_it_as_lines(store):
 def test_a_cell_that_is_not_there(store, name):
     with pytest.raises(StoreError, match="no cell"):
         like_cells(store, name)
+
+
+def named(found):
+    return [(one.slide_id, one.cell_id, one.label) for one in found]
+
+
+def test_the_index_finds_what_the_exact_search_finds(store, monkeypatch):
+    """Also where it has one slide of two, or fewer components than features."""
+    monkeypatch.setattr("stream.store.likeness_index.COMPONENTS", 6)
+    cells = [cell for _, cell, _, features in every_cell(store) if np.isfinite(features).all()]
+    exact = {cell: like_cells(store, cell, 5) for cell in cells[::9]}
+    narrow = like_cells(store, cells[0], 100, slide="s1", label="b")
+    for finished, count in (({"s0"}, 70), ({"s0", "s1", "old"}, 139)):
+        assert index_store(store, finished) == count
+        for cell, found in exact.items():
+            assert named(like_cells(store, cell, 5)) == named(found)
+        assert named(like_cells(store, cells[0], 100, slide="s1", label="b")) == named(narrow)
+
+
+def test_a_killed_writer_of_the_index_leaves_what_was_there(store):
+    index_store(store, {"s0"})
+    index = LikenessIndex(store)
+    with (index.folder / "units.f16").open("ab") as file:
+        file.write(b"half a row")
+    wanted = next(every_cell(store))[1]
+    before = like_cells(store, wanted, 5)
+    assert index_store(store, {"s0", "s1"}) == 139
+    assert [one.cell_id for one in like_cells(store, wanted, 5)] == [one.cell_id for one in before]
+
+
+def test_what_was_removed_from_the_store_is_not_in_the_index(store):
+    wanted = next(every_cell(store))[1]
+    index_store(store, {"s0", "s1"})
+    shutil.rmtree(store / "s1.zarr")
+    assert index_store(store, {"s0", "s1"}) == 70
+    assert {one.slide_id for one in like_cells(store, wanted, 50)} == {"s0"}
