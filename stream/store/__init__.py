@@ -4,8 +4,6 @@ from .database import COPY_HINT, can_write
 from .identity_table import RefusedOrder
 from .journal import CellEntry, KeptFailure
 from .leases import LeaseLostError
-from .likeness import LikeCell, index_store, like_cells
-from .likeness_index import LikenessIndex
 from .outbox import DiskLimits, Outbox, Transaction
 from .outbox_record import OutboxRecord
 from .private_files import (
@@ -26,6 +24,7 @@ from .results import (
     store_path,
     stored_features,
 )
+from .search import LikeCell, LikenessIndex, index_store, like_cells
 from .slide_facts import facts_of, slide_of
 from .slide_queries import SlideQueries, StoredEvent
 from .slide_store import CHUNK_ROWS, SlideStore

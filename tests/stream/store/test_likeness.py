@@ -79,7 +79,7 @@ def named(found):
 
 def test_the_index_finds_what_the_exact_search_finds(store, monkeypatch):
     """Also where it has one slide of two, or fewer components than features."""
-    monkeypatch.setattr("stream.store.likeness_index.COMPONENTS", 6)
+    monkeypatch.setattr("stream.store.search.likeness_index.COMPONENTS", 6)
     cells = [cell for _, cell, _, features in every_cell(store) if np.isfinite(features).all()]
     exact = {cell: like_cells(store, cell, 5) for cell in cells[::9]}
     narrow = like_cells(store, cells[0], 100, slide="s1", label="b")

@@ -15,8 +15,8 @@ import numpy as np
 import psutil
 from rich.console import Console
 
-from stream.store.likeness import unit_features
-from stream.store.likeness_index import IndexedCells, LikenessIndex
+from stream.store.search.likeness import unit_features
+from stream.store.search.likeness_index import IndexedCells, LikenessIndex
 
 SLIDE_CELLS = 20_000
 COUNT = 10

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from ingest import StoreError
+from stream.store.results import FEATURE_COLUMN
+from stream.store.slide_store import SlideStore
 
 from .likeness_index import IndexedCells, LikenessIndex
-from .results import FEATURE_COLUMN
-from .slide_store import SlideStore
 
 ROWS_AT_ONCE = 65_536
 
