@@ -74,9 +74,9 @@ $(READY): pyproject.toml
 	touch $@
 
 TOOLS = $(VENV)/tools
-lock:  # deploy/requirements.lock: every package of a deployment with its digests
-	$(PYTHON) -m venv $(TOOLS) && $(TOOLS)/bin/python -m pip install --quiet pip-tools==7.6.0
-	$(TOOLS)/bin/pip-compile --quiet --generate-hashes --strip-extras --extra exports,lis,metrics --output-file deploy/requirements.lock pyproject.toml
+lock: $(READY)  # deploy/requirements.lock: every package of a deployment on such a machine, with its digest
+	$(BIN)/python -m pip install --quiet --dry-run --ignore-installed --report $(VENV)/report.json '.[exports,lis,metrics]'
+	$(BIN)/python deploy/lock.py < $(VENV)/report.json > deploy/requirements.lock
 
 sbom: $(READY)  # sbom.json: the packages of this environment as CycloneDX 1.6
 	$(PYTHON) -m venv $(TOOLS) && $(TOOLS)/bin/python -m pip install --quiet cyclonedx-bom==7.5.0

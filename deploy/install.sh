@@ -9,7 +9,7 @@ here=$(cd "$(dirname "$0")/.." && pwd)
 "${PYTHON:-python3}" -m venv "$prefix"
 pip="$prefix/bin/python -m pip install --quiet --disable-pip-version-check --no-cache-dir"
 if [ -f "$here/deploy/requirements.lock" ]; then
-    $pip --require-hashes -r "$here/deploy/requirements.lock"
+    $pip --no-deps --require-hashes -r "$here/deploy/requirements.lock"
     $pip --no-deps "$here"
 else
     $pip "$here[$extras]"
