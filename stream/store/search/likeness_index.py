@@ -14,7 +14,7 @@ import numpy as np
 
 from ingest import StoreError
 
-COMPONENTS = 64  # recall at 10 above .99 on pbc and deepapl: `python -m tests.tools.bench.search`
+COMPONENTS = 32  # recall and time at a million cells: `python -m tests.tools.bench.search`
 CANDIDATES_EACH = 30  # cells looked at whole, for each that is asked for
 SAMPLE_ROWS = 20_000
 BLOCK_ROWS = 100_000
