@@ -87,7 +87,8 @@ def run(folder, slide):
 
 
 def events_of(folder):
-    return [json.loads(line) for line in (folder / "events.jsonl").open()]
+    lines = (folder / "events.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
 
 
 @pytest.mark.timeout(480)  # two runs of the shipped model
