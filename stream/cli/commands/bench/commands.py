@@ -2,6 +2,8 @@
 
 import typer
 
+from stream.cli.option_groups import spread_groups
+
 from .judge import bench_judge
 from .locate import bench_locate
 
@@ -9,8 +11,8 @@ bench_app = typer.Typer(
     help="Measure speed and what it costs in decisions, against a reference in the same run.",
     no_args_is_help=True,
 )
-bench_app.command("locate")(bench_locate)
-bench_app.command("judge")(bench_judge)
+bench_app.command("locate")(spread_groups(bench_locate))
+bench_app.command("judge")(spread_groups(bench_judge))
 
 
 @bench_app.callback()
