@@ -13,8 +13,8 @@ from classify.teaching import TaughtClass
 from stream.config import Alerts, ExcessRule
 from stream.events import Severity
 
-# Between slides the share of false calls varies as if each told no more than so many cells: the
-# patients of deepapl/normal, by the method of moments; `python -m tests.tools.bench.alarms --rates`
+# Between slides the share of false calls varies as if each told no more than so many cells; chosen
+# after a look at the patients of deepapl/normal, not measured by a command
 MOST_ALIKE = 2000
 NOT_WHITE = ("platelet", "other")
 
