@@ -93,6 +93,7 @@ def test_an_absent_broker_is_one_line_with_what_to_do():
 
 
 def test_a_wrong_setting_is_one_line(broker):
-    sink = KafkaSink(Kafka(bootstrap=broker.bootstrap, security={"no_such_key": "x"}), "s")
+    unchecked = {"security": {"no_such_key": "x"}}  # the configuration refuses it where it is read
+    sink = KafkaSink(Kafka(bootstrap=broker.bootstrap).model_copy(update=unchecked), "s")
     with pytest.raises(SinkError, match=r"no_such_key.*check \[kafka\]"):
         sink.send(records(1, 1))

@@ -162,7 +162,7 @@ class TroubledTiles:
 
     def __init__(self, workers, errors):
         self.workers, self.call, self.count = workers, workers.call, workers.count
-        self.everywhere, self.errors = workers.everywhere, errors
+        self.call_here, self.everywhere, self.errors = workers.call_here, workers.everywhere, errors
 
     def each(self, function, items, limit_s):
         def maybe(spec):

@@ -112,7 +112,8 @@ def test_an_export_closes_a_file_that_was_open(tmp_path, usual_umask):
 def test_every_command_writes_for_its_owner_alone(monkeypatch, usual_umask):
     seen = []
     monkeypatch.setattr(cli, "app", lambda standalone_mode: seen.append(os.umask(0o077)))
-    cli.run_command()
+    with pytest.raises(SystemExit, match="0"):
+        cli.run_command()
     assert seen == [0o077]
 
 
