@@ -140,6 +140,10 @@ class Card(BaseModel):
         """
         return self.taxonomy[name].parent if name in self.taxonomy else name
 
+    def is_normal(self, name: str) -> bool:
+        """Whether healthy or reactive blood has the class; so where the taxonomy says nothing."""
+        return name not in self.taxonomy or self.taxonomy[name].normal
+
     @property
     def parents(self) -> tuple[str, ...]:
         """Every class's parent once, in the order of the classes."""

@@ -105,9 +105,7 @@ def measured_normal(model: Model) -> np.ndarray:
     _, spread = home_channels(model)
     return np.array(
         [
-            name in card.counted
-            and (name not in card.taxonomy or card.taxonomy[name].normal)
-            and bool(spread[number].any())
+            name in card.counted and card.is_normal(name) and bool(spread[number].any())
             for number, name in enumerate(card.classes)
         ]
     )

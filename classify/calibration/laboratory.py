@@ -104,18 +104,27 @@ def abnormal_bias(model: Model, errors: np.ndarray, shares: np.ndarray) -> np.nd
     """
     added = np.zeros(len(model.bias))
     for number, name in enumerate(model.card.classes):
-        if name not in model.card.taxonomy or model.card.taxonomy[name].normal:
-            continue
-
-        def missing(bias: float, number: int = number) -> float:
-            own = np.where(np.arange(len(added)) == number, bias, added)
-            moved = replace(model, bias=model.bias + own)
-            return float(mean_probability(moved, errors)[number] - shares[number])
-
-        if missing(0.0) < 0:
-            most = missing(MOST_BIAS)
-            added[number] = scipy.optimize.brentq(missing, 0, MOST_BIAS) if most > 0 else MOST_BIAS
+        if not model.card.is_normal(name):
+            moved = replace(model, bias=model.bias + added)
+            added[number] = bias_for_share(moved, errors, number, float(shares[number]))
     return added
+
+
+def bias_for_share(model: Model, errors: np.ndarray, number: int, share: float) -> float:
+    """What is added to the bias of one class, 0 to MOST_BIAS, for it to be as probable as `share`
+    in the mean of cells of errors (n, D, K).
+    """
+    own = np.arange(len(model.bias)) == number
+
+    def beyond(bias: float) -> float:
+        moved = replace(model, bias=model.bias + bias * own)
+        return float(mean_probability(moved, errors)[number]) - share
+
+    if beyond(0.0) >= 0:
+        return 0.0
+    if beyond(MOST_BIAS) <= 0:
+        return MOST_BIAS
+    return float(scipy.optimize.brentq(beyond, 0, MOST_BIAS))
 
 
 def refitted(

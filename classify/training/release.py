@@ -252,12 +252,7 @@ def normal_classes(card: Card) -> np.ndarray:
     """Which classes (K,) normal cells are of: those that count and that healthy or reactive blood
     has.
     """
-    return np.array(
-        [
-            name in card.counted and (name not in card.taxonomy or card.taxonomy[name].normal)
-            for name in card.classes
-        ]
-    )
+    return np.array([name in card.counted and card.is_normal(name) for name in card.classes])
 
 
 def log_prior(card: Card) -> np.ndarray:
