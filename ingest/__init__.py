@@ -48,7 +48,7 @@ from .smear_map import (
 from .specimen_codes import SpecimenCode
 from .survey import StainMask, Survey, background_of, stain_samples, survey_slide
 from .tiles import Tile, TileSpec, plan_tiles, read_tile
-from .workers import Scheduler, SerialWorkers, Workers, open_workers
+from .workers import Scheduler, SerialWorkers, Workers, open_slide_on, open_workers
 
 __all__ = [
     "MPP_RANGE",
@@ -97,6 +97,7 @@ __all__ = [
     "matches",
     "mrxs_folder",
     "open_slide",
+    "open_slide_on",
     "open_workers",
     "openslide_version",
     "plan_tiles",

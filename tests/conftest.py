@@ -43,6 +43,7 @@ SLOW_PATHS = {
     "stream/cli/test_bench.py",
     "stream/cli/test_bench_locate.py",
     "stream/cli/test_cli.py",
+    "stream/cli/test_hanging_file.py",
     "stream/cli/test_new_user.py",
     "stream/cli/test_teach.py",
     "stream/cli/test_watch.py",

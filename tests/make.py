@@ -1,8 +1,10 @@
 """Builders: small slides with known cells, a tiny model, and an engine that needs no net."""
 
+import io
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from classify import Card, Model
 from classify.anomaly.score import fit_oddity, tables_of
@@ -133,3 +135,14 @@ class BrightnessEngine:
         return (spots + 0.01 * sigma[:, None] * noise.mean(axis=(1, 2, 3))[:, None]).astype(
             np.float32
         )
+
+
+def hanging_jpeg(side_px: int = 1024, scans: int = 20_000) -> bytes:
+    """A JPEG of a few hundred kB that takes minutes to decode: one small progressive scan of the
+    whole image, again and again.
+    """
+    out = io.BytesIO()
+    Image.new("RGB", (side_px, side_px), (200, 190, 210)).save(out, "JPEG", progressive=True)
+    data = out.getvalue()
+    last = data.rindex(b"\xff\xda")
+    return data[:-2] + data[last:-2] * scans + data[-2:]

@@ -47,7 +47,7 @@ def open_workers(
         yield SerialWorkers()
         return
     settings: dict[str, object] = {
-        "distributed.scheduler.allowed-failures": 1,
+        "distributed.scheduler.allowed-failures": 0,  # DaskWorkers tries again, and knows the limit
         "distributed.adaptive.target-duration": TARGET_S,
         "distributed.admin.large-graph-warning-threshold": "1GB",
         "distributed.worker.http.routes": [],

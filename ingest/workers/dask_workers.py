@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from queue import Empty, SimpleQueue
+from time import monotonic
 
 from distributed import Client, Future, KilledWorker
 
@@ -17,6 +18,7 @@ class Killed:
 
 
 KILLED = Killed()
+TRIES = 3  # of an item that ended its worker before the limit: it may have been ended by others
 RESTART_S = 60
 POLL_S = 0.01  # that `each` waits for the next result before it says that there is none yet
 
@@ -103,14 +105,17 @@ class DaskWorkers:
         self, function: Callable[[Item], Result], suspects: list[Item], limit_s: float
     ) -> Iterator[tuple[Item, Result | CytostreamError]]:
         """One at a time: only the item that ended its worker is to blame, not those that
-        waited beside it.
+        waited beside it. One that has taken its time is not tried again.
         """
         for item in suspects:
-            self.wait_for_one()
-            outcome = result_of(self.client.submit(limited, function, item, limit_s, pure=False))
-            if isinstance(outcome, Killed):
-                outcome = ended_error(limit_s)
-            yield item, outcome
+            for _ in range(TRIES):
+                self.wait_for_one()
+                start_s = monotonic()
+                future = self.client.submit(limited, function, item, limit_s, pure=False)
+                outcome = result_of(future)
+                if not isinstance(outcome, Killed) or monotonic() - start_s >= limit_s:
+                    break
+            yield item, ended_error(limit_s) if isinstance(outcome, Killed) else outcome
 
 
 def result_of(future: "Future[Result | CytostreamError]") -> Result | CytostreamError | Killed:

@@ -18,8 +18,7 @@ from ingest import (
     Slide,
     SlideAwayError,
     SlideError,
-    open_slide,
-    read_facts,
+    open_slide_on,
     sample_digest,
 )
 from segment import begin_reading
@@ -99,8 +98,7 @@ def opened_slide(
         CytostreamError: it ended the worker, or took too long.
     """
     reading = lab.config.reading
-    read = partial(lab.workers.call_here, read_facts, limit_s=reading.read_limit_s)
-    slide = open_slide(path, mpp, reading.mpp_override, read)
+    slide = open_slide_on(lab.workers, path, mpp, reading.mpp_override, reading.read_limit_s)
     if root and not (slide.path == path and path.is_relative_to(root)):
         raise SlideError(
             f"{path}: a link, or in a folder that is one",

@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 
 from ingest import (
@@ -12,9 +13,10 @@ from ingest import (
     Slide,
     SmearMap,
     SmearZone,
+    Workers,
     battlement,
     map_smear,
-    open_slide,
+    open_slide_on,
     open_workers,
     plan_tiles,
     step_px0,
@@ -55,24 +57,30 @@ def locate(
     """
     given = {"mpp_override": mpp_override, "workers": workers, "tile_px": tile_px, "area": area}
     reading = load_config(None, reading=given).reading
-    facts = open_slide(slide, mpp, reading.mpp_override)
-    found = locate_cells(facts, reading, kinds or KIND_NAMES, json_out)
+    check_kinds(kinds or ())
+    with open_workers(reading.workers) as pool:
+        facts = open_slide_on(pool, slide, mpp, reading.mpp_override, reading.read_limit_s)
+        found = locate_cells(facts, pool, reading, kinds or KIND_NAMES, json_out)
     screen.print("  ".join(f"{kind} {count}" for kind, count in found.items()))
 
 
+def check_kinds(kinds: Sequence[str]) -> None:
+    """Raises CytostreamError where one is no kind of cell."""
+    if unknown := set(kinds) - set(KIND_NAMES):
+        raise CytostreamError(f"no kind {', '.join(unknown)}", f"of {', '.join(KIND_NAMES)}")
+
+
 def locate_cells(
-    slide: Slide, reading: Reading, kinds: Sequence[str], json_out: Path | None
+    slide: Slide, pool: Workers, reading: Reading, kinds: Sequence[str], json_out: Path | None
 ) -> dict[str, int]:
     """How many cells of each kind a slide has; each is a line where `json_out` says.
 
     Raises:
-        CytostreamError: there is no such kind, or the slide cannot be read.
+        CytostreamError: the slide cannot be read.
     """
     found = dict.fromkeys(kinds, 0)
-    if unknown := set(found) - set(KIND_NAMES):
-        raise CytostreamError(f"no kind {', '.join(unknown)}", f"of {', '.join(KIND_NAMES)}")
     begin = partial(begin_scan, kinds=tuple(found), area=reading.area)
-    with open_workers(reading.workers) as pool, json_lines(json_out) as write:
+    with json_lines(json_out) as write:
         scan = pool.call(begin, slide, reading.survey_limit_s)
         specs = list(plan_tiles(slide, scan.looked_at, reading.tile_px))
         results = (
@@ -113,15 +121,20 @@ def map_slide(
     ] = None,
     mpp: MppOption = None,
     mpp_override: MppOverrideOption = None,
+    workers: WorkersOption = None,
 ) -> None:
     """Draw where a smear can be read: glass, too thin, monolayer, too thick, out of focus, and the
     counting path.
 
     Example: cytostream map smear.svs --out map.png
     """
-    facts = open_slide(slide, mpp, mpp_override)
+    given = {"mpp_override": mpp_override, "workers": workers}
+    reading = load_config(None, reading=given).reading
     out = out or slide.with_suffix(".map.png")
-    found = draw_map(facts, out)
+    with open_workers(min(1, reading.workers)) as pool, screen.status("looking at the slide"):
+        facts = open_slide_on(pool, slide, mpp, reading.mpp_override, reading.read_limit_s)
+        found, small = pool.call(look_at_smear, facts, reading.survey_limit_s)
+    draw_map(found, small, out)
     for zone in SmearZone:
         screen.print(f"  {zone.name.lower():10}{found.area_mm2(zone):9.2f} mm2")
     for problem in found.problems():
@@ -129,18 +142,24 @@ def map_slide(
     screen.print(f"{out}: outlined in black is the counting path (`locate --area battlement`)")
 
 
-def draw_map(slide: Slide, out: Path) -> SmearMap:
-    """The map of a smear, drawn over its thumbnail into a picture.
+def look_at_smear(slide: Slide) -> tuple[SmearMap, np.ndarray]:
+    """The map of a smear, and its thumbnail, RGB uint8 (h, w, 3).
 
     Raises:
-        CytostreamError: the slide cannot be read, or the picture cannot be written.
+        CytostreamError: the slide cannot be read.
     """
-    with screen.status("looking at the slide"):
-        found = map_smear(slide, survey_slide(slide))
-        picture = draw(thumbnail(slide), found, battlement(found))
+    return map_smear(slide, survey_slide(slide)), thumbnail(slide)
+
+
+def draw_map(found: SmearMap, small: np.ndarray, out: Path) -> None:
+    """Draws the map of a smear over its thumbnail, into a picture.
+
+    Raises:
+        CytostreamError: it cannot be written.
+    """
+    picture = draw(small, found, battlement(found))
     try:
         picture.save(out)
     except (OSError, ValueError) as error:
         what = f"{out}: {getattr(error, 'strerror', None) or error}"
         raise CytostreamError(what, "choose another --out, as map.png") from error
-    return found

@@ -6,19 +6,15 @@ import os
 import re
 import signal
 import socket
-import sys
 import threading
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from classify import SHIPPED, read_card
 from segment import Scan
-from stream.cli import main
 from stream.cli import session as opening
 from stream.cli.commands.run import report_line, with_slide_alerts
 from stream.cli.console import report_table
@@ -27,10 +23,9 @@ from stream.run import SlideOutcome
 from stream.run.slide_run import SlideRun
 from stream.sinks import Relay
 from stream.store import ResultWriter
-from tests.make import BrightnessEngine, smear
+from tests.make import smear
 from tests.stores import STAMP, filled
 
-Run = Callable[..., tuple[int, str]]
 NONE = ("--sink", "none", "--workers", "0")
 
 
@@ -39,37 +34,6 @@ def slide_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("slide") / "smear.tiff"
     smear(path, side_px=700, whites=3)
     return path
-
-
-class AnyEngine(BrightnessEngine):
-    """Takes the shipped model's place where no verdict is looked at."""
-
-    batch = 32
-
-    def __init__(self) -> None:
-        self.card = read_card(SHIPPED)
-        super().__init__(len(self.card.classes))
-
-    def features(self, images: np.ndarray, noise: np.ndarray, sigma: np.ndarray) -> np.ndarray:
-        return np.zeros((len(images), self.card.features), np.float32)
-
-
-@pytest.fixture
-def cytostream(monkeypatch, capsys, tmp_path) -> Run:
-    """Runs the command in a folder of its own: its exit status and what it wrote to stderr."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(os, "umask", lambda mask: mask)
-    monkeypatch.delenv("CYTOSTREAM_BOOTSTRAP", raising=False)
-    monkeypatch.setattr(opening, "open_engine", lambda *_, **__: AnyEngine())
-    monkeypatch.setattr(opening, "open_red_judge", lambda *_: None)
-
-    def cytostream(*words: object) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["cytostream", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        return int(ended.value.code or 0), capsys.readouterr().err
-
-    return cytostream
 
 
 @pytest.fixture
