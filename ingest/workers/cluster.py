@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from multiprocessing import resource_tracker
 
 import dask
+import distributed.utils
 from distributed import Client, LocalCluster
 from distributed.security import Security
 
@@ -51,11 +52,19 @@ def open_workers(
         "distributed.adaptive.target-duration": TARGET_S,
         "distributed.admin.large-graph-warning-threshold": "1GB",
         "distributed.worker.http.routes": [],
+        # forked from a process that has loaded what a worker needs, where one has been begun
+        "distributed.worker.multiprocessing-method": "forkserver",
+        # nobody looks at these: they look every 10 and 20 ms, in every process
+        "distributed.worker.profile.enabled": False,
+        "distributed.admin.tick.interval": "500ms",
         # else one that dies again while it is restarted is given up
         "distributed.deploy.lost-worker-timeout": "365 days",
     }
     if not dashboard:
         settings["distributed.scheduler.http.routes"] = []
+    # Dask would load pandas here and in every worker, if it is installed: what workers are forked
+    # from loads is chosen by the one who begins it
+    distributed.utils._forkserver_preload_set = True
     with dask.config.set(settings):
         if scheduler:
             with connect(scheduler) as client:

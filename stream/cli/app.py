@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _INTERRUPTED = 130
 _OTHERS = 0o077  # the rights of others, which nothing that is written here has
+HELP = {"--help"}
 PACKAGE = "stream.cli.commands"
 _EXTRAS = {
     **dict.fromkeys(("torch", "matplotlib", "onnx", "onnxscript", "torchvision"), "train"),
@@ -44,7 +45,7 @@ _EXTRAS = {
 
 class Entry(NamedTuple):
     """Where a command is, the panel of the help that lists it, and the summary of its help.
-    `reads`: its first argument is a path that must be there.
+    `reads`: its first argument is a path that must be there; `workers`: it reads slides on workers.
     """
 
     panel: str
@@ -52,6 +53,7 @@ class Entry(NamedTuple):
     name: str
     summary: str
     reads: bool = False
+    workers: bool = False
 
 
 COMMANDS = {
@@ -61,6 +63,7 @@ COMMANDS = {
         "run",
         "Find and classify every cell of slides, and stream labels and alerts.",
         reads=True,
+        workers=True,
     ),
     "watch": Entry(
         "Run",
@@ -68,6 +71,7 @@ COMMANDS = {
         "watch",
         "Run every slide that arrives in a folder, once it is whole.",
         reads=True,
+        workers=True,
     ),
     "relay": Entry(
         "Run",
@@ -91,6 +95,7 @@ COMMANDS = {
         "locate",
         "Find the cells of a slide, without classifying them.",
         reads=True,
+        workers=True,
     ),
     "map": Entry("Slides", "slide", "map_slide", "Draw where a smear can be read.", reads=True),
     "simulate": Entry(
@@ -261,6 +266,10 @@ class LazyCommands(TyperGroup):
             return name, command, rest
         if COMMANDS[name].reads and rest and not rest[0].startswith("-"):
             check_there(rest[0])
+        if COMMANDS[name].workers and not HELP & set(rest):
+            from .fork_server import begin_fork_server  # loads multiprocessing
+
+            begin_fork_server(rest)
         return name, load_command(name), rest
 
     def make_context(self, *args: Any, **options: Any) -> "Context":

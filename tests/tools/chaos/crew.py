@@ -113,10 +113,12 @@ class Cluster:
         return subprocess.Popen(words, cwd=ROOT, stdout=self.log, stderr=self.log)
 
     def workers(self) -> list[psutil.Process]:
+        """The workers of the run; the process that they are forked from is none."""
         return [
-            p
-            for p in psutil.Process(self.parts[1].pid).children(recursive=True)
-            if "spawn_main" in " ".join(p.cmdline())
+            worker
+            for child in psutil.Process(self.parts[1].pid).children()
+            if "forkserver" in " ".join(child.cmdline())
+            for worker in child.children()
         ]
 
     def end(self) -> None:
