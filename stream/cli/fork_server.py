@@ -45,7 +45,7 @@ def asks_for_none(words: Sequence[str]) -> bool:
 
 @contextmanager
 def environment(values: Mapping[str, str]) -> Iterator[None]:
-    """Variables for the processes that are started meanwhile; those that are set stay as they are."""
+    """Variables for processes started meanwhile; those that are set stay as they are."""
     absent = {name: value for name, value in values.items() if name not in os.environ}
     os.environ.update(absent)
     try:
