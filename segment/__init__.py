@@ -1,4 +1,4 @@
-from .cells import Cell, cell_id, find_cells
+from .cells import Cell, MarkedPlace, cell_id, cut_marked_cell, find_cells
 from .crops import CROP_PX, CROP_UM
 from .grid import WORK_MPP
 from .kinds import KIND_NAMES
@@ -15,6 +15,7 @@ __all__ = [
     "MASK_LABELS",
     "WORK_MPP",
     "Cell",
+    "MarkedPlace",
     "Outlook",
     "RedCell",
     "RedCrops",
@@ -28,6 +29,7 @@ __all__ = [
     "cell_id",
     "cell_labels",
     "cell_masks",
+    "cut_marked_cell",
     "find_cells",
     "fit_crop_stain",
     "fit_stain",

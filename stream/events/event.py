@@ -117,9 +117,14 @@ class RedSaid:
 
 
 def cell_event(
-    slide: Slide, cell: Cell, verdict: Verdict, stamp: Provenance, at: datetime | None = None
+    slide: Slide,
+    cell: Cell,
+    verdict: Verdict,
+    stamp: Provenance,
+    at: datetime | None = None,
+    marked_by: str | None = None,
 ) -> Event:
-    """The event of a classified cell.
+    """The event of a classified cell; `marked_by` is who has marked it, where no run found it.
 
     Raises:
         EventError: a score that is not a number.
@@ -138,8 +143,12 @@ def cell_event(
         taught=verdict.taught,
         standard_label=verdict.standard_label or None,
         anomaly=_anomaly(verdict),
+        marked_by=marked_by,
     )
-    return _event(CELL, stamp, cell.slide_id, (cell.cell_id, stamp.model_hash), data, at)
+    about: tuple[object, ...] = (cell.cell_id, stamp.model_hash)
+    if marked_by and at:  # a cell that is marked once more is another event
+        about = (*about, marked_by, at.isoformat())
+    return _event(CELL, stamp, cell.slide_id, about, data, at)
 
 
 def red_event(slide: Slide, cell: RedCell, said: RedSaid, stamp: Provenance) -> Event:

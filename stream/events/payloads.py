@@ -22,6 +22,7 @@ Action = Literal[
     "undo",
     "identify",
     "remove",
+    "mark",
 ]
 AccessAction = Literal[
     "login",
@@ -92,6 +93,9 @@ class CellData(Place):
     )
     standard_label: str | None = Field(
         None, description="where classes were taught: the label of the model's own classes"
+    )
+    marked_by: str | None = Field(
+        None, description="account of the person who marked a cell that no run has found"
     )
 
 
@@ -300,6 +304,10 @@ class ReviewData(Payload):
     identity_digest: str | None = Field(
         None, description="HMAC of the identity that was stated or signed for; it names nobody"
     )
+    marked: CellData | None = Field(
+        None, description="the cell that was marked, as the model classified it"
+    )
+    crop: str | None = Field(None, description="BLAKE2b digest of the marked cell's pixels")
 
 
 class AccessData(Payload):

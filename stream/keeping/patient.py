@@ -56,7 +56,7 @@ def export_patient(library: SlideLibrary, patient_id: str, out: Path) -> list[Pa
     written = []
     orders = [asdict(order) for order in library.outbox.orders(patient_id)]
     contents: dict[str, bytes] = {"orders.json": json.dumps(orders, indent=1).encode()}
-    crops = Crops(library.store, library.queries)
+    crops = Crops(library.store, library.queries, library.trail.marked)
     for slide in slides_of_patient(library, patient_id):
         if slide.is_sure:
             contents |= _files(library, crops, slide)

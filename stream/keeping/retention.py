@@ -12,7 +12,7 @@ from stream.config import RetentionSettings
 from stream.events import Provenance
 from stream.review import FINISHED, REVIEWS_FILE, SlideLibrary, Standing, TrailEntry, fold
 from stream.store import LikenessIndex, SlideStore, store_path
-from stream.store.upkeep import RemovedSlide, remove_slide, remove_stated
+from stream.store.upkeep import RemovedSlide, remove_marked_crops, remove_slide, remove_stated
 
 RemovedPart = Literal["pixels", "results", "identity"]
 PIXEL_COLUMNS = ("crop", "labels", "reds/crop")
@@ -80,12 +80,14 @@ def remove_part(
     path = store_path(library.store, one.slide_id)
     if one.part == "pixels":
         SlideStore.open_to_change(path).drop(PIXEL_COLUMNS)
+        remove_marked_crops(library.store / REVIEWS_FILE, one.slide_id)
         return None
     remove_stated(library.store / REVIEWS_FILE, one.slide_id)
     if one.part == "identity":
         with library.outbox.transaction() as tx:
             tx.forget_claims(one.slide_id)
         return None
+    remove_marked_crops(library.store / REVIEWS_FILE, one.slide_id)
     removed = remove_slide(library.store / "state.db", one.slide_id)
     shutil.rmtree(path, ignore_errors=True)
     LikenessIndex(library.store).remove()  # it has features of all slides

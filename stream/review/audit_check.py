@@ -41,6 +41,7 @@ def check_store(library: SlideLibrary, events: Iterable[Event] = (), expected: s
     check_identity(trail)
     entries = trail.verify()
     check_stated(library)
+    check_marked(library)
     return Audit(
         entries=entries,
         sealed=trail.sealed(),
@@ -173,6 +174,26 @@ def check_stated(library: SlideLibrary) -> int:
             continue
         if library.identity_digest(event.subject, stated) != digest:
             what = f"whose slide {event.subject} is was altered after entry {number} stated it"
+            raise StoreError(f"{library.store}: {what}", _restore())
+        count += 1
+    return count
+
+
+def check_marked(library: SlideLibrary) -> int:
+    """Compares the pixels of cells that people have marked with the entries of the trail; returns
+    how many are there.
+
+    Raises:
+        StoreError: some were altered.
+    """
+    count = 0
+    for number, event in library.trail.entries():
+        digest = event.data.get("crop")
+        kept = library.trail.marked(number) if digest else None
+        if kept is None:
+            continue
+        if crop_digest(kept.crop) != digest:
+            what = f"the picture of the cell that entry {number} marks was altered"
             raise StoreError(f"{library.store}: {what}", _restore())
         count += 1
     return count

@@ -28,7 +28,7 @@ from stream.events import (
     to_line,
 )
 from stream.identity import Identity, identity_of_body
-from stream.store import COPY_HINT, NO_DIGEST, Outbox, TrailRecords, TrailRow
+from stream.store import COPY_HINT, NO_DIGEST, MarkedPixels, Outbox, TrailRecords, TrailRow
 
 from .custody import Custody, SealingKey, key_for
 from .review_state import ReviewEntry
@@ -40,12 +40,15 @@ MakeEvent = Callable[[Mapping[str, str | int]], Event]
 @dataclass(frozen=True, slots=True)
 class TrailEntry:
     """What is to be written: an action and what it is about (fields of `ReviewData`). `stated` is
-    the identity that it has a digest of: it stays beside the entry, and is not sent.
+    the identity that it has a digest of, `marked` the pixels of a cell: they stay beside the entry,
+    and are not sent. `cell` is the event of a cell that goes out with it.
     """
 
     action: Action
     about: JsonObject
     stated: Identity | None = None
+    marked: MarkedPixels | None = None
+    cell: Event | None = None
 
 
 class Trail:
@@ -93,8 +96,7 @@ class Trail:
                 slide_id, entry.action, reviewer, stamp, **entry.about, **chain
             )
 
-        bodies = [entry.stated.body() if entry.stated else None for entry in entries]
-        written = self._append(slide_id, [making(entry) for entry in entries], bodies)
+        written = self._append(slide_id, [(making(entry), entry) for entry in entries])
         if self.custody and any(entry.action == "sign" for entry in entries):
             self.keep_head()
         return [
@@ -113,7 +115,7 @@ class Trail:
         if not self.is_kept:
             return
         about = {"account": account, "by": by, "address": address}
-        self._append("", [lambda chain: access_event(action, stamp, chain, **about)])
+        self._append("", [(lambda chain: access_event(action, stamp, chain, **about), None)])
 
     def renew_key(self, by: str, stamp: Provenance) -> None:
         """Seals with a new key from here on: the old one is lost, or known to others. What it
@@ -138,7 +140,7 @@ class Trail:
             self.custody.keep_head(number, digest)
 
     def _append(
-        self, slide_id: str, makers: Sequence[MakeEvent], stated: Sequence[str | None] = (None,)
+        self, slide_id: str, makers: Sequence[tuple[MakeEvent, TrailEntry | None]]
     ) -> list[tuple[int, Event]]:
         if not self.is_kept:
             raise StoreError(f"{self.path}: cannot be written", COPY_HINT)
@@ -147,12 +149,15 @@ class Trail:
         with self._writing, self._records.appending() as records:
             last, digest = records.head()
             key = self._key(records.seal_of(last), last)
-            for number, (make, body) in enumerate(zip(makers, stated, strict=True), last + 1):
+            for number, (make, entry) in enumerate(makers, last + 1):
                 event = make({"number": number, "previous": digest, "store": store_id})
                 line = to_line(event)
                 digest = digest_of(line)
                 seal = key.seal(number, digest) if key else None
-                records.append(TrailRow(number, slide_id, line, digest, seal, body), event)
+                body = entry.stated.body() if entry and entry.stated else None
+                marked = entry.marked if entry else None
+                sent = [event, entry.cell] if entry and entry.cell else [event]
+                records.append(TrailRow(number, slide_id, line, digest, seal, body, marked), *sent)
                 written.append((number, event))
         return written
 
@@ -181,6 +186,10 @@ class Trail:
         """The identity that an entry states; None where it states none, or it was removed."""
         body = self._records.stated(number)
         return None if body is None else identity_of_body(body)
+
+    def marked(self, number: int) -> MarkedPixels | None:
+        """Crop and features of the cell that an entry marked; None where they were removed."""
+        return self._records.marked(number)
 
     def last(self, slide_id: str) -> int:
         """The last place in the trail of a slide; 0 where it has none."""

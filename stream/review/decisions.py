@@ -6,22 +6,27 @@ shown (`saw`); a decision on a cell that another has changed since is a conflict
 needs to have seen everything.
 """
 
+import math
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 
-from ingest import CytostreamError
-from stream.events import Action, JsonObject, Provenance, specimen_of
+from ingest import CytostreamError, Slide
+from stream.events import Action, JsonObject, Provenance, cell_event, specimen_of
 from stream.identity import Identity, Resolution, is_sufficient
-from stream.store import COPY_HINT
+from stream.store import COPY_HINT, MarkedPixels, crop_digest
 
 from .audit_trail import TrailEntry
 from .detections import Detection
+from .images import JudgedCell
 from .red_cells import RedDetection
 from .review_state import Act
 from .slides import FINISHED, SlideLibrary, SlideView
 from .verification import missing_looks, verification
+
+_COUNTED_TWICE_UM = 3.0  # two middles nearer than this are one cell
 
 
 class DeskError(CytostreamError):
@@ -62,6 +67,35 @@ class DecisionService:
             to = {"reclassify": label, "unidentified": "unidentified"}
             about = [{"cell_id": c, "was": w, "label": to.get(action, w)} for c, w in was.items()]
             return self._write(shelf, by, action, [{**one, "saw": saw} for one in about])
+
+    def mark(self, slide_id: str, by: str, slide: Slide, judged: JudgedCell, saw: int) -> SlideView:
+        """Counts a cell that no run has found, with the verdict of a model.
+
+        Raises:
+            DeskError: it is counted already, the slide is not finished or signed, or the model has
+            other classes than the slide's.
+        """
+        cell = judged.cell
+        with self._open(slide_id) as shelf:
+            _check_saw(shelf, saw)
+            if shelf.status() not in FINISHED:
+                raise DeskError("early", f"the slide is {shelf.status()}", "mark when it is done")
+            _check_new(shelf, judged, slide.mpp)
+            stamp = replace(self._stamp, model_hash=judged.model_id)
+            now = datetime.now(UTC)
+            sent = cell_event(slide, cell, judged.verdict, stamp, now, marked_by=by)
+            pixels = cell.crop.tobytes()
+            features = judged.verdict.features
+            about = {
+                "cell_id": cell.cell_id,
+                "label": judged.verdict.label,
+                "marked": sent.data,
+                "crop": crop_digest(pixels),
+                "saw": saw,
+            }
+            kept = MarkedPixels(pixels, None if features is None else features.tobytes())
+            entry = TrailEntry("mark", about, marked=kept, cell=sent)
+            return self._write_entries(shelf, by, [entry])
 
     def acknowledge(
         self, slide_id: str, by: str, alert_ids: Sequence[str], comment: str | None
@@ -182,7 +216,7 @@ class DecisionService:
         _check_saw(shelf, saw)
         if shelf.status() not in FINISHED:
             raise DeskError("early", f"the slide is {shelf.status()}", "sign when it is done")
-        if not shelf.found.cells:
+        if not shelf.cells(shelf.standing):
             raise DeskError("early", "no cell was found", "scan the slide again")
         unseen = sum(a not in shelf.standing.seen for a in shelf.told.alerts)
         if unseen and self._library.config.review.alerts_first:
@@ -224,9 +258,14 @@ class DecisionService:
         about: Sequence[JsonObject],
         stated: Identity | None = None,
     ) -> SlideView:
+        entries = [TrailEntry(action, values, stated) for values in about]
+        return self._write_entries(shelf, by, entries)
+
+    def _write_entries(self, shelf: SlideView, by: str, entries: Sequence[TrailEntry]) -> SlideView:
+        """Writes the entries of one act."""
         base = {"version": shelf.standing.version, "act": uuid.uuid4().hex}
-        entries = [TrailEntry(action, {**base, **values}, stated) for values in about]
-        self._library.trail.write(shelf.slide_id, by, entries, self._stamp)
+        acts = [replace(entry, about={**base, **entry.about}) for entry in entries]
+        self._library.trail.write(shelf.slide_id, by, acts, self._stamp)
         return shelf.refresh()
 
 
@@ -252,6 +291,7 @@ def _undoing(shelf: SlideView, act: Act) -> list[JsonObject]:
                 "label": back,
             }
         )
+    undone += [{"undoes": act.act, "cell_id": cell_id} for cell_id in act.marks]
     return undone + [{"undoes": act.act, "alert_id": alert} for alert in act.alerts]
 
 
@@ -260,6 +300,21 @@ def _cell(shelf: SlideView, cell_id: str) -> Detection | RedDetection:
     if cell is None:
         raise DeskError("absent", f"no cell {cell_id} on this slide", "load the page again")
     return cell
+
+
+def _check_new(shelf: SlideView, judged: JudgedCell, mpp: float) -> None:
+    """A cell is counted once, under a class that the slide has."""
+    cell = judged.cell
+    for known in shelf.cells(shelf.standing):
+        away = math.dist((known.x_px0, known.y_px0), (cell.x_px0, cell.y_px0))
+        if known.cell_id == cell.cell_id or away * mpp < _COUNTED_TWICE_UM:
+            raise DeskError("conflict", "this cell is counted already", "choose it on the slide")
+    if judged.verdict.label not in shelf.scheme.names:
+        raise DeskError(
+            "wrong",
+            "the model of this page has other classes than the slide's",
+            "serve the page with the model that has judged the slide",
+        )
 
 
 def _check_label(

@@ -6,7 +6,7 @@ import re
 import threading
 from bisect import bisect_right
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from classify import CLASS_NAME
 from ingest import StoreError
@@ -15,6 +15,7 @@ from stream.store import SlideQueries
 
 _CLASS = re.compile(CLASS_NAME)
 _ID = re.compile(r"[0-9a-f]{8,64}")
+NO_PLACE = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,9 @@ class Detection:
 
     `sureness` is the probability of the label; `anomaly` the share of normal cells with a lower
     score.
+
+    A cell that a person has marked is in neither: `row` is the number of its entry in the audit
+    trail, negative, and `place` is beyond all rows.
     """
 
     row: int
@@ -37,6 +41,7 @@ class Detection:
     y_px0: int
     box_px0: tuple[int, int, int, int]
     area_um2: float
+    marked_by: str = ""
 
 
 class FoundCells:
@@ -123,3 +128,9 @@ def _found(row: int, place: int, cell_id: str, body: JsonObject) -> Detection:
         tuple(cell["box_px0"]),
         cell["area_um2"],
     )
+
+
+def marked_detection(number: int, by: str, data: JsonObject) -> Detection:
+    """The cell that entry `number` of the audit trail marks; `data` is the cell's event."""
+    cell = _found(-number, NO_PLACE, data["cell_id"], {"cell": data, "verdict": data})
+    return replace(cell, marked_by=by)

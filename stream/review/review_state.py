@@ -8,7 +8,7 @@ from datetime import datetime
 
 from classify import UNIDENTIFIED
 from ingest import StoreError
-from stream.events import ReviewData
+from stream.events import JsonObject, ReviewData
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +79,18 @@ class Identification:
 
 
 @dataclass(frozen=True, slots=True)
+class Mark:
+    """A cell that a person has marked, which no run found: `data` is its event."""
+
+    by: str
+    at: datetime
+    number: int
+    act: str
+    data: JsonObject
+    crop: str
+
+
+@dataclass(frozen=True, slots=True)
 class Amendment:
     """Who opened a version after a signed one, and why."""
 
@@ -97,6 +109,7 @@ class Act:
     action: str
     before: dict[str, Decision | None] = field(default_factory=dict)
     alerts: list[str] = field(default_factory=list)
+    marks: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -111,6 +124,7 @@ class Standing:
     decisions: dict[str, Decision] = field(default_factory=dict)
     seen: dict[str, Seen] = field(default_factory=dict)
     comments: list[Comment] = field(default_factory=list)
+    marks: dict[str, Mark] = field(default_factory=dict)
     signatures: list[Signature] = field(default_factory=list)
     acts: dict[str, Act] = field(default_factory=dict)
     amendments: dict[int, Amendment] = field(default_factory=dict)  # by the version they opened
@@ -134,10 +148,12 @@ class Standing:
         return next((a for a in reversed(mine) if self._untouched(a)), None)
 
     def _untouched(self, act: Act) -> bool:
-        cells = (self.decisions.get(c) for c in act.before)
-        return all(d is not None and d.act == act.act for d in cells) and all(
-            (s := self.seen.get(a)) is not None and s.act == act.act for a in act.alerts
-        )
+        found = [self.decisions.get(cell_id) for cell_id in act.before]
+        found_alerts = [self.seen.get(alert_id) for alert_id in act.alerts]
+        found_marks = [self.marks.get(cell_id) for cell_id in act.marks]
+        return all(
+            one is not None and one.act == act.act for one in (*found, *found_alerts, *found_marks)
+        ) and not any(cell_id in self.decisions for cell_id in act.marks)
 
     def take(self, review: ReviewEntry) -> None:
         """Applies one review, in order of the trail."""
@@ -188,6 +204,9 @@ def _undo(standing: Standing, review: ReviewEntry, data: ReviewData) -> None:
     if data.alert_id:
         standing.seen.pop(data.alert_id, None)
         act.alerts.remove(data.alert_id)
+    elif data.cell_id in act.marks:
+        standing.marks.pop(data.cell_id, None)
+        act.marks.remove(data.cell_id)
     else:
         cell_id = _needed(review, "cell_id")
         before = act.before.pop(cell_id)
@@ -195,7 +214,7 @@ def _undo(standing: Standing, review: ReviewEntry, data: ReviewData) -> None:
             standing.decisions[cell_id] = before
         else:
             standing.decisions.pop(cell_id, None)
-    if not act.before and not act.alerts:
+    if not (act.before or act.alerts or act.marks):
         del standing.acts[undone]
 
 
@@ -238,6 +257,17 @@ def _remove(standing: Standing, review: ReviewEntry, data: ReviewData) -> None:
     standing.removed.add(_needed(review, "removed"))
 
 
+def _mark(standing: Standing, review: ReviewEntry, data: ReviewData) -> None:
+    cell_id = _needed(review, "cell_id")
+    _needed(review, "marked")
+    act = _act_of(standing, data)
+    act.marks.append(cell_id)
+    about = data.marked.model_dump(mode="json") if data.marked else {}
+    standing.marks[cell_id] = Mark(
+        data.reviewer, review.at, review.number, act.act, about, data.crop or ""
+    )
+
+
 _TAKE = {
     "reclassify": _decide,
     "confirm": _decide,
@@ -249,6 +279,7 @@ _TAKE = {
     "amend": _amend,
     "identify": _identify,
     "remove": _remove,
+    "mark": _mark,
 }
 
 

@@ -38,9 +38,9 @@ from stream.store import (
 
 from .audit_trail import Trail
 from .cell_classes import Scheme, scheme_of
-from .detections import Detection, FoundCells
+from .detections import Detection, FoundCells, marked_detection
 from .red_cells import JudgedReds, RedDetection
-from .review_state import Standing, fold
+from .review_state import Mark, Standing, fold
 
 KEPT_SLIDES = 12
 FINISHED = ("done", "failures")
@@ -172,15 +172,38 @@ class SlideView:
 
     def cells(self, standing: Standing) -> list[Detection]:
         """The cells that a standing is about: those signed for, or all while it is open."""
+        return [*self.found_cells(standing), *self.marked(standing)]
+
+    def found_cells(self, standing: Standing) -> list[Detection]:
+        """The cells that a run has found: those signed for, or all while it is open."""
         return self.found.upto(standing.signatures[-1].upto_row if standing.locked else None)
+
+    def marked(self, standing: Standing) -> list[Detection]:
+        """The cells that people have marked and no run found, in the order of the trail."""
+        marks = standing.marks
+        return [
+            marked_detection(mark.number, mark.by, mark.data)
+            for cell_id, mark in marks.items()
+            if cell_id not in self.found.by_id
+        ]
+
+    def white_cell(self, cell_id: str) -> Detection | None:
+        """A white cell or platelet of the slide: found, or marked by a person."""
+        mark = self.standing.marks.get(cell_id)
+        found = self.found.by_id.get(cell_id)
+        if found or mark is None:
+            return found
+        return marked_detection(mark.number, mark.by, mark.data)
 
     def counts(self, standing: Standing) -> Counter[str]:
         """Cells a label, as people call them where they said so; as signed, where it is locked."""
         if standing.locked:
             return Counter(standing.signatures[-1].counts)
+        marked = {cell.cell_id: cell for cell in self.marked(standing)}
         counts = Counter(self.found.labels)
+        counts.update(cell.label for cell in marked.values())
         for cell_id, decision in standing.decisions.items():
-            if cell := self.found.by_id.get(cell_id):
+            if cell := self.found.by_id.get(cell_id) or marked.get(cell_id):
                 counts[cell.label] -= 1
                 counts[decision.label] += 1
         return +counts
@@ -197,7 +220,7 @@ class SlideView:
 
     def cell(self, cell_id: str) -> Detection | RedDetection | None:
         """A white cell, platelet or judged red cell of the slide."""
-        return self.found.by_id.get(cell_id) or self.reds.by_id.get(cell_id)
+        return self.white_cell(cell_id) or self.reds.by_id.get(cell_id)
 
     def red_facts(self, standing: Standing) -> JsonObject:
         """The slide's facts with the figures of its red cells as people call them."""
@@ -210,7 +233,13 @@ class SlideView:
     def scores(self, cells: list[Detection]) -> np.ndarray:
         """Class probabilities (n, K) of cells, in the order of the model's classes."""
         bodies = self._library.queries.cell_bodies(self.slide_id)
-        shares = [[bodies[c.row]["verdict"]["scores"][k] for k in self.classes] for c in cells]
+        scores = [
+            self._mark(cell).data["scores"]
+            if cell.marked_by
+            else bodies[cell.row]["verdict"]["scores"]
+            for cell in cells
+        ]
+        shares = [[each.get(name, 0.0) for name in self.classes] for each in scores]
         return np.array(shares, np.float32).reshape(len(cells), len(self.classes))
 
     def features(self, cells: list[Detection]) -> np.ndarray | None:
@@ -220,21 +249,48 @@ class SlideView:
         path = store_path(self._library.store, self.slide_id)
         if not path.is_dir():
             return None
-        return stored_features(SlideStore.open(path), [cell.place for cell in cells])
+        found = stored_features(SlideStore.open(path), [cell.place for cell in cells])
+        if found is None:
+            return None
+        for place, cell in enumerate(cells):
+            kept = self._library.trail.marked(-cell.row) if cell.marked_by else None
+            if kept and kept.features:
+                found[place] = np.frombuffer(kept.features, np.float16)
+        return found
 
     def crops(self, cells: list[Detection]) -> np.ndarray:
         """The crops (n, h, w, 3) of cells that the run has stored."""
         kept = SlideStore.open(store_path(self._library.store, self.slide_id))
-        return kept.read("crop")[[cell.place for cell in cells]]
+        crops = kept.read("crop")
+        marked = {cell.cell_id: self._marked_crop(cell) for cell in cells if cell.marked_by}
+        return np.array([marked.get(c.cell_id, crops[min(c.place, len(crops) - 1)]) for c in cells])
+
+    def _marked_crop(self, cell: Detection) -> np.ndarray:
+        kept = self._library.trail.marked(-cell.row)
+        if kept is None:
+            raise StoreError(f"the crop of cell {cell.cell_id} is gone", "leave the cell out")
+        side = int((len(kept.crop) / 3) ** 0.5)
+        return np.frombuffer(kept.crop, np.uint8).reshape(side, side, 3)
 
     def crop_digests(self) -> dict[int, str]:
         """Digests of the pixels of all cells, by their row in the journal."""
         bodies = self._library.queries.cell_bodies(self.slide_id)
-        return {row: body["crop"] for row, body in bodies.items() if "crop" in body}
+        found = {row: body["crop"] for row, body in bodies.items() if "crop" in body}
+        marked = {-mark.number: mark.crop for mark in self.standing.marks.values()}
+        return found | marked
 
-    def body(self, row: int) -> JsonObject:
-        """All that the journal has of a cell."""
-        return self._library.queries.cell_body(row)
+    def body(self, cell: Detection) -> JsonObject:
+        """All that the journal, or the entry of who has marked it, has of a cell."""
+        if not cell.marked_by:
+            return self._library.queries.cell_body(cell.row)
+        data = self._mark(cell).data
+        return {"cell": data, "verdict": data}
+
+    def _mark(self, cell: Detection) -> Mark:
+        """The mark of a cell, also of one that a later version has no more."""
+        if mark := self.standing.marks.get(cell.cell_id):
+            return mark
+        return fold(self._library.trail.reviews(self.slide_id), -cell.row).marks[cell.cell_id]
 
 
 class SlideLibrary:

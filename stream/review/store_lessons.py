@@ -93,7 +93,7 @@ def known_cells(shelf: SlideView, name: str) -> Iterator[KnownCell]:
     """The white cells of a slide that are known to be of the class or not: those that a person has
     decided on, and the others as the machine found them.
     """
-    for cell in shelf.found.cells:
+    for cell in (*shelf.found.cells, *shelf.marked(shelf.standing)):
         decision = shelf.standing.decisions.get(cell.cell_id)
         if decision and decision.how == "unidentified":
             continue
@@ -188,7 +188,7 @@ def reviewed_cells(
         decisions = shelf.standing.decisions
         cells = [
             cell
-            for cell in shelf.found.cells
+            for cell in (*shelf.found.cells, *shelf.marked(shelf.standing))
             if cell.cell_id in decisions and decisions[cell.cell_id].label in classes
         ]
         for cell, crop in zip(cells, shelf.crops(cells), strict=True):

@@ -127,7 +127,7 @@ class WorklistView:
         shelf = self._library.shelf(slide_id)
         alerts = shelf.told.alerts
         change = {
-            "cells": len(shelf.found.cells),
+            "cells": len(shelf.found.cells) + len(shelf.standing.marks),
             "alerts": len(alerts),
             "failures": len(shelf.told.failures),
         }

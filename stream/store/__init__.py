@@ -29,7 +29,7 @@ from .slide_facts import facts_of, slide_of
 from .slide_queries import SlideQueries, StoredEvent
 from .slide_store import CHUNK_ROWS, SlideStore
 from .store_figures import FigureQueries, SinkFigures, StoreFigures
-from .trail_records import NO_DIGEST, TrailQueries, TrailRecords, TrailRow
+from .trail_records import NO_DIGEST, MarkedPixels, TrailQueries, TrailRecords, TrailRow
 
 __all__ = [
     "KeptFailure",
@@ -48,6 +48,7 @@ __all__ = [
     "LeaseLostError",
     "LikeCell",
     "LikenessIndex",
+    "MarkedPixels",
     "OTHERS",
     "Outbox",
     "OutboxRecord",

@@ -21,6 +21,8 @@ CREATE INDEX IF NOT EXISTS trail_of_slide ON trail (slide_id, number);
 CREATE TABLE IF NOT EXISTS seals (number INTEGER PRIMARY KEY, seal TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS stated (
     number INTEGER PRIMARY KEY, slide_id TEXT NOT NULL, body TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS marked_crops (
+    number INTEGER PRIMARY KEY, slide_id TEXT NOT NULL, crop BLOB NOT NULL, features BLOB);
 CREATE TRIGGER IF NOT EXISTS trail_keeps BEFORE UPDATE ON trail
     BEGIN SELECT raise(ABORT, 'the audit trail only grows'); END;
 CREATE TRIGGER IF NOT EXISTS trail_stays BEFORE DELETE ON trail
@@ -31,9 +33,19 @@ _ROWS_A_PAGE = 512
 
 
 @dataclass(frozen=True, slots=True)
+class MarkedPixels:
+    """What is kept beside the entry of a marked cell and can be removed: the bytes of its crop (h,
+    w, 3) uint8, and those of its features (F,) float16, None where the model gives none.
+    """
+
+    crop: bytes
+    features: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TrailRow:
     """An entry as it is stored: `line` is the event, `seal` None for one without; `stated` is the
-    identity that the event has a digest of, which can be removed.
+    identity that the event has a digest of, which can be removed; `marked` the pixels of a cell.
     """
 
     number: int
@@ -42,6 +54,7 @@ class TrailRow:
     digest: str
     seal: str | None
     stated: str | None = None
+    marked: MarkedPixels | None = None
 
 
 class TrailQueries:
@@ -95,6 +108,11 @@ class TrailQueries:
         rows = self._state.rows("SELECT body FROM stated WHERE number = ?", number)
         return rows[0][0] if rows else None
 
+    def marked(self, number: int) -> MarkedPixels | None:
+        """Crop and features of the cell that an entry marked; None where they were removed."""
+        rows = self._state.rows("SELECT crop, features FROM marked_crops WHERE number = ?", number)
+        return MarkedPixels(*rows[0]) if rows else None
+
     def last_number(self, slide_id: str) -> int:
         """The number of the last entry about a slide; 0 where there is none."""
         sql = "SELECT coalesce(max(number), 0) FROM trail WHERE slide_id = ?"
@@ -135,8 +153,8 @@ class TrailTransaction:
         found = self._db.execute("SELECT seal FROM seals WHERE number = ?", (number,)).fetchone()
         return found[0] if found else None
 
-    def append(self, row: TrailRow, event: Event) -> None:
-        """Adds an entry, and its event to the outbox."""
+    def append(self, row: TrailRow, *events: Event) -> None:
+        """Adds an entry, and its events to the outbox."""
         values = (row.number, row.slide_id, row.line, row.digest)
         self._db.execute("INSERT INTO trail VALUES (?, ?, ?, ?)", values)
         if row.seal:
@@ -145,7 +163,10 @@ class TrailTransaction:
         if row.stated is not None:
             kept = (row.number, row.slide_id, row.stated)
             self._db.execute("INSERT INTO stated VALUES (?, ?, ?)", kept)
-        self._outbox.add([event])
+        if row.marked is not None:
+            pixels = (row.number, row.slide_id, row.marked.crop, row.marked.features)
+            self._db.execute("INSERT INTO marked_crops VALUES (?, ?, ?, ?)", pixels)
+        self._outbox.add(events)
 
 
 class TrailRecords(TrailQueries):

@@ -84,7 +84,7 @@ def export_slides(request: ExportRequest, settings: Config) -> tuple[int, int]:
     written = 0
     refused = 0
     with SlideLibrary(request.store, settings) as library:
-        crops = Crops(request.store, library.queries)
+        crops = Crops(request.store, library.queries, library.trail.marked)
         check = SlideCheck(SerialWorkers(), settings.reading.survey_limit_s)
         for slide_id in chosen(library.outbox.slide_ids(), request.slides):
             file = exported_file(library.shelf(slide_id), check)

@@ -1,5 +1,5 @@
 from .crops import Crops
-from .explanations import ReasonError, Reasons
+from .explanations import JudgedCell, ReasonError, Reasons
 from .outlines import Red, Ring, Shapes
 from .slide_check import CheckedSlide, FileStanding, SlideCheck
 from .slide_tiles import Viewer
@@ -8,6 +8,7 @@ __all__ = [
     "CheckedSlide",
     "Crops",
     "FileStanding",
+    "JudgedCell",
     "ReasonError",
     "Reasons",
     "Red",

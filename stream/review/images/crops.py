@@ -15,7 +15,7 @@ from PIL import Image
 from ingest import StoreError
 from stream.review.detections import Detection
 from stream.review.red_cells import JudgedReds, RedDetection
-from stream.store import CHUNK_ROWS, SlideQueries, SlideStore, store_path
+from stream.store import CHUNK_ROWS, MarkedPixels, SlideQueries, SlideStore, store_path
 
 from .outlines import Shapes
 
@@ -29,9 +29,13 @@ class Crops:
     Threads may share it.
     """
 
-    def __init__(self, store: Path, queries: SlideQueries):
+    def __init__(
+        self, store: Path, queries: SlideQueries, marked: Callable[[int], MarkedPixels | None]
+    ):
+        """`marked` gives the pixels that an entry of the audit trail has beside it."""
         self._store = store
         self._queries = queries
+        self._marked = marked
         self._kept: OrderedDict[tuple[str, int], list[bytes]] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()
@@ -43,7 +47,7 @@ class Crops:
         Raises:
             StoreError: it is gone.
         """
-        crop = self._queries.cell_crop(cell.row)
+        crop = self._waiting(cell)
         if crop is not None:
             return _square(crop)
         chunk = self._chunk(slide_id, cell.place // CHUNK_ROWS)
@@ -65,7 +69,7 @@ class Crops:
 
     def jpeg(self, slide_id: str, cell: Detection) -> bytes:
         """The crop for the gallery."""
-        crop = self._queries.cell_crop(cell.row)
+        crop = self._waiting(cell)
         if crop is not None:
             return encode(_square(crop), "JPEG", **_JPEG)
         key = slide_id, cell.place // CHUNK_ROWS
@@ -76,6 +80,15 @@ class Crops:
                 "was the store moved without its zarr folders?",
             )
         return made[cell.place % CHUNK_ROWS]
+
+    def _waiting(self, cell: Detection) -> bytes | None:
+        """The crop of a cell that is not in the zarr store: of one that a person has marked, or
+        that waits in the journal.
+        """
+        if not cell.marked_by:
+            return self._queries.cell_crop(cell.row)
+        kept = self._marked(-cell.row)
+        return kept.crop if kept else None
 
     def red_jpeg(self, reds: JudgedReds, cell: RedDetection) -> bytes:
         """The crop of a judged red cell for the gallery."""

@@ -1,5 +1,5 @@
-"""Why a cell is called what it is called: maps, counterfactuals and known neighbours, made on
-request, one at a time.
+"""What the model says of a cell on request, one at a time: its verdict on a cell that a person has
+marked, and why a cell is called what it is called: maps, counterfactuals and known neighbours.
 """
 
 import base64
@@ -9,13 +9,17 @@ from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as LateError
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
-from classify import Engine, Model, load_model, open_engine
+from classify import Engine, Model, Verdict, judge, load_model, open_engine, size_evidence
 from classify.explain import Nearest, explain_cell
+from classify.teaching import TaughtJudge, TaughtLibrary
 from ingest import CytostreamError
+from segment import Cell
 from stream.events import JsonObject
 
 from .crops import encode
@@ -23,6 +27,16 @@ from .crops import encode
 _log = logging.getLogger(__name__)
 _KEPT = 256
 _NEIGHBOURS = 3
+_Answer = TypeVar("_Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedCell:
+    """A cell with the verdict of a model."""
+
+    cell: Cell
+    verdict: Verdict
+    model_id: str
 
 
 class ReasonError(CytostreamError):
@@ -54,6 +68,15 @@ class Reasons:
         """Whether a question is worth while: the model's folder is there."""
         return (self._folder / "card.json").is_file()
 
+    def judge(self, cell: Cell, taught: TaughtLibrary) -> JudgedCell:
+        """The verdict on a cell as a run would give it, with the classes that the laboratory has
+        taught.
+
+        Raises:
+            ReasonError: there is no model, or it takes too long.
+        """
+        return self._answer(self._thread.submit(self._judge, cell, taught))
+
     def explain(self, cell_id: str, crop: np.ndarray) -> JsonObject:
         """Heat maps and counterfactuals of a crop, as data URLs.
 
@@ -78,19 +101,27 @@ class Reasons:
             while len(self._kept) > _KEPT:
                 self._kept.popitem(last=False)
         try:
+            return self._answer(answer)
+        except ReasonError as error:
+            if not isinstance(error.__cause__, LateError):
+                self._forget(key)
+            raise
+
+    def _answer(self, answer: Future[_Answer]) -> _Answer:
+        try:
             return answer.result(self._limit_s)
         except LateError as error:
             raise ReasonError(
-                "the explanation takes too long", "ask again in a while, or raise review.reasons_s"
+                "the model takes too long", "ask again in a while, or raise review.reasons_s"
             ) from error
         except ReasonError:
-            self._forget(key)
             raise
         except (CytostreamError, ImportError, OSError, ValueError) as error:
-            self._forget(key)
-            _log.warning("no explanation: %s", error)  # the text may name files of this machine
+            _log.warning(
+                "no answer of the model: %s", error
+            )  # the text may name files of this machine
             hint = "the log of the server says why"
-            raise ReasonError("no explanation can be given here", hint) from error
+            raise ReasonError("the model cannot be asked here", hint) from error
 
     def _forget(self, key: tuple[str, str]) -> None:
         with self._lock:
@@ -101,6 +132,14 @@ class Reasons:
             model = load_model(self._folder)
             self._opened = model, open_engine(model)
         return self._opened
+
+    def _judge(self, cell: Cell, taught: TaughtLibrary) -> JudgedCell:
+        model, engine = self._model()
+        evidence = size_evidence(model.card, cell.kind, cell.area_um2)
+        asked = [(cell.cell_id, cell.crop)]
+        verdict = next(said for _, said in judge(asked, engine, model, evidence=lambda _: evidence))
+        with_taught = TaughtJudge(taught.in_use(model)).verdict(verdict)
+        return JudgedCell(cell, with_taught, model.model_id)
 
     def _explain(self, crop: np.ndarray) -> JsonObject:
 

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from threading import Lock
 
 from ingest import Slide, Workers, associated_image, view_levels, view_tile
+from segment import Cell, MarkedPlace, cut_marked_cell
 
 from .slide_check import SlideCheck
 
@@ -42,6 +43,14 @@ class Viewer:
             while len(self._kept) > _KEPT:
                 self._kept.popitem(last=False)
         return made
+
+    def marked_cell(self, slide: Slide, box_px0: tuple[int, int, int, int]) -> Cell:
+        """The cell that a person has marked, cut out at the slide's resolution.
+
+        Raises:
+            CytostreamError: the place lies outside the slide, or cannot be read.
+        """
+        return self._workers.call(cut_marked_cell, MarkedPlace(slide, box_px0), self._limit_s)
 
     def beside(self, slide: Slide, name: str) -> bytes:
         """The label or macro image.

@@ -139,7 +139,8 @@ class SlideReport:
         few = small_count(self.white)
         sentence = verified_sentence(found, self.standing)
         taught = [taught_sentence(one) for one in self.facts.get("taught") or ()]
-        return [sentence, *([few] if few else []), *taught]
+        marked = marked_sentence(self.cells)
+        return [sentence, *([marked] if marked else []), *([few] if few else []), *taught]
 
     @property
     def remarks(self) -> list[str]:
@@ -149,6 +150,16 @@ class SlideReport:
 
     def label(self, cell: Detection | RedDetection) -> str:
         return self.standing.label(cell.cell_id, cell.label)
+
+
+def marked_sentence(cells: list[Detection]) -> str:
+    """What a report says of cells that people have marked; empty where there is none."""
+    names = sorted({cell.marked_by for cell in cells if cell.marked_by})
+    count = sum(bool(cell.marked_by) for cell in cells)
+    if not count:
+        return ""
+    said = "1 cell was" if count == 1 else f"{count} cells were"
+    return f"{said} marked by {', '.join(names)} where the run had found none."
 
 
 def taught_sentence(taught: JsonObject) -> str:

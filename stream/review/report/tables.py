@@ -58,6 +58,7 @@ _COLUMNS = (
     "mpp",
     "model_id",
     "report_version",
+    "marked_by",
 )
 
 
@@ -89,6 +90,7 @@ def table_columns(report: SlideReport) -> dict[str, list[Value]]:
         [report.facts.get("mpp")] * n,
         [report.facts.get("model_id")] * n,
         [report.version] * n,
+        [c.marked_by or None for c in cells],
     )
     shares = {
         f"p_{name}": column.tolist()
@@ -178,7 +180,7 @@ def anndata_of(report: SlideReport) -> bytes:
     obs = pd.DataFrame(columns, index=pd.Index(columns["cell_id"], dtype=str)).drop(
         columns="cell_id"
     )
-    for name in ("reviewed", "reviewer", "reviewed_at"):
+    for name in ("reviewed", "reviewer", "reviewed_at", "marked_by"):
         obs[name] = obs[name].fillna("").astype(str)
     data = anndata.AnnData(
         report.scores(), obs=obs, var=pd.DataFrame(index=pd.Index(report.classes, dtype=str))

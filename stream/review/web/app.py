@@ -132,7 +132,7 @@ def make_parts(
         library,
         board,
         DecisionService(library, stamp),
-        Crops(library.store, library.queries),
+        Crops(library.store, library.queries, library.trail.marked),
         Viewer(workers, review.tile_s, config.reading.survey_limit_s),
         Reasons(setting.model, review.reasons_s, setting.nearest),
         Hub(StoreWatch(library, board), review.look_s),

@@ -28,7 +28,7 @@ from stream.review.worklist import WorklistRow
 
 class CellResponse(NamedTuple):
     """A cell as a gallery needs it; `label` is a place in `classes`, probabilities and anomaly are
-    in thousandths.
+    in thousandths. A cell that a person has marked has no row (0).
     """
 
     row: int
@@ -42,6 +42,7 @@ class CellResponse(NamedTuple):
     box_y0: int
     box_x1: int
     box_y1: int
+    marked_by: str = ""
 
 
 class DecisionSays(BaseModel):
@@ -159,10 +160,11 @@ class ViewSays(BaseModel):
 
 class Changes(BaseModel):
     """What lies beyond a row of the journal and an entry of the trail; `more` where another page of
-    cells waits.
+    cells waits. `unmarked` are marked cells that were taken back.
     """
 
     cells: list[CellResponse]
+    unmarked: list[str]
     more: bool
     decisions: dict[str, DecisionSays | None]
     standing: StandingSays
@@ -190,9 +192,9 @@ class SlideSays(BaseModel):
 
 def cell_row(cell: Detection, places: dict[str, int]) -> CellResponse:
     shares = round(1000 * cell.sureness), round(1000 * cell.anomaly)
-    return CellResponse(
-        cell.row, cell.cell_id, places[cell.label], *shares, cell.x_px0, cell.y_px0, *cell.box_px0
-    )
+    place = cell.x_px0, cell.y_px0, *cell.box_px0
+    row = max(cell.row, 0)
+    return CellResponse(row, cell.cell_id, places[cell.label], *shares, *place, cell.marked_by)
 
 
 def red_row(cell: RedDetection, places: dict[str, int]) -> CellResponse:
@@ -268,7 +270,7 @@ def standing_says(shelf: SlideView, by: str) -> StandingSays:
         version=standing.version,
         locked=standing.locked,
         amending=standing.amending,
-        late_cells=len(shelf.found.cells) - len(shelf.cells(standing)),
+        late_cells=len(shelf.found.cells) - len(shelf.found_cells(standing)),
         can_undo=not standing.locked and standing.undoable(by) is not None,
         signatures=[
             SignatureSays(

@@ -2,6 +2,7 @@
 is what changed.
 """
 
+import logging
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, HTTPException, Request
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from ingest import CytostreamError
 from stream.review.report import (
     SlideReport,
     check_letters,
@@ -23,14 +25,16 @@ from stream.review.slides import SlideView
 from .accounts import BusyError
 from .dependencies import CHANGES, ID, Having, Parts, Reviewing, Shelf
 from .responses import Changes
-from .routes_read import changes_of
+from .routes_read import changes_of, shown_slide
 
+_log = logging.getLogger(__name__)
 decide_router = APIRouter(prefix="/api/slides/{slide_id}", responses=CHANGES)
 OneId = Annotated[str, StringConstraints(pattern=ID)]
 _PLAIN = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$"  # no control characters but tabs and line ends
 Text = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000, pattern=_PLAIN)
 ]
+PlacePx = Annotated[int, Field(ge=0, le=2**31)]
 Number = Annotated[int, Field(ge=0, le=2**53)]
 
 
@@ -50,6 +54,12 @@ class Decide(Wish):
     cell_ids: Annotated[list[OneId], Field(min_length=1, max_length=5000)]
     label: Annotated[str, StringConstraints(max_length=64)] | None = Field(
         None, description="for reclassify"
+    )
+
+
+class MarkCell(Wish):
+    box_px0: tuple[PlacePx, PlacePx, PlacePx, PlacePx] = Field(
+        description="x0, y0, x1, y1 in level-0 px; of no size where the person has clicked"
     )
 
 
@@ -86,6 +96,21 @@ def decide(shelf: Shelf, wish: Decide, person: Reviewing, parts: Having) -> Chan
     done = parts.desk.decide(
         shelf.slide_id, person.name, wish.action, wish.cell_ids, wish.label, wish.saw
     )
+    return changes_of(done, parts, person.name, wish.row, wish.saw)
+
+
+@decide_router.post("/marks")
+def mark(shelf: Shelf, wish: MarkCell, person: Reviewing, parts: Having) -> Changes:
+    """A cell that no run has found: it is cut out of the slide, classified and counted."""
+    slide = shown_slide(shelf, parts)
+    try:
+        cell = parts.viewer.marked_cell(slide, wish.box_px0)
+    except CytostreamError as error:
+        _log.warning("%s: mark at %s: %s", slide.slide_id, wish.box_px0, error)
+        raise HTTPException(400, f"no cell can be cut out here: {error.what}") from error
+    shown_slide(shelf, parts)  # the file is still the one that was read
+    judged = parts.reasons.judge(cell, parts.library.taught)
+    done = parts.desk.mark(shelf.slide_id, person.name, slide, judged, wish.saw)
     return changes_of(done, parts, person.name, wish.row, wish.saw)
 
 

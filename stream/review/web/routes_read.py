@@ -175,18 +175,16 @@ def changes_of(
     places = {name: place for place, name in enumerate(shelf.scheme.names)}
     with shelf.lock:
         cells = shelf.found.after(row, limit)
-        reviews = (
-            parts.library.trail.reviews(shelf.slide_id, number)
-            if number < shelf.standing.number
-            else ()
-        )
+        is_new = number < shelf.standing.number
+        reviews = list(parts.library.trail.reviews(shelf.slide_id, number)) if is_new else []
+        marked = [one for one in shelf.marked(shelf.standing) if -one.row > number]
+        touched = dict.fromkeys(r.data.cell_id for r in reviews if r.data.cell_id)
         lines, totals, white = says.lines_say(shelf, shelf.standing)
         return says.Changes(
-            cells=[says.cell_row(cell, places) for cell in cells],
+            cells=[says.cell_row(cell, places) for cell in (*cells, *marked)],
+            unmarked=[cell_id for cell_id in touched if shelf.cell(cell_id) is None],
             more=bool(cells) and cells[-1].row < shelf.found.last_row,
-            decisions=says.decisions_since(
-                shelf, (r.data.cell_id for r in reviews if r.data.cell_id)
-            ),
+            decisions=says.decisions_since(shelf, touched),
             standing=says.standing_says(shelf, by),
             alerts=says.alerts_say(shelf, shelf.standing),
             failures=shelf.told.failures,
@@ -225,16 +223,17 @@ class CellSays(BaseModel):
 
 
 def cell_of(shelf: SlideView, cell_id: str) -> Detection:
-    if cell_id not in shelf.found.by_id:
+    found = shelf.white_cell(cell_id)
+    if found is None:
         raise HTTPException(404, "no such cell on this slide")
-    return shelf.found.by_id[cell_id]
+    return found
 
 
 @read_router.get("/slides/{slide_id}/cells/{cell_id}")
 def cell(shelf: Shelf, cell_id: CellId, parts: Having) -> CellSays:
     """Probabilities, anomaly, place, history and provenance of a cell."""
     found = cell_of(shelf, cell_id)
-    body = shelf.body(found.row)
+    body = shelf.body(found)
     facts = shelf.facts()
     history = [
         {"at": r.at.isoformat(), **r.data.model_dump(include=HISTORY)}

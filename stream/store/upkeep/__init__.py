@@ -1,6 +1,7 @@
 from .removal import (
     RemovedSlide,
     forget_restored_leases,
+    remove_marked_crops,
     remove_orders,
     remove_slide,
     remove_stated,
@@ -11,6 +12,7 @@ __all__ = [
     "RemovedSlide",
     "forget_restored_leases",
     "remove_orders",
+    "remove_marked_crops",
     "remove_slide",
     "remove_stated",
     "snapshot",

@@ -81,6 +81,20 @@ def remove_stated(reviews: Path, slide_id: str) -> int:
         return db.execute("DELETE FROM stated WHERE slide_id = ?", (slide_id,)).rowcount
 
 
+def remove_marked_crops(reviews: Path, slide_id: str) -> int:
+    """Removes the pixels of cells that people have marked; the entries of the audit trail stay,
+    with their digests. Returns how many.
+
+    Raises:
+        StoreError: the file cannot be written.
+    """
+    with _changing(reviews) as db:
+        there = {name for (name,) in db.execute("SELECT name FROM sqlite_master")}
+        if "marked_crops" not in there:
+            return 0
+        return db.execute("DELETE FROM marked_crops WHERE slide_id = ?", (slide_id,)).rowcount
+
+
 def forget_restored_leases(state: Path) -> None:
     """What ran when a backup was made does not run in its copy.
 

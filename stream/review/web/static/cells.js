@@ -43,9 +43,10 @@ export class Cells {
   /** Adds what the server has beyond what is here; returns whether a cell is new or has moved. */
   take(changes) {
     const fresh = changes.cells.filter((c) => !this.byId.has(c[1])).map((c) => ({
-      row: c[0], id: c[1], machine: c[2], sureness: c[3] / 1000, anomaly: c[4] / 1000, x: c[5], y: c[6], box: c.slice(7, 11),
+      row: c[0], id: c[1], machine: c[2], sureness: c[3] / 1000, anomaly: c[4] / 1000, x: c[5], y: c[6], box: c.slice(7, 11), markedBy: c[11] ?? "",
     }));
     for (const cell of fresh) cell.worst = this.classes[cell.machine].name === "normal" ? 1 - cell.sureness : cell.sureness; // how sure it is that it is not normal
+    for (const id of changes.unmarked ?? []) this.remove(id);
     const moved = Object.entries(changes.decisions);
     for (const [id, decision] of moved) this.move(id, () => (decision ? this.decisions.set(id, decision) : this.decisions.delete(id)));
     for (const alert of changes.alerts) if (alert.cell_id) this.alerts.set(alert.cell_id, alert.seen_by ? "acknowledged" : "open");
@@ -57,6 +58,15 @@ export class Cells {
     if (fresh.length > 200) this.sort();
     else fresh.forEach((cell) => this.put(cell));
     return fresh.length > 0 || moved.length > 0;
+  }
+
+  /** A marked cell that was taken back. */
+  remove(id) {
+    const cell = this.byId.get(id);
+    if (!cell) return;
+    this.drop(cell);
+    this.byId.delete(id);
+    this.decisions.delete(id);
   }
 
   sort() {

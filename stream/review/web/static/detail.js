@@ -29,6 +29,7 @@ export class Detail {
       ["machine", `${title(verdict.label)}, ${number(100 * verdict.scores[verdict.label], 1)} %${verdict.decided ? "" : ", undecided"}`],
       ["people", decision ? `${decision.how} by ${decision.by}, ${clock(decision.at)}` : "not reviewed"],
       ["anomaly", `${number(verdict.anomaly.score, 3)}: ${verdict.anomaly.reason}`],
+      ...(verdict.marked_by ? [["marked", `by ${verdict.marked_by}: no run has found this cell`]] : []),
       ["place", `${says.cell.x_px0}, ${says.cell.y_px0} px (${um(says.cell.x_px0)}, ${um(says.cell.y_px0)} mm)`],
       ["area", `${number(says.cell.area_um2, 1)} um\u00b2, ${says.cell.kind}`],
       ["made by", `model ${says.provenance.model_id}, ${verdict.draws} draws`],
@@ -102,6 +103,7 @@ function looksLike(verdict, title) {
 
 function sentence(entry, title) {
   if (entry.action === "comment") return `\u201c${entry.comment}\u201d`;
+  if (entry.action === "mark") return "marked this cell";
   if (entry.action === "acknowledge") return "acknowledged the alert";
   if (entry.action === "undo") return `undid: ${title(entry.label ?? "")}`;
   return `${entry.action}: ${title(entry.was)} \u2192 ${title(entry.label)}`;

@@ -133,6 +133,7 @@ export class Gallery {
     node.dataset.state = state;
     node.querySelectorAll(".mark").forEach((mark) => mark.remove());
     if (alert) node.append(h("span", { class: alert === "open" ? "mark alert" : "mark alert", "aria-hidden": "true" }, alert === "open" ? "!" : "\u2713!"));
+    if (cell.markedBy) node.append(h("span", { class: "mark by-hand", "aria-hidden": "true" }, "+"));
     if (refused) node.append(h("span", { class: "mark refused", "aria-hidden": "true" }, "not saved"));
     else if (decision) node.append(h("span", { class: decision.act ? "mark sent" : "mark", "aria-hidden": "true" }, decision.how === "confirm" ? "\u2713" : "\u270e"));
     node.title = refused ? `not saved: ${refused}` : "";
@@ -141,8 +142,16 @@ export class Gallery {
     node.setAttribute("aria-selected", String(this.selected.has(cell.id)));
     node.setAttribute("aria-setsize", part.group.length);
     node.setAttribute("aria-posinset", at + 1);
-    const words = [part.of.title, `${Math.round(100 * cell.sureness)} per cent sure`, alert && `alert, ${alert}`, decision && `${decision.how} by ${decision.by}`, refused && node.title];
+    const words = [part.of.title, cell.markedBy && `marked by ${cell.markedBy}`, `${Math.round(100 * cell.sureness)} per cent sure`, alert && `alert, ${alert}`, decision && `${decision.how} by ${decision.by}`, refused && node.title];
     node.setAttribute("aria-label", words.filter(Boolean).join(", "));
+  }
+
+  /** A cell that is counted no more. */
+  forget(id) {
+    this.selected.delete(id);
+    if (this.active === id) this.active = null;
+    if (this.anchor === id) this.anchor = null;
+    this.on.choose(null, this.selected);
   }
 
   click(event) {

@@ -45,7 +45,9 @@ function take(changes) {
   if (fresh) { location.reload(); return; } // somebody has named a class since
   const openBefore = last ? locked() : null;
   last = changes;
-  const moved = cells.take(changes);
+  const gone = changes.unmarked.filter((id) => cells.byId.has(id));
+  const moved = cells.take(changes) || gone.length > 0;
+  for (const id of gone) gallery.forget(id);
   if (moved || openBefore !== locked()) gallery.draw();
   count.show(changes);
   tally();
@@ -253,6 +255,17 @@ async function sign() {
   if (answer) await request("signatures", { saw, comment: answer.comment || null, password: answer.password ?? "", name: answer.name ?? "", identity: before.identity_digest }, "signed: the slide is locked");
 }
 
+/** Counts a cell that no run has found, and chooses it. */
+async function mark(box) {
+  say("the cell is being classified\u2026");
+  const known = new Set(cells.byId.keys());
+  const refused = await request("marks", { box_px0: box });
+  const fresh = [...cells.byId.values()].find((cell) => cell.markedBy && !known.has(cell.id));
+  if (refused || !fresh) return;
+  say(`marked: ${title(cells.label(fresh))}`);
+  goTo(fresh.id);
+}
+
 async function amend() {
   const answer = await ask("#amend-box");
   if (answer?.reason) await request("amendments", { reason: answer.reason }, "open for amendment: sign again when done");
@@ -340,6 +353,7 @@ function openViewer() {
   if (!slide.view.available) return absent("The slide file is no longer where it was read, so only its cells can be shown.");
   return import("./viewer.js").then(({ Viewer }) => {
     viewer = new Viewer($("#map"), slide.view, cells, slideId, (cell) => goTo(cell.id));
+    if (person.role !== "viewer") viewer.letMark((box) => (mayDecide() ? mark(box) : say("the slide is signed: amend it to mark a cell")));
     viewer.show(cells.byId.get(gallery.active)); // a cell may have been chosen while this module was loading
   });
 }

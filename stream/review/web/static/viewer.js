@@ -1,5 +1,6 @@
 // The slide with its cells over it. Leaflet moves and zooms the picture; the boxes are drawn on one canvas.
 /* global L */
+import { Marking } from "./marking.js";
 import { $, h, number, siteUrl } from "./page.js";
 
 const BAR_PX = 120; // the scale bar is at most this wide
@@ -26,7 +27,8 @@ export class Viewer {
     box.append(this.canvas);
     this.map.on("move zoom zoomend moveend resize", () => this.soon());
     this.map.on("zoomanim", () => this.clear());
-    this.map.on("click", (event) => (this.points ? this.measure(event.latlng) : this.pick(event.latlng)));
+    this.drawn = null; // the box of a cell that is being marked
+    this.map.on("click", (event) => (this.marking?.on ? null : this.points ? this.measure(event.latlng) : this.pick(event.latlng)));
     new ResizeObserver(() => { this.map.invalidateSize(); this.soon(); }).observe(box);
     this.names = new Map(cells.classes.map((c) => [c.name, c]));
     this.addControls(box.parentElement);
@@ -40,7 +42,11 @@ export class Viewer {
     $("#fit").addEventListener("click", () => this.map.fitBounds(this.bounds));
     $("#full").addEventListener("click", () => (document.fullscreenElement ? document.exitFullscreen() : frame.requestFullscreen()));
     $("#measure").addEventListener("click", () => this.measuring(!this.points));
-    frame.addEventListener("keydown", (event) => { if (event.key === "Escape" && this.points) this.measuring(false); });
+    frame.addEventListener("keydown", (event) => {
+      if (event.key !== "Escape") return;
+      if (this.points) this.measuring(false);
+      if (this.marking?.on) this.marking.switch(false);
+    });
     for (const slider of document.querySelectorAll("#picture input")) slider.addEventListener("input", () => this.tone());
     $("#plain").addEventListener("click", () => { $("#picture form").reset(); this.tone(); });
     $("#viewer-acts").hidden = false;
@@ -54,7 +60,20 @@ export class Viewer {
     this.map.getPane("tilePane").style.filter = plain ? "" : `brightness(${value("brightness")}) contrast(${value("contrast")}) url(#gamma-filter)`;
   }
 
+  /** Lets the person mark cells; `onMark` takes the box in level-0 px. */
+  letMark(onMark) {
+    this.marking = new Marking(this, onMark);
+    $("#mark").hidden = false;
+  }
+
+  /** The place of a pointer in level-0 px. */
+  placeOf(event) {
+    const { x, y } = this.map.project(this.map.mouseEventToLatLng(event), this.scale);
+    return [x, y];
+  }
+
   measuring(on) {
+    if (on) this.marking?.switch(false);
     this.points = on ? [] : null;
     $("#measure").setAttribute("aria-pressed", String(on));
     $("#map").classList.toggle("measuring", on);
@@ -105,6 +124,7 @@ export class Viewer {
       this.box(pen, cell, (x0 - left) * scale, (y0 - top) * scale, Math.max(3, (x1 - x0) * scale), Math.max(3, (y1 - y0) * scale));
     }
     if (this.points?.length) this.line(pen, left, top, scale);
+    if (this.drawn) this.frame(pen, this.drawn.map((place, n) => (place - (n % 2 ? top : left)) * scale));
     this.bar(pen, height, scale);
   }
 
@@ -125,6 +145,14 @@ export class Viewer {
     pen.fillStyle = "#000";
     pen.fillRect(14, height - 12, width, 3);
     pen.fillText(round < 1000 ? `${round} \u00b5m` : `${round / 1000} mm`, 14, height - 17);
+  }
+
+  frame(pen, [x0, y0, x1, y1]) {
+    pen.lineWidth = 2;
+    pen.strokeStyle = "#000";
+    pen.setLineDash([5, 4]);
+    pen.strokeRect(x0, y0, x1 - x0, y1 - y0);
+    pen.setLineDash([]);
   }
 
   line(pen, left, top, scale) {

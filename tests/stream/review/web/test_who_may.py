@@ -42,6 +42,7 @@ MAY = {
     "GET /api/slides/{slide_id}/trail": "viewer",
     "GET /api/slides/{slide_id}/report.{ending}": "viewer",
     "POST /api/slides/{slide_id}/decisions": "reviewer",
+    "POST /api/slides/{slide_id}/marks": "reviewer",
     "POST /api/slides/{slide_id}/acknowledgements": "reviewer",
     "POST /api/slides/{slide_id}/comments": "reviewer",
     "POST /api/slides/{slide_id}/undo": "reviewer",
