@@ -14,11 +14,15 @@ demo: $(READY)
 page: $(READY)
 	$(BIN)/cytostream demo --serve
 
+# Processes that run tests; those of one file stay in one.
+WORKERS ?= 2
+PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 quick: $(READY)  # what needs no broker, browser, torch or training
-	$(BIN)/python -m pytest -m quick -p no:schemathesis
+	$(PYTEST) -m quick -p no:schemathesis
 
 check: $(READY)
 	$(BIN)/ruff check .

@@ -47,6 +47,9 @@ class Copy:
     def __init__(self, folder: Path, limit_s: float, most: int):
         self.root = folder / "tree"
         shutil.copytree(ROOT, self.root, ignore=IGNORED, symlinks=True)
+        shared = ROOT.parent / "shared"  # data that some tests need beside the tree
+        if shared.is_dir():
+            (folder / "shared").symlink_to(shared)
         self.limit_s = limit_s
         self.most = most
         self.tests = TestMap(self.root)
