@@ -1,6 +1,7 @@
 from .crossvalidation import Expected, Lesson, exact_interval
 from .groups import patients_of
 from .library import TAUGHT_FOLDER, TaughtLibrary, taught_at
+from .review_order import MOST_ORDERED, review_order
 from .taught_class import (
     PRIOR,
     TaughtClass,
@@ -15,6 +16,7 @@ from .verdicts import TaughtJudge
 __all__ = [
     "Expected",
     "Lesson",
+    "MOST_ORDERED",
     "PRIOR",
     "TAUGHT_FOLDER",
     "TaughtClass",
@@ -25,6 +27,7 @@ __all__ = [
     "patients_of",
     "pixel_digest",
     "read_taught",
+    "review_order",
     "taught_at",
     "teach_class",
     "write_taught",

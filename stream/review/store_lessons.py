@@ -6,12 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from classify import OTHER_CLASS, DataError, Model
-from classify.teaching import PRIOR, Lesson, TaughtClass, teach_class
+from classify.teaching import PRIOR, Lesson, TaughtClass, review_order, teach_class
 
 from .detections import Detection
 from .review_state import Standing
 from .slides import FINISHED, SlideLibrary, SlideView
 
+GRAVEST_FIRST = "urgent", "warning", "notice"
 MOST_NORMAL = 2000
 ENOUGH_NORMAL = 200
 
@@ -139,6 +140,26 @@ def as_columns(cells: list[KeptCell]) -> TaughtCells:
         tuple(once),
         tuple(cell.slide_id for cell in once.values()),
     )
+
+
+def cells_to_review(shelf: SlideView) -> list[str]:
+    """Ids of cells that nobody has decided on, in the order in which a few looks teach most: those
+    of open alerts, gravest first, and then each as unlike all before it as can be
+    (`review_order`). Cells whose features the run has not stored are left out.
+    """
+    cells = shelf.found.cells
+    decided = shelf.standing.decisions
+    rows = {cell.cell_id: row for row, cell in enumerate(cells)}
+    urgent_first = sorted(
+        (one for one in shelf.told.alerts.values() if one.alert_id not in shelf.standing.seen),
+        key=lambda one: (GRAVEST_FIRST.index(one.severity), -one.score),
+    )
+    named = [name for one in urgent_first for name in (one.cell_id, *one.cell_ids) if name]
+    first = [rows[name] for name in named if name in rows and name not in decided]
+    known = [row for row, cell in enumerate(cells) if cell.cell_id in decided]
+    features = shelf.features(cells) if cells else None
+    order = list(dict.fromkeys(first)) if features is None else review_order(features, first, known)
+    return [cells[row].cell_id for row in order]
 
 
 def marked_counts(library: SlideLibrary) -> dict[str, tuple[int, int]]:

@@ -24,7 +24,7 @@ from .results import (
     store_path,
     stored_features,
 )
-from .search import LikeCell, LikenessIndex, index_store, like_cells
+from .search import LikeCell, LikenessIndex, index_store, like_cells, slides_between
 from .slide_facts import facts_of, slide_of
 from .slide_queries import SlideQueries, StoredEvent
 from .slide_store import CHUNK_ROWS, SlideStore
@@ -82,6 +82,7 @@ __all__ = [
     "make_private_folder",
     "open_to_others",
     "slide_of",
+    "slides_between",
     "store_path",
     "write_private_file",
 ]

@@ -6,6 +6,7 @@ import pytest
 
 from stream.events.alert import SlideAlert
 from stream.events.event import slide_alert_event
+from stream.review.store_lessons import cells_to_review
 from stream.review.web.auth import local_name
 from tests.browser.conftest import ready
 from tests.stores import STAMP
@@ -64,6 +65,20 @@ def test_the_number_of_verified_cells_follows_the_keys(desk):
     expect(page.locator(".thumb .mark.sent")).to_have_count(0)
     page.reload()
     expect(page.locator("#goal")).to_have_value("0")  # the person's own, kept
+
+
+def test_what_to_review_next_is_the_alert_and_then_another_cell(desk):
+    site, page = desk
+    shelf = site.library.shelf(site.made.slide.slide_id).refresh()
+    first, second, *_ = cells_to_review(shelf)
+    chosen = page.locator(".thumb[aria-selected=true]")
+    page.locator("#order").select_option("telling")
+    page.locator("#telling").click()
+    expect(chosen).to_have_attribute("data-id", first)
+    page.keyboard.press("c")
+    page.locator("#telling").click()
+    expect(chosen).to_have_attribute("data-id", second)
+    assert not page.complaints
 
 
 def test_the_box_says_what_was_verified_before_it_is_signed(desk):

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,12 +18,21 @@ from stream.cli.options import RESULTS, ConfigOption, StoreOption
 from stream.cli.session import require_store
 from stream.config import Config, load_config
 from stream.events import Event, Provenance
-from stream.store import LikeCell, SlideQueries, index_store, like_cells, write_private_file
+from stream.store import (
+    LikeCell,
+    SlideQueries,
+    index_store,
+    like_cells,
+    slides_between,
+    write_private_file,
+)
 
 if TYPE_CHECKING:
     from stream.review import Audit, SlideLibrary, SlideView
     from stream.review.images import Crops, FileStanding, SlideCheck
     from stream.review.report import SlideReport
+
+DAY = "%Y-%m-%d"
 
 
 def export_results(
@@ -245,6 +255,14 @@ def similar(
     count: Annotated[int, typer.Option(min=1, max=1000, help="How many cells.")] = 10,
     slide: Annotated[str, typer.Option(help="Only of this slide: its id, or its beginning.")] = "",
     label: Annotated[str, typer.Option("--class", help="Only cells of this class.")] = "",
+    since: Annotated[
+        datetime | None,
+        typer.Option(formats=[DAY], help="Only of slides finished from this day on (UTC)."),
+    ] = None,
+    until: Annotated[
+        datetime | None,
+        typer.Option(formats=[DAY], help="Only of slides finished up to this day (UTC)."),
+    ] = None,
     index: Annotated[
         bool,
         typer.Option(
@@ -258,10 +276,17 @@ def similar(
     Slides that are not in the index (--index) are searched exactly.
 
     Example: cytostream similar 6f3a09c2d17b4e58 --store results --count 20
+
+    Example: cytostream similar 6f3a09c2d17b4e58 --class blast --since 2026-01-01
     """
     if index:
         index_finished(store)
-    found = like_cells(store, cell, count, slide, label)
+    wanted = None
+    if slide or since or until:
+        first = since.date() if since else date.min
+        last = until.date() if until else date.max
+        wanted = slides_between(store, slide, first, last)
+    found = like_cells(store, cell, count, label, wanted)
     if as_json:
         for one in found:
             typer.echo(json.dumps(asdict(one)))

@@ -13,6 +13,7 @@ from stream.identity import is_sufficient
 from stream.review.detections import Detection
 from stream.review.images import CheckedSlide, FileStanding
 from stream.review.slides import SlideView, reason_says
+from stream.review.store_lessons import cells_to_review
 from stream.review.worklist import Waiting, WorklistRow
 
 from . import responses as says
@@ -193,6 +194,13 @@ def changes_of(
             white_cells=white,
             row=parts.board.row(shelf.slide_id),
         )
+
+
+@read_router.get("/slides/{slide_id}/review-order")
+def what_to_review(shelf: Shelf) -> list[str]:
+    """Ids of cells that nobody has decided on, those first from which a few looks teach most."""
+    with shelf.lock:
+        return cells_to_review(shelf)
 
 
 @read_router.get("/slides/{slide_id}/before-signing")

@@ -1,4 +1,12 @@
 from .likeness import LikeCell, index_store, like_cells
 from .likeness_index import IndexedCells, LikenessIndex
+from .slide_dates import slides_between
 
-__all__ = ["IndexedCells", "LikeCell", "LikenessIndex", "index_store", "like_cells"]
+__all__ = [
+    "IndexedCells",
+    "LikeCell",
+    "LikenessIndex",
+    "index_store",
+    "like_cells",
+    "slides_between",
+]

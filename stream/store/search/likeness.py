@@ -27,10 +27,14 @@ class LikeCell:
 
 
 def like_cells(
-    store: Path, cell_id: str, count: int = 10, slide: str = "", label: str = ""
+    store: Path,
+    cell_id: str,
+    count: int = 10,
+    label: str = "",
+    wanted_slides: Collection[str] | None = None,
 ) -> list[LikeCell]:
     """The `count` cells of a store most like the cell `cell_id`, nearest first, itself left out;
-    of one slide or class alone, where it is named.
+    of one class alone, where it is named, and of some slides, where they are.
 
     Raises:
         StoreError: no slide has the cell with its features.
@@ -40,12 +44,12 @@ def like_cells(
     known = index.slides
     best = [
         (hit.distance, hit.slide_id, hit.cell_id, hit.label)
-        for hit in index.nearest(wanted, count + 1, slide, label)
+        for hit in index.nearest(wanted, count + 1, label, wanted_slides)
         if hit.cell_id != cell_id
     ]
     for one in slide_stores(store):
         slide_id = one.path.stem
-        if slide_id in known or not slide_id.startswith(slide):
+        if slide_id in known or (wanted_slides is not None and slide_id not in wanted_slides):
             continue
         for found in nearest_in(one, wanted, count + 1, label):
             if found[1] != cell_id:

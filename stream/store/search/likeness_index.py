@@ -6,7 +6,7 @@ best. Slides that the index does not have are searched exactly (`likeness`).
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -107,16 +107,22 @@ class LikenessIndex:
         return np.memmap(path, dtype, "r", shape=(rows, width))
 
     def nearest(
-        self, wanted: np.ndarray, count: int, slide: str = "", label: str = ""
+        self,
+        wanted: np.ndarray,
+        count: int,
+        label: str = "",
+        wanted_slides: Collection[str] | None = None,
     ) -> list[IndexHit]:
-        """The cells nearest to unit features (F,), of one slide or class where it is named."""
+        """The cells nearest to unit features (F,), of one class or some slides where they are
+        named.
+        """
         slides = self.slides
         rows = sum(slides.values())
         if not rows:
             return []
         names = list(slides)
         ends = np.cumsum(list(slides.values()))
-        allowed = self.allowed(slides, slide, label)
+        allowed = self.allowed(slides, label, wanted_slides)
         code = wanted @ np.load(self.folder / "axes.npy")
         codes = self.column("codes.f32", "f4", rows)
         likeness = np.empty(rows, np.float32)
@@ -142,14 +148,16 @@ class LikenessIndex:
             for place in order
         ]
 
-    def allowed(self, slides: dict[str, int], slide: str, label: str) -> np.ndarray | None:
+    def allowed(
+        self, slides: dict[str, int], label: str, wanted_slides: Collection[str] | None
+    ) -> np.ndarray | None:
         """Which rows (n,) a search is about; None where all are."""
-        if not slide and not label:
+        if wanted_slides is None and not label:
             return None
         rows = sum(slides.values())
         mask = np.ones(rows, bool)
-        if slide:
-            of_slide = [name.startswith(slide) for name in slides]
+        if wanted_slides is not None:
+            of_slide = [name in wanted_slides for name in slides]
             mask &= np.repeat(of_slide, list(slides.values()))
         if label:
             mask &= self.column("labels.s64", "S64", rows)[:, 0] == label.encode()

@@ -153,3 +153,17 @@ def test_a_calibration_is_kept_where_it_is_better_and_wanted(
     assert f"0.500 before, {after:.3f} after" in done.output and out.is_dir() == kept
     (fitted,) = asked
     assert fitted.labels.count("lymphocyte") == fitted.labels.count("monocyte") == 13
+
+
+def test_what_to_review_begins_with_alerts_and_ends_with_what_is_reviewed(taught_lab):
+    lab = taught_lab
+    alarmed = lab.made.add(2, odd=2)
+    ask = f"{lab.slide}/review-order"
+    waiting = lab.one.get(ask).json()
+    assert set(waiting[:2]) == set(alarmed)
+    lab.made.done()
+    order = lab.one.get(ask).json()
+    assert order[:2] == waiting[:2] and len(set(order)) == len(order)
+    assert set(order) <= set(lab.made.labels())
+    mark(lab, order[:3], "lymphocyte")
+    assert not set(lab.one.get(ask).json()) & set(order[:3])

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from datetime import date
 
 import numpy as np
 import pytest
@@ -9,7 +10,14 @@ from typer.testing import CliRunner
 
 from ingest import StoreError
 from stream.cli.app import app
-from stream.store import LikenessIndex, SlideStore, index_store, like_cells
+from stream.store import (
+    LikenessIndex,
+    Outbox,
+    SlideStore,
+    index_store,
+    like_cells,
+    slides_between,
+)
 
 CLASSES = ("a", "b")
 
@@ -55,7 +63,7 @@ def test_it_finds_what_a_plain_search_finds(store):
 
 def test_slide_and_class_narrow_it(store):
     wanted = next(every_cell(store))[1]
-    found = like_cells(store, wanted, 100, slide="s1", label="b")
+    found = like_cells(store, wanted, 100, label="b", wanted_slides={"s1"})
     assert len(found) == 34 and {(one.slide_id, one.label) for one in found} == {("s1", "b")}
     assert like_cells(store, wanted, 5, label="none such") == []
 
@@ -65,6 +73,25 @@ def test_the_command_says_it_as_lines(store):
     said = CliRunner().invoke(app, ["similar", wanted, "--store", str(store), "--json"])
     lines = [json.loads(line) for line in said.stdout.splitlines()]
     assert len(lines) == 10 and lines[0].keys() == {"distance", "slide_id", "cell_id", "label"}
+
+
+def test_days_narrow_it_on_the_command_line(store):
+    wanted = next(every_cell(store))[1]
+    with Outbox(store / "state.db") as outbox:
+        for name, at in (("s0", "2026-03-01T23:30:00+00:00"), ("s1", "2026-03-02T00:30:00+02:00")):
+            with outbox.transaction() as transaction:
+                transaction.set_status(name, "done", at=at)
+        with outbox.transaction() as transaction:
+            transaction.set_status("s2", "running")
+    assert slides_between(store) == {"s0", "s1", "s2"}
+    assert slides_between(store, "s", date(2026, 3, 2)) == set()  # both ended on the first, in UTC
+    assert slides_between(store, "s0", date(2026, 3, 1), date(2026, 3, 1)) == {"s0"}
+    words = ["similar", wanted, "--store", str(store), "--json", "--count", "200"]
+    said = CliRunner().invoke(app, [*words, "--since", "2026-03-01", "--slide", "s1"])
+    assert said.exit_code == 0, said.output
+    assert {json.loads(line)["slide_id"] for line in said.stdout.splitlines()} == {"s1"}
+    assert CliRunner().invoke(app, [*words, "--until", "2026-02-28"]).stdout == ""
+    assert CliRunner().invoke(app, [*words, "--since", "1 March"]).exit_code == 2
 
 
 @pytest.mark.parametrize("name", ["", "xyz", "00" * 8])
@@ -82,12 +109,14 @@ def test_the_index_finds_what_the_exact_search_finds(store, monkeypatch):
     monkeypatch.setattr("stream.store.search.likeness_index.COMPONENTS", 6)
     cells = [cell for _, cell, _, features in every_cell(store) if np.isfinite(features).all()]
     exact = {cell: like_cells(store, cell, 5) for cell in cells[::9]}
-    narrow = like_cells(store, cells[0], 100, slide="s1", label="b")
+    narrow = like_cells(store, cells[0], 100, label="b", wanted_slides={"s1"})
     for finished, count in (({"s0"}, 70), ({"s0", "s1", "old"}, 139)):
         assert index_store(store, finished) == count
         for cell, found in exact.items():
             assert named(like_cells(store, cell, 5)) == named(found)
-        assert named(like_cells(store, cells[0], 100, slide="s1", label="b")) == named(narrow)
+        assert named(like_cells(store, cells[0], 100, label="b", wanted_slides={"s1"})) == named(
+            narrow
+        )
 
 
 def test_a_killed_writer_of_the_index_leaves_what_was_there(store):

@@ -4,6 +4,7 @@ const ORDERS = {
   unsure: (a, b) => a.sureness - b.sureness || a.row - b.row,
   odd: (a, b) => b.anomaly - a.anomaly || a.row - b.row,
   worst: (a, b) => b.worst - a.worst || a.row - b.row,
+  telling: (a, b) => a.rank - b.rank || a.row - b.row,
   found: (a, b) => a.row - b.row,
 };
 
@@ -45,6 +46,7 @@ export class Cells {
     const fresh = changes.cells.filter((c) => !this.byId.has(c[1])).map((c) => ({
       row: c[0], id: c[1], machine: c[2], sureness: c[3] / 1000, anomaly: c[4] / 1000, x: c[5], y: c[6], box: c.slice(7, 11), markedBy: c[11] ?? "",
     }));
+    for (const cell of fresh) cell.rank = Number.MAX_SAFE_INTEGER;
     for (const cell of fresh) cell.worst = this.classes[cell.machine].name === "normal" ? 1 - cell.sureness : cell.sureness; // how sure it is that it is not normal
     for (const id of changes.unmarked ?? []) this.remove(id);
     const moved = Object.entries(changes.decisions);
@@ -67,6 +69,13 @@ export class Cells {
     this.drop(cell);
     this.byId.delete(id);
     this.decisions.delete(id);
+  }
+
+  /** Takes the server's order of what to review; cells that are not in it come last. */
+  rank(ids) {
+    for (const cell of this.byId.values()) cell.rank = ids.length;
+    ids.forEach((id, place) => { if (this.byId.has(id)) this.byId.get(id).rank = place; });
+    this.sort();
   }
 
   sort() {

@@ -319,13 +319,30 @@ function seeThis() {
   if (mine.length) see(mine.map((a) => a.alert_id));
 }
 
+/** Shows the cells in the chosen order; what to review first is asked of the server each time. */
+async function reorder() {
+  cells.order = $("#order").value;
+  if (cells.order === "telling") cells.rank(await call("GET", `${base}/review-order`));
+  else cells.sort();
+  gallery.draw();
+}
+
+/** Goes to the cell that nobody has decided on and that a look would teach most about. */
+async function nextTelling() {
+  await answered;
+  const [id] = await call("GET", `${base}/review-order`);
+  if (id) goTo(id);
+  else say("every cell that tells more than others is reviewed");
+}
+
 function addControls() {
   const names = slide.classes.map((c) => h("option", { value: c.name }, `${c.title}${c.key ? ` (${c.key})` : ""}`));
   $("#to").append(...names);
   $("#to").addEventListener("change", () => { if ($("#to").value) rename($("#to").value); $("#to").value = ""; });
   $("#confirm").addEventListener("click", confirm);
   $("#unidentified").addEventListener("click", unidentified);
-  $("#order").addEventListener("change", () => { cells.order = $("#order").value; cells.sort(); gallery.draw(); });
+  $("#order").addEventListener("change", () => trying(reorder));
+  $("#telling").addEventListener("click", () => trying(nextTelling));
   $("#filter").addEventListener("change", () => { cells.filter = $("#filter").value; cells.sort(); gallery.draw(); });
   $("#goal").value = localStorage.getItem("goal") ?? "100";
   $("#goal").addEventListener("change", () => { localStorage.setItem("goal", $("#goal").value); tally(); });
