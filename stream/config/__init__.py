@@ -7,7 +7,7 @@ from .monitoring import MonitoringSettings
 from .reading import Reading
 from .red_cells import RedCells
 from .retention import RetentionSettings
-from .review import ReviewSettings
+from .review import ClassKey, ReviewSettings
 from .section import ConfigError
 from .store import BacklogSettings, Store
 from .watch import WatchSettings
@@ -27,6 +27,7 @@ __all__ = [
     "Reading",
     "RedCells",
     "RetentionSettings",
+    "ClassKey",
     "ReviewSettings",
     "Store",
     "Topics",

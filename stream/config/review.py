@@ -9,7 +9,7 @@ from classify import ClassName
 
 from .section import Section
 
-ClassKey = Annotated[str, StringConstraints(pattern=r"^[1-9bdefhijklopqrstvwxyz]$")]
+ClassKey = Annotated[str, StringConstraints(pattern=r"^[1-9bdefhijklopqrstvwyz]$")]
 
 
 class ReviewSettings(Section):

@@ -9,7 +9,7 @@ from string import ascii_lowercase
 from classify import UNIDENTIFIED
 from stream.config import ReviewSettings
 
-RESERVED_KEYS = "0acgmnu?"  # what the page does with other keys
+RESERVED_KEYS = "0acgmnux?"  # what the page does with other keys
 _ORDER = (
     "blast",
     "segmented-neutrophil",
@@ -152,7 +152,7 @@ def _totals(names: list[str], config: ReviewSettings) -> Iterator[ClassTotal]:
 
 
 def keys_of(names: Sequence[str], chosen: Mapping[str, str]) -> dict[str, str]:
-    """A key a class: the laboratory's own choice, else digits for the first nine, then a letter of
+    """A key a class: the one chosen for it, else digits for the first nine, then a letter of
     the name that is free, the first of them if possible; empty where none is left.
     """
     keys = {name: chosen[name] for name in names if name in chosen}

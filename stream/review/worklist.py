@@ -200,7 +200,8 @@ class WorklistView:
         if not self._library.config.review.show_names:
             return []
         first = Path(facts.get("slide", {}).get("path", ""))
-        return [path.name for path in shelf.names() if path != first]
+        names = dict.fromkeys(path.name for path in shelf.names())
+        return [name for name in names if name != first.name]
 
     def name(self, slide_id: str, facts: JsonObject) -> str:
         """The file's name, where the config shows names."""

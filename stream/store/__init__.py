@@ -6,6 +6,7 @@ from .journal import CellEntry, KeptFailure
 from .leases import LeaseLostError
 from .outbox import DiskLimits, Outbox, Transaction
 from .outbox_record import OutboxRecord
+from .people import PreferenceTable
 from .private_files import (
     OTHERS,
     PRIVATE_FILE,
@@ -53,6 +54,7 @@ __all__ = [
     "Outbox",
     "OutboxRecord",
     "PRIVATE_FILE",
+    "PreferenceTable",
     "RUNNING",
     "RefusedOrder",
     "ResultWriter",

@@ -16,9 +16,18 @@ from typing import Literal
 
 from argon2 import PasswordHasher
 from argon2.exceptions import VerificationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from classify import ClassName
 from ingest import CytostreamError
-from stream.store import AccountChange, AccountRow, AccountTable, close_to_others
+from stream.config import ClassKey
+from stream.store import (
+    AccountChange,
+    AccountRow,
+    AccountTable,
+    PreferenceTable,
+    close_to_others,
+)
 
 FILE = "access.db"
 Change = Literal["added", "changed"]
@@ -56,12 +65,31 @@ class Person:
         return ROLES.index(self.role) >= ROLES.index(role)
 
 
+class Preferences(BaseModel):
+    """How a person has set up the page: keys for classes, and the white cells to verify on a slide
+    (0 for all).
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    keys: dict[ClassName, ClassKey] = Field({}, max_length=64)
+    goal: int = Field(100, ge=0, le=10_000)
+
+    @field_validator("keys")
+    @classmethod
+    def _are_different(cls, keys: dict[str, str]) -> dict[str, str]:
+        if len(set(keys.values())) < len(keys):
+            raise ValueError("two classes have the same key")
+        return keys
+
+
 class Accounts:
     """The accounts and sessions of a store."""
 
     def __init__(self, store: Path):
         """Opens the file; of one that cannot be written, sessions are kept in memory."""
         self._table = AccountTable(store / FILE, unwritable="copy")
+        self._preferences = PreferenceTable(store / FILE, unwritable="copy")
         if self._table.is_kept:
             for name in (FILE, f"{FILE}-wal", f"{FILE}-shm"):  # of a version that left them open
                 close_to_others(store / name)
@@ -124,6 +152,7 @@ class Accounts:
                 raise AccountError(f"no account {name!r}", "see `cytostream accounts list`")
             _check_not_last(change, name, known)
             change.remove(name, time())
+        self._preferences.put(name, None)
 
     def check(self, name: str, password: str) -> Person | None:
         """The person, where the password is right. An unknown name takes as long as a wrong
@@ -179,7 +208,24 @@ class Accounts:
         """
         return hmac.new(self._table.secret.encode(), token.encode(), hashlib.sha256).hexdigest()
 
+    def preferences(self, name: str) -> Preferences:
+        """How a person has set up the page; the defaults where what is kept cannot be read."""
+        body = self._preferences.body(name)
+        try:
+            return Preferences.model_validate_json(body) if body else Preferences()
+        except ValidationError:  # of another version
+            return Preferences()
+
+    def prefer(self, name: str, chosen: Preferences) -> None:
+        """Keeps how a person has set up the page.
+
+        Raises:
+            StoreError: the file cannot be written.
+        """
+        self._preferences.put(name, chosen.model_dump_json())
+
     def close(self) -> None:
+        self._preferences.close()
         self._table.close()
 
 

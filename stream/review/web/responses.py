@@ -2,15 +2,16 @@
 modules know.
 """
 
-from collections.abc import Iterable
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, replace
 from typing import NamedTuple
 
 from pydantic import BaseModel
 
+from classify import UNIDENTIFIED
 from stream.config import ReviewSettings
 from stream.events import JsonObject
-from stream.review.cell_classes import Scheme
+from stream.review.cell_classes import Scheme, keys_of
 from stream.review.detections import Detection
 from stream.review.differential import (
     DifferentialLine,
@@ -183,6 +184,8 @@ class SlideSays(BaseModel):
     name: str
     other_names: list[str]
     classes: list[ClassSays]
+    own_keys: dict[str, str]
+    goal: int
     model_classes: list[str]
     view: ViewSays
     provenance: JsonObject
@@ -216,8 +219,17 @@ def decision_says(decision: Decision | None) -> DecisionSays | None:
     )
 
 
-def classes_say(shelf: SlideView) -> list[ClassSays]:
-    return kinds_say(shelf.scheme)
+def classes_say(shelf: SlideView, chosen: Mapping[str, str]) -> list[ClassSays]:
+    """The classes of a slide; the keys that a person has `chosen` come before the laboratory's."""
+    kept = shelf.scheme
+    names = [each.name for each in kept.classes if each.name != UNIDENTIFIED]
+    taken = set(chosen.values())
+    laboratory = {
+        each.name: each.key for each in kept.classes if each.key and each.key not in taken
+    }
+    keys = keys_of(names, {**laboratory, **chosen})
+    own = [replace(each, key=keys.get(each.name, each.key)) for each in kept.classes]
+    return kinds_say(replace(kept, classes=tuple(own)))
 
 
 def kinds_say(scheme: Scheme) -> list[ClassSays]:

@@ -96,9 +96,10 @@ def is_still(parts: Parts, request: Request, person: Person) -> bool:
 
 
 @read_router.get("/slides/{slide_id}")
-def slide_facts(shelf: Shelf, parts: Having) -> says.SlideSays:
+def slide_facts(shelf: Shelf, parts: Having, person: Viewing) -> says.SlideSays:
     """What does not change while the slide is looked at."""
     facts = shelf.facts()
+    chosen = parts.doors.accounts.preferences(person.name)
     provenance = {k: v for k, v in facts.items() if k in SHOWN_FACTS}
     provenance["reason"] = reason_says(facts)
     provenance["scanner"] = facts.get("slide", {}).get("scanner")
@@ -106,7 +107,9 @@ def slide_facts(shelf: Shelf, parts: Having) -> says.SlideSays:
         slide_id=shelf.slide_id,
         name=parts.board.name(shelf.slide_id, facts),
         other_names=parts.board.other_names(shelf, facts),
-        classes=says.classes_say(shelf),
+        classes=says.classes_say(shelf, chosen.keys),
+        goal=chosen.goal,
+        own_keys=chosen.keys,
         model_classes=list(shelf.classes),
         view=view_of(shelf, parts),
         provenance=provenance,

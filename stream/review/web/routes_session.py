@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from stream.events import JsonObject
 
-from .accounts import NAME, BusyError
+from .accounts import NAME, BusyError, Preferences
 from .auth import check_origin
 from .dependencies import CHANGES, REFUSALS, Administering, Having, Viewing
 
@@ -63,6 +63,19 @@ def logout(request: Request, person: Viewing, parts: Having) -> Response:
     response = Response(status_code=204)
     parts.doors.take_cookie(response)
     return response
+
+
+@session_router.get("/preferences", responses=REFUSALS)
+def preferences(person: Viewing, parts: Having) -> Preferences:
+    """How this person has set up the page."""
+    return parts.doors.accounts.preferences(person.name)
+
+
+@session_router.post("/preferences", responses=CHANGES)
+def prefer(wish: Preferences, person: Viewing, parts: Having) -> Preferences:
+    """Keeps how this person has set up the page."""
+    parts.doors.accounts.prefer(person.name, wish)
+    return wish
 
 
 @session_router.get("/audit", responses=REFUSALS)

@@ -31,8 +31,8 @@ export class Alerts {
     const act = alert.seen_by ? h("span", { class: "dim" }, `acknowledged by ${alert.seen_by}`)
       : this.on.mayDecide() ? h("button", { type: "button", onclick: () => this.on.see([alert.alert_id]), "aria-label": `acknowledge: ${alert.reason}` }, "Acknowledge") : null;
     return h("li", { class: `${alert.severity} ${alert.seen_by ? "seen" : ""} ${alert.cell_id ? "" : "whole"}`, "data-alert": alert.alert_id }, picture,
-      h("div", {}, h("div", { class: "who" }, this.on.called(alert), " ", h("span", { class: `chip ${alert.severity}` }, alert.severity)), h("div", { class: "why", title: `${alert.severity}: ${alert.reason}` }, alert.reason),
-        alert.advice ? h("div", { class: "dim" }, alert.advice) : null, this.evidence(alert), act));
+      h("div", { class: "about" }, h("div", { class: "who" }, h("span", {}, this.on.called(alert)), h("span", { class: `chip ${alert.severity}` }, alert.severity), act), h("div", { class: "why", title: `${alert.severity}: ${alert.reason}` }, alert.reason),
+        alert.advice ? h("div", { class: "dim" }, alert.advice) : null, this.evidence(alert)));
   }
 
   /** The cells that an alert of the slide rests on, the surest first; each leads to its place in the gallery. */

@@ -2,7 +2,7 @@
 import { $, call, h, say } from "./page.js";
 
 const TITLES = { accession: "Accession", container: "Container", barcode: "Barcode", order: "Order", patient_id: "Patient id", patient_name: "Patient", birth_date: "Born" };
-const WORDS = { unknown: "not known", identified: "no order fits", matched: "", conflict: "not settled", signed: "" };
+const WORDS = { unknown: "patient not known", identified: "no order fits", matched: "", conflict: "not settled", signed: "" };
 const SOURCES = { slide: "the slide", name: "the file's name", intake: "the intake", worklist: "the worklist", person: "a person" };
 const inWords = (fields) => Object.entries(fields).map(([name, value]) => `${TITLES[name]} ${value}`).join(", ");
 

@@ -13,6 +13,7 @@ const base = `api/slides/${slideId}`;
 const FINISHED = ["done", "failures"];
 const WORDS = { failures: "done, with failures", seen: "waiting" };
 let person, slide, cells, gallery, count, alerts, viewer, detail, last;
+const KEY = "[1-9bdefhijklopqrstvwyzBDEFHIJKLOPQRSTVWYZ]"; // as the server takes them
 let asking = false;
 let askAgain = false;
 let answered = Promise.resolve(); // resolves once every request so far is answered
@@ -74,7 +75,7 @@ function head({ row, standing, failures }) {
   $("#progress").hidden = row.status !== "running";
   $("#progress").setAttribute("aria-valuenow", p.tiles ? Math.round((100 * p.tiles_done) / p.tiles) : 0);
   $("#progress span").style.width = `${p.tiles ? (100 * p.tiles_done) / p.tiles : 0}%`;
-  $("#told").textContent = `${p.cells} cells, ${p.tiles_done} of ${p.tiles} tiles`;
+  $("#told").textContent = row.status === "running" ? `${p.cells} cells, ${p.tiles_done} of ${p.tiles} tiles` : "";
   const signed = standing.signatures.at(-1);
   $("#signed").hidden = !signed;
   if (signed) {
@@ -344,8 +345,9 @@ function addControls() {
   $("#order").addEventListener("change", () => trying(reorder));
   $("#telling").addEventListener("click", () => trying(nextTelling));
   $("#filter").addEventListener("change", () => { cells.filter = $("#filter").value; cells.sort(); gallery.draw(); });
-  $("#goal").value = localStorage.getItem("goal") ?? "100";
-  $("#goal").addEventListener("change", () => { localStorage.setItem("goal", $("#goal").value); tally(); });
+  if (![...$("#goal").options].some((option) => option.value === String(slide.goal))) $("#goal").prepend(h("option", {}, String(slide.goal)));
+  $("#goal").value = slide.goal;
+  $("#goal").addEventListener("change", () => { tally(); trying(() => prefer({ goal: Number($("#goal").value) })); });
   $("#size").addEventListener("input", () => { gallery.size = Number($("#size").value); gallery.draw(); });
   $("#undo").addEventListener("click", undo);
   $("#sign").addEventListener("click", sign);
@@ -358,9 +360,34 @@ function addControls() {
   $("#help").addEventListener("click", () => $("#help-box").showModal());
   for (const button of document.querySelectorAll("nav.tabs button")) button.addEventListener("click", () => tab(button.dataset.tab));
   for (const button of document.querySelectorAll("dialog [data-close]")) button.addEventListener("click", () => button.closest("dialog").close("no"));
-  $("#class-keys").append(...slide.classes.filter((c) => c.key).map((c) => h("tr", {}, h("td", {}, h("kbd", {}, c.key.toUpperCase())), h("td", {}, c.title))));
+  $("#class-keys").append(...slide.classes.map((c) => keyLine(c)));
+  $("#own-keys").addEventListener("submit", (event) => { event.preventDefault(); trying(keepKeys); });
+  $("#first-keys").addEventListener("click", () => trying(async () => { await prefer({ keys: {} }); location.reload(); }));
   addEventListener("keydown", keys);
   addEventListener("beforeunload", (event) => { if (cells.pending.size) event.preventDefault(); }); // decisions are still on their way
+}
+
+/** A class with its key, which the person can change. */
+function keyLine(of) {
+  const fixed = of.name === "unidentified";
+  const key = fixed ? h("kbd", {}, "0") : h("input", { class: "key", name: of.name, value: of.key, maxlength: 1, size: 1, autocomplete: "off", autocapitalize: "off", pattern: KEY, title: "a digit from 1 to 9, or a letter that no other act has" });
+  return h("label", {}, key, h("span", { class: "dot", style: { background: of.colour } }), of.title);
+}
+
+/** Keeps the keys of the form on the server; two classes of one key are shown, and nothing is kept. */
+async function keepKeys() {
+  const keys = Object.fromEntries([...new FormData($("#own-keys"))].map(([name, key]) => [name, key.toLowerCase()]).filter(([, key]) => key));
+  const twice = Object.entries(keys).find(([name, key]) => Object.entries(keys).some(([other, one]) => other !== name && one === key));
+  $("#keys-told").textContent = twice ? `The key ${twice[1].toUpperCase()} is given twice.` : "";
+  if (twice) return;
+  await prefer({ keys });
+  location.reload();
+}
+
+/** Changes some of what this person has chosen for the page. */
+async function prefer(change) {
+  await call("POST", "api/preferences", { keys: slide.own_keys, goal: slide.goal, ...change });
+  Object.assign(slide, "keys" in change ? { own_keys: change.keys } : change);
 }
 
 function openViewer() {

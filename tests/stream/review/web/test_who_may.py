@@ -53,6 +53,8 @@ MAY = {
     "POST /api/taught": "reviewer",
     "POST /api/taught/{name}/lesson": "reviewer",
     "POST /api/taught/{name}/switch": "reviewer",
+    "GET /api/preferences": "viewer",
+    "POST /api/preferences": "viewer",
     "POST /api/login": ANYONE,
     "POST /api/logout": "viewer",
     "GET /api/audit": "admin",

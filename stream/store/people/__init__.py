@@ -1,0 +1,3 @@
+from .preferences import PreferenceTable
+
+__all__ = ["PreferenceTable"]
