@@ -35,11 +35,12 @@ def serve_page(page: Page, settings: Config) -> None:
         observer.ready()
         end_streams = app.state.parts.hub.close
         if settings.review.proxy_socket:
-            from stream.http import open_socket
+            from stream.http import group_of, open_socket
 
             path = Path(settings.review.proxy_socket).absolute()
             at_socket = stack.enter_context(open_socket(path))
-            screen.print(f"review page: for the proxy at unix:{path}   Ctrl-C ends it")
+            whose = f"an account of the group {group_of(path)}"
+            screen.print(f"review page: for the proxy at unix:{path}, {whose}   Ctrl-C ends it")
             listen(app, page, end_streams, at_socket)
         else:
             say_where(page, path_of(app.state.doors))

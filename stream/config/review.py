@@ -95,7 +95,9 @@ class ReviewSettings(Section):
         ("127.0.0.1", "::1"), description="where that proxy calls from"
     )
     proxy_socket: str = Field(
-        "", description="a Unix socket to listen on for that proxy, in place of host and port"
+        "",
+        description="a Unix socket to listen on for that proxy, in place of host and port; where "
+        "the folder has its group's bit (chmod g+s), that group may call",
     )
     proxy_secret_file: str = Field(
         "", description="a file with the secret that the proxy sends along; needed without a socket"

@@ -1,6 +1,7 @@
 """A Unix socket to listen on: who may connect is a matter of the permissions of a file."""
 
 import contextlib
+import grp
 import os
 import socket
 import stat
@@ -14,8 +15,8 @@ OWNER_AND_GROUP = 0o660
 
 @contextlib.contextmanager
 def open_socket(path: Path) -> Iterator[socket.socket]:
-    """A socket at a path that the owner and the group of its folder's account may use; removed at
-    the end. One that a process has left there is replaced.
+    """A socket at a path that its owner and its group may use (the folder's group where it has the
+    set-group-ID bit); removed at the end. One that a process has left there is replaced.
 
     Raises:
         CytostreamError: the folder is absent or others may write to it, something else lies at the
@@ -36,6 +37,15 @@ def open_socket(path: Path) -> Iterator[socket.socket]:
             os.umask(mask)
         stack.callback(path.unlink, missing_ok=True)
         yield listening
+
+
+def group_of(path: Path) -> str:
+    """The name of the group of a file, or its number."""
+    group = path.stat().st_gid
+    try:
+        return grp.getgrgid(group).gr_name
+    except KeyError:
+        return str(group)
 
 
 def check_place(path: Path) -> None:

@@ -7,7 +7,7 @@ import stat
 import pytest
 
 from ingest import CytostreamError
-from stream.http import open_socket
+from stream.http import group_of, open_socket
 
 
 def test_owner_and_group_may_connect_and_it_goes_with_the_server(tmp_path):
@@ -20,6 +20,17 @@ def test_owner_and_group_may_connect_and_it_goes_with_the_server(tmp_path):
             with pytest.raises(CytostreamError, match="a process listens there"), open_socket(path):
                 pass
     assert not path.exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder to another group")
+def test_it_is_for_the_group_of_a_folder_that_says_so(tmp_path):
+    group = 65534
+    os.chown(tmp_path, -1, group)
+    tmp_path.chmod(0o2750)
+    path = tmp_path / "review.sock"
+    with open_socket(path):
+        assert path.stat().st_gid == group
+        assert group_of(path) in ("nogroup", "nobody", str(group))
 
 
 def test_one_that_a_process_left_is_replaced(tmp_path):
