@@ -25,7 +25,7 @@ from .results import (
     store_path,
     stored_features,
 )
-from .search import LikeCell, LikenessIndex, index_store, like_cells, slides_between
+from .search import LikeCell, LikenessIndex, index_store, like_cells, slides_between, unit_features
 from .slide_facts import facts_of, slide_of
 from .slide_queries import SlideQueries, StoredEvent
 from .slide_store import CHUNK_ROWS, SlideStore
@@ -86,5 +86,6 @@ __all__ = [
     "slide_of",
     "slides_between",
     "store_path",
+    "unit_features",
     "write_private_file",
 ]

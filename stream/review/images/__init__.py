@@ -1,3 +1,4 @@
+from .atlas import Atlas
 from .crops import Crops
 from .explanations import JudgedCell, ReasonError, Reasons
 from .outlines import Red, Ring, Shapes
@@ -5,6 +6,7 @@ from .slide_check import CheckedSlide, FileStanding, SlideCheck
 from .slide_tiles import Viewer
 
 __all__ = [
+    "Atlas",
     "CheckedSlide",
     "Crops",
     "FileStanding",

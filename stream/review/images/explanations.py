@@ -6,7 +6,7 @@ import base64
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as LateError
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from classify import Engine, Model, Verdict, judge, load_model, open_engine, size_evidence
-from classify.explain import Nearest, explain_cell
+from classify import Engine, Model, Verdict, judge, load_model, open_engine, size_evidence, to_input
+from classify.explain import Nearest, attributes_of, describe, explain_cell, has_attributes
 from classify.teaching import TaughtJudge, TaughtLibrary
 from ingest import CytostreamError
 from segment import Cell
@@ -85,6 +85,17 @@ class Reasons:
         """
         return self._ask(("explain", cell_id), lambda: self._explain(crop))
 
+    def words(self, cell_id: str, crop: np.ndarray, scores: Mapping[str, float]) -> str:
+        """Why a crop has these class probabilities, in words; empty where the model tells no
+        attributes.
+
+        Raises:
+            ReasonError: there is no model, or it takes too long.
+        """
+        ranked = sorted(scores, key=lambda name: scores[name], reverse=True)
+        said = self._ask(("words", cell_id), lambda: {"words": self._words(crop, ranked)})
+        return str(said["words"])
+
     def nearest(self, cell_id: str, crop: np.ndarray) -> JsonObject:
         """Known cells that look most like it, a class.
 
@@ -140,6 +151,15 @@ class Reasons:
         verdict = next(said for _, said in judge(asked, engine, model, evidence=lambda _: evidence))
         with_taught = TaughtJudge(taught.in_use(model)).verdict(verdict)
         return JudgedCell(cell, with_taught, model.model_id)
+
+    def _words(self, crop: np.ndarray, ranked: Sequence[str]) -> str:
+        model, engine = self._model()
+        if not has_attributes(model):
+            return ""
+        card = model.card
+        known = [name for name in ranked if name in card.classes]
+        image = to_input(crop[None], card.window_px, card.image_px, card.white)
+        return describe(model, attributes_of(engine, model, image)[0], known).sentence
 
     def _explain(self, crop: np.ndarray) -> JsonObject:
 

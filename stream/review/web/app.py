@@ -24,12 +24,14 @@ from stream.events import Provenance
 from stream.http import Bucket, Limits, Shield, Tries, UnderFolder
 from stream.identity import IdentityError
 from stream.review.decisions import DecisionService, DeskError
-from stream.review.images import Crops, ReasonError, Reasons, Viewer
+from stream.review.images import Atlas, Crops, ReasonError, Reasons, Viewer
+from stream.review.look_alikes import LookAlikes
 from stream.review.report import LettersError, ReportError
 from stream.review.slides import SlideLibrary
 from stream.review.worklist import WorklistView
 
 from . import (
+    routes_compare,
     routes_decide,
     routes_export,
     routes_identity,
@@ -89,6 +91,7 @@ def make_app(
     app.state.doors = parts.doors
     for router in (
         routes_read.read_router,
+        routes_compare.compare_router,
         routes_decide.decide_router,
         routes_identity.identity_router,
         routes_red.red_router,
@@ -147,6 +150,8 @@ def make_parts(
         Bucket(review.logins_per_minute / 60, review.logins_per_minute),
         Exports(),
         stamp,
+        LookAlikes(library),
+        Atlas(setting.model),
     )
 
 

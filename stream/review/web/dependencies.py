@@ -11,7 +11,8 @@ from stream.config import Config
 from stream.events import AccessAction, Provenance
 from stream.http import Bucket, Tries
 from stream.review.decisions import DecisionService
-from stream.review.images import Crops, Reasons, Viewer
+from stream.review.images import Atlas, Crops, Reasons, Viewer
+from stream.review.look_alikes import LookAlikes
 from stream.review.slides import SlideLibrary, SlideView
 from stream.review.worklist import WorklistView
 
@@ -59,6 +60,8 @@ class Parts:
     signatures: Bucket
     exports: Exports
     stamp: Provenance
+    look_alikes: LookAlikes
+    atlas: Atlas
 
     def note(self, action: AccessAction, account: str, by: str, address: str) -> None:
         """Writes a login or its like into the audit trail."""

@@ -1,4 +1,4 @@
-from .likeness import LikeCell, index_store, like_cells
+from .likeness import LikeCell, index_store, like_cells, unit_features
 from .likeness_index import IndexedCells, LikenessIndex
 from .slide_dates import slides_between
 
@@ -9,4 +9,5 @@ __all__ = [
     "index_store",
     "like_cells",
     "slides_between",
+    "unit_features",
 ]

@@ -1,6 +1,8 @@
 // One cell in full: what it is called and why, and on request maps, counterfactuals and the nearest known cells.
 import { $, siteUrl, call, clock, h, number } from "./page.js";
 
+const RESTS_MS = 250; // a person who stays on a cell for so long looks at it
+
 export class Detail {
   constructor(box, slide, cells, on) {
     Object.assign(this, { box, slide, cells, on, asked: 0 });
@@ -42,6 +44,7 @@ export class Detail {
         h("button", { type: "button", onclick: () => this.on.act(cell, "confirm") }, "Confirm ", h("kbd", {}, "C")),
         h("button", { type: "button", onclick: () => this.on.act(cell, "unidentified") }, "Unidentified ", h("kbd", {}, "0")),
         h("button", { type: "button", onclick: () => this.on.comment(cell) }, "Comment ", h("kbd", {}, "M"))) : "",
+      h("div", { id: "beside" }),
       h("dl", { class: "facts" }, facts.flatMap(([k, v]) => [h("dt", {}, k), h("dd", {}, v)])),
       h("div", { class: "acts" },
         h("button", { type: "button", disabled: !this.slide.reasons, onclick: (e) => this.reasons(base, e.target) }, "Why this class?"),
@@ -49,6 +52,8 @@ export class Detail {
       h("div", { id: "reasons" }),
       says.history.length ? h("h3", {}, "History") : "",
       h("ul", { class: "history" }, says.history.map((e) => h("li", {}, `${clock(e.at)} ${e.reviewer}: ${sentence(e, title)}`))));
+    const box = $("#beside");
+    setTimeout(() => { if (box.isConnected) this.on.beside(cell, label, box); }, RESTS_MS);
   }
 
   probabilities(scores) {

@@ -1,5 +1,6 @@
 // The slide page: gallery, count, alerts, viewer and detail, and what the person decides.
 import { Alerts } from "./alerts.js";
+import { Compare } from "./compare.js";
 import { Cells } from "./cells.js";
 import { Count, FLAGS } from "./count.js";
 import { Detail } from "./detail.js";
@@ -12,7 +13,7 @@ const { slideId, viewer: viewerWord } = document.body.dataset;
 const base = `api/slides/${slideId}`;
 const FINISHED = ["done", "failures"];
 const WORDS = { failures: "done, with failures", seen: "waiting" };
-let person, slide, cells, gallery, count, alerts, viewer, detail, last;
+let person, slide, cells, gallery, count, alerts, compare, viewer, detail, last;
 const KEY = "[1-9bdefhijklopqrstvwyzBDEFHIJKLOPQRSTVWYZ]"; // as the server takes them
 let asking = false;
 let askAgain = false;
@@ -177,6 +178,14 @@ const rename = (name, ids) => decide(name === "unidentified" ? name : "reclassif
 const confirm = () => decide("confirm");
 const unidentified = () => rename("unidentified");
 
+/** The chosen cells side by side, at most six; one alone beside reference cells. */
+function sideBySide() {
+  const ids = [...gallery.selected];
+  if (ids.length > 6) return say("choose two to six cells to compare");
+  if (ids.length < 1) return say("choose two to six cells first");
+  return trying(() => compare.open(ids));
+}
+
 /** Makes an element a place where cells can be dropped. */
 function target(node, name) {
   node.addEventListener("dragover", (event) => { if (mayDecide()) { event.preventDefault(); node.classList.add("over"); } });
@@ -281,7 +290,7 @@ function keys(event) {
   const of = slide.classes.find((c) => c.key === event.key.toLowerCase());
   const acts = {
     c: confirm, u: unidentified, m: () => comment(cells.byId.get(gallery.active)), n: nextAlert, a: seeThis,
-    "?": () => $("#help-box").showModal(), g: toGallery,
+    "?": () => $("#help-box").showModal(), g: toGallery, x: sideBySide, "+": () => viewer?.marking?.switch(true),
   };
   const act = of ? () => rename(of.name) : acts[event.key.toLowerCase()];
   if (!act) return;
@@ -342,6 +351,7 @@ function addControls() {
   $("#to").addEventListener("change", () => { if ($("#to").value) rename($("#to").value); $("#to").value = ""; });
   $("#confirm").addEventListener("click", confirm);
   $("#unidentified").addEventListener("click", unidentified);
+  $("#compare").addEventListener("click", sideBySide);
   $("#order").addEventListener("change", () => trying(reorder));
   $("#telling").addEventListener("click", () => trying(nextTelling));
   $("#filter").addEventListener("change", () => { cells.filter = $("#filter").value; cells.sort(); gallery.draw(); });
@@ -409,14 +419,16 @@ async function begin() {
   $("#name").textContent = [slide.name, ...slide.other_names].join(" = ");
   cells = new Cells(slide.classes);
   const touching = () => matchMedia("(pointer: coarse)").matches;
-  detail = new Detail($("#detail"), slide, cells, { act: actOn, comment, mayDecide });
+  compare = new Compare(slide, cells, { rename: (cell, name) => rename(name, [cell.id]), mayDecide });
+  detail = new Detail($("#detail"), slide, cells, { act: actOn, comment, mayDecide, beside: (...about) => compare.beside(...about) });
   gallery = new Gallery($("#gallery"), cells, slideId, { choose: chosen, target, touching, open: () => tab("detail") });
   count = new Count($("#count-rows"), slide, { go: (name) => { tab("cells"); gallery.toClass(name); }, target });
   alerts = new Alerts(slideId, { go: (id) => goTo(id), see, mayDecide, called });
   addControls();
   await sync();
   openViewer();
-  chosen(null, gallery.selected);
+  if (cells.byId.has(location.hash.slice(1))) goTo(location.hash.slice(1));
+  else chosen(null, gallery.selected);
   document.body.dataset.ready = "yes";
   listen((rows) => { if (rows.some((row) => row.slide_id === slideId)) sync(); }, sync);
 }

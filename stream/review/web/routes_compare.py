@@ -1,0 +1,89 @@
+"""What a cell is compared with: reviewed cells that look like it and reference cells of each class;
+and the reason for its class in words.
+"""
+
+from dataclasses import asdict
+from typing import Annotated
+
+from fastapi import APIRouter, HTTPException, Path, Query, Response
+from pydantic import BaseModel
+
+from classify import CLASS_NAME
+
+from .dependencies import REFUSALS, CellId, Having, RouteResponses, Shelf, Viewing
+from .routes_read import LATER, cell_of
+
+compare_router = APIRouter(prefix="/api", responses=REFUSALS)
+_PNG: RouteResponses = {200: {"content": {"image/png": {}}, "description": "a picture"}}
+
+
+class LookAlikeSays(BaseModel):
+    """A reviewed cell of this store, what it was called and by whom; `distance` is 0 for the same
+    and 1 for an unrelated one.
+    """
+
+    slide_id: str
+    slide: str
+    cell_id: str
+    label: str
+    by: str
+    distance: float
+
+
+class AtlasSays(BaseModel):
+    """How many reference cells there are of each class, and what they are."""
+
+    classes: dict[str, int]
+    credit: str
+
+
+class WordsSay(BaseModel):
+    """Why a cell is called what it is called; empty where the model tells no attributes."""
+
+    words: str
+
+
+@compare_router.get("/slides/{slide_id}/cells/{cell_id}/like")
+def look_alikes(
+    shelf: Shelf,
+    cell_id: CellId,
+    parts: Having,
+    count: Annotated[int, Query(ge=1, le=50)] = 10,
+) -> list[LookAlikeSays]:
+    """The reviewed cells of all slides that look most like a cell, nearest first."""
+    found = parts.look_alikes.find(shelf, cell_of(shelf, cell_id), count)
+    library = parts.library
+    names = {one.slide_id for one in found}
+    titles = {name: parts.board.name(name, library.outbox.facts(name)) for name in names}
+    return [LookAlikeSays(**asdict(one), slide=titles[one.slide_id]) for one in found]
+
+
+@compare_router.get("/slides/{slide_id}/cells/{cell_id}/words")
+def words(shelf: Shelf, cell_id: CellId, parts: Having) -> WordsSay:
+    """The reason for a cell's class in words: what of it is evidence for the class, and what is
+    against the next one.
+    """
+    cell = cell_of(shelf, cell_id)
+    scores = shelf.body(cell)["verdict"]["scores"]
+    crop = parts.crops.pixels(shelf.slide_id, cell)
+    return WordsSay(words=parts.reasons.words(cell_id, crop, scores))
+
+
+@compare_router.get("/atlas")
+def atlas(parts: Having, person: Viewing) -> AtlasSays:
+    """Which classes have reference cells, and what the pictures are."""
+    return AtlasSays(classes=parts.atlas.classes(), credit=parts.atlas.credit)
+
+
+@compare_router.get("/atlas/{name}/{number}", response_class=Response, responses=_PNG)
+def reference_cell(
+    parts: Having,
+    person: Viewing,
+    name: Annotated[str, Path(pattern=f"^{CLASS_NAME}$", max_length=64)],
+    number: Annotated[int, Path(ge=0, le=1000)],
+) -> Response:
+    """A reference cell of a class."""
+    picture = parts.atlas.png(name, number)
+    if picture is None:
+        raise HTTPException(404, "no such reference cell")
+    return Response(picture, media_type="image/png", headers={"Cache-Control": LATER})
