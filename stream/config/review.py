@@ -63,6 +63,9 @@ class ReviewSettings(Section):
         False, description="the slide's label and macro images: they often name the patient"
     )
     alerts_first: bool = Field(True, description="no signature before every alert is acknowledged")
+    atlas: str = Field(
+        "", description="folder CLASS/NAME.png of reference cells, with their source in CREDIT.txt"
+    )
     sign_cells: int = Field(
         0, ge=0, description="white cells that people must have verified before a signature"
     )

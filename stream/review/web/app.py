@@ -151,7 +151,7 @@ def make_parts(
         Exports(),
         stamp,
         LookAlikes(library),
-        Atlas(setting.model),
+        Atlas(setting.model, Path(review.atlas) if review.atlas else None),
     )
 
 

@@ -31,10 +31,13 @@ class LookAlikeSays(BaseModel):
 
 
 class AtlasSays(BaseModel):
-    """How many reference cells there are of each class, and what they are."""
+    """How many reference cells there are of each class, what they are, and whether a model has
+    generated them.
+    """
 
     classes: dict[str, int]
     credit: str
+    generated: bool
 
 
 class WordsSay(BaseModel):
@@ -72,7 +75,8 @@ def words(shelf: Shelf, cell_id: CellId, parts: Having) -> WordsSay:
 @compare_router.get("/atlas")
 def atlas(parts: Having, person: Viewing) -> AtlasSays:
     """Which classes have reference cells, and what the pictures are."""
-    return AtlasSays(classes=parts.atlas.classes(), credit=parts.atlas.credit)
+    found = parts.atlas
+    return AtlasSays(classes=found.classes(), credit=found.credit, generated=found.is_generated)
 
 
 @compare_router.get("/atlas/{name}/{number}", response_class=Response, responses=_PNG)

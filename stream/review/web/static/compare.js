@@ -17,18 +17,18 @@ export class Compare {
 
   /** Which classes have reference cells; asked for once. */
   reference() {
-    this.atlas ??= call("GET", "api/atlas").catch(() => ({ classes: {}, credit: "" }));
+    this.atlas ??= call("GET", "api/atlas").catch(() => ({ classes: {}, credit: "", generated: true }));
     return this.atlas;
   }
 
   /** Reference cells of a class; nothing where there are none. */
   async row(name, most = MOST) {
-    const { classes, credit } = await this.reference();
+    const { classes, credit, generated } = await this.reference();
     const count = Math.min(classes[name] ?? 0, most);
     if (!count) return "";
-    return h("div", { class: "references" }, h("h3", {}, `Reference cells: ${this.title(name)}`),
+    return h("div", { class: "references" }, h("h3", {}, `${generated ? "Generated likenesses, no photographs" : "Reference cells"}: ${this.title(name)}`),
       h("div", { class: "panels", tabindex: 0, role: "group", "aria-label": `reference cells: ${this.title(name)}`, title: credit },
-        Array.from({ length: count }, (_, n) => h("img", { src: siteUrl(`api/atlas/${encodeURIComponent(name)}/${n}`), alt: `generated ${this.title(name)}`, loading: "lazy" }))));
+        Array.from({ length: count }, (_, n) => h("img", { src: siteUrl(`api/atlas/${encodeURIComponent(name)}/${n}`), alt: `${generated ? "generated" : "reference"} ${this.title(name)}`, loading: "lazy" }))));
   }
 
   /** Reviewed cells of all slides that look most like a cell, with what people called them. */
@@ -46,8 +46,10 @@ export class Compare {
   /** The words, look-alikes and reference cells beside a cell, as they come. */
   async beside(cell, label, box) {
     const words = call("GET", `api/slides/${this.slide.slide_id}/cells/${cell.id}/words`).then((said) => (said.words ? h("p", { class: "words" }, said.words) : ""));
-    for (const part of [words, this.alike(cell), this.row(label)]) {
-      const made = await part.catch(() => "");
+    const reference = this.reference().then(({ generated }) => (generated ? "" : this.row(label))); // a coarse likeness helps nobody here
+    const parts = [words, this.alike(cell), reference].map((part) => part.catch(() => "")); // what cannot be had is left out
+    for (const part of parts) {
+      const made = await part;
       if (!box.isConnected) return;
       box.append(made);
     }
