@@ -65,7 +65,7 @@ ORDER = {
         {"audit_trail", "verification"},
         {"slides", "alert_list", "signed_counts", "store_lessons"},
         {"versions"},
-        {"decisions", "worklist", "audit_check", "report"},
+        {"decisions", "worklist", "audit_check", "report", "look_alikes"},
         {"web"},
     ],
 }
