@@ -15,7 +15,7 @@ from .detections import Detection
 from .review_state import Standing
 from .slides import SlideLibrary, SlideView
 
-LAST_SLIDES = 200
+_LAST_SLIDES = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class LookAlikes:
     until somebody decides on it again. Threads may share it.
     """
 
-    def __init__(self, library: SlideLibrary, last: int = LAST_SLIDES):
+    def __init__(self, library: SlideLibrary, last: int = _LAST_SLIDES):
         self._library = library
         self._last = last
         self._number = 0

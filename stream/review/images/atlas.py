@@ -16,8 +16,8 @@ from ingest import CytostreamError
 
 from .crops import encode
 
-SHOWN = 6  # of each class
-CREDIT_FILE = "CREDIT.txt"
+_SHOWN = 6  # of each class
+_CREDIT_FILE = "CREDIT.txt"
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff"}
 _MOST_PX = 2048
 _CREDIT_LETTERS = 2000
@@ -63,14 +63,14 @@ class Atlas:
             return self._cells
 
     def _photographs(self, folder: Path) -> dict[str, list[np.ndarray]]:
-        credit = folder / CREDIT_FILE
+        credit = folder / _CREDIT_FILE
         self._credit = credit.read_text(errors="replace") if credit.is_file() else ""
         self._credit = self._credit[:_CREDIT_LETTERS].strip() or f"From the folder {folder.name}."
         found = {}
         for each in sorted(path for path in folder.iterdir() if path.is_dir()):
             files = sorted(path for path in each.iterdir() if path.suffix.lower() in _SUFFIXES)
-            step = max(1, len(files) // SHOWN)
-            found[each.name] = [_picture(path) for path in files[::step][:SHOWN]]
+            step = max(1, len(files) // _SHOWN)
+            found[each.name] = [_picture(path) for path in files[::step][:_SHOWN]]
         return found
 
     def _generated(self) -> dict[str, list[np.ndarray]]:
@@ -81,8 +81,8 @@ class Atlas:
             return {}
         names = [card.data.get(key, "") for key in ("name", "licence", "source")]
         self._credit = f"{_GENERATED}{names[0]} ({names[1]}; {names[2]})."
-        step = max(1, sheet.shape[1] // SHOWN)
-        return {name: list(sheet[row][::step][:SHOWN]) for row, name in enumerate(card.counted)}
+        step = max(1, sheet.shape[1] // _SHOWN)
+        return {name: list(sheet[row][::step][:_SHOWN]) for row, name in enumerate(card.counted)}
 
 
 def _picture(path: Path) -> np.ndarray:
