@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 READY = $(VENV)/.ready-$(subst $(comma),-,$(EXTRAS))
 comma := ,
 
-.PHONY: demo page test quick check bench gpu-check chaos fuzz siege golden mutants cover browser lis-node lock sbom train-gpu clean
+.PHONY: demo page test quick check bench gpu-check chaos fuzz siege golden mutants cover browser postgres lis-node lock sbom train-gpu clean
 
 demo: $(READY)
 	$(BIN)/cytostream demo
@@ -85,6 +85,9 @@ lock: $(READY)  # deploy/requirements.lock: every package of a deployment on suc
 sbom: $(READY)  # sbom.json: the packages of this environment as CycloneDX 1.6
 	$(PYTHON) -m venv $(TOOLS) && $(TOOLS)/bin/python -m pip install --quiet cyclonedx-bom==7.5.0
 	$(TOOLS)/bin/cyclonedx-py environment --spec-version 1.6 --output-file sbom.json $(BIN)/python
+
+postgres:  # a server that the tests of a store on PostgreSQL start; without it they skip
+	test -d /usr/lib/postgresql || (apt-get update -qq && apt-get install -y -qq postgresql)
 
 lis-node:  # the Node packages that tests of HL7 use where they are there
 	npm install --silent --no-audit --no-fund --prefix .node node-hl7-server@2.5.0 node-hl7-client@4.0.0

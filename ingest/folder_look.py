@@ -16,7 +16,7 @@ from .part_lists import MRXS_LIST, mrxs_folder
 from .slide import IMAGES, slide_suffixes, whole_slide_suffixes
 from .slide_files import DICOM, files_of, series_at
 
-STORE_FILE = "state.db"
+STORE_FILES = {"state.db", "state.url"}
 SIDE_PICTURE = re.compile(
     r"(?P<stem>.*?)[^a-z0-9]*"
     r"(label|macro|overview|thumb|thumbnail|preview|map|barcode|snapshot)[^a-z]*"
@@ -131,7 +131,7 @@ class _Lister:
         self.visited.add(real)
         files, folders = self.entries(folder)
         names = {path.name for path in files}
-        if MRXS_LIST in names or STORE_FILE in names or self.is_store(folder):
+        if MRXS_LIST in names or STORE_FILES & names or self.is_store(folder):
             return []
         slides = [path for path in files if is_slide_name(path)]
         if matches(folder.name, self.conventions.fields):

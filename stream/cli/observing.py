@@ -14,7 +14,7 @@ from stream.config import Config
 from stream.events import Progress
 from stream.run import RunContext, SlideOutcome
 from stream.sinks import Relay
-from stream.store import FigureQueries
+from stream.store import FigureQueries, server_of
 
 if TYPE_CHECKING:
     from stream.monitoring import Health, ProcessMetrics
@@ -100,7 +100,7 @@ def observing(
         queries = {
             name: FigureQueries(store / file)
             for name, file in OUTBOXES.items()
-            if (store / file).is_file()
+            if (store / file).is_file() or server_of(store)
         }
         for each in queries.values():
             stack.callback(each.close)

@@ -23,6 +23,13 @@ ConfigOption = Annotated[
 StoreOption = Annotated[
     Path, typer.Option("--store", help="Folder of results, as of `cytostream run --store`.")
 ]
+StateOption = Annotated[
+    str | None,
+    typer.Option(
+        "--state",
+        help="Server for the state of a new store: postgresql://USER@HOST/DATABASE; PGPASSWORD.",
+    ),
+]
 SinkOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -128,12 +135,13 @@ class TileOptions(ReadingOptions):
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """Where events go (to Kafka where nothing is said), the models' folders, the engine and its
-    GPU, and whether slides are run anew as a new version where they were begun under something
-    else.
+    """Where events go (to Kafka where nothing is said), the server of the state, the models'
+    folders, the engine and its GPU, and whether slides are run anew as a new version where they
+    were begun under something else.
     """
 
     sinks: SinkOption = None
+    state: StateOption = None
     model: ModelOption = SHIPPED
     red_model: RedModelOption = RED_MODEL
     engine: EngineOption = "auto"

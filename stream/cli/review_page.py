@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ingest import CytostreamError, open_workers
 from stream.config import Config
-from stream.store import Outbox, can_write, make_private_folder
+from stream.store import Outbox, can_write, has_state, make_private_folder
 
 from .console import screen
 from .observing import observing
@@ -106,7 +106,7 @@ def _check_store(store: Path) -> None:
     Raises:
         CytostreamError: there is none.
     """
-    if not (store / "state.db").is_file():
+    if not has_state(store):
         hint = "check --store, or make one with `cytostream run SLIDE --store DIR`"
         raise CytostreamError(f"{store}: no results here", hint)
 

@@ -22,7 +22,7 @@ from stream.config import Config, Reading
 from stream.events import Provenance
 from stream.run import RedJudge, RunContext
 from stream.sinks import Relay, open_sink
-from stream.store import Backlog, DiskLimits, Outbox, make_private_folder
+from stream.store import Backlog, DiskLimits, Outbox, has_state, make_private_folder, use_server
 
 from .console import say, screen
 from .options import KAFKA, ModelChoice, RunOptions
@@ -64,7 +64,7 @@ def open_station(
 
 def require_store(store: Path) -> None:
     """Raises CytostreamError where there is no store."""
-    if not (store / "state.db").is_file():
+    if not has_state(store):
         raise CytostreamError(
             f"{store}: no results here", "run `cytostream run SLIDE --store DIR` first"
         )
@@ -73,6 +73,8 @@ def require_store(store: Path) -> None:
 def open_outbox(store: Path, config: Config) -> Outbox:
     try:
         make_private_folder(store)
+        if config.store.state:
+            use_server(store, config.store.state)
     except OSError as error:
         raise CytostreamError(
             f"{store}: cannot be made: {error.strerror}", "choose another --store"

@@ -23,6 +23,10 @@ class BacklogSettings(Section):
 
 
 class Store(Section):
+    state: str = Field(
+        "",
+        description="postgresql://USER@HOST/DATABASE for several hosts; empty: files of the store",
+    )
     free_gb: float = Field(1.0, ge=0, description="the run stops in order where the disk has less")
     waiting_gb: float = Field(
         20.0, gt=0, description="the run stops in order where the state file is larger"

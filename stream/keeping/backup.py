@@ -1,8 +1,9 @@
 """A backup of a store, also while runs and the page write to it.
 
 The databases come first, each as it is at one moment, reviews before results: what a signature is
-for is there. The folders of slides come after them: whatever a database calls stored is in them
-already, and what is newer is written again by whoever goes on with the copy.
+for is there. Those of a server are kept as files, so that what is restored is a store of files. The
+folders of slides come after them: whatever a database calls stored is in them already, and what is
+newer is written again by whoever goes on with the copy.
 """
 
 import fcntl
@@ -15,7 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from ingest import StoreError
-from stream.store import Outbox, make_private_folder
+from stream.store import SERVER_FILE, Outbox, has_state, make_private_folder, server_of
 from stream.store.upkeep import snapshot
 
 from .manifest import (
@@ -29,7 +30,7 @@ from .manifest import (
 )
 
 DATABASES = ("reviews.db", "access.db", "state.db")  # in this order
-_LEFT_OUT = (".db", ".db-wal", ".db-shm", ".db-journal", ".lock", ".new")
+_LEFT_OUT = (SERVER_FILE, ".db", ".db-wal", ".db-shm", ".db-journal", ".lock", ".new")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ def back_up(
     Raises:
         StoreError: there is no store, or the backup cannot be written or lies within it.
     """
-    if not (store / "state.db").is_file():
+    if not has_state(store):
         raise StoreError(f"{store}: no store here", "name it with --store")
     if backup.resolve().is_relative_to(store.resolve()):
         raise StoreError(f"{backup}: within the store", "choose a folder on another disk")
@@ -95,7 +96,7 @@ def _locked(store: Path, backup: Path, on_file: Callable[[str], None]) -> Backup
 def _databases(store: Path, folder: Path) -> Iterator[tuple[Path, str]]:
     """A snapshot of each database, made when it is asked for."""
     for name in DATABASES:
-        if (store / name).is_file():
+        if (store / name).is_file() or server_of(store):
             snapshot(store / name, folder / name)
             yield folder / name, name
 

@@ -1,6 +1,6 @@
 from .account_table import AccountChange, AccountRow, AccountTable
 from .backlog import FAILED, RUNNING, STAT, WAITING, Backlog, Job, job_lease
-from .database import COPY_HINT, can_write
+from .database import COPY_HINT, SERVER_FILE, can_write, has_state, server_of, use_server
 from .identity_table import RefusedOrder
 from .journal import CellEntry, KeptFailure
 from .leases import LeaseLostError
@@ -71,6 +71,10 @@ __all__ = [
     "StoredEvent",
     "Transaction",
     "WAITING",
+    "use_server",
+    "server_of",
+    "has_state",
+    "SERVER_FILE",
     "can_write",
     "close_to_others",
     "crop_digest",

@@ -1,7 +1,6 @@
-"""The tables of accounts and sessions, in the file `access.db` of a store."""
+"""Accounts and sessions, in the database `access.db` of a store."""
 
 import secrets
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,16 +8,7 @@ from pathlib import Path
 
 from ingest import StoreError
 
-from .database import COPY_HINT, State, Unwritable
-
-_TABLES = """
-CREATE TABLE IF NOT EXISTS accounts (name TEXT PRIMARY KEY, role TEXT NOT NULL, hash TEXT NOT NULL)
-    WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS sessions (digest TEXT PRIMARY KEY, name TEXT NOT NULL,
-    ends REAL NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS secret (value TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS removed (name TEXT PRIMARY KEY, at REAL NOT NULL) WITHOUT ROWID;
-"""
+from .database import ACCESS, COPY_HINT, State, Statements, Unwritable
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,38 +23,40 @@ class AccountRow:
 class AccountChange:
     """What is read and changed in one transaction."""
 
-    def __init__(self, db: sqlite3.Connection):
+    def __init__(self, db: Statements):
         self._db = db
 
     def is_removed(self, name: str) -> bool:
         """Whether there once was an account of this name."""
-        sql = "SELECT 1 FROM removed WHERE name = ?"
-        return self._db.execute(sql, (name,)).fetchone() is not None
+        return self._db.row("SELECT 1 FROM removed WHERE name = :name", name=name) is not None
 
     def role(self, name: str) -> str | None:
         """The role of an account; None where there is none."""
-        row = self._db.execute("SELECT role FROM accounts WHERE name = ?", (name,)).fetchone()
+        row = self._db.row("SELECT role FROM accounts WHERE name = :name", name=name)
         return row[0] if row else None
 
     def other_roles(self, name: str) -> list[str]:
         """The roles of all other accounts."""
-        rows = self._db.execute("SELECT role FROM accounts WHERE name != ?", (name,)).fetchall()
+        rows = self._db.rows("SELECT role FROM accounts WHERE name != :name", name=name)
         return [role for (role,) in rows]
 
     def put(self, row: AccountRow) -> None:
         """Makes an account, or replaces it."""
-        values = (row.name, row.role, row.password_hash)
-        self._db.execute("INSERT OR REPLACE INTO accounts VALUES (?, ?, ?)", values)
+        sql = """INSERT INTO accounts VALUES (:name, :role, :hash)
+            ON CONFLICT (name) DO UPDATE SET role = excluded.role, hash = excluded.hash"""
+        self._db.change(sql, name=row.name, role=row.role, hash=row.password_hash)
 
     def remove(self, name: str, at: float) -> None:
         """Removes an account and its sessions; `at` is the time in Unix seconds."""
         self.end_sessions(name)
-        self._db.execute("DELETE FROM accounts WHERE name = ?", (name,))
-        self._db.execute("INSERT OR IGNORE INTO removed VALUES (?, ?)", (name, at))
+        self._db.change("DELETE FROM accounts WHERE name = :name", name=name)
+        sql = "INSERT INTO removed VALUES (:name, :at) ON CONFLICT DO NOTHING"
+        self._db.change(sql, name=name, at=at)
 
     def end_sessions(self, *names: str) -> None:
         """Ends all sessions of some accounts."""
-        self._db.executemany("DELETE FROM sessions WHERE name = ?", [(name,) for name in names])
+        sql = "DELETE FROM sessions WHERE name = :name"
+        self._db.change_all(sql, [{"name": name} for name in names])
 
 
 class AccountTable:
@@ -76,10 +68,10 @@ class AccountTable:
         Raises:
             StoreError: it cannot be opened.
         """
-        self._state = State(path, _TABLES, unwritable=unwritable)
-        sql = "INSERT INTO secret SELECT ? WHERE NOT EXISTS (SELECT 1 FROM secret)"
+        self._state = State(path, ACCESS, unwritable=unwritable)
+        sql = "INSERT INTO secret SELECT :value WHERE NOT EXISTS (SELECT 1 FROM secret)"
         with self._state.transaction() as db:
-            db.execute(sql, (secrets.token_hex(32),))
+            db.change(sql, value=secrets.token_hex(32))
 
     @property
     def is_kept(self) -> bool:
@@ -111,7 +103,8 @@ class AccountTable:
 
     def account(self, name: str) -> AccountRow | None:
         """The account of a name; None where there is none."""
-        rows = self._state.rows("SELECT name, role, hash FROM accounts WHERE name = ?", name)
+        sql = "SELECT name, role, hash FROM accounts WHERE name = :name"
+        rows = self._state.rows(sql, name=name)
         return AccountRow(*rows[0]) if rows else None
 
     def has_any(self) -> bool:
@@ -125,26 +118,27 @@ class AccountTable:
     def begin_session(self, digest: str, name: str, now: float, ends: float) -> None:
         """Adds a session, and drops those that have ended; times in Unix seconds."""
         with self._state.transaction() as db:
-            db.execute("DELETE FROM sessions WHERE ends < ?", (now,))
-            db.execute("INSERT INTO sessions VALUES (?, ?, ?)", (digest, name, ends))
+            db.change("DELETE FROM sessions WHERE ends < :now", now=now)
+            sql = "INSERT INTO sessions VALUES (:digest, :name, :ends)"
+            db.change(sql, digest=digest, name=name, ends=ends)
 
     def session_name(self, digest: str, now: float) -> str | None:
         """Whose session it is; None where it has ended."""
-        sql = "SELECT name FROM sessions WHERE digest = ? AND ends > ?"
-        rows = self._state.rows(sql, digest, now)
+        sql = "SELECT name FROM sessions WHERE digest = :digest AND ends > :now"
+        rows = self._state.rows(sql, digest=digest, now=now)
         return rows[0][0] if rows else None
 
     def session_account(self, digest: str, now: float) -> AccountRow | None:
         """The account of a session, as it is now; None where either is gone."""
         sql = """SELECT name, role, hash FROM sessions JOIN accounts USING (name)
-            WHERE digest = ? AND ends > ?"""
-        rows = self._state.rows(sql, digest, now)
+            WHERE digest = :digest AND ends > :now"""
+        rows = self._state.rows(sql, digest=digest, now=now)
         return AccountRow(*rows[0]) if rows else None
 
     def end_session(self, digest: str) -> None:
         """Ends one session."""
         with self._state.transaction() as db:
-            db.execute("DELETE FROM sessions WHERE digest = ?", (digest,))
+            db.change("DELETE FROM sessions WHERE digest = :digest", digest=digest)
 
     def close(self) -> None:
         """Closes the file."""

@@ -2,7 +2,6 @@
 lease first.
 """
 
-import sqlite3
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,24 +12,9 @@ from ingest import file_state, files_of
 from stream.config import BacklogSettings as Rules
 from stream.events import JsonObject
 
+from .database import Value
 from .outbox import Outbox
 
-BACKLOG_TABLES = """
-CREATE TABLE IF NOT EXISTS backlog (
-    number INTEGER PRIMARY KEY AUTOINCREMENT, path TEXT NOT NULL UNIQUE, priority INTEGER NOT NULL,
-    mpp REAL, set_id TEXT,
-    state TEXT NOT NULL DEFAULT 'waiting', tries INTEGER NOT NULL DEFAULT 0,
-    deaths INTEGER NOT NULL DEFAULT 0,
-    not_before REAL NOT NULL DEFAULT 0, slide_id TEXT, reason TEXT, seconds REAL, stamp TEXT);
-CREATE INDEX IF NOT EXISTS backlog_of_state ON backlog (state, priority DESC, number);
-"""
-ADDED_COLUMNS = {  # to the table of version 0.2; its not_before, a time of day, is read no more
-    "root": "TEXT",
-    "asked": "TEXT",
-    "pause_s": "REAL NOT NULL DEFAULT 0",
-    "turn": "INTEGER NOT NULL DEFAULT 0",
-    "announced": "TEXT",
-}
 WAITING = "waiting"
 RUNNING = "running"
 _DONE = "done"
@@ -78,11 +62,6 @@ class Backlog:
         self.outbox = outbox
         self.rules = rules
         self._seen: dict[str, tuple[int, float]] = {}
-        outbox.make_tables(BACKLOG_TABLES)
-        with outbox.exclusive() as db:
-            there = {row[1] for row in db.execute("PRAGMA table_info(backlog)")}
-            for name in ADDED_COLUMNS.keys() - there:
-                db.execute(f"ALTER TABLE backlog ADD COLUMN {name} {ADDED_COLUMNS[name]}")
 
     def add(self, jobs: Iterable[Job], asked: str | None = None) -> int:
         """Queues slides; returns how many of them were not known.
@@ -91,11 +70,11 @@ class Backlog:
         (model, configuration) than when it was done; one that failed gets another chance, and one
         that was to be tried later is tried now.
         """
+        added = 0
         with self.outbox.exclusive() as db:
-            before = _count(db)
             for job in jobs:
                 path = job.path.absolute()
-                values = {
+                values: dict[str, Value] = {
                     "path": str(path),
                     "priority": job.priority,
                     "mpp": job.mpp,
@@ -106,28 +85,30 @@ class Backlog:
                     "asked": asked and f"{asked} {job.mpp}",
                     "announced": job.announced,
                 }
-                db.execute(
-                    """INSERT OR IGNORE INTO backlog
-                    (path, priority, mpp, set_id, root, stamp, asked)
-                    VALUES (:path, :priority, :mpp, :set_id, :root, :stamp, :asked)""",
-                    values,
+                added += db.change(
+                    """INSERT INTO backlog (path, priority, mpp, set_id, root, stamp, asked)
+                    VALUES (:path, :priority, :mpp, :set_id, :root, :stamp, :asked)
+                    ON CONFLICT DO NOTHING""",
+                    **values,
                 )
-                db.execute(
+                db.change(
                     """UPDATE backlog SET state = 'waiting', tries = 0, deaths = 0, stamp = :stamp,
                     mpp = :mpp, asked = coalesce(:asked, asked)
                     WHERE path = :path AND (state IN ('failed', 'partial')
-                    OR state = 'done' AND (stamp IS NOT :stamp AND stamp IS NOT :old_stamp
-                    OR :asked IS NOT NULL AND asked IS NOT :asked))""",
-                    values,
+                    OR state = 'done' AND (stamp IS DISTINCT FROM :stamp
+                    AND stamp IS DISTINCT FROM :old_stamp
+                    OR coalesce(:asked, asked) IS DISTINCT FROM asked))""",
+                    **values,
                 )
-                db.execute(
-                    """UPDATE backlog SET priority = max(priority, :priority), pause_s = 0,
+                db.change(
+                    """UPDATE backlog SET pause_s = 0,
+                    priority = CASE WHEN priority < :priority THEN :priority ELSE priority END,
                     root = :root, announced = coalesce(:announced, announced),
                     stamp = CASE state WHEN 'waiting' THEN :stamp ELSE stamp END
                     WHERE path = :path""",
-                    values,
+                    **values,
                 )
-            return _count(db) - before
+        return added
 
     def next(self, only: Collection[str] | None = None) -> Job | None:
         """The next slide, leased to this process; None where there is nothing to take now.
@@ -162,21 +143,23 @@ class Backlog:
         if self.outbox.leases.holds(lease) or not self.outbox.leases.take(lease):
             return False
         with self.outbox.exclusive() as db:
-            row = db.execute(
-                "SELECT state, deaths FROM backlog WHERE path = ?", (str(job.path),)
-            ).fetchone()
-            died = row[0] == RUNNING
-            free = row[0] in (WAITING, RUNNING) and not (died and row[1] >= self.rules.deaths)
+            sql = f"SELECT state, deaths FROM backlog WHERE path = :path {db.skip_row}"
+            state, deaths = db.row(sql, path=str(job.path)) or (None, 0)
+            died = state == RUNNING
+            free = state in (WAITING, RUNNING) and not (died and deaths >= self.rules.deaths)
             if free:
-                db.execute(
-                    "UPDATE backlog SET state = ?, deaths = deaths + ? WHERE path = ?",
-                    (RUNNING, died, str(job.path)),
+                db.change(
+                    "UPDATE backlog SET state = :state, deaths = deaths + :died WHERE path = :path",
+                    state=RUNNING,
+                    died=int(died),
+                    path=str(job.path),
                 )
             elif died:
-                reason = f"its process died {row[1]} times"
-                db.execute(
-                    "UPDATE backlog SET state = ?, reason = ? WHERE path = ?",
-                    (FAILED, reason, str(job.path)),
+                db.change(
+                    "UPDATE backlog SET state = :state, reason = :reason WHERE path = :path",
+                    state=FAILED,
+                    reason=f"its process died {deaths} times",
+                    path=str(job.path),
                 )
         if not free:
             self.outbox.leases.give(lease)
@@ -197,8 +180,9 @@ class Backlog:
     def drop(self, path: Path, reason: str) -> None:
         """The slide is no longer there; where it waits, it does not any more."""
         with self.outbox.exclusive() as db:
-            sql = "UPDATE backlog SET state = ?, reason = ? WHERE path = ? AND state = 'waiting'"
-            db.execute(sql, (FAILED, reason, str(path)))
+            sql = """UPDATE backlog SET state = :state, reason = :reason
+                WHERE path = :path AND state = 'waiting'"""
+            db.change(sql, state=FAILED, reason=reason, path=str(path))
 
     def fail(self, job: Job, reason: str) -> bool:
         """One try is used up; True where it was the last."""
@@ -213,14 +197,15 @@ class Backlog:
         """It cannot be done, however often it is tried."""
         self._end(job, FAILED, reason=reason)
 
-    def _end(self, job: Job, state: str, **facts: object) -> None:
-        names = ", ".join(f"{name} = ?" for name in facts)
+    def _end(self, job: Job, state: str, **facts: Value) -> None:
+        names = ", ".join(f"{name} = :{name}" for name in facts)
         with self.outbox.exclusive() as db:
-            sql = f"UPDATE backlog SET state = ?, turn = turn + 1, {names} WHERE path = ?"
-            db.execute(sql, (state, *facts.values(), str(job.path)))
-            db.execute(
-                "DELETE FROM leases WHERE name = ? AND owner = ?",
-                (job_lease(job), self.outbox.leases.owner),
+            sql = f"UPDATE backlog SET state = :state, turn = turn + 1, {names} WHERE path = :path"
+            db.change(sql, state=state, path=str(job.path), **facts)
+            db.change(
+                "DELETE FROM leases WHERE name = :name AND owner = :owner",
+                name=job_lease(job),
+                owner=self.outbox.leases.owner,
             )
 
     def rename(self, was: Path, path: Path) -> bool:
@@ -228,25 +213,29 @@ class Backlog:
         it is done. False where nothing is known of it, or it runs.
         """
         with self.outbox.exclusive() as db:
-            row = db.execute("SELECT state FROM backlog WHERE path = ?", (str(was),)).fetchone()
+            sql = f"SELECT state FROM backlog WHERE path = :path {db.take_row}"
+            row = db.row(sql, path=str(was))
             if row is None or row[0] == RUNNING:
                 return False
-            db.execute("DELETE FROM backlog WHERE path = ? AND state != 'running'", (str(path),))
-            sql = """UPDATE OR IGNORE backlog SET path = ?, state = 'waiting', pause_s = 0,
-                stamp = ? WHERE path = ?"""
-            return db.execute(sql, (str(path), file_stamp(path), str(was))).rowcount == 1
+            sql = "DELETE FROM backlog WHERE path = :path AND state != 'running'"
+            db.change(sql, path=str(path))
+            sql = """UPDATE backlog SET path = :path, state = 'waiting', pause_s = 0,
+                stamp = :stamp WHERE path = :was
+                AND NOT EXISTS (SELECT 1 FROM backlog WHERE path = :path)"""
+            return db.change(sql, path=str(path), stamp=file_stamp(path), was=str(was)) == 1
 
     def place(self, path: Path) -> JsonObject:
         """Number, state, tries, slide_id and reason of a slide by its path."""
-        return self._place("path = ?", str(path.absolute()))
+        return self._place("path = :value", str(path.absolute()))
 
     def place_of(self, number: int) -> JsonObject:
         """The same by its number; empty where there is none."""
-        return self._place("number = ?", number)
+        return self._place("number = :value", number)
 
-    def _place(self, where: str, value: object) -> JsonObject:
+    def _place(self, where: str, value: str | int) -> JsonObject:
         names = ("number", "state", "tries", "slide_id", "reason")
-        rows = self.outbox.rows(f"SELECT {', '.join(names)} FROM backlog WHERE {where}", value)
+        sql = f"SELECT {', '.join(names)} FROM backlog WHERE {where}"
+        rows = self.outbox.rows(sql, value=value)
         return dict(zip(names, rows[0], strict=True)) if rows else {}
 
     def jobs(self, only: Collection[str] | None = None) -> list[Job]:
@@ -286,10 +275,6 @@ def stamp_of_version_0_2(path: Path) -> str | None:
     except OSError:
         return None
     return f"{facts.st_size} {facts.st_mtime_ns}"
-
-
-def _count(db: sqlite3.Connection) -> int:
-    return int(db.execute("SELECT count(*) FROM backlog").fetchone()[0])
 
 
 def _job(row: Sequence[Any]) -> Job:

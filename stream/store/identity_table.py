@@ -1,6 +1,5 @@
 """What is stated of the slides' identities, and the orders of the worklist, in the state file."""
 
-import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,24 +15,10 @@ from stream.identity import (
     resolve,
 )
 
-from .database import State
+from .database import IDENTITY_COLUMNS, State, Statements, Value, listed
 
-_COLUMNS = ", ".join(name if name != "order" else "order_id" for name in FIELDS)
-_TEXTS = _COLUMNS.replace(",", " TEXT NOT NULL,") + " TEXT NOT NULL"
-IDENTITY_TABLES = f"""
-CREATE TABLE IF NOT EXISTS claims (slide_id TEXT, source TEXT, place TEXT, part INTEGER, {_TEXTS},
-    PRIMARY KEY (slide_id, source, place, part)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS orders (number INTEGER PRIMARY KEY AUTOINCREMENT, {_TEXTS},
-    state TEXT NOT NULL, source TEXT NOT NULL, at TEXT NOT NULL,
-    UNIQUE (order_id, accession, container, barcode));
-CREATE INDEX IF NOT EXISTS orders_by_accession ON orders (accession);
-CREATE INDEX IF NOT EXISTS orders_by_container ON orders (container);
-CREATE INDEX IF NOT EXISTS orders_by_barcode ON orders (barcode);
-CREATE INDEX IF NOT EXISTS orders_by_patient ON orders (patient_id);
-CREATE TABLE IF NOT EXISTS refused_orders (number INTEGER PRIMARY KEY AUTOINCREMENT,
-    at TEXT NOT NULL, control_id TEXT NOT NULL, reason TEXT NOT NULL, body BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS identity_changes (number INTEGER PRIMARY KEY AUTOINCREMENT);
-"""
+_COLUMNS = ", ".join(IDENTITY_COLUMNS)
+_NAMED = ", ".join(f":{name}" for name in IDENTITY_COLUMNS)
 _REFUSED_MAX = 1_000
 _REFUSED_BYTES = 64_000
 _ORDER_COLUMNS = f"{_COLUMNS}, state, source, number"
@@ -66,9 +51,10 @@ class IdentityReader:
         """What sources other than people state of a slide, in a fixed order."""
         if not self._has_identities():
             return []
-        sql = f"""SELECT source, {_COLUMNS} FROM claims WHERE slide_id = ?
+        sql = f"""SELECT source, {_COLUMNS} FROM claims WHERE slide_id = :slide_id
             ORDER BY source, place, part"""
-        return [Claim(row[0], Identity(*row[1:])) for row in self._state.rows(sql, slide_id)]
+        rows = self._state.rows(sql, slide_id=slide_id)
+        return [Claim(row[0], Identity(*row[1:])) for row in rows]
 
     def orders_with(self, claims: Iterable[Claim]) -> list[Order]:
         """The orders that some code of these claims may lead to."""
@@ -80,26 +66,25 @@ class IdentityReader:
         }
         if not known or not self._has_identities():
             return []
-        marks = ", ".join("?" * len(known))
+        marks, values = listed("code", known)
         where = " OR ".join(
             f"{name} IN ({marks})" for name in ("accession", "container", "barcode", "order_id")
         )
         sql = f"SELECT {_ORDER_COLUMNS} FROM orders WHERE {where} ORDER BY number"
-        return [_order(row) for row in self._state.rows(sql, *([*known] * 4))]
+        return [_order(row) for row in self._state.rows(sql, **values)]
 
     def orders(self, patient_id: str | None = None) -> list[Order]:
         """The worklist, or what it has of one patient, in the order of arrival."""
         if not self._has_identities():
             return []
-        where = "" if patient_id is None else "WHERE patient_id = ?"
-        about = [] if patient_id is None else [patient_id]
+        where = "" if patient_id is None else "WHERE patient_id = :patient_id"
+        about = {} if patient_id is None else {"patient_id": patient_id}
         sql = f"SELECT {_ORDER_COLUMNS} FROM orders {where} ORDER BY number"
-        return [_order(row) for row in self._state.rows(sql, *about)]
+        return [_order(row) for row in self._state.rows(sql, **about)]
 
     def refused_orders(self) -> list[RefusedOrder]:
         """The last thousand messages that were refused, oldest first."""
-        there = "SELECT 1 FROM sqlite_master WHERE name = 'refused_orders'"
-        if not self._state.rows(there):
+        if not self._state.has_table("refused_orders"):
             return []
         sql = "SELECT at, control_id, reason, body FROM refused_orders ORDER BY number"
         return [RefusedOrder(*row) for row in self._state.rows(sql)]
@@ -111,35 +96,34 @@ class IdentityReader:
         return self._state.integer("SELECT coalesce(max(number), 0) FROM identity_changes")
 
     def _has_identities(self) -> bool:
-        sql = "SELECT count(*) FROM sqlite_master WHERE name IN ('claims', 'identity_changes')"
-        return self._state.integer(sql) == 2
+        return all(self._state.has_table(name) for name in ("claims", "identity_changes"))
 
 
 class IdentityWriter:
     """Writes, inside one transaction; needs `_db`."""
 
-    _db: sqlite3.Connection
+    _db: Statements
 
     def set_claims(self, slide_id: str, source: str, place: str, claims: Iterable[Claim]) -> None:
         """Replaces what a source has stated of a slide at a place, as a path."""
-        key = (slide_id, source, place)
-        sql = f"""SELECT {_COLUMNS} FROM claims
-            WHERE slide_id = ? AND source = ? AND place = ? ORDER BY part"""
-        before = [Identity(*row) for row in self._db.execute(sql, key)]
+        key: dict[str, Value] = {"slide_id": slide_id, "source": source, "place": place}
+        where = "slide_id = :slide_id AND source = :source AND place = :place"
+        sql = f"SELECT {_COLUMNS} FROM claims WHERE {where} ORDER BY part"
+        before = [Identity(*row) for row in self._db.rows(sql, **key)]
         stated = [claim.identity for claim in claims]
         if stated == before:
             return
-        self._db.execute("DELETE FROM claims WHERE slide_id = ? AND source = ? AND place = ?", key)
-        marks = ", ".join("?" * (4 + len(FIELDS)))
-        self._db.executemany(
-            f"INSERT INTO claims (slide_id, source, place, part, {_COLUMNS}) VALUES ({marks})",
-            [(*key, part, *_values(one)) for part, one in enumerate(stated)],
+        self._db.change(f"DELETE FROM claims WHERE {where}", **key)
+        self._db.change_all(
+            f"""INSERT INTO claims (slide_id, source, place, part, {_COLUMNS})
+            VALUES (:slide_id, :source, :place, :part, {_NAMED})""",
+            [{**key, "part": part, **_values(one)} for part, one in enumerate(stated)],
         )
         self._mark()
 
     def forget_claims(self, slide_id: str) -> None:
         """Forgets all that is stated of a slide, but by people."""
-        self._db.execute("DELETE FROM claims WHERE slide_id = ?", (slide_id,))
+        self._db.change("DELETE FROM claims WHERE slide_id = :slide_id", slide_id=slide_id)
         self._mark()
 
     def put_order(self, order: Order) -> bool:
@@ -155,63 +139,75 @@ class IdentityWriter:
         """What is there of an order number is cancelled, or gives way to its change."""
         number = order.identity.order
         if order.state == "cancelled":
-            sql = "UPDATE orders SET state = 'cancelled' WHERE order_id = ? AND state = 'open'"
-            count = self._db.execute(sql, (number,)).rowcount
-            there = self._db.execute("SELECT 1 FROM orders WHERE order_id = ?", (number,))
-            if there.fetchone():
+            sql = """UPDATE orders SET state = 'cancelled'
+                WHERE order_id = :number AND state = 'open'"""
+            count = self._db.change(sql, number=number)
+            if self._db.row("SELECT 1 FROM orders WHERE order_id = :number", number=number):
                 self._mark()
                 return count > 0
             return self._put(order)
-        before = self._db.execute(
-            f"SELECT {_ORDER_COLUMNS} FROM orders WHERE order_id = ?", (number,)
-        )
+        sql = f"SELECT {_ORDER_COLUMNS} FROM orders WHERE order_id = :number"
+        before = self._db.rows(sql, number=number)
         same = [_order(row).identity == order.identity for row in before]
         if same == [True]:
             return self._put(order)
-        self._db.execute("DELETE FROM orders WHERE order_id = ?", (number,))
+        self._db.change("DELETE FROM orders WHERE order_id = :number", number=number)
         return self._put(order)
 
     def _put(self, order: Order) -> bool:
         own = order.identity
-        codes = (own.order, own.accession, own.container, own.barcode)
         sql = f"""SELECT {_ORDER_COLUMNS} FROM orders
-            WHERE order_id = ? AND accession = ? AND container = ? AND barcode = ?"""
-        row = self._db.execute(sql, codes).fetchone()
+            WHERE order_id = :order_id AND accession = :accession AND container = :container
+            AND barcode = :barcode"""
+        row = self._db.row(
+            sql,
+            order_id=own.order,
+            accession=own.accession,
+            container=own.container,
+            barcode=own.barcode,
+        )
         if row and (_order(row).identity, row[-3]) == (own, order.state):
             return False
-        marks = ", ".join("?" * (len(FIELDS) + 3))
         changed = ", ".join(
             f"{name} = excluded.{name}"
             for name in ("patient_id", "patient_name", "birth_date", "state", "source", "at")
         )
-        self._db.execute(
-            f"""INSERT INTO orders ({_COLUMNS}, state, source, at) VALUES ({marks})
+        self._db.change(
+            f"""INSERT INTO orders ({_COLUMNS}, state, source, at)
+            VALUES ({_NAMED}, :state, :source, :at)
             ON CONFLICT (order_id, accession, container, barcode) DO UPDATE SET {changed}""",
-            (*_values(own), order.state, order.source, datetime.now(UTC).isoformat()),
+            **_values(own),
+            state=order.state,
+            source=order.source,
+            at=datetime.now(UTC).isoformat(),
         )
         self._mark()
         return True
 
     def keep_refused_order(self, control_id: str, reason: str, body: bytes) -> None:
         """Keeps a message that was refused; the oldest of too many go."""
-        at = datetime.now(UTC).isoformat()
-        self._db.execute(
-            "INSERT INTO refused_orders (at, control_id, reason, body) VALUES (?, ?, ?, ?)",
-            (at, control_id, reason, body[:_REFUSED_BYTES]),
+        self._db.change(
+            """INSERT INTO refused_orders (at, control_id, reason, body)
+            VALUES (:at, :control_id, :reason, :body)""",
+            at=datetime.now(UTC).isoformat(),
+            control_id=control_id,
+            reason=reason,
+            body=body[:_REFUSED_BYTES],
         )
-        self._db.execute(
+        self._db.change(
             """DELETE FROM refused_orders
-            WHERE number <= (SELECT max(number) FROM refused_orders) - ?""",
-            (_REFUSED_MAX,),
+            WHERE number <= (SELECT max(number) FROM refused_orders) - :most""",
+            most=_REFUSED_MAX,
         )
 
     def _mark(self) -> None:
-        self._db.execute("DELETE FROM identity_changes")
-        self._db.execute("INSERT INTO identity_changes DEFAULT VALUES")
+        self._db.change("DELETE FROM identity_changes")
+        self._db.change("INSERT INTO identity_changes DEFAULT VALUES")
 
 
-def _values(identity: Identity) -> list[str]:
-    return [getattr(identity, name) for name in FIELDS]
+def _values(identity: Identity) -> dict[str, str]:
+    values = (getattr(identity, name) for name in FIELDS)
+    return dict(zip(IDENTITY_COLUMNS, values, strict=True))
 
 
 def _order(row: tuple[Any, ...]) -> Order:

@@ -3,28 +3,14 @@ stopped.
 """
 
 import json
-import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from ingest import Failure
 from stream.events import JsonObject
 
-from .database import State
+from .database import State, Statements
 
-JOURNAL_TABLES = """
-CREATE TABLE IF NOT EXISTS tiles (slide_id TEXT, tile_key TEXT, PRIMARY KEY (slide_id, tile_key))
-    WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS cells (
-    row INTEGER PRIMARY KEY AUTOINCREMENT, slide_id TEXT NOT NULL, cell_id TEXT NOT NULL,
-    body TEXT NOT NULL, crop BLOB, features BLOB,
-    UNIQUE (slide_id, cell_id));
-CREATE TABLE IF NOT EXISTS failures (
-    event_id TEXT PRIMARY KEY, slide_id TEXT NOT NULL, code TEXT NOT NULL, path TEXT NOT NULL,
-    what TEXT NOT NULL, hint TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS slides (slide_id TEXT PRIMARY KEY, status TEXT NOT NULL,
-    facts TEXT NOT NULL) WITHOUT ROWID;
-"""
 _PAGE = 256
 CellEntry = tuple[str, str, bytes | None, bytes | None]
 
@@ -62,7 +48,7 @@ class JournalReader:
         return {
             key
             for (key,) in self._state.rows(
-                "SELECT tile_key FROM tiles WHERE slide_id = ?", slide_id
+                "SELECT tile_key FROM tiles WHERE slide_id = :slide_id", slide_id=slide_id
             )
         }
 
@@ -70,7 +56,7 @@ class JournalReader:
         return {
             cell
             for (cell,) in self._state.rows(
-                "SELECT cell_id FROM cells WHERE slide_id = ?", slide_id
+                "SELECT cell_id FROM cells WHERE slide_id = :slide_id", slide_id=slide_id
             )
         }
 
@@ -79,43 +65,48 @@ class JournalReader:
         the slide.
         """
         sql = (
-            "SELECT row, cell_id, body, crop, features FROM cells WHERE slide_id = ? AND row > ? "
-            f"ORDER BY row LIMIT {_PAGE}"
+            "SELECT row, cell_id, body, crop, features FROM cells "
+            f"WHERE slide_id = :slide_id AND row > :after_row ORDER BY row LIMIT {_PAGE}"
         )
-        while page := self._state.rows(sql, slide_id, after_row):
+        while page := self._state.rows(sql, slide_id=slide_id, after_row=after_row):
             yield from (CellRow(*values) for values in page)
             after_row = page[-1][0]
 
     def status(self, slide_id: str) -> str | None:
         """The slide's last status, None where it was never set."""
-        rows = self._state.rows("SELECT status FROM slides WHERE slide_id = ?", slide_id)
+        sql = "SELECT status FROM slides WHERE slide_id = :slide_id"
+        rows = self._state.rows(sql, slide_id=slide_id)
         return rows[0][0] if rows else None
 
     def facts(self, slide_id: str) -> JsonObject:
         """What the last `set_status` said beside the status; empty where it was never set."""
-        rows = self._state.rows("SELECT facts FROM slides WHERE slide_id = ?", slide_id)
+        sql = "SELECT facts FROM slides WHERE slide_id = :slide_id"
+        rows = self._state.rows(sql, slide_id=slide_id)
         return json.loads(rows[0][0]) if rows else {}
 
     def facts_of_path(self, path: str) -> JsonObject:
         """The facts of a slide under way, by its resolved path; empty where none is."""
         sql = (
             "SELECT facts FROM slides WHERE status = 'running' AND json_extract(facts, "
-            "'$.slide.path') = ?"
+            "'$.slide.path') = :path"
         )
-        rows = self._state.rows(sql, path)
+        rows = self._state.rows(sql, path=path)
         return json.loads(rows[0][0]) if rows else {}
 
     def odd_shares(self, scanner: str, slides: int, but: str) -> list[tuple[int, int]]:
         """(anomalous cells, cells) of a scanner's last finished slides, newest first; without the
         slide `but`.
         """
-        sql = """SELECT json_extract(facts, '$.odd'), json_extract(facts, '$.progress.cells')
+        sql = """SELECT CAST(json_extract(facts, '$.odd') AS INTEGER),
+            CAST(json_extract(facts, '$.progress.cells') AS INTEGER)
             FROM slides
-            WHERE status IN ('done', 'failures') AND json_extract(facts, '$.slide.scanner') = ?
-            AND slide_id != ?
+            WHERE status IN ('done', 'failures')
+            AND json_extract(facts, '$.slide.scanner') = :scanner
+            AND slide_id != :but
             AND json_extract(facts, '$.odd') IS NOT NULL
-            ORDER BY json_extract(facts, '$.at') DESC LIMIT ?"""
-        return self._state.rows(sql, scanner, but, slides)
+            ORDER BY json_extract(facts, '$.at') DESC LIMIT :slides"""
+        found = self._state.rows(sql, scanner=scanner, but=but, slides=slides)
+        return [(odd, cells) for odd, cells in found]
 
     def failures(self) -> list[KeptFailure]:
         """What could not be read, in the words of whoever said so."""
@@ -129,47 +120,55 @@ class JournalReader:
         ]
 
 
-def add_feature_column(db: sqlite3.Connection) -> None:
-    """A store from before cells had features."""
-    columns = [name for _, name, *_ in db.execute("PRAGMA table_info(cells)")]
-    if "features" not in columns:
-        db.execute("ALTER TABLE cells ADD COLUMN features BLOB")
-
-
 class JournalWriter:
     """Writes, inside one transaction; needs `_db`."""
 
-    _db: sqlite3.Connection
+    _db: Statements
 
     def tile_done(self, slide_id: str, tile_key: str) -> None:
-        self._db.execute("INSERT OR IGNORE INTO tiles VALUES (?, ?)", (slide_id, tile_key))
+        sql = "INSERT INTO tiles VALUES (:slide_id, :tile_key) ON CONFLICT DO NOTHING"
+        self._db.change(sql, slide_id=slide_id, tile_key=tile_key)
 
     def add_cells(self, slide_id: str, rows: Iterable[CellEntry]) -> None:
         """Adds (cell_id, JSON text, crop bytes or None, features as bytes or None); a cell that is
         there already stays as it is.
         """
         sql = (
-            "INSERT OR IGNORE INTO cells (slide_id, cell_id, body, crop, features) VALUES "
-            "(?, ?, ?, ?, ?)"
+            "INSERT INTO cells (slide_id, cell_id, body, crop, features) VALUES "
+            "(:slide_id, :cell_id, :body, :crop, :features) ON CONFLICT DO NOTHING"
         )
-        self._db.executemany(sql, ((slide_id, *row) for row in rows))
+        names = ("cell_id", "body", "crop", "features")
+        self._db.change_all(
+            sql, ({"slide_id": slide_id, **dict(zip(names, row, strict=True))} for row in rows)
+        )
 
     def drop_crops(self, slide_id: str, upto_row: int) -> None:
         """Forgets crops and features up to and with a row, once they are in the result store."""
         sql = (
             "UPDATE cells SET crop = NULL, features = NULL "
-            "WHERE slide_id = ? AND row <= ? AND crop IS NOT NULL"
+            "WHERE slide_id = :slide_id AND row <= :upto_row AND crop IS NOT NULL"
         )
-        self._db.execute(sql, (slide_id, upto_row))
+        self._db.change(sql, slide_id=slide_id, upto_row=upto_row)
 
     def keep_failure(self, event_id: str, path: str, failure: Failure) -> None:
         """Keeps the words of a failure; its event holds a code and a fixed sentence."""
-        about = (failure.slide_id, failure.code, path, failure.what, failure.hint)
-        sql = "INSERT OR REPLACE INTO failures VALUES (?, ?, ?, ?, ?, ?)"
-        self._db.execute(sql, (event_id, *about))
+        sql = """INSERT INTO failures (event_id, slide_id, code, path, what, hint)
+            VALUES (:event_id, :slide_id, :code, :path, :what, :hint)
+            ON CONFLICT (event_id) DO UPDATE SET slide_id = excluded.slide_id,
+            code = excluded.code, path = excluded.path, what = excluded.what,
+            hint = excluded.hint"""
+        self._db.change(
+            sql,
+            event_id=event_id,
+            slide_id=failure.slide_id,
+            code=failure.code,
+            path=path,
+            what=failure.what,
+            hint=failure.hint,
+        )
 
     def set_status(self, slide_id: str, status: str, **facts: object) -> None:
         """Sets the status, and the facts (JSON values) beside it."""
-        self._db.execute(
-            "INSERT OR REPLACE INTO slides VALUES (?, ?, ?)", (slide_id, status, json.dumps(facts))
-        )
+        sql = """INSERT INTO slides VALUES (:slide_id, :status, :facts)
+            ON CONFLICT (slide_id) DO UPDATE SET status = excluded.status, facts = excluded.facts"""
+        self._db.change(sql, slide_id=slide_id, status=status, facts=json.dumps(facts))

@@ -1,9 +1,10 @@
 """Who does what in a store that several processes, or hosts, share: a name has one holder at a
 time.
 
-No clock is compared between hosts: a holder counts up, and another takes its place after it has
-watched that count stand still for `lease_s` of its own time. A process that died on this very host
-is known at once. A holder that was only slow finds out within its next transaction
+No clocks of hosts are compared. In a file, a holder counts up, and another takes its place after it
+has watched that count stand still for `lease_s` of its own time; on a server, it does so `lease_s`
+after the holder's last sign by the server's clock. A process that died on this very host is known
+at once. A holder that was only slow finds out within its next transaction
 (`Transaction.hold`), before it can write anything.
 """
 
@@ -21,10 +22,6 @@ from ingest import CytostreamError
 
 from .database import State
 
-LEASE_TABLES = """
-CREATE TABLE IF NOT EXISTS leases (name TEXT PRIMARY KEY, owner TEXT NOT NULL,
-    beat INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
-"""
 _BEATS_A_LEASE = 5
 
 
@@ -49,24 +46,42 @@ class Leases:
         """True where the name is this process's now; False where another holds it."""
         if self.holds(name):
             return True
-        with self._state.transaction() as db:
-            row = db.execute("SELECT owner, beat FROM leases WHERE name = ?", (name,)).fetchone()
-            if row and not self._is_gone(name, *row):
-                return False
-            db.execute("INSERT OR REPLACE INTO leases VALUES (?, ?, 0)", (name, self.owner))
+        backend = self._state.backend
+        with self._state.transaction(ordered=False) as db:
+            is_free = db.change(
+                f"""INSERT INTO leases (name, owner, renewed_s)
+                VALUES (:name, :owner, {backend.now_s}) ON CONFLICT DO NOTHING""",
+                name=name,
+                owner=self.owner,
+            )
+            if not is_free:
+                row = db.row(
+                    f"""SELECT owner, beat, {backend.silent_s} FROM leases
+                    WHERE name = :name {backend.skip_row}""",
+                    name=name,
+                )
+                if row is None or not self._is_gone(name, *row):
+                    return False
+                db.change(
+                    f"""UPDATE leases SET owner = :owner, beat = 0, renewed_s = {backend.now_s}
+                    WHERE name = :name""",
+                    name=name,
+                    owner=self.owner,
+                )
         self._beat()
         return True
 
     def holds(self, name: str) -> bool:
-        return self._state.rows("SELECT owner FROM leases WHERE name = ?", name) == [(self.owner,)]
+        return self.holder(name) == self.owner
 
     def holder(self, name: str) -> str | None:
-        rows = self._state.rows("SELECT owner FROM leases WHERE name = ?", name)
+        rows = self._state.rows("SELECT owner FROM leases WHERE name = :name", name=name)
         return rows[0][0] if rows else None
 
     def give(self, name: str) -> None:
-        with self._state.transaction() as db:
-            db.execute("DELETE FROM leases WHERE name = ? AND owner = ?", (name, self.owner))
+        with self._state.transaction(ordered=False) as db:
+            sql = "DELETE FROM leases WHERE name = :name AND owner = :owner"
+            db.change(sql, name=name, owner=self.owner)
 
     def close(self) -> None:
         """Gives everything back."""
@@ -75,15 +90,17 @@ class Leases:
             self._beating.join()
             with (
                 suppress(CytostreamError),
-                self._state.transaction() as db,
+                self._state.transaction(ordered=False) as db,
             ):  # a full disk: they lapse
-                db.execute("DELETE FROM leases WHERE owner = ?", (self.owner,))
+                db.change("DELETE FROM leases WHERE owner = :owner", owner=self.owner)
 
-    def _is_gone(self, name: str, owner: str, beat: int) -> bool:
+    def _is_gone(self, name: str, owner: str, beat: int, silent_s: float | None) -> bool:
         if owner == self.owner:
             return False
         if (died := died_here(owner)) is not None:
             return died
+        if silent_s is not None:
+            return silent_s > self.lease_s
         known = self._seen.get(name)
         if not known or known[:2] != (owner, beat):
             self._seen[name] = (owner, beat, monotonic())
@@ -98,8 +115,12 @@ class Leases:
     def _beat_on(self) -> None:
         while not self._stopping.wait(self.lease_s / _BEATS_A_LEASE):
             try:
-                with self._state.transaction() as db:
-                    db.execute("UPDATE leases SET beat = beat + 1 WHERE owner = ?", (self.owner,))
+                with self._state.transaction(ordered=False) as db:
+                    db.change(
+                        f"""UPDATE leases SET beat = beat + 1, renewed_s = {db.now_s}
+                        WHERE owner = :owner""",
+                        owner=self.owner,
+                    )
             except CytostreamError:
                 continue  # a full disk: whoever writes next says so
 

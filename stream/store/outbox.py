@@ -8,7 +8,6 @@ events and loses none.
 import json
 import secrets
 import shutil
-import sqlite3
 import uuid
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,39 +15,25 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, time
-from typing import Any, Self
+from typing import Self
+
+from sqlalchemy import MetaData
 
 from ingest import StoreError
 from stream.events import ALERT, CELL, DEAD, RED, Event, dead_letter_event, from_line, to_record
 from stream.store.outbox_record import OutboxRecord
 
-from .database import State, Unwritable
-from .identity_table import IDENTITY_TABLES, IdentityReader, IdentityWriter
-from .journal import JOURNAL_TABLES as JOURNAL_TABLES
-from .journal import JournalReader, JournalWriter, add_feature_column
-from .leases import LEASE_TABLES as LEASE_TABLES
+from .database import STATE, Row, State, Statements, Unwritable, Value, listed
+from .identity_table import IdentityReader, IdentityWriter
+from .journal import JournalReader, JournalWriter
 from .leases import LeaseLostError, Leases
 
-_TABLES = """
-CREATE TABLE IF NOT EXISTS store (id TEXT PRIMARY KEY) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS secret (value TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS records (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, subject TEXT NOT NULL,
-    type TEXT NOT NULL, added REAL NOT NULL, headers TEXT NOT NULL, value BLOB NOT NULL);
-CREATE INDEX IF NOT EXISTS records_of_slide ON records (subject, type);
-CREATE INDEX IF NOT EXISTS alerts_by_time ON records (added) WHERE type = 'cytostream.alert.v1';
-CREATE INDEX IF NOT EXISTS slide_alerts_by_time ON records (added)
-    WHERE type = 'cytostream.slidealert.v1';
-CREATE TABLE IF NOT EXISTS cursors (sink TEXT PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS refused (sink TEXT, seq INTEGER, reason TEXT NOT NULL,
-    PRIMARY KEY (sink, seq)) WITHOUT ROWID;
-"""
 _COLUMNS = "seq, id, type, subject, headers, value"
 _CHECK_S = 2.0
 _MARK_S = 1.0
 _UNSENT = """
-FROM records WHERE seq > coalesce((SELECT seq FROM cursors WHERE sink = ?1), 0)
-AND seq NOT IN (SELECT seq FROM refused WHERE sink = ?1)
+FROM records WHERE seq > coalesce((SELECT seq FROM cursors WHERE sink = :sink), 0)
+AND seq NOT IN (SELECT seq FROM refused WHERE sink = :sink)
 """
 
 
@@ -64,7 +49,7 @@ class Refused:
 class Transaction(JournalWriter, IdentityWriter):
     """What commits together: results, how far the slide is, and the events that report them."""
 
-    def __init__(self, db: sqlite3.Connection, owner: str = ""):
+    def __init__(self, db: Statements, owner: str = ""):
         self._db = db
         self._owner = owner
 
@@ -73,10 +58,10 @@ class Transaction(JournalWriter, IdentityWriter):
         is.
         """
         sql = (
-            "INSERT OR IGNORE INTO records (id, subject, type, added, headers, value) VALUES "
-            "(?, ?, ?, ?, ?, ?)"
+            "INSERT INTO records (id, subject, type, added, headers, value) VALUES "
+            "(:id, :subject, :type, :added, :headers, :value) ON CONFLICT DO NOTHING"
         )
-        self._db.executemany(sql, (_row(event) for event in events))
+        self._db.change_all(sql, (_values(event) for event in events))
 
     def hold(self, name: str) -> None:
         """What follows is written only while this process has the lease.
@@ -84,8 +69,8 @@ class Transaction(JournalWriter, IdentityWriter):
         Raises:
             LeaseLostError: it has not.
         """
-        row = self._db.execute("SELECT owner FROM leases WHERE name = ?", (name,)).fetchone()
-        if row != (self._owner,):
+        sql = f"SELECT owner FROM leases WHERE name = :name {self._db.share_row}"
+        if self._db.row(sql, name=name) != (self._owner,):
             raise LeaseLostError(
                 f"{name}: another process has taken over", "nothing is lost: it goes on there"
             )
@@ -102,7 +87,7 @@ class DiskLimits:
 
 
 class Outbox(JournalReader, IdentityReader):
-    """The outbox and journal of a store, in one SQLite file, which several processes may share."""
+    """The outbox and journal of a store, in one database, which several processes may share."""
 
     def __init__(
         self,
@@ -110,16 +95,16 @@ class Outbox(JournalReader, IdentityReader):
         room: DiskLimits | None = None,
         lease_s: float = 30.0,
         unwritable: Unwritable = "refuse",
+        schema: MetaData = STATE,
     ):
-        """Opens or makes `path`.
+        """Opens or makes the database of `path`.
 
         Raises:
             StoreError: it cannot be opened.
         """
         self.path = path
         self.room = room or DiskLimits()
-        tables = _TABLES + JOURNAL_TABLES + LEASE_TABLES + IDENTITY_TABLES
-        self._state = State(path, tables, unwritable=unwritable)
+        self._state = State(path, schema, unwritable=unwritable)
         # a second connection: the relay does not wait for the writer's open transaction to read. A
         # power cut may take its last
         # commits back: the sinks know themselves what they have
@@ -131,16 +116,16 @@ class Outbox(JournalReader, IdentityReader):
         if unwritable == "read" and not self.is_kept:
             return
         with self._state.transaction() as db:
-            db.execute(
-                "INSERT INTO store SELECT ? WHERE NOT EXISTS (SELECT 1 FROM store)",
-                (uuid.uuid4().hex,),
+            db.change(
+                "INSERT INTO store SELECT :id WHERE NOT EXISTS (SELECT 1 FROM store)",
+                id=uuid.uuid4().hex,
             )
-            db.execute(
-                "INSERT INTO secret SELECT ? WHERE NOT EXISTS (SELECT 1 FROM secret)",
-                (secrets.token_hex(32),),
+            db.change(
+                "INSERT INTO secret SELECT :value WHERE NOT EXISTS (SELECT 1 FROM secret)",
+                value=secrets.token_hex(32),
             )
-            _move_lines(db)
-            add_feature_column(db)
+            if self._state.has_table("events"):
+                _move_lines(db)
 
     @property
     def is_kept(self) -> bool:
@@ -171,19 +156,15 @@ class Outbox(JournalReader, IdentityReader):
         for wake in self._listeners:
             wake()
 
-    def make_tables(self, tables: str) -> None:
-        """Adds the tables (SQL) of whoever keeps something beside the events."""
-        self._state.run(tables)
-
-    def rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
+    def rows(self, sql: str, /, **values: Value) -> list[Row]:
         """What a query gives."""
-        return self._state.rows(sql, *values)
+        return self._state.rows(sql, **values)
 
-    def exclusive(self) -> AbstractContextManager[sqlite3.Connection]:
-        """A transaction beside the results, which no other process can come between; it wakes no
-        relay.
+    def exclusive(self) -> AbstractContextManager[Statements]:
+        """A transaction beside the results and events; what it reads it must lock, where others
+        may change it. It wakes no relay.
         """
-        return self._state.transaction()
+        return self._state.transaction(ordered=False)
 
     def on_commit(self, wake: Callable[[], None]) -> None:
         """Calls `wake` after every commit, in the writer's thread."""
@@ -195,21 +176,21 @@ class Outbox(JournalReader, IdentityReader):
         """All events, or those of a slide or of some types, sent or not, in order; a page at a
         time.
         """
-        where = "seq > ?" if slide_id is None else "seq > ? AND subject = ?"
-        where += f" AND type IN ({', '.join('?' * len(types))})" if types else ""
-        about = [*([] if slide_id is None else [slide_id]), *types]
+        kinds, about = listed("type", types)
+        where = "seq > :after_seq" + (f" AND type IN ({kinds})" if types else "")
+        if slide_id is not None:
+            where += " AND subject = :subject"
+            about["subject"] = slide_id
         sql = f"SELECT {_COLUMNS} FROM records WHERE {where} ORDER BY seq LIMIT 256"
-        while page := self._state.rows(sql, after_seq, *about):
+        while page := self._state.rows(sql, after_seq=after_seq, **about):
             yield from (_record(*row) for row in page)
             after_seq = page[-1][0]
 
     def alerts_given(self, slide_id: str) -> Counter[str]:
         """How many cell alerts a slide has raised, by rule."""
-        sql = (
-            "SELECT json_extract(CAST(value AS TEXT), '$.rule') FROM records WHERE subject = ? "
-            "AND type = ?"
-        )
-        return Counter(rule for (rule,) in self._state.rows(sql, slide_id, ALERT))
+        sql = "SELECT value FROM records WHERE subject = :subject AND type = :type"
+        rows = self._state.rows(sql, subject=slide_id, type=ALERT)
+        return Counter(json.loads(value)["rule"] for (value,) in rows)
 
     def alerts_since(self, seconds: float) -> int:
         """How many cell alerts all slides have raised in the last `seconds`, as far as this process
@@ -222,30 +203,34 @@ class Outbox(JournalReader, IdentityReader):
             self._alert_marks.append((now_s, last_seq))
         while len(self._alert_marks) > 1 and self._alert_marks[1][0] <= now_s - seconds:
             self._alert_marks.popleft()
-        sql = f"SELECT count(*) FROM records WHERE type = '{ALERT}' AND seq > ?"
-        return self._state.integer(sql, self._alert_marks[0][1])
+        sql = f"SELECT count(*) FROM records WHERE type = '{ALERT}' AND seq > :seq"
+        return self._state.integer(sql, seq=self._alert_marks[0][1])
 
     def record(self, seq: int) -> OutboxRecord:
-        return _record(*self._state.rows(f"SELECT {_COLUMNS} FROM records WHERE seq = ?", seq)[0])
+        sql = f"SELECT {_COLUMNS} FROM records WHERE seq = :seq"
+        return _record(*self._state.rows(sql, seq=seq)[0])
 
     def unsent(self, sink: str, limit: int) -> list[OutboxRecord]:
         """The next events that a sink has not taken."""
-        rows = self._relays.rows(f"SELECT {_COLUMNS} {_UNSENT} ORDER BY seq LIMIT ?2", sink, limit)
+        sql = f"SELECT {_COLUMNS} {_UNSENT} ORDER BY seq LIMIT :limit"
+        rows = self._relays.rows(sql, sink=sink, limit=limit)
         return [_record(*row) for row in rows]
 
     def count_unsent(self, sink: str) -> int:
-        return self._relays.integer(f"SELECT count(*) {_UNSENT}", sink)
+        return self._relays.integer(f"SELECT count(*) {_UNSENT}", sink=sink)
 
     def mark_sent(self, sink: str, upto_seq: int) -> None:
         """The sink has taken everything up to and with `upto_seq`; less than before where it has
         lost what it had.
         """
-        with self._relays.transaction() as db:
-            db.execute("INSERT OR REPLACE INTO cursors VALUES (?, ?)", (sink, upto_seq))
+        sql = """INSERT INTO cursors VALUES (:sink, :seq)
+            ON CONFLICT (sink) DO UPDATE SET seq = excluded.seq"""
+        with self._relays.transaction(ordered=False) as db:
+            db.change(sql, sink=sink, seq=upto_seq)
 
     def sent(self, sink: str) -> int:
         """Up to which `seq` the sink has taken everything."""
-        rows = self._relays.rows("SELECT seq FROM cursors WHERE sink = ?", sink)
+        rows = self._relays.rows("SELECT seq FROM cursors WHERE sink = :sink", sink=sink)
         return rows[0][0] if rows else 0
 
     def put_aside(self, sink: str, seq: int, reason: str) -> None:
@@ -253,8 +238,10 @@ class Outbox(JournalReader, IdentityReader):
         letter.
         """
         with self._relays.transaction() as db:
-            db.execute("INSERT OR REPLACE INTO refused VALUES (?, ?, ?)", (sink, seq, reason))
-            row = db.execute(f"SELECT {_COLUMNS} FROM records WHERE seq = ?", (seq,)).fetchone()
+            sql = """INSERT INTO refused VALUES (:sink, :seq, :reason)
+                ON CONFLICT (sink, seq) DO UPDATE SET reason = excluded.reason"""
+            db.change(sql, sink=sink, seq=seq, reason=reason)
+            row = db.row(f"SELECT {_COLUMNS} FROM records WHERE seq = :seq", seq=seq)
             if row and row[2] != DEAD:
                 Transaction(db).add(
                     [dead_letter_event(_record(*row).event, len(row[-1]), reason, sink)]
@@ -262,13 +249,13 @@ class Outbox(JournalReader, IdentityReader):
 
     def refused(self, sink: str | None = None) -> list[Refused]:
         """What a sink would not take, and why; of all sinks without one."""
-        sql = (
-            f"SELECT reason, {_COLUMNS} FROM refused JOIN records USING (seq) WHERE ?1 IS NULL "
-            "OR sink = ?1 ORDER BY seq"
-        )
+        where = "" if sink is None else "WHERE sink = :sink"
+        about = {} if sink is None else {"sink": sink}
+        sql = f"""SELECT reason, {_COLUMNS} FROM refused JOIN records USING (seq) {where}
+            ORDER BY seq"""
         return [
             Refused(row[0], _record(*row).event, reason)
-            for reason, *row in self._relays.rows(sql, sink)
+            for reason, *row in self._relays.rows(sql, **about)
         ]
 
     def prune(self, keep_days: float, sinks: Iterable[str]) -> int:
@@ -279,17 +266,16 @@ class Outbox(JournalReader, IdentityReader):
         """
         upto = min((self.sent(sink) for sink in sinks), default=0)
         with self._relays.transaction() as db:
-            sql = """DELETE FROM records WHERE type IN (?, ?) AND added < ? AND seq <= ?
+            sql = """DELETE FROM records WHERE type IN (:cell, :red) AND added < :before
+                AND seq <= :upto
                 AND seq NOT IN (SELECT seq FROM refused) AND seq < (SELECT max(seq) FROM records)
                 AND subject IN (SELECT slide_id FROM slides WHERE status = 'done')"""
-            return db.execute(sql, (CELL, RED, time() - keep_days * 86_400, upto)).rowcount
+            before = time() - keep_days * 86_400
+            return db.change(sql, cell=CELL, red=RED, before=before, upto=upto)
 
     def size_bytes(self) -> int:
-        """Of the state file, without what was dropped from it."""
-        pages = self._state.integer("PRAGMA page_count") - self._state.integer(
-            "PRAGMA freelist_count"
-        )
-        return pages * self._state.integer("PRAGMA page_size")
+        """Of the state, without what was dropped from it."""
+        return self._state.size_bytes()
 
     def waiting_bytes(self) -> int:
         """Of the events that no sink has yet."""
@@ -324,10 +310,16 @@ class Outbox(JournalReader, IdentityReader):
         self.close()
 
 
-def _row(event: Event) -> tuple[str, str, str, float, str, bytes]:
+def _values(event: Event) -> dict[str, Value]:
     _, headers, value = to_record(event)
-    text = json.dumps([(name, header.decode()) for name, header in headers])
-    return event.id, event.subject, event.type, time(), text, value
+    return {
+        "id": event.id,
+        "subject": event.subject,
+        "type": event.type,
+        "added": time(),
+        "headers": json.dumps([(name, header.decode()) for name, header in headers]),
+        "value": value,
+    }
 
 
 def _record(
@@ -337,16 +329,12 @@ def _record(
     return OutboxRecord(seq, event_id, kind, subject.encode(), pairs, value)
 
 
-def _move_lines(db: sqlite3.Connection) -> None:
+def _move_lines(db: Statements) -> None:
     """A store of version 0.1.0 kept its events as lines."""
-    if not db.execute(
-        "SELECT 1 FROM sqlite_master WHERE name = 'events' AND type = 'table'"
-    ).fetchone():
-        return
-    for seq, line in db.execute("SELECT seq, line FROM events ORDER BY seq").fetchall():
-        sql = (
-            "INSERT INTO records (seq, id, subject, type, added, headers, value) VALUES (?, ?, "
-            "?, ?, ?, ?, ?)"
-        )
-        db.execute(sql, (seq, *_row(from_line(line))))
-    db.execute("DROP TABLE events")
+    sql = (
+        "INSERT INTO records (seq, id, subject, type, added, headers, value) VALUES "
+        "(:seq, :id, :subject, :type, :added, :headers, :value)"
+    )
+    lines = db.rows("SELECT seq, line FROM events ORDER BY seq")
+    db.change_all(sql, ({"seq": seq, **_values(from_line(line))} for seq, line in lines))
+    db.change("DROP TABLE events")

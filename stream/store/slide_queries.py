@@ -8,7 +8,7 @@ from pathlib import Path
 
 from stream.events import FAILURE, SLIDE_ALERT, JsonObject
 
-from .database import State, Unwritable
+from .database import State, Unwritable, Value, listed
 from .identity_table import IdentityReader
 
 _CELLS_A_PAGE = 4096
@@ -52,57 +52,55 @@ class SlideQueries(IdentityReader):
 
     def data_version(self) -> int:
         """Another number after every commit of another connection."""
-        version: int = self._state.rows("PRAGMA data_version")[0][0]
-        return version
+        return self._state.change_mark()
 
     def events(self, slide_id: str, after_seq: int, *types: str) -> list[StoredEvent]:
         """The events of a slide of some types, in order, after a place in the outbox."""
+        kinds, named = listed("type", types)
         sql = f"""SELECT seq, id, type, value FROM records
-            WHERE subject = ? AND seq > ? AND type IN ({", ".join("?" * len(types))})
-            ORDER BY seq"""
-        rows = self._state.rows(sql, slide_id, after_seq, *types)
+            WHERE subject = :slide_id AND seq > :after_seq AND type IN ({kinds}) ORDER BY seq"""
+        rows = self._state.rows(sql, slide_id=slide_id, after_seq=after_seq, **named)
         return [StoredEvent(seq, event_id, kind, json.loads(v)) for seq, event_id, kind, v in rows]
 
     def slide_alert_count(self, slide_id: str) -> int:
         """How many rules have raised an alert of the slide as a whole."""
-        sql = """SELECT count(DISTINCT json_extract(value, '$.rule')) FROM records
-            WHERE subject = ? AND type = ?"""
-        count: int = self._state.rows(sql, slide_id, SLIDE_ALERT)[0][0]
-        return count
+        sql = "SELECT value FROM records WHERE subject = :slide_id AND type = :type"
+        rows = self._state.rows(sql, slide_id=slide_id, type=SLIDE_ALERT)
+        return len({json.loads(value)["rule"] for (value,) in rows})
 
     def file_failures(self) -> Iterator[tuple[str, JsonObject, str | None]]:
         """Failures of files that are no slide, in order: event id, payload, and the file's path
         where it is known.
         """
         sql = """SELECT id, value, path FROM records LEFT JOIN failures ON id = event_id
-            WHERE subject >= 'file-' AND subject < 'file.' AND type = ? ORDER BY seq"""
-        for event_id, value, path in self._state.rows(sql, FAILURE):
+            WHERE subject >= 'file-' AND subject < 'file.' AND type = :type ORDER BY seq"""
+        for event_id, value, path in self._state.rows(sql, type=FAILURE):
             yield event_id, json.loads(value), path
 
     def cells_page(self, slide_id: str, after_row: int) -> list[tuple[int, str, JsonObject]]:
         """The next cells of a slide after a row of the journal: row, id and body; none at the
         end.
         """
-        sql = f"""SELECT row, cell_id, body FROM cells WHERE slide_id = ? AND row > ?
-            ORDER BY row LIMIT {_CELLS_A_PAGE}"""
-        rows = self._state.rows(sql, slide_id, after_row)
+        sql = f"""SELECT row, cell_id, body FROM cells
+            WHERE slide_id = :slide_id AND row > :after_row ORDER BY row LIMIT {_CELLS_A_PAGE}"""
+        rows = self._state.rows(sql, slide_id=slide_id, after_row=after_row)
         return [(row, cell_id, json.loads(body)) for row, cell_id, body in rows]
 
     def cell_bodies(self, slide_id: str) -> dict[int, JsonObject]:
         """The bodies of all cells of a slide, by row."""
-        sql = "SELECT row, body FROM cells WHERE slide_id = ? ORDER BY row"
-        return {row: json.loads(body) for row, body in self._state.rows(sql, slide_id)}
+        sql = "SELECT row, body FROM cells WHERE slide_id = :slide_id ORDER BY row"
+        rows = self._state.rows(sql, slide_id=slide_id)
+        return {row: json.loads(body) for row, body in rows}
 
     def cell_body(self, row: int) -> JsonObject:
         """All that the journal holds of a cell."""
-        body: JsonObject = json.loads(
-            self._state.rows("SELECT body FROM cells WHERE row = ?", row)[0][0]
-        )
+        sql = "SELECT body FROM cells WHERE row = :row"
+        body: JsonObject = json.loads(self._state.rows(sql, row=row)[0][0])
         return body
 
     def cell_crop(self, row: int) -> bytes | None:
         """The crop of a cell, None once it is in the result store alone."""
-        rows = self._state.rows("SELECT crop FROM cells WHERE row = ?", row)
+        rows = self._state.rows("SELECT crop FROM cells WHERE row = :row", row=row)
         return rows[0][0] if rows else None
 
     def last_cell_row(self) -> int:
@@ -112,8 +110,8 @@ class SlideQueries(IdentityReader):
 
     def new_cell_rows(self, after_row: int) -> dict[str, int]:
         """The slides that have cells after a row of the journal, each with its last row."""
-        sql = "SELECT slide_id, max(row) FROM cells WHERE row > ? GROUP BY slide_id"
-        return dict(self._state.rows(sql, after_row))
+        sql = "SELECT slide_id, max(row) FROM cells WHERE row > :after_row GROUP BY slide_id"
+        return {slide_id: row for slide_id, row in self._state.rows(sql, after_row=after_row)}
 
     def verdict_digest(self, slide_id: str, upto_row: int) -> str:
         """SHA-256 of all that the model has said of a slide's cells, up to and with a row of the
@@ -122,8 +120,10 @@ class SlideQueries(IdentityReader):
         digest = hashlib.sha256()
         after_row = 0
         sql = f"""SELECT row, cell_id, body FROM cells
-            WHERE slide_id = ? AND row > ? AND row <= ? ORDER BY row LIMIT {_VERDICTS_A_PAGE}"""
-        while page := self._state.rows(sql, slide_id, after_row, upto_row):
+            WHERE slide_id = :slide_id AND row > :after_row AND row <= :upto_row
+            ORDER BY row LIMIT {_VERDICTS_A_PAGE}"""
+        about: dict[str, Value] = {"slide_id": slide_id, "upto_row": upto_row}
+        while page := self._state.rows(sql, after_row=after_row, **about):
             for row in page:
                 digest.update(json.dumps(row).encode())
             after_row = page[-1][0]
@@ -131,9 +131,8 @@ class SlideQueries(IdentityReader):
 
     def tiles_done(self, slide_id: str) -> int:
         """How many tiles of a slide are done."""
-        sql = "SELECT count(*) FROM tiles WHERE slide_id = ?"
-        count: int = self._state.rows(sql, slide_id)[0][0]
-        return count
+        sql = "SELECT count(*) FROM tiles WHERE slide_id = :slide_id"
+        return self._state.integer(sql, slide_id=slide_id)
 
     def slide_states(self) -> dict[str, tuple[str, str]]:
         """Status and facts (JSON) of every slide, by its id."""
@@ -144,8 +143,8 @@ class SlideQueries(IdentityReader):
         """Each path under which a slide has been done."""
         if not self._has_backlog():
             return []
-        sql = "SELECT path FROM backlog WHERE slide_id = ? ORDER BY number"
-        return [Path(path) for (path,) in self._state.rows(sql, slide_id)]
+        sql = "SELECT path FROM backlog WHERE slide_id = :slide_id ORDER BY number"
+        return [Path(path) for (path,) in self._state.rows(sql, slide_id=slide_id)]
 
     def waiting_files(self) -> list[WaitingFile]:
         """Files of the backlog that are no slides yet, the next one first, failed ones last."""
@@ -158,8 +157,8 @@ class SlideQueries(IdentityReader):
         return [WaitingFile(number, Path(path), *facts) for number, path, *facts in rows]
 
     def _has_backlog(self) -> bool:
-        """Whether a run or a watch with a backlog has used the store."""
-        return bool(self._state.rows("SELECT 1 FROM sqlite_master WHERE name = 'backlog'"))
+        """Whether the store has one; those of early versions have none until they are run on."""
+        return self._state.has_table("backlog")
 
     def close(self) -> None:
         """Closes the connection."""

@@ -5,12 +5,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import time
-from typing import Any
 
 from ingest import StoreError
 from stream.events import ALERT, SLIDE_ALERT
 
-from .database import State
+from .database import Row, State, server_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +46,7 @@ class FigureQueries:
         Raises:
             StoreError: there is none, or it cannot be opened.
         """
-        if not path.is_file():
+        if not (path.is_file() or server_of(path.parent)):
             raise StoreError(f"{path}: no such file", "check --store")
         self._path = path
         self._state = State(path, unwritable="read")
@@ -66,7 +65,7 @@ class FigureQueries:
             cell_alerts=self._alerts(ALERT),
             slide_alerts=self._alerts(SLIDE_ALERT),
             disk_free_bytes=shutil.disk_usage(self._path.parent).free,
-            state_bytes=self._path.stat().st_size,
+            state_bytes=self._state.size_bytes(),
         )
 
     def _count(self, table: str, column: str) -> dict[str, int]:
@@ -88,23 +87,23 @@ class FigureQueries:
         Raises:
             StoreError: the file cannot be read.
         """
-        if not self._rows("records", "SELECT 1"):
+        if not self._state.has_table("records"):
             return {}
         known = [str(name) for (name,) in self._rows("cursors", "SELECT sink FROM cursors")]
         return {name: self._sink(name) for name in dict.fromkeys([*known, *names])}
 
     def _sink(self, name: str) -> SinkFigures:
         sql = """SELECT count(*), min(added) FROM records
-            WHERE seq > coalesce((SELECT seq FROM cursors WHERE sink = ?1), 0)
-            AND seq NOT IN (SELECT seq FROM refused WHERE sink = ?1)"""
-        waiting, added = self._state.rows(sql, name)[0]
-        refused = self._state.integer("SELECT count(*) FROM refused WHERE sink = ?", name)
+            WHERE seq > coalesce((SELECT seq FROM cursors WHERE sink = :sink), 0)
+            AND seq NOT IN (SELECT seq FROM refused WHERE sink = :sink)"""
+        waiting, added = self._state.rows(sql, sink=name)[0]
+        sql = "SELECT count(*) FROM refused WHERE sink = :sink"
+        refused = self._state.integer(sql, sink=name)
         return SinkFigures(waiting, max(0.0, time() - added) if added else 0.0, refused)
 
-    def _rows(self, table: str, sql: str) -> list[tuple[Any, ...]]:
+    def _rows(self, table: str, sql: str) -> list[Row]:
         """What a query gives; nothing where the store has no such table yet."""
-        there = self._state.rows("SELECT 1 FROM sqlite_master WHERE name = ?", table)
-        return self._state.rows(sql) if there else []
+        return self._state.rows(sql) if self._state.has_table(table) else []
 
     def close(self) -> None:
         """Closes the connection."""

@@ -31,7 +31,7 @@ from stream.cli.pictures import sheet_of
 from stream.cli.session import open_model
 from stream.config import Config
 from stream.events import JsonObject
-from stream.store import SlideStore
+from stream.store import SlideStore, has_state
 
 from .model import verdict_line
 
@@ -246,7 +246,7 @@ def calibrate_reviewed(
     from classify.calibration import CalibrationGain, balanced_share, recalibrate, split_cells
     from stream.review import SlideLibrary, reviewed_cells
 
-    if not (source / "state.db").is_file():
+    if not has_state(source):
         raise DataError(f"{source}: no results here", "--reviewed is about a store")
     if out.exists():
         raise DataError(f"{out}: is there already", "choose another --out")

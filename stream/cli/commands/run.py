@@ -53,7 +53,7 @@ def run(
 
     cytostream run field.png --mpp 0.1 --sink jsonl:events.jsonl --store results
     """
-    settings = load_config(config, reading=asdict(reading))
+    settings = load_config(config, reading=asdict(reading), store={"state": choice.state})
     if not run_slides(slides, store, settings, choice, mpp, json_report):
         raise typer.Exit(1)
 

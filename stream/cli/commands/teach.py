@@ -112,7 +112,9 @@ def reviewed_class(
 
 def check_results(store: Path) -> None:
     """Raises DataError where a store holds no results."""
-    if not (store / "state.db").is_file():
+    from stream.store import has_state
+
+    if not has_state(store):
         raise DataError(f"{store}: no results here", "run `cytostream run SLIDE --store DIR` first")
 
 

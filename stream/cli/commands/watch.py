@@ -60,7 +60,7 @@ def watch(
 
     cytostream watch /scans --door 127.0.0.1:8080
     """
-    settings = load_config(config, reading=asdict(reading))
+    settings = load_config(config, reading=asdict(reading), store={"state": choice.state})
     set_up_logs(settings.monitoring)
     watch_folder(WatchedFolder(folder, store, mpp, door, door_token, once), settings, choice)
 

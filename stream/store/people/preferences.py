@@ -1,12 +1,8 @@
-"""How each person has set up the review page, in the file `access.db` of a store."""
+"""How each person has set up the review page, in the database `access.db` of a store."""
 
 from pathlib import Path
 
-from stream.store.database import State, Unwritable
-
-_TABLES = """
-CREATE TABLE IF NOT EXISTS preferences (name TEXT PRIMARY KEY, body TEXT NOT NULL);
-"""
+from stream.store.database import ACCESS, State, Unwritable
 
 
 class PreferenceTable:
@@ -18,11 +14,11 @@ class PreferenceTable:
         Raises:
             StoreError: it cannot be opened.
         """
-        self._state = State(path, _TABLES, unwritable=unwritable)
+        self._state = State(path, ACCESS, unwritable=unwritable)
 
     def body(self, name: str) -> str | None:
         """What a person has chosen; None where there is nothing."""
-        rows = self._state.rows("SELECT body FROM preferences WHERE name = ?", name)
+        rows = self._state.rows("SELECT body FROM preferences WHERE name = :name", name=name)
         return rows[0][0] if rows else None
 
     def put(self, name: str, body: str | None) -> None:
@@ -32,9 +28,9 @@ class PreferenceTable:
             StoreError: the file cannot be written.
         """
         with self._state.transaction() as db:
-            db.execute("DELETE FROM preferences WHERE name = ?", (name,))
+            db.change("DELETE FROM preferences WHERE name = :name", name=name)
             if body is not None:
-                db.execute("INSERT INTO preferences VALUES (?, ?)", (name, body))
+                db.change("INSERT INTO preferences VALUES (:name, :body)", name=name, body=body)
 
     def close(self) -> None:
         """Closes the file."""

@@ -1,14 +1,15 @@
 """What is taken out of a store for good: zeros are written over it (secure_delete)."""
 
-import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ingest import StoreError
+from sqlalchemy import MetaData
 
-_BUSY_WAIT_S = 30.0
+from ingest import StoreError
+from stream.store.database import REVIEWS, STATE, State, Statements
+
 _OF_SLIDE = {  # by the column that names the slide
     "cells": "slide_id",
     "tiles": "slide_id",
@@ -36,25 +37,15 @@ def remove_slide(state: Path, slide_id: str) -> RemovedSlide:
         StoreError: a process has the slide in hand, or the file cannot be written.
     """
     with _changing(state) as db:
-        lease = db.execute("SELECT 1 FROM leases WHERE name = ?", (f"slide {slide_id}",)).fetchone()
-        if lease:
+        if db.row("SELECT 1 FROM leases WHERE name = :name", name=f"slide {slide_id}"):
             raise StoreError(f"{state}: slide {slide_id} is being run", "wait until it has ended")
-        there = {name for (name,) in db.execute("SELECT name FROM sqlite_master")}
-        paths = [
-            path
-            for (path,) in (
-                db.execute("SELECT path FROM backlog WHERE slide_id = ?", (slide_id,))
-                if "backlog" in there
-                else ()
-            )
-        ]
+        sql = "SELECT path FROM backlog WHERE slide_id = :slide_id"
+        paths = [path for (path,) in db.rows(sql, slide_id=slide_id)]
         rows = {
-            table: db.execute(f"DELETE FROM {table} WHERE {column} = ?", (slide_id,)).rowcount
+            table: db.change(f"DELETE FROM {table} WHERE {column} = :id", id=slide_id)
             for table, column in _OF_SLIDE.items()
-            if table in there
         }
-        if "identity_changes" in there:
-            db.execute("INSERT INTO identity_changes DEFAULT VALUES")
+        db.change("INSERT INTO identity_changes DEFAULT VALUES")
     return RemovedSlide({name: count for name, count in rows.items() if count}, tuple(paths))
 
 
@@ -65,8 +56,9 @@ def remove_orders(state: Path, patient_id: str) -> int:
         StoreError: the file cannot be written.
     """
     with _changing(state) as db:
-        count = db.execute("DELETE FROM orders WHERE patient_id = ?", (patient_id,)).rowcount
-        db.execute("INSERT INTO identity_changes DEFAULT VALUES")
+        sql = "DELETE FROM orders WHERE patient_id = :patient_id"
+        count = db.change(sql, patient_id=patient_id)
+        db.change("INSERT INTO identity_changes DEFAULT VALUES")
     return count
 
 
@@ -77,8 +69,8 @@ def remove_stated(reviews: Path, slide_id: str) -> int:
     Raises:
         StoreError: the file cannot be written.
     """
-    with _changing(reviews) as db:
-        return db.execute("DELETE FROM stated WHERE slide_id = ?", (slide_id,)).rowcount
+    with _changing(reviews, REVIEWS) as db:
+        return db.change("DELETE FROM stated WHERE slide_id = :slide_id", slide_id=slide_id)
 
 
 def remove_marked_crops(reviews: Path, slide_id: str) -> int:
@@ -88,11 +80,9 @@ def remove_marked_crops(reviews: Path, slide_id: str) -> int:
     Raises:
         StoreError: the file cannot be written.
     """
-    with _changing(reviews) as db:
-        there = {name for (name,) in db.execute("SELECT name FROM sqlite_master")}
-        if "marked_crops" not in there:
-            return 0
-        return db.execute("DELETE FROM marked_crops WHERE slide_id = ?", (slide_id,)).rowcount
+    with _changing(reviews, REVIEWS) as db:
+        sql = "DELETE FROM marked_crops WHERE slide_id = :slide_id"
+        return db.change(sql, slide_id=slide_id)
 
 
 def forget_restored_leases(state: Path) -> None:
@@ -102,29 +92,15 @@ def forget_restored_leases(state: Path) -> None:
         StoreError: the file cannot be written.
     """
     with _changing(state) as db:
-        there = {name for (name,) in db.execute("SELECT name FROM sqlite_master")}
-        if "leases" in there:
-            db.execute("DELETE FROM leases")
-        if "backlog" in there:
-            db.execute("UPDATE backlog SET state = 'waiting' WHERE state = 'running'")
+        db.change("DELETE FROM leases")
+        db.change("UPDATE backlog SET state = 'waiting' WHERE state = 'running'")
 
 
 @contextmanager
-def _changing(path: Path) -> Iterator[sqlite3.Connection]:
-    """One transaction, after which nothing of what was deleted is left in the file or its log."""
-    try:
-        opened = sqlite3.connect(path, _BUSY_WAIT_S, isolation_level=None)
-        with closing(opened) as db:
-            db.execute("PRAGMA secure_delete=ON")
-            db.execute("BEGIN IMMEDIATE")
-            try:
-                yield db
-                db.execute("COMMIT")
-            except BaseException:
-                db.execute("ROLLBACK")
-                raise
-            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    except sqlite3.Error as error:
-        raise StoreError(
-            f"{path}: {error}", "check the disk and the rights of the store"
-        ) from error
+def _changing(path: Path, schema: MetaData = STATE) -> Iterator[Statements]:
+    """One transaction, after which nothing of what was deleted is left in the database."""
+    with closing(State(path, schema)) as state:
+        state.erase_deleted()
+        with state.transaction() as db:
+            yield db
+        state.finish_erasing()

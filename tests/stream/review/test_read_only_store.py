@@ -29,7 +29,7 @@ def read_only(monkeypatch: pytest.MonkeyPatch):
         return not writes and ask(path, mode)
 
     ask = os.access
-    monkeypatch.setattr("stream.store.database.os.access", cannot)
+    monkeypatch.setattr("stream.store.database.sqlite.os.access", cannot)
     return folders.append
 
 

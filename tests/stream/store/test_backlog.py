@@ -1,7 +1,9 @@
 """The backlog: who does which slide, how often, in which order."""
 
 import os
+import sqlite3
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,7 @@ from stream.run import worker
 from stream.run.context import RunContext
 from stream.run.pipeline import run_slide
 from stream.run.worker import outcome_report, work
-from stream.store.backlog import BACKLOG_TABLES, STAT, Backlog, Job
+from stream.store.backlog import STAT, Backlog, Job
 from stream.store.outbox import Outbox
 from tests.make import BrightnessEngine, smear, tiny_model
 
@@ -218,7 +220,7 @@ def test_a_slide_that_was_put_back_by_a_clock_ahead_is_taken_at_once(outbox, fil
     backlog.add([Job(files[0])])
     backlog.fail(backlog.next(), "share away")
     with outbox.exclusive() as db:
-        db.execute(
+        db.change(
             "UPDATE backlog SET not_before = 4e9"
         )  # as version 0.2 on a host whose clock was ahead
     other = Backlog(outbox, RULES)
@@ -247,19 +249,22 @@ def test_done_under_something_else_is_looked_at_again_only_where_that_is_asked(b
     assert names([backlog.next()]) == ["a"]
 
 
-def test_a_store_of_an_earlier_version_gains_the_columns_and_keeps_what_is_done(outbox, files):
-    outbox.make_tables(BACKLOG_TABLES)
+def test_a_store_of_an_earlier_version_gains_the_columns_and_keeps_what_is_done(tmp_path, files):
+    Outbox(tmp_path / "state.db").close()
     facts = files[0].stat()
     values = str(files[0]), f"{facts.st_size} {facts.st_mtime_ns}"
-    with outbox.exclusive() as db:
-        db.execute(
+    with closing(sqlite3.connect(tmp_path / "state.db")) as old, old:
+        for name in ("root", "asked", "pause_s", "turn", "announced"):
+            old.execute(f"ALTER TABLE backlog DROP COLUMN {name}")
+        old.execute(
             "INSERT INTO backlog (path, priority, state, slide_id, stamp)"
             " VALUES (?, 0, 'done', 's1', ?)",
             values,
         )
-    backlog = Backlog(outbox, RULES)
-    backlog.add([Job(files[0])])
-    assert [job.state for job in backlog.jobs()] == ["done"]
+    with Outbox(tmp_path / "state.db") as outbox:
+        backlog = Backlog(outbox, RULES)
+        backlog.add([Job(files[0])])
+        assert [job.state for job in backlog.jobs()] == ["done"]
 
 
 def test_a_part_that_changes_makes_the_slide_another_one(backlog, tmp_path):

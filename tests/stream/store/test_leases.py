@@ -7,6 +7,8 @@ import pytest
 from stream.store.leases import LeaseLostError, died_here
 from stream.store.outbox import Outbox
 
+SOMEBODY = "INSERT INTO leases (name, owner, beat) VALUES ('a', 'elsewhere/1 77 1.0 x', 5)"
+
 
 @pytest.fixture
 def path(tmp_path):
@@ -42,12 +44,12 @@ def test_a_silent_host_loses_its_leases_after_their_time_and_not_before(path, mo
     monkeypatch.setattr("stream.store.leases.monotonic", lambda: now[0])
     with Outbox(path, lease_s=10) as mine:
         with mine.exclusive() as db:
-            db.execute("INSERT INTO leases VALUES ('a', 'elsewhere/1 77 1.0 x', 5)")
+            db.change(SOMEBODY)
         assert not mine.leases.take("a")
         now[0] += 9
         assert not mine.leases.take("a")
         with mine.exclusive() as db:
-            db.execute("UPDATE leases SET beat = 6")  # it lives
+            db.change("UPDATE leases SET beat = 6")  # it lives
         now[0] += 9
         assert not mine.leases.take("a")
         now[0] += 11
@@ -69,7 +71,7 @@ def test_who_was_taken_over_cannot_write(path):
     with Outbox(path) as slow, Outbox(path) as other:
         slow.leases.take("slide s1")
         with other.exclusive() as db:
-            db.execute("UPDATE leases SET owner = ?", (other.leases.owner,))
+            db.change("UPDATE leases SET owner = :owner", owner=other.leases.owner)
         with pytest.raises(LeaseLostError, match="another process"), slow.transaction() as tx:
             tx.tile_done("s1", "0,0")
             tx.hold("slide s1")

@@ -1,11 +1,10 @@
 import sqlite3
 import threading
+from contextlib import closing
 
 import pytest
 
 from ingest import StoreError
-from stream.store.database import State
-from stream.store.journal import JOURNAL_TABLES
 from stream.store.outbox import Outbox
 from tests.stream.making import make_events
 
@@ -99,8 +98,9 @@ def test_cells_keep_their_order_and_lose_their_crops_on_demand(outbox):
 
 
 def test_a_store_from_before_features_takes_them(path):
-    old = State(path, JOURNAL_TABLES.replace(" features BLOB,", ""))
-    old.close()
+    Outbox(path).close()
+    with closing(sqlite3.connect(path)) as old:
+        old.execute("ALTER TABLE cells DROP COLUMN features")
     with Outbox(path) as outbox:
         with outbox.transaction() as tx:
             tx.add_cells("s1", [("c1", "{}", b"png", b"features")])
@@ -169,7 +169,7 @@ def test_writes_are_flushed_to_disk(outbox):
 
 
 def test_a_locked_store_says_so(path, monkeypatch):
-    monkeypatch.setattr("stream.store.database._BUSY_WAIT_S", 0.05)
+    monkeypatch.setattr("stream.store.database.sqlite.BUSY_WAIT_S", 0.05)
     with Outbox(path) as outbox:
         other = sqlite3.connect(path, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")

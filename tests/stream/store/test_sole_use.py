@@ -7,10 +7,11 @@ from types import SimpleNamespace
 import pytest
 
 from stream.config import BacklogSettings
-from stream.store import database
 from stream.store.backlog import Backlog, Job
-from stream.store.database import State, is_on_share
+from stream.store.database import State, is_on_share, sqlite
 from stream.store.outbox import Outbox
+
+SOMEBODY = "INSERT INTO leases (name, owner, beat) VALUES ('a', 'elsewhere/1 77 1.0 x', 5)"
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def test_who_takes_over_from_a_silent_host_has_the_slide(path, monkeypatch):
     monkeypatch.setattr("stream.store.leases.monotonic", lambda: now[0])
     with Outbox(path, lease_s=10) as mine:
         with mine.exclusive() as db:
-            db.execute("INSERT INTO leases VALUES ('a', 'elsewhere/1 77 1.0 x', 5)")
+            db.change(SOMEBODY)
         assert not mine.leases.take("a") and not mine.leases.holds("a")
         now[0] += 11
         assert mine.leases.take("a") and mine.leases.holds("a")
@@ -123,7 +124,7 @@ def test_a_store_on_a_share_does_not_write_ahead(tmp_path, monkeypatch, kind):
         SimpleNamespace(mountpoint="/", fstype="ext4"),
         SimpleNamespace(mountpoint=str(tmp_path), fstype=kind),
     ]
-    monkeypatch.setattr(database.psutil, "disk_partitions", lambda all: mounts)
+    monkeypatch.setattr(sqlite.psutil, "disk_partitions", lambda all: mounts)
     assert is_on_share(tmp_path / "store" / "state.db") == (kind in SHARES)
     state = State(tmp_path / "store" / "state.db")
     journal = "delete" if kind in SHARES else "wal"
@@ -136,6 +137,6 @@ def test_a_local_folder_below_a_share_is_local(tmp_path, monkeypatch):
         SimpleNamespace(mountpoint=str(tmp_path), fstype="nfs"),
         SimpleNamespace(mountpoint=str(tmp_path / "local"), fstype="xfs"),
     ]
-    monkeypatch.setattr(database.psutil, "disk_partitions", lambda all: mounts)
+    monkeypatch.setattr(sqlite.psutil, "disk_partitions", lambda all: mounts)
     assert not is_on_share(tmp_path / "local" / "state.db")
     assert is_on_share(tmp_path / "other" / "state.db")

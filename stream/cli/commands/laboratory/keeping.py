@@ -220,8 +220,9 @@ def remove_slides(
 def library_of(store: Path, settings: Config) -> Iterator["SlideLibrary"]:
     """The slides of a store that is there, with the keys of its audit trail."""
     from stream.review import SlideLibrary, custody_folder
+    from stream.store import has_state
 
-    if not (store / "state.db").is_file():
+    if not has_state(store):
         raise CytostreamError(f"{store}: no store here", "name it with --store")
     with SlideLibrary(store, settings, custody_folder(settings.review.audit_folder)) as library:
         yield library

@@ -146,7 +146,7 @@ def test_a_store_that_had_accounts_does_not_open_by_itself(accounts, tmp_path):
     accounts.set("ada", "admin", PASSWORD)
     accounts.set("rob", "admin", PASSWORD)
     accounts.remove("rob")
-    accounts._table._state.run("DELETE FROM accounts")  # by hand, or by an earlier version
+    accounts._table._state.rows("DELETE FROM accounts")  # by hand, or by an earlier version
     with pytest.raises(CytostreamError, match="had accounts"):
         mode_of(page_of(tmp_path), Config(), accounts)
     assert mode_of(page_of(tmp_path, open_again=True), Config(), accounts) == "local"
