@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ingest import StoreError
 
-from .database import ACCESS, COPY_HINT, State, Statements, Unwritable
+from .database import ACCESS_SCHEMA, COPY_HINT, State, Statements, Unwritable
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class AccountTable:
         Raises:
             StoreError: it cannot be opened.
         """
-        self._state = State(path, ACCESS, unwritable=unwritable)
+        self._state = State(path, ACCESS_SCHEMA, unwritable=unwritable)
         sql = "INSERT INTO secret SELECT :value WHERE NOT EXISTS (SELECT 1 FROM secret)"
         with self._state.transaction() as db:
             db.change(sql, value=secrets.token_hex(32))

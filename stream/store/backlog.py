@@ -12,7 +12,7 @@ from ingest import file_state, files_of
 from stream.config import BacklogSettings as Rules
 from stream.events import JsonObject
 
-from .database import Value
+from .database import BoundValue
 from .outbox import Outbox
 
 WAITING = "waiting"
@@ -74,7 +74,7 @@ class Backlog:
         with self.outbox.exclusive() as db:
             for job in jobs:
                 path = job.path.absolute()
-                values: dict[str, Value] = {
+                values: dict[str, BoundValue] = {
                     "path": str(path),
                     "priority": job.priority,
                     "mpp": job.mpp,
@@ -197,7 +197,7 @@ class Backlog:
         """It cannot be done, however often it is tried."""
         self._end(job, FAILED, reason=reason)
 
-    def _end(self, job: Job, state: str, **facts: Value) -> None:
+    def _end(self, job: Job, state: str, **facts: BoundValue) -> None:
         names = ", ".join(f"{name} = :{name}" for name in facts)
         with self.outbox.exclusive() as db:
             sql = f"UPDATE backlog SET state = :state, turn = turn + 1, {names} WHERE path = :path"

@@ -15,7 +15,7 @@ from stream.identity import (
     resolve,
 )
 
-from .database import IDENTITY_COLUMNS, State, Statements, Value, listed
+from .database import IDENTITY_COLUMNS, BoundValue, State, Statements, listed
 
 _COLUMNS = ", ".join(IDENTITY_COLUMNS)
 _NAMED = ", ".join(f":{name}" for name in IDENTITY_COLUMNS)
@@ -106,7 +106,7 @@ class IdentityWriter:
 
     def set_claims(self, slide_id: str, source: str, place: str, claims: Iterable[Claim]) -> None:
         """Replaces what a source has stated of a slide at a place, as a path."""
-        key: dict[str, Value] = {"slide_id": slide_id, "source": source, "place": place}
+        key: dict[str, BoundValue] = {"slide_id": slide_id, "source": source, "place": place}
         where = "slide_id = :slide_id AND source = :source AND place = :place"
         sql = f"SELECT {_COLUMNS} FROM claims WHERE {where} ORDER BY part"
         before = [Identity(*row) for row in self._db.rows(sql, **key)]

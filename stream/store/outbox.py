@@ -23,7 +23,7 @@ from ingest import StoreError
 from stream.events import ALERT, CELL, DEAD, RED, Event, dead_letter_event, from_line, to_record
 from stream.store.outbox_record import OutboxRecord
 
-from .database import STATE, Row, State, Statements, Unwritable, Value, listed
+from .database import STATE_SCHEMA, BoundValue, Row, State, Statements, Unwritable, listed
 from .identity_table import IdentityReader, IdentityWriter
 from .journal import JournalReader, JournalWriter
 from .leases import LeaseLostError, Leases
@@ -95,7 +95,7 @@ class Outbox(JournalReader, IdentityReader):
         room: DiskLimits | None = None,
         lease_s: float = 30.0,
         unwritable: Unwritable = "refuse",
-        schema: MetaData = STATE,
+        schema: MetaData = STATE_SCHEMA,
     ):
         """Opens or makes the database of `path`.
 
@@ -156,7 +156,7 @@ class Outbox(JournalReader, IdentityReader):
         for wake in self._listeners:
             wake()
 
-    def rows(self, sql: str, /, **values: Value) -> list[Row]:
+    def rows(self, sql: str, /, **values: BoundValue) -> list[Row]:
         """What a query gives."""
         return self._state.rows(sql, **values)
 
@@ -310,7 +310,7 @@ class Outbox(JournalReader, IdentityReader):
         self.close()
 
 
-def _values(event: Event) -> dict[str, Value]:
+def _values(event: Event) -> dict[str, BoundValue]:
     _, headers, value = to_record(event)
     return {
         "id": event.id,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from stream.events import FAILURE, SLIDE_ALERT, JsonObject
 
-from .database import State, Unwritable, Value, listed
+from .database import BoundValue, State, Unwritable, listed
 from .identity_table import IdentityReader
 
 _CELLS_A_PAGE = 4096
@@ -122,7 +122,7 @@ class SlideQueries(IdentityReader):
         sql = f"""SELECT row, cell_id, body FROM cells
             WHERE slide_id = :slide_id AND row > :after_row AND row <= :upto_row
             ORDER BY row LIMIT {_VERDICTS_A_PAGE}"""
-        about: dict[str, Value] = {"slide_id": slide_id, "upto_row": upto_row}
+        about: dict[str, BoundValue] = {"slide_id": slide_id, "upto_row": upto_row}
         while page := self._state.rows(sql, after_row=after_row, **about):
             for row in page:
                 digest.update(json.dumps(row).encode())

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from stream.events import Event
 
-from .database import REVIEWS, State, Statements, Unwritable
+from .database import REVIEWS_SCHEMA, State, Statements, Unwritable
 from .outbox import Outbox, Transaction
 
 NO_DIGEST = "0" * 64  # what the first entry follows
@@ -51,7 +51,7 @@ class TrailQueries:
         Raises:
             StoreError: it cannot be opened.
         """
-        self._state = State(path, REVIEWS, unwritable=unwritable)
+        self._state = State(path, REVIEWS_SCHEMA, unwritable=unwritable)
 
     def data_version(self) -> int:
         """Another number after every commit of another connection."""
@@ -173,7 +173,7 @@ class TrailRecords(TrailQueries):
             StoreError: it cannot be opened.
         """
         super().__init__(path, unwritable)
-        self.outbox = Outbox(path, unwritable=unwritable, schema=REVIEWS)
+        self.outbox = Outbox(path, unwritable=unwritable, schema=REVIEWS_SCHEMA)
 
     @contextmanager
     def appending(self) -> Iterator[TrailTransaction]:

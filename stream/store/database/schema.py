@@ -1,5 +1,6 @@
-"""The tables of a store, for SQLite and PostgreSQL: `STATE` of results, backlog and events;
-`REVIEWS` of the audit trail, with an outbox of its own; `ACCESS` of accounts and sessions.
+"""The tables of a store, for SQLite and PostgreSQL: `STATE_SCHEMA` of results, backlog and events,
+`REVIEWS_SCHEMA` of the audit trail, with an outbox of its own, `ACCESS_SCHEMA` of accounts and
+sessions.
 
 A table or column that a store has not yet is added when it is opened to write. Columns come in
 under the same name for good, with a default or NULL for the rows that are there: so a store needs
@@ -27,10 +28,14 @@ from sqlalchemy.schema import CreateColumn, CreateIndex, CreateTable
 from stream.events import ALERT, SLIDE_ALERT
 from stream.identity import FIELDS
 
-STATE = MetaData()
-REVIEWS = MetaData()
-ACCESS = MetaData()
-SCHEMAS = {"state": STATE, "reviews": REVIEWS, "access": ACCESS}  # by the name of the file
+STATE_SCHEMA = MetaData()
+REVIEWS_SCHEMA = MetaData()
+ACCESS_SCHEMA = MetaData()
+SCHEMAS = {
+    "state": STATE_SCHEMA,
+    "reviews": REVIEWS_SCHEMA,
+    "access": ACCESS_SCHEMA,
+}  # by the name of the file
 IDENTITY_COLUMNS = tuple(name if name != "order" else "order_id" for name in FIELDS)
 
 _NUMBER = BigInteger().with_variant(Integer(), "sqlite")
@@ -97,13 +102,13 @@ def _add_outbox(metadata: MetaData) -> None:
     )
 
 
-_add_outbox(STATE)
-_add_outbox(REVIEWS)
+_add_outbox(STATE_SCHEMA)
+_add_outbox(REVIEWS_SCHEMA)
 
-_table(STATE, "tiles", _key("slide_id"), _key("tile_key"))
+_table(STATE_SCHEMA, "tiles", _key("slide_id"), _key("tile_key"))
 Table(
     "cells",
-    STATE,
+    STATE_SCHEMA,
     _counter("row"),
     _words("slide_id"),
     _words("cell_id"),
@@ -114,16 +119,16 @@ Table(
     sqlite_autoincrement=True,
 )
 _table(
-    STATE,
+    STATE_SCHEMA,
     "failures",
     _key("event_id"),
     *map(_words, ("slide_id", "code", "path", "what", "hint")),
 )
-_table(STATE, "slides", _key("slide_id"), _words("status"), _words("facts"))
+_table(STATE_SCHEMA, "slides", _key("slide_id"), _words("status"), _words("facts"))
 
 BACKLOG = Table(
     "backlog",
-    STATE,
+    STATE_SCHEMA,
     _counter("number"),
     Column("path", _TEXT, nullable=False, unique=True),
     Column("priority", _NUMBER, nullable=False),
@@ -147,7 +152,7 @@ BACKLOG = Table(
 Index("backlog_of_state", BACKLOG.c.state, BACKLOG.c.priority.desc(), BACKLOG.c.number)
 
 _table(
-    STATE,
+    STATE_SCHEMA,
     "claims",
     *map(_key, ("slide_id", "source", "place")),
     Column("part", _NUMBER, primary_key=True, autoincrement=False),
@@ -155,7 +160,7 @@ _table(
 )
 ORDERS = Table(
     "orders",
-    STATE,
+    STATE_SCHEMA,
     _counter("number"),
     *_identity_texts(),
     *map(_words, ("state", "source", "at")),
@@ -167,17 +172,17 @@ for _name in ("accession", "container", "barcode"):
 Index("orders_by_patient", ORDERS.c.patient_id)
 Table(
     "refused_orders",
-    STATE,
+    STATE_SCHEMA,
     _counter("number"),
     *map(_words, ("at", "control_id", "reason")),
     Column("body", LargeBinary, nullable=False),
     sqlite_autoincrement=True,
 )
-Table("identity_changes", STATE, _counter("number"), sqlite_autoincrement=True)
+Table("identity_changes", STATE_SCHEMA, _counter("number"), sqlite_autoincrement=True)
 
 TRAIL = Table(
     "trail",
-    REVIEWS,
+    REVIEWS_SCHEMA,
     Column("number", _NUMBER, primary_key=True, autoincrement=False),
     *map(_words, ("slide_id", "line", "digest")),
 )
@@ -185,25 +190,31 @@ Index("trail_of_slide", TRAIL.c.slide_id, TRAIL.c.number)
 for _name, _columns in {"seals": ("seal",), "stated": ("slide_id", "body")}.items():
     Table(
         _name,
-        REVIEWS,
+        REVIEWS_SCHEMA,
         Column("number", _NUMBER, primary_key=True, autoincrement=False),
         *map(_words, _columns),
     )
 
 Table(
     "marked_crops",
-    REVIEWS,
+    REVIEWS_SCHEMA,
     Column("number", _NUMBER, primary_key=True, autoincrement=False),
     _words("slide_id"),
     Column("crop", LargeBinary, nullable=False),
     Column("features", LargeBinary),
 )
 
-_table(ACCESS, "accounts", _key("name"), _words("role"), _words("hash"))
-_table(ACCESS, "sessions", _key("digest"), _words("name"), Column("ends", Double, nullable=False))
-Table("secret", ACCESS, _words("value"))
-Table("preferences", ACCESS, _key("name"), _words("body"))
-_table(ACCESS, "removed", _key("name"), Column("at", Double, nullable=False))
+_table(ACCESS_SCHEMA, "accounts", _key("name"), _words("role"), _words("hash"))
+_table(
+    ACCESS_SCHEMA,
+    "sessions",
+    _key("digest"),
+    _words("name"),
+    Column("ends", Double, nullable=False),
+)
+Table("secret", ACCESS_SCHEMA, _words("value"))
+Table("preferences", ACCESS_SCHEMA, _key("name"), _words("body"))
+_table(ACCESS_SCHEMA, "removed", _key("name"), Column("at", Double, nullable=False))
 
 _KEPT = "the audit trail only grows"
 _TRAIL_GROWS = {  # triggers by name
@@ -231,7 +242,7 @@ _ROUTINES = {  # as SQLite has it
 
 
 def _triggers(metadata: MetaData, dialect: Dialect) -> dict[str, str]:
-    return _TRAIL_GROWS[dialect.name] if metadata is REVIEWS else {}
+    return _TRAIL_GROWS[dialect.name] if metadata is REVIEWS_SCHEMA else {}
 
 
 @cache

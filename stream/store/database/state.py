@@ -24,14 +24,14 @@ from .place import server_of
 from .schema import column_statement, index_statements, table_statements, wanted_parts
 from .sqlite import SqliteBackend
 
-Value = str | bytes | int | float | None
+BoundValue = str | bytes | int | float | None
 Row = tuple[Any, ...]
-Result = TypeVar("Result")
+Given = TypeVar("Given")
 _PAUSE_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class StepOutcome:
     """What a statement gave: its rows, and how many rows it changed."""
 
     rows: list[Row]
@@ -43,14 +43,14 @@ class Step:
     """A statement of a transaction: with one set of values, or many."""
 
     sql: str
-    values: Mapping[str, Value] | Sequence[Mapping[str, Value]]
+    values: Mapping[str, BoundValue] | Sequence[Mapping[str, BoundValue]]
 
-    def run(self, link: Connection, dialect: Dialect) -> Outcome:
+    def run(self, link: Connection, dialect: Dialect) -> StepOutcome:
         """Executes it."""
         result = link.exec_driver_sql(driver_text(self.sql, dialect), self.values)
         if not result.returns_rows or result.cursor is None:
-            return Outcome([], result.rowcount)
-        found = Outcome([*result.cursor.fetchall()], result.rowcount)
+            return StepOutcome([], result.rowcount)
+        found = StepOutcome([*result.cursor.fetchall()], result.rowcount)
         result.close()
         return found
 
@@ -58,27 +58,27 @@ class Step:
 class Statements:
     """What is read and written in one transaction."""
 
-    def __init__(self, run: Callable[[Step], Outcome], backend: Backend):
+    def __init__(self, run: Callable[[Step], StepOutcome], backend: Backend):
         self._run = run
         self.take_row = backend.take_row
         self.share_row = backend.share_row
         self.skip_row = backend.skip_row
         self.now_s = backend.now_s
 
-    def rows(self, sql: str, /, **values: Value) -> list[Row]:
+    def rows(self, sql: str, /, **values: BoundValue) -> list[Row]:
         """What a query gives."""
         return self._run(Step(sql, values)).rows
 
-    def row(self, sql: str, /, **values: Value) -> Row | None:
+    def row(self, sql: str, /, **values: BoundValue) -> Row | None:
         """The first row that a query gives; None where it gives none."""
         found = self.rows(sql, **values)
         return found[0] if found else None
 
-    def change(self, sql: str, /, **values: Value) -> int:
+    def change(self, sql: str, /, **values: BoundValue) -> int:
         """Executes a statement; returns how many rows it changed."""
         return self._run(Step(sql, values)).changed
 
-    def change_all(self, sql: str, values: Iterable[Mapping[str, Value]]) -> None:
+    def change_all(self, sql: str, values: Iterable[Mapping[str, BoundValue]]) -> None:
         """Executes a statement with each of these values."""
         many = list(values)
         if many:
@@ -112,7 +112,7 @@ class State:
         self.backend = backend_of(path, sync, unwritable)
         self.is_kept = self.backend.is_kept
         self._lock = threading.RLock()
-        self._done: list[tuple[Step, Outcome]] = []
+        self._done: list[tuple[Step, StepOutcome]] = []
         self._ordered = True
         self._is_open = False
         with self._errors():
@@ -166,7 +166,7 @@ class State:
             finally:
                 self._is_open = False
 
-    def _run(self, step: Step) -> Outcome:
+    def _run(self, step: Step) -> StepOutcome:
         return step.run(self._link, self.backend.dialect)
 
     @contextmanager
@@ -187,7 +187,7 @@ class State:
     def _begin(self) -> None:
         self._link.exec_driver_sql(self.backend.begin(self._ordered))
 
-    def _step(self, step: Step) -> Outcome:
+    def _step(self, step: Step) -> StepOutcome:
         """A statement; where the server went away, after all that was before it once more."""
         try:
             outcome = self._run(step)
@@ -199,7 +199,7 @@ class State:
             self._done.append((step, outcome))
         return outcome
 
-    def _repeated(self, *more: Step) -> Outcome:
+    def _repeated(self, *more: Step) -> StepOutcome:
         """The transaction from its beginning on."""
         self._begin()
         for step, before in self._done:
@@ -208,7 +208,7 @@ class State:
                     f"{self.backend.place}: changed by another process while the server was away",
                     "run the same command: it goes on",
                 )
-        return [self._run(step) for step in more][-1] if more else Outcome([], 0)
+        return [self._run(step) for step in more][-1] if more else StepOutcome([], 0)
 
     def _commit(self) -> None:
         try:
@@ -223,7 +223,7 @@ class State:
             self._repeated()
             self._link.exec_driver_sql("COMMIT")
 
-    def _until_done(self, do: Callable[[], Result], is_lost: bool = False) -> Result:
+    def _until_done(self, do: Callable[[], Given], is_lost: bool = False) -> Given:
         """Does it, over a new connection where the last one is lost, for as long as a server is
         waited for.
         """
@@ -244,7 +244,7 @@ class State:
             self._link.close()
         self._link = self.backend.connect()
 
-    def rows(self, sql: str, /, **values: Value) -> list[Row]:
+    def rows(self, sql: str, /, **values: BoundValue) -> list[Row]:
         """What a query gives."""
         step = Step(sql, values)
         with self._lock, self._errors():
@@ -252,7 +252,7 @@ class State:
                 return self._step(step).rows
             return self._until_done(lambda: self._run(step)).rows
 
-    def integer(self, sql: str, /, **values: Value) -> int:
+    def integer(self, sql: str, /, **values: BoundValue) -> int:
         """The one number that a query gives."""
         return int(self.rows(sql, **values)[0][0])
 
@@ -312,7 +312,7 @@ def driver_text(sql: str, dialect: Dialect) -> str:
     return str(text(sql).compile(dialect=dialect))
 
 
-def listed(name: str, values: Iterable[Value]) -> tuple[str, dict[str, Value]]:
+def listed(name: str, values: Iterable[BoundValue]) -> tuple[str, dict[str, BoundValue]]:
     """Parameters for `IN (...)`, and their values."""
     named = {f"{name}_{number}": value for number, value in enumerate(values)}
     return ", ".join(f":{key}" for key in named), named

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from stream.store.database import ACCESS, State, Unwritable
+from stream.store.database import ACCESS_SCHEMA, State, Unwritable
 
 
 class PreferenceTable:
@@ -14,7 +14,7 @@ class PreferenceTable:
         Raises:
             StoreError: it cannot be opened.
         """
-        self._state = State(path, ACCESS, unwritable=unwritable)
+        self._state = State(path, ACCESS_SCHEMA, unwritable=unwritable)
 
     def body(self, name: str) -> str | None:
         """What a person has chosen; None where there is nothing."""

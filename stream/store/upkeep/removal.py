@@ -8,7 +8,7 @@ from pathlib import Path
 from sqlalchemy import MetaData
 
 from ingest import StoreError
-from stream.store.database import REVIEWS, STATE, State, Statements
+from stream.store.database import REVIEWS_SCHEMA, STATE_SCHEMA, State, Statements
 
 _OF_SLIDE = {  # by the column that names the slide
     "cells": "slide_id",
@@ -69,7 +69,7 @@ def remove_stated(reviews: Path, slide_id: str) -> int:
     Raises:
         StoreError: the file cannot be written.
     """
-    with _changing(reviews, REVIEWS) as db:
+    with _changing(reviews, REVIEWS_SCHEMA) as db:
         return db.change("DELETE FROM stated WHERE slide_id = :slide_id", slide_id=slide_id)
 
 
@@ -80,7 +80,7 @@ def remove_marked_crops(reviews: Path, slide_id: str) -> int:
     Raises:
         StoreError: the file cannot be written.
     """
-    with _changing(reviews, REVIEWS) as db:
+    with _changing(reviews, REVIEWS_SCHEMA) as db:
         sql = "DELETE FROM marked_crops WHERE slide_id = :slide_id"
         return db.change(sql, slide_id=slide_id)
 
@@ -97,7 +97,7 @@ def forget_restored_leases(state: Path) -> None:
 
 
 @contextmanager
-def _changing(path: Path, schema: MetaData = STATE) -> Iterator[Statements]:
+def _changing(path: Path, schema: MetaData = STATE_SCHEMA) -> Iterator[Statements]:
     """One transaction, after which nothing of what was deleted is left in the database."""
     with closing(State(path, schema)) as state:
         state.erase_deleted()

@@ -21,6 +21,7 @@ HEAVY = {
     "openvino",
     "scipy",
     "skimage",
+    "sqlalchemy",
     "tifffile",
     "torch",
     "zarr",
