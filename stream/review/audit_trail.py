@@ -97,8 +97,6 @@ class Trail:
             )
 
         written = self._append(slide_id, [(making(entry), entry) for entry in entries])
-        if self.custody and any(entry.action == "sign" for entry in entries):
-            self.keep_head()
         return [
             ReviewEntry(number, event.time, ReviewData.model_validate(event.data))
             for number, event in written
@@ -159,6 +157,7 @@ class Trail:
                 sent = [event, entry.cell] if entry and entry.cell else [event]
                 records.append(TrailRow(number, slide_id, line, digest, seal, body, marked), *sent)
                 written.append((number, event))
+        self.keep_head()
         return written
 
     def _key(self, seal: str | None, last: int) -> SealingKey | None:

@@ -1,8 +1,8 @@
 """What lies outside a store, so that who can write to the store cannot forge its audit trail: its
 keys, and heads that it had.
 
-The key seals each entry (HMAC-SHA-256 of its number and digest). The heads, kept at every
-signature, show a trail that was cut.
+The key seals each entry (HMAC-SHA-256 of its number and digest). The heads, kept with every act,
+show a trail that was cut.
 """
 
 import hashlib

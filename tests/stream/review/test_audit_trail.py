@@ -61,10 +61,10 @@ def test_an_untouched_trail_holds(store):
     assert (found.entries, found.sealed, found.heads, found.signatures) == (
         6,
         6,
-        1,
+        6,
         1,
     ) and found.head.startswith("6:")
-    assert check(store, expected=found.head).heads == 2
+    assert check(store, expected=found.head).heads == 7
 
 
 @pytest.mark.parametrize(
@@ -136,6 +136,16 @@ def test_without_its_key_a_trail_neither_goes_on_nor_holds(store):
         trail.renew_key("root", STAMP)
         writes(trail, 1)
     assert check(store).entries == 8
+
+
+def test_acts_after_the_last_signature_cannot_be_cut_away(store):
+    with closing(Trail(store, store.parent / "custody")) as trail:
+        writes(trail, 2)
+        trail.note("login", "ada", "ada", STAMP, "192.0.2.1")
+    check(store)
+    altered(store, ("DELETE FROM trail WHERE number = 9",))
+    with pytest.raises(StoreError, match="was cut: it had an entry 9"):
+        check(store)
 
 
 def test_the_topic_shows_what_the_store_no_longer_has(store):

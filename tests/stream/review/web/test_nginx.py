@@ -103,4 +103,3 @@ def test_the_page_works_behind_nginx(open_lab, nginx, tmp_path, servers):
             assert any(line.startswith("data") for line in lines)
         evil = {"Host": "evil.example", "Origin": "https://evil.example"}
         assert http.post("/api/login", json=LOGIN, headers=evil).status_code in (400, 403)
-        lab.app.state.parts.hub.close()
