@@ -36,8 +36,9 @@ class Seams:
 
 def seams_of(tile: Tile) -> Seams:
     """The seams of a tile."""
-    light = tile.pixels.sum(axis=2, dtype=np.int16)
-    rows, cols = (_jumps(lines) for lines in (light, light.T))
+    red, green, blue = (tile.pixels[..., channel].astype(np.int16) for channel in range(3))
+    light = red + green + blue
+    rows, cols = (_jumps(lines) for lines in (light, np.ascontiguousarray(light.T)))
     return Seams(tile.x_px0 + cols * tile.step_px0, tile.y_px0 + rows * tile.step_px0)
 
 
@@ -49,7 +50,8 @@ def _jumps(light: np.ndarray) -> np.ndarray:
         return np.zeros(0, int)
     steps = np.abs(np.diff(light, axis=0))
     large = steps > 3 * STEP + 3 * np.median(steps)
-    shares = [part.mean(axis=1) for part in np.array_split(large, PARTS, axis=1)]
+    parts = np.array_split(large, PARTS, axis=1)
+    shares = [np.count_nonzero(part, axis=1) / part.shape[1] for part in parts]
     found = [share > np.maximum(SHARE, JUMP * _nearby(share)) for share in shares]
     result: np.ndarray = np.flatnonzero(np.sum(found, axis=0) > PARTS / 2) + 1
     return result

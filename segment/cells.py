@@ -8,11 +8,10 @@ import numpy as np
 
 from ingest import Slide, SlideError, Tile, TileSpec, read_tile, step_px0
 
-from .crops import CROP_PX, CROP_UM, crop_at
-from .grid import WORK_MPP, Grid, work_grid
+from .crops import CROP_PX, CROP_UM, crops_at
+from .grid import WORK_MPP, work_grid
 from .kinds import StainSignals, find_kinds
 from .masks import cell_masks
-from .region import Blob
 from .stain import Stain
 
 _CLICK_UM = 1.0  # a box smaller than this is a click
@@ -62,22 +61,21 @@ def find_cells(
     found = find_kinds(StainSignals(grid, stain), kinds)
     centred = [(blob, *blob.centre_px0(grid)) for blob in found]
     mine = {(y, x): blob for blob, x, y in centred if tile.spec.owns(x, y)}
-    return [_cell(mine[y, x], tile, grid, slide_id) for y, x in sorted(mine)]
-
-
-def _cell(blob: Blob, tile: Tile, grid: Grid, slide_id: str) -> Cell:
-    x, y = blob.centre_px0(grid)
-    crop = crop_at(tile, x, y)
-    return Cell(
-        cell_id(slide_id, x, y),
-        slide_id,
-        blob.kind,
-        x,
-        y,
-        blob.box_px0(grid),
-        blob.area_um2(grid),
-        crop,
-    )
+    places = [(x, y) for y, x in sorted(mine)]
+    crops = crops_at(tile, places)
+    return [
+        Cell(
+            cell_id(slide_id, x, y),
+            slide_id,
+            mine[y, x].kind,
+            x,
+            y,
+            mine[y, x].box_px0(grid),
+            mine[y, x].area_um2(grid),
+            crop,
+        )
+        for (x, y), crop in zip(places, crops, strict=True)
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +125,7 @@ def _crop(slide: Slide, middle: tuple[float, float]) -> tuple[int, int, np.ndarr
     tile = read_tile(slide, TileSpec(x, y, step, step, margin, step))
     if tile.unread:
         raise SlideError("this place of the slide cannot be decoded", "scan the slide again")
-    return x, y, crop_at(tile, x, y)
+    return x, y, crops_at(tile, [(x, y)])[0]
 
 
 def _stained_box(slide: Slide, click: tuple[float, float]) -> tuple[int, int, int, int]:

@@ -11,6 +11,8 @@ import numpy as np
 from scipy import ndimage as ndi
 from scipy.spatial import cKDTree
 
+from .morphology import highest_around
+
 SCALE = 64  # fractions kept while smoothing whole numbers
 TIE_BITS = 15
 
@@ -47,7 +49,7 @@ def find_peaks(score: np.ndarray, x: int, y: int, radius: int, least: int) -> Pe
     place on the lattice.
     """
     key = _ranked(score, x, y)
-    top = (key == ndi.maximum_filter(key, 2 * radius + 1)) & (score >= least)
+    top = (key == highest_around(key, radius)) & (score >= least)
     rows, cols = np.nonzero(top)
     rank = np.empty(len(rows), int)
     rank[np.lexsort((cols, rows, key[rows, cols]))] = np.arange(len(rows))

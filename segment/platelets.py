@@ -8,7 +8,7 @@ import numpy as np
 from scipy import ndimage as ndi
 
 from .grid import Grid
-from .morphology import grown, opening
+from .morphology import grown, highest_around, opening
 from .region import Blob, blob_of
 from .stain import Stain, platelet
 
@@ -49,7 +49,7 @@ def find_platelets(
 
 def _peaks(values: np.ndarray, grid: Grid, stain: Stain) -> np.ndarray:
     """Places (n, 2) of the highest stain within 1.5 um."""
-    top = ndi.maximum_filter(values, 2 * grid.px(1.5) + 1)
+    top = highest_around(values, grid.px(1.5))
     return np.argwhere((values == top) & (values > stain.platelet_mod))
 
 

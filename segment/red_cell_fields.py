@@ -16,16 +16,15 @@ from scipy.spatial import cKDTree
 
 from ingest import Tile, seams_of
 
-from .crops import crop_at
+from .crops import crops_at
 from .grid import Grid, work_grid
 from .platelets import find_platelets
+from .red_cell_shapes import red_cell_shapes
 from .red_cells import numbered, red_owners
 from .region import Blob
 from .stain import Stain
 from .white_cells import find_whites
 
-MIDDLE = 1 / 3  # of the radius, where the pallor is looked for
-RIM_PERCENT = 90
 TOUCH = 0.3  # of an outline: touching round cells share less, overlapping ones more
 LARGE_PLATELET_UM2 = 12.6  # a disc of 4 um, where ICSH 2015 calls a platelet large
 CLUMP = 3
@@ -130,12 +129,12 @@ def measure_field(
     seams = seams_of(tile)
     reds = tuple(
         replace(
-            red_cell(i, blob, owner, red, grid),
-            whole=_inside(blob.box_px0(grid), size_px0, grid.step_px0)
-            and not seams.cut(blob.box_px0(grid), grid.step_px0),
+            cell,
+            whole=_inside(cell.box_px0, size_px0, grid.step_px0)
+            and not seams.cut(cell.box_px0, grid.step_px0),
             separate=bool(touched[i] <= TOUCH),
         )
-        for i, blob in own
+        for (i, _), cell in zip(own, red_cells_of(own, owner, red, grid), strict=True)
     )
     judged = _evenly([i for i, r in enumerate(reds) if r.whole and r.separate], cut)
     here = [b for b in platelets if tile.spec.owns(*b.centre_px0(grid))]
@@ -150,7 +149,7 @@ def measure_field(
         sum(b.area_um2(grid) >= LARGE_PLATELET_UM2 for b in here),
         clumps_of(here, grid),
         judged,
-        np.stack([crop_at(tile, reds[i].x_px0, reds[i].y_px0, cut.side_um, cut.px) for i in judged])
+        crops_at(tile, [(reds[i].x_px0, reds[i].y_px0) for i in judged], cut.side_um, cut.px)
         if cut and judged
         else None,
     )
@@ -197,30 +196,23 @@ def clumps_of(platelets: Sequence[Blob], grid: Grid) -> int:
     return int((np.bincount(heap) >= CLUMP).sum())
 
 
-def red_cell(
-    number: int, blob: Blob, owner: np.ndarray, stained: np.ndarray, grid: Grid
-) -> RedCell:
-    x0, y0, x1, y1 = blob.box
-    where = slice(y0 - grid.y, y1 - grid.y), slice(x0 - grid.x, x1 - grid.x)
-    rows, cols = np.nonzero(owner[where] == number)
-    area = len(rows) * grid.mpp**2
-    major = (
-        4 * np.sqrt(np.linalg.eigvalsh(np.cov(rows, cols, ddof=0) + np.eye(2) / 12)[1]) * grid.mpp
-    )
-    values = stained[where][rows, cols].astype(float)
-    middle = np.hypot(rows - rows.mean(), cols - cols.mean()) * grid.mpp <= MIDDLE * np.sqrt(
-        area / np.pi
-    )
-    rim = max(1.0, float(np.percentile(values, RIM_PERCENT)))
-    pallor = 1 - values[middle].mean() / rim if middle.any() else 0.0
-    round_ = min(1.0, float(4 * area / (np.pi * major**2)))
-    return RedCell(
-        *blob.centre_px0(grid),
-        round(area, 3),
-        round(round_, 4),
-        round(max(0.0, float(pallor)), 4),
-        box_px0=blob.box_px0(grid),
-    )
+def red_cells_of(
+    own: Sequence[tuple[int, Blob]], owner: np.ndarray, stained: np.ndarray, grid: Grid
+) -> list[RedCell]:
+    """The cells `own`, each with its number in the map of owners, measured."""
+    numbers = np.array([number for number, _ in own], int)
+    shapes = red_cell_shapes(owner, numbers, stained, grid)
+    columns = (shapes.area_um2.tolist(), shapes.roundness.tolist(), shapes.pallor.tolist())
+    return [
+        RedCell(
+            *blob.centre_px0(grid),
+            round(area_um2, 3),
+            round(roundness, 4),
+            round(pallor, 4),
+            box_px0=blob.box_px0(grid),
+        )
+        for (_, blob), area_um2, roundness, pallor in zip(own, *columns, strict=True)
+    ]
 
 
 def labels_of(

@@ -210,7 +210,8 @@ def _owner(
     near = _nearest(peaks, rows, cols)
     square = (peaks.y[near] - rows[:, None]) ** 2 + (peaks.x[near] - cols[:, None]) ** 2
     power = square - (depth[peaks.y[near], peaks.x[near]] / grid.mpp) ** 2
-    best = np.lexsort((-peaks.rank[near], power), axis=1)[:, :1]
+    least = power == power.min(axis=1, keepdims=True)
+    best = np.where(least, peaks.rank[near], -1).argmax(axis=1)[:, None]
     close = np.take_along_axis(square, best, 1)[:, 0] <= (_CELL_REACH_UM / grid.mpp) ** 2
     owner[rows, cols] = np.where(close, root[np.take_along_axis(near, best, 1)[:, 0]], -1)
     return owner

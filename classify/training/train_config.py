@@ -82,6 +82,9 @@ class TrainConfig(BaseModel):
     compact: bool = Field(
         False, description="checkpoints of half the size: averages and moments in 16 bits"
     )
+    error_level: float = Field(
+        0.005, gt=0, lt=1, description="how often elimination may decide otherwise than all draws"
+    )
     seed: int = 0
     checkpoint_every: int = 150
     validate_every: int = 450
