@@ -323,31 +323,37 @@ def bodies_of(tile: Tile) -> tuple[list[_Body], float]:
     _, taken = find_whites(stain.white(grid.sums, grid.share), grid, stain)
     owner, _ = red_owners(red, taken, grid, stain)
     body = red_body(red, grid, stain)
-    beside_free = ndi.binary_dilation(~body)
-    high, wide = owner.shape
-    found = []
-    for number, where in enumerate(ndi.find_objects(owner + 1)):
-        if where is None:
-            continue
-        rows, cols = where
-        if rows.start and cols.start and rows.stop < high and cols.stop < wide:
-            found.append(body_at(owner[where] == number, beside_free[where], grid.mpp))
+    found = bodies_in(owner, ndi.binary_dilation(~body), grid.mpp)
     return found, float(np.count_nonzero(body | taken)) * grid.mpp**2
 
 
-def body_at(mask: np.ndarray, beside_free: np.ndarray, mpp: float) -> _Body:
-    """Measures a mask (h, w) bool of a body; `beside_free` is what borders on uncovered places."""
-    area = np.count_nonzero(mask)
-    radius = math.sqrt(area / math.pi)
-    rim = mask & ~ndi.binary_erosion(np.pad(mask, 1))[1:-1, 1:-1]
-    free = np.count_nonzero(rim & beside_free) / max(1, int(np.count_nonzero(rim)))
-    rows, cols = np.nonzero(mask)
-    in_disc = np.hypot(rows - rows.mean(), cols - cols.mean()) <= radius + 0.5
-    return _Body(
-        2 * radius * mpp,
-        area * mpp**2,
-        bool(free > FREE_RIM and in_disc.mean() > IN_DISC and area >= 8),
+def bodies_in(owner: np.ndarray, beside_free: np.ndarray, mpp: float) -> list[_Body]:
+    """The bodies of a map of owners (h, w), -1 for none, that touch no border of it;
+    `beside_free` (h, w) bool is what borders on uncovered places.
+    """
+    rows, cols = np.nonzero(owner >= 0)
+    who = owner[rows, cols]
+    count = int(owner.max(initial=-1)) + 1
+    size = np.bincount(who, minlength=count)
+    around = np.pad(owner, 1, mode="edge")
+    beside = (around[:-2, 1:-1], around[2:, 1:-1], around[1:-1, :-2], around[1:-1, 2:])
+    rim = np.logical_or.reduce([other != owner for other in beside])[rows, cols]
+    free = np.bincount(who[rim & beside_free[rows, cols]], minlength=count)
+    radius = np.sqrt(size / math.pi)
+    middle_row, middle_col = (
+        np.bincount(who, at, count) / np.maximum(size, 1) for at in (rows, cols)
     )
+    away = np.hypot(rows - middle_row[who], cols - middle_col[who])
+    in_disc = np.bincount(who[away <= radius[who] + 0.5], minlength=count)
+    is_round = free > FREE_RIM * np.maximum(1, np.bincount(who[rim], minlength=count))
+    is_round &= (in_disc > IN_DISC * size) & (size >= 8)
+    inner = size > 0
+    for edge in (owner[0], owner[-1], owner[:, 0], owner[:, -1]):
+        inner[edge[edge >= 0]] = False
+    return [
+        _Body(float(2 * radius[i] * mpp), float(size[i] * mpp**2), bool(is_round[i]))
+        for i in np.flatnonzero(inner)
+    ]
 
 
 def appearance(tiles: Sequence[Tile]) -> tuple[float, float]:
@@ -357,14 +363,21 @@ def appearance(tiles: Sequence[Tile]) -> tuple[float, float]:
     colours = []
     for tile in tiles:
         background = np.array(background_of(tile.pixels.reshape(-1, 3)), np.float32)
-        density = -np.log10((tile.pixels.astype(np.float32) + 1) / (background + 1))
-        density = ndi.uniform_filter(density, (3, 3, 1), mode="nearest")
-        filled = (tile.pixels == FILLED).all(axis=2) & (background.min() < FILLED - 1)
-        empty = np.abs(density).max(axis=2) < GLASS_OD
+        # channel by channel: along an axis of three numpy is slow
+        od = -np.log10((np.arange(256, dtype=np.float32)[:, None] + 1) / (background + 1))
+        channels = [tile.pixels[..., channel] for channel in range(3)]
+        density = [
+            ndi.uniform_filter(od[:, channel][values], 3, mode="nearest")
+            for channel, values in enumerate(channels)
+        ]
+        farthest = np.maximum.reduce([np.abs(values) for values in density])
+        filled = (np.minimum.reduce(channels) == FILLED) & (background.min() < FILLED - 1)
+        empty = farthest < GLASS_OD
         glass.append(int(np.count_nonzero(empty)) / max(1, int(np.count_nonzero(~filled))))
-        covered = np.maximum(density[density[..., 1] > COVERED_OD], 0)
-        colours.append(
-            (covered.max(axis=1) - covered.min(axis=1)) / np.maximum(covered.mean(axis=1), 0.02)
-        )
+        is_covered = density[1] > COVERED_OD
+        covered = [np.maximum(values[is_covered], 0) for values in density]
+        mean = (covered[0] + covered[1] + covered[2]) / 3
+        spread_of = np.maximum.reduce(covered) - np.minimum.reduce(covered)
+        colours.append(spread_of / np.maximum(mean, 0.02))
     spread = np.concatenate(colours) if colours else np.zeros(0)
     return float(np.mean(glass)) if glass else 0.0, float(np.median(spread)) if len(spread) else 0.0

@@ -161,7 +161,7 @@ def build(run_folder: Path, out: Path, name: str) -> None:
     low = error_table(open_engine(draws, "openvino", "bf16"), cells.images, draws)
     scale = Fitted(draws.weight, fitted["temperature"], fitted["bias"])
     probabilities = [posterior(errors, scale) for errors in (table.errors, low)]
-    allowed = precisions(*probabilities, cfg.error_level)
+    allowed = precisions(probabilities[0], probabilities[1], cfg.error_level)
     settling, tau = settle(probabilities[: len(allowed)], cfg.error_level)
     kept = {
         name: getattr(draws, name)
