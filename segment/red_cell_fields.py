@@ -19,9 +19,8 @@ from ingest import Tile, seams_of
 from .crops import crops_at
 from .grid import Grid, work_grid
 from .platelets import find_platelets
-from .red_cell_shapes import red_cell_shapes
 from .red_cells import numbered, red_owners
-from .region import Blob
+from .region import Blob, region_shapes
 from .stain import Stain
 from .white_cells import find_whites
 
@@ -201,7 +200,7 @@ def red_cells_of(
 ) -> list[RedCell]:
     """The cells `own`, each with its number in the map of owners, measured."""
     numbers = np.array([number for number, _ in own], int)
-    shapes = red_cell_shapes(owner, numbers, stained, grid)
+    shapes = region_shapes(owner, numbers, stained, grid)
     columns = (shapes.area_um2.tolist(), shapes.roundness.tolist(), shapes.pallor.tolist())
     return [
         RedCell(

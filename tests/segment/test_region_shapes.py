@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from segment.grid import Grid
-from segment.red_cell_shapes import MIDDLE, RIM_PERCENT, red_cell_shapes
+from segment.region import MIDDLE, RIM_PERCENT, region_shapes
 
 GRID = Grid(np.zeros((90, 120, 3), np.uint16), 4, 0, 0, 2, 0.5625)
 
@@ -43,7 +43,7 @@ def field():
 def test_all_at_once_are_as_one_after_the_other(field):
     owner, stained = field
     numbers = np.array([11, 0, 6, 4])  # in any order, and not all there are
-    found = red_cell_shapes(owner, numbers, stained, GRID)
+    found = region_shapes(owner, numbers, stained, GRID)
     rows = np.stack([found.area_um2, found.roundness, found.pallor], axis=1)
     expected = [measured_alone(number, owner, stained) for number in numbers]
     assert rows == pytest.approx(np.array(expected), abs=1e-9)
@@ -51,5 +51,5 @@ def test_all_at_once_are_as_one_after_the_other(field):
 
 
 def test_a_field_without_cells(field):
-    found = red_cell_shapes(np.full((4, 5), -1), np.zeros(0, int), np.zeros((4, 5), int), GRID)
+    found = region_shapes(np.full((4, 5), -1), np.zeros(0, int), np.zeros((4, 5), int), GRID)
     assert found.area_um2.shape == found.roundness.shape == found.pallor.shape == (0,)
