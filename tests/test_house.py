@@ -64,7 +64,7 @@ ORDER = {
         {"review_state", "differential", "images", "custody"},
         {"audit_trail", "verification"},
         {"slides", "alert_list", "signed_counts", "store_lessons"},
-        {"versions"},
+        {"versions", "agreement"},
         {"decisions", "worklist", "audit_check", "report", "look_alikes"},
         {"web"},
     ],

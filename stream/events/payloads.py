@@ -23,6 +23,8 @@ Action = Literal[
     "identify",
     "remove",
     "mark",
+    "assign",
+    "second_read",
 ]
 AccessAction = Literal[
     "login",
@@ -304,6 +306,10 @@ class ReviewData(Payload):
     identity_digest: str | None = Field(
         None, description="HMAC of the identity that was stated or signed for; it names nobody"
     )
+    assignee: str | None = Field(
+        None, description="account of the person whom the slide is assigned to; empty for nobody"
+    )
+    stat: bool | None = Field(None, description="whether somebody waits for the slide's result")
     marked: CellData | None = Field(
         None, description="the cell that was marked, as the model classified it"
     )

@@ -97,6 +97,38 @@ class DecisionService:
             entry = TrailEntry("mark", about, marked=kept, cell=sent)
             return self._write_entries(shelf, by, [entry])
 
+    def assign(self, slide_id: str, by: str, to: str, stat: bool, saw: int) -> SlideView:
+        """Says who is to review a slide, nobody where `to` is empty, and whether its result is
+        waited for.
+
+        Raises:
+            DeskError: the slide is signed.
+        """
+        with self._open(slide_id) as shelf:
+            _check_saw(shelf, saw)
+            return self._write(shelf, by, "assign", [{"assignee": to, "stat": stat, "saw": saw}])
+
+    def second_read(
+        self, slide_id: str, by: str, cell_ids: Sequence[str], label: str | None, saw: int
+    ) -> SlideView:
+        """What a second reader calls cells, as the machine does without a `label`; the count stays.
+
+        Raises:
+            DeskError: no such cell or class, or this person is the cell's first reader.
+        """
+        with self._open(slide_id, even_locked=True) as shelf:
+            _check_saw(shelf, saw)
+            cells = [_cell(shelf, cell_id) for cell_id in dict.fromkeys(cell_ids)]
+            if label is not None:
+                _check_label(shelf, cells, label)
+            decisions = shelf.standing.decisions
+            if any((said := decisions.get(c.cell_id)) and said.by == by for c in cells):
+                raise DeskError(
+                    "wrong", "you are the first reader of these cells", "another person reads twice"
+                )
+            about = [{"cell_id": c.cell_id, "label": label or c.label} for c in cells]
+            return self._write(shelf, by, "second_read", [{**one, "saw": saw} for one in about])
+
     def acknowledge(
         self, slide_id: str, by: str, alert_ids: Sequence[str], comment: str | None
     ) -> SlideView:

@@ -10,6 +10,9 @@ from classify import UNIDENTIFIED
 from ingest import StoreError
 from stream.events import JsonObject, ReviewData
 
+# what a person does who is reviewing a slide
+WORK = {"reclassify", "confirm", "unidentified", "acknowledge", "undo", "mark"}
+
 
 @dataclass(frozen=True, slots=True)
 class ReviewEntry:
@@ -91,6 +94,16 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
+class Assignment:
+    """Whom a slide is assigned to, empty for nobody, and whether its result is waited for."""
+
+    to: str
+    stat: bool
+    by: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Amendment:
     """Who opened a version after a signed one, and why."""
 
@@ -131,6 +144,10 @@ class Standing:
     amending: str = ""
     identified: Identification | None = None
     removed: set[str] = field(default_factory=set)
+    assignment: Assignment | None = None
+    second: dict[str, dict[str, str]] = field(default_factory=dict)  # labels by reader and cell
+    last_by: str = ""
+    last_at: datetime | None = None
 
     def label(self, cell_id: str, machine: str) -> str:
         decision = self.decisions.get(cell_id)
@@ -158,6 +175,9 @@ class Standing:
     def take(self, review: ReviewEntry) -> None:
         """Applies one review, in order of the trail."""
         self.number = review.number
+        if review.data.action in WORK:
+            self.last_by = review.data.reviewer
+            self.last_at = review.at
         _TAKE[review.data.action](self, review, review.data)
 
 
@@ -268,6 +288,15 @@ def _mark(standing: Standing, review: ReviewEntry, data: ReviewData) -> None:
     )
 
 
+def _assign(standing: Standing, review: ReviewEntry, data: ReviewData) -> None:
+    standing.assignment = Assignment(data.assignee or "", bool(data.stat), data.reviewer, review.at)
+
+
+def _second_read(standing: Standing, review: ReviewEntry, data: ReviewData) -> None:
+    cell_id = _needed(review, "cell_id")
+    standing.second.setdefault(data.reviewer, {})[cell_id] = _needed(review, "label")
+
+
 _TAKE = {
     "reclassify": _decide,
     "confirm": _decide,
@@ -280,6 +309,8 @@ _TAKE = {
     "identify": _identify,
     "remove": _remove,
     "mark": _mark,
+    "assign": _assign,
+    "second_read": _second_read,
 }
 
 

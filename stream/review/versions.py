@@ -1,5 +1,11 @@
-"""What an amended version changed in the version that was signed before it."""
+"""The versions of a slide's count beside each other, and what an amended one changed in the one
+before.
+"""
 
+from dataclasses import dataclass
+from datetime import datetime
+
+from .differential import DifferentialLine, differential
 from .review_state import Standing
 from .slides import SlideView
 
@@ -22,3 +28,41 @@ def changes_since(shelf: SlideView, standing: Standing) -> list[str]:
     if len(sentences) == 1:
         sentences.append("No count has changed.")
     return sentences
+
+
+@dataclass(frozen=True, slots=True)
+class CountVersion:
+    """A version of the count: who signed it, None while it is open; from the second on who opened
+    it, and why.
+    """
+
+    version: int
+    signed_by: str | None
+    at: datetime | None
+    conclusion: str
+    amended_by: str
+    reason: str
+    lines: list[DifferentialLine]
+
+
+def versions_of(shelf: SlideView) -> list[CountVersion]:
+    """All versions, the first one first; the last is the one that is worked on, or signed last."""
+    standing = shelf.standing
+    signed = {one.version: one for one in standing.signatures}
+    found = []
+    for version in range(1, standing.version + 1):
+        by = signed.get(version)
+        opened = standing.amendments.get(version)
+        counts = by.counts if by else shelf.counts(standing)
+        found.append(
+            CountVersion(
+                version,
+                signed_by=by.by if by else None,
+                at=by.at if by else None,
+                conclusion=(by.comment or "") if by else "",
+                amended_by=opened.by if opened else "",
+                reason=opened.reason if opened else "",
+                lines=differential(shelf.scheme, counts),
+            )
+        )
+    return found

@@ -32,8 +32,9 @@ class RunProgress(BaseModel):
 
 class WorklistRow(BaseModel):
     """A slide at a glance. `review` is open, signed or amending; `counts` are cells a label, as
-    people call them. `identity` says how surely it is known whose slide it is; `sought` are all
-    codes by which it is found.
+    people call them; people have decided on `seen` of them. `in_review_by` is who did so last, at
+    `in_review_at`, on a slide that is not signed; `stat` slides are waited for. `identity` says how
+    surely it is known whose slide it is; `sought` are all codes by which it is found.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -52,6 +53,11 @@ class WorklistRow(BaseModel):
     signed_at: str | None
     reason: str | None
     number: int
+    stat: bool = False
+    assigned_to: str = ""
+    in_review_by: str = ""
+    in_review_at: str | None = None
+    seen: int = 0
     identity: str = "unknown"
     accession: str = ""
     patient: str = ""
@@ -165,8 +171,21 @@ class WorklistView:
             signed_at=signed and signed.at.isoformat(),
             reason=reason_says(facts),
             number=standing.number,
+            **self._work(slide_id, standing),
             **self._specimen(slide_id, standing),
         )
+
+    def _work(self, slide_id: str, standing: Standing) -> JsonObject:
+        """Who works on a slide, and how urgent it is: as people say, else as it was queued."""
+        said = standing.assignment
+        is_open = not standing.locked and standing.last_at is not None
+        return {
+            "stat": said.stat if said else self._library.queries.is_stat(slide_id),
+            "assigned_to": said.to if said else "",
+            "in_review_by": standing.last_by if is_open else "",
+            "in_review_at": standing.last_at.isoformat() if is_open and standing.last_at else None,
+            "seen": len(standing.decisions),
+        }
 
     def _specimen(self, slide_id: str, standing: Standing) -> JsonObject:
         """Whose slide it is, where the config shows it."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from stream.events import FAILURE, SLIDE_ALERT, JsonObject
 
+from .backlog import STAT
 from .database import BoundValue, State, Unwritable, listed
 from .identity_table import IdentityReader
 
@@ -145,6 +146,13 @@ class SlideQueries(IdentityReader):
             return []
         sql = "SELECT path FROM backlog WHERE slide_id = :slide_id ORDER BY number"
         return [Path(path) for (path,) in self._state.rows(sql, slide_id=slide_id)]
+
+    def is_stat(self, slide_id: str) -> bool:
+        """Whether a slide was queued as one that somebody waits for."""
+        if not self._has_backlog():
+            return False
+        sql = "SELECT coalesce(max(priority), 0) FROM backlog WHERE slide_id = :slide_id"
+        return self._state.integer(sql, slide_id=slide_id) >= STAT
 
     def waiting_files(self) -> list[WaitingFile]:
         """Files of the backlog that are no slides yet, the next one first, failed ones last."""

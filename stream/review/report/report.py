@@ -12,6 +12,7 @@ import numpy as np
 from ingest import CytostreamError
 from stream.events import JsonObject, Provenance, specimen_of
 from stream.identity import Identity
+from stream.review.agreement import second_readings
 from stream.review.cell_classes import Scheme
 from stream.review.detections import Detection
 from stream.review.differential import (
@@ -140,7 +141,8 @@ class SlideReport:
         sentence = verified_sentence(found, self.standing)
         taught = [taught_sentence(one) for one in self.facts.get("taught") or ()]
         marked = marked_sentence(self.cells)
-        return [sentence, *([marked] if marked else []), *([few] if few else []), *taught]
+        second = second_sentences(self.scheme, self.standing)
+        return [sentence, *second, *([marked] if marked else []), *([few] if few else []), *taught]
 
     @property
     def remarks(self) -> list[str]:
@@ -150,6 +152,16 @@ class SlideReport:
 
     def label(self, cell: Detection | RedDetection) -> str:
         return self.standing.label(cell.cell_id, cell.label)
+
+
+def second_sentences(scheme: Scheme, standing: Standing) -> list[str]:
+    """What a report says of second readers."""
+    return [
+        f"Second reading by {one.reader}: {one.alike} of {one.cells} cells called alike"
+        f"{'' if one.kappa is None else f', Cohen kappa {one.kappa:.2f}'}."
+        for one in second_readings(scheme, standing)
+        if one.cells
+    ]
 
 
 def marked_sentence(cells: list[Detection]) -> str:

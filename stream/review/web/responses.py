@@ -108,7 +108,9 @@ class SignatureSays(BaseModel):
 
 
 class StandingSays(BaseModel):
-    """Where the review of a slide stands; `number` is the last entry of the trail that it holds."""
+    """Where the review of a slide stands; `number` is the last entry of the trail that it holds,
+    `second` what this person calls cells as a second reader.
+    """
 
     number: int
     version: int
@@ -116,6 +118,9 @@ class StandingSays(BaseModel):
     amending: str
     late_cells: int
     can_undo: bool
+    second: dict[str, str]
+    assigned_to: str
+    stat: bool
     signatures: list[SignatureSays]
     comments: list[CommentSays]
 
@@ -283,6 +288,9 @@ def standing_says(shelf: SlideView, by: str) -> StandingSays:
         locked=standing.locked,
         amending=standing.amending,
         late_cells=len(shelf.found.cells) - len(shelf.found_cells(standing)),
+        second=standing.second.get(by, {}),
+        assigned_to=standing.assignment.to if standing.assignment else "",
+        stat=bool(standing.assignment and standing.assignment.stat),
         can_undo=not standing.locked and standing.undoable(by) is not None,
         signatures=[
             SignatureSays(

@@ -1,16 +1,20 @@
-"""What a cell is compared with: reviewed cells that look like it and reference cells of each class;
-and the reason for its class in words.
+"""What is looked at beside each other: a cell with reviewed ones that look like it and reference
+cells of each class, two readers, the versions of a count; and the reason for a class in words.
 """
 
 from dataclasses import asdict
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, HTTPException, Path, Query, Response
 from pydantic import BaseModel
 
 from classify import CLASS_NAME
+from stream.review.agreement import second_readings
+from stream.review.versions import versions_of
 
 from .dependencies import REFUSALS, CellId, Having, RouteResponses, Shelf, Viewing
+from .responses import LineSays
 from .routes_read import LATER, cell_of
 
 compare_router = APIRouter(prefix="/api", responses=REFUSALS)
@@ -38,6 +42,44 @@ class AtlasSays(BaseModel):
     classes: dict[str, int]
     credit: str
     generated: bool
+
+
+class ClassAgreementSays(BaseModel):
+    """A class that one of two readers has called cells; `kappa` is Cohen's, of this class against
+    all others.
+    """
+
+    name: str
+    title: str
+    first: int
+    second: int
+    both: int
+    kappa: float | None
+
+
+class AgreementSays(BaseModel):
+    """A second reader: on how many of the first reader's cells, how many are called alike, Cohen's
+    kappa, and the cells on which the two differ.
+    """
+
+    reader: str
+    cells: int
+    alike: int
+    kappa: float | None
+    classes: list[ClassAgreementSays]
+    differ: list[str]
+
+
+class VersionSays(BaseModel):
+    """A version of the count: signed by whom and when, opened by whom and why, and its lines."""
+
+    version: int
+    signed_by: str | None
+    at: datetime | None
+    conclusion: str
+    amended_by: str
+    reason: str
+    lines: list[LineSays]
 
 
 class WordsSay(BaseModel):
@@ -70,6 +112,22 @@ def words(shelf: Shelf, cell_id: CellId, parts: Having) -> WordsSay:
     scores = shelf.body(cell)["verdict"]["scores"]
     crop = parts.crops.pixels(shelf.slide_id, cell)
     return WordsSay(words=parts.reasons.words(cell_id, crop, scores))
+
+
+@compare_router.get("/slides/{slide_id}/agreement")
+def agreement(shelf: Shelf) -> list[AgreementSays]:
+    """How far each second reader agrees with the first one."""
+    with shelf.lock:
+        found = second_readings(shelf.scheme, shelf.standing)
+    return [AgreementSays(**asdict(one)) for one in found]
+
+
+@compare_router.get("/slides/{slide_id}/versions")
+def versions(shelf: Shelf) -> list[VersionSays]:
+    """All versions of the count, to be read side by side."""
+    with shelf.lock:
+        found = versions_of(shelf)
+    return [VersionSays(**asdict(one)) for one in found]
 
 
 @compare_router.get("/atlas")

@@ -22,7 +22,7 @@ from stream.review.report import (
 from stream.review.review_state import Signature
 from stream.review.slides import SlideView
 
-from .accounts import BusyError
+from .accounts import NAME, BusyError
 from .dependencies import CHANGES, ID, Having, Parts, Reviewing, Shelf
 from .responses import Changes
 from .routes_read import changes_of, shown_slide
@@ -60,6 +60,18 @@ class Decide(Wish):
 class MarkCell(Wish):
     box_px0: tuple[PlacePx, PlacePx, PlacePx, PlacePx] = Field(
         description="x0, y0, x1, y1 in level-0 px; of no size where the person has clicked"
+    )
+
+
+class Assign(Wish):
+    assignee: Annotated[str, StringConstraints(pattern=f"^({NAME})?$")] = ""
+    stat: bool = False
+
+
+class SecondRead(Wish):
+    cell_ids: Annotated[list[OneId], Field(min_length=1, max_length=5000)]
+    label: Annotated[str, StringConstraints(max_length=64)] | None = Field(
+        None, description="as the machine calls the cells, where it is empty"
     )
 
 
@@ -111,6 +123,20 @@ def mark(shelf: Shelf, wish: MarkCell, person: Reviewing, parts: Having) -> Chan
     shown_slide(shelf, parts)  # the file is still the one that was read
     judged = parts.reasons.judge(cell, parts.library.taught)
     done = parts.desk.mark(shelf.slide_id, person.name, slide, judged, wish.saw)
+    return changes_of(done, parts, person.name, wish.row, wish.saw)
+
+
+@decide_router.post("/assignment")
+def assign(shelf: Shelf, wish: Assign, person: Reviewing, parts: Having) -> Changes:
+    """Who is to review the slide, and whether its result is waited for."""
+    done = parts.desk.assign(shelf.slide_id, person.name, wish.assignee, wish.stat, wish.saw)
+    return changes_of(done, parts, person.name, wish.row, wish.saw)
+
+
+@decide_router.post("/second-reading")
+def second_read(shelf: Shelf, wish: SecondRead, person: Reviewing, parts: Having) -> Changes:
+    """What a second reader calls cells; the count stays as it is."""
+    done = parts.desk.second_read(shelf.slide_id, person.name, wish.cell_ids, wish.label, wish.saw)
     return changes_of(done, parts, person.name, wish.row, wish.saw)
 
 

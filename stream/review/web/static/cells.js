@@ -15,6 +15,7 @@ export class Cells {
     this.decisions = new Map(); // cell id -> the decision that the server has saved
     this.pending = new Map(); // cell id -> a decision that the server has not answered yet
     this.refused = new Map(); // cell id -> why its last decision was refused
+    this.second = null; // cell id -> what this person calls it as a second reader, while reading so
     this.alerts = new Map(); // cell id -> open or acknowledged
     this.groups = new Map(classes.map((c) => [c.name, []]));
     this.order = "sure";
@@ -25,7 +26,13 @@ export class Cells {
 
   /** The decision about a cell: the one that is being sent, else the one that the server has saved. */
   decision(id) {
-    return this.pending.get(id) ?? this.decisions.get(id);
+    return this.pending.get(id) ?? (this.second ?? this.decisions).get(id);
+  }
+
+  /** Shows what a second reader calls the cells, blind to the first reader; null shows the count again. */
+  readAs(labels, by) {
+    this.second = labels && new Map(Object.entries(labels).map(([id, label]) => [id, { label, by, how: "second reading", number: 0 }]));
+    this.sort();
   }
 
   label(cell) {

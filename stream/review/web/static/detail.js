@@ -22,14 +22,16 @@ export class Detail {
   }
 
   fill(cell, says) {
-    const { verdict, decision } = says;
+    const { verdict } = says;
+    const reading = Boolean(this.cells.second);
+    const decision = reading ? this.cells.decision(cell.id) : says.decision; // a second reader is blind to the first one
     const base = `api/slides/${this.slide.slide_id}/cells/${cell.id}`;
     const label = decision ? decision.label : verdict.label;
     const title = (name) => this.titles.get(name) ?? name;
     const um = (px) => ((px * says.provenance.mpp) / 1000).toFixed(3);
     const facts = [
       ["machine", `${title(verdict.label)}, ${number(100 * verdict.scores[verdict.label], 1)} %${verdict.decided ? "" : ", undecided"}`],
-      ["people", decision ? `${decision.how} by ${decision.by}, ${clock(decision.at)}` : "not reviewed"],
+      ["people", decision ? `${decision.how} by ${decision.by}${decision.at ? `, ${clock(decision.at)}` : ""}` : "not reviewed"],
       ["anomaly", `${number(verdict.anomaly.score, 3)}: ${verdict.anomaly.reason}`],
       ...(verdict.marked_by ? [["marked", `by ${verdict.marked_by}: no run has found this cell`]] : []),
       ["place", `${says.cell.x_px0}, ${says.cell.y_px0} px (${um(says.cell.x_px0)}, ${um(says.cell.y_px0)} mm)`],
@@ -51,8 +53,8 @@ export class Detail {
         h("button", { type: "button", disabled: !this.slide.reasons, onclick: (e) => this.reasons(base, e.target) }, "Why this class?"),
         h("button", { type: "button", disabled: !this.slide.reasons, onclick: (e) => this.nearest(base, e.target) }, "Nearest known cells")),
       h("div", { id: "reasons" }),
-      says.history.length ? h("h3", {}, "History") : "",
-      h("ul", { class: "history" }, says.history.map((e) => h("li", {}, `${clock(e.at)} ${e.reviewer}: ${sentence(e, title)}`))));
+      says.history.length && !reading ? h("h3", {}, "History") : "",
+      h("ul", { class: "history" }, (reading ? [] : says.history).map((e) => h("li", {}, `${clock(e.at)} ${e.reviewer}: ${sentence(e, title)}`))));
     const box = $("#beside");
     setTimeout(() => { if (box.isConnected) this.on.beside(cell, label, box); }, RESTS_MS);
   }

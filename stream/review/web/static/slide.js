@@ -7,20 +7,22 @@ import { Detail } from "./detail.js";
 import { Gallery } from "./gallery.js";
 import { openIdentity, showIdentity } from "./identity.js";
 import { openTaught } from "./taught.js";
-import { $, call, clock, h, listen, me, number, say, trying } from "./page.js";
+import { SecondReading, showVersions } from "./second.js";
+import { nextSlide } from "./work.js";
+import { $, call, clock, h, listen, me, number, say, siteUrl, trying } from "./page.js";
 
 const { slideId, viewer: viewerWord } = document.body.dataset;
 const base = `api/slides/${slideId}`;
 const FINISHED = ["done", "failures"];
 const WORDS = { failures: "done, with failures", seen: "waiting" };
-let person, slide, cells, gallery, count, alerts, compare, viewer, detail, last;
+let person, slide, cells, gallery, count, alerts, compare, second, viewer, detail, last;
 const KEY = "[1-9bdefhijklopqrstvwyzBDEFHIJKLOPQRSTVWYZ]"; // as the server takes them
 let asking = false;
 let askAgain = false;
 let answered = Promise.resolve(); // resolves once every request so far is answered
 
 const locked = () => Boolean(last?.standing.locked);
-const mayDecide = () => person.role !== "viewer" && !locked();
+const mayDecide = () => person.role !== "viewer" && (!locked() || second.on_now);
 const title = (name) => slide.classes.find((c) => c.name === name)?.title ?? name;
 
 /** Loads everything beyond what the page has, page by page. One request at a time. */
@@ -49,6 +51,7 @@ function take(changes) {
   last = changes;
   const gone = changes.unmarked.filter((id) => cells.byId.has(id));
   const moved = cells.take(changes) || gone.length > 0;
+  second.take(changes.standing.second);
   for (const id of gone) gallery.forget(id);
   if (moved || openBefore !== locked()) gallery.draw();
   count.show(changes);
@@ -148,12 +151,14 @@ function decide(action, label, ids = [...gallery.selected]) {
 }
 
 function queue(action, label, ids) {
+  const reading = second.on_now;
   const act = Symbol(action);
   const known = new Map(ids.map((id) => [id, cells.decisions.get(id)]));
   for (const id of ids) cells.showPending(id, { act, how: action, by: person.name, label: label ?? cells.label(cells.byId.get(id)) });
   const what = action === "confirm" ? "confirmed" : title(label);
   answered = answered.then(async () => {
-    const reason = changedMeanwhile(known) || await send("decisions", { action, cell_ids: ids, label: action === "reclassify" ? label : null }, `${counted(ids, "cell")}: ${what}`);
+    const reason = reading ? await send("second-reading", { cell_ids: ids, label: action === "confirm" ? null : label }, `${counted(ids, "cell")}: ${what}`)
+      : changedMeanwhile(known) || await send("decisions", { action, cell_ids: ids, label: action === "reclassify" ? label : null }, `${counted(ids, "cell")}: ${what}`);
     cells.settle(act, reason);
     gallery.draw();
     if (ids.includes(gallery.active)) detail.show(cells.byId.get(gallery.active));
@@ -265,6 +270,25 @@ async function sign() {
   if (answer) await request("signatures", { saw, comment: answer.comment || null, password: answer.password ?? "", name: answer.name ?? "", identity: before.identity_digest }, "signed: the slide is locked");
 }
 
+/** Who is to review the slide, and whether somebody waits for it. */
+async function assign() {
+  const { slides } = await call("GET", "api/slides");
+  const names = new Set([person.name, ...slides.flatMap((row) => [row.assigned_to, row.in_review_by, row.signed_by])].filter(Boolean));
+  $("#known-names").replaceChildren(...[...names].map((name) => h("option", { value: name })));
+  const asked = ask("#assign-box", { assignee: last.standing.assigned_to });
+  $("#stat").checked = last.row.stat;
+  const answer = await asked;
+  if (answer) await request("assignment", { assignee: answer.assignee.trim(), stat: answer.stat === "yes" }, answer.assignee.trim() ? `assigned to ${answer.assignee.trim()}` : "assigned to nobody");
+}
+
+/** Opens the slide that this person should take next. */
+async function goNext() {
+  const { slides } = await call("GET", "api/slides");
+  const next = nextSlide(slides, person.name, slideId);
+  if (next) location.assign(siteUrl(`slides/${next.slide_id}`));
+  else say("no other slide is waiting for you");
+}
+
 /** Counts a cell that no run has found, and chooses it. */
 async function mark(box) {
   say("the cell is being classified\u2026");
@@ -298,7 +322,7 @@ function keys(event) {
   if (!event.repeat) act(); // a key that is held down decides once
 }
 
-const undo = () => (mayDecide() && (last.standing.can_undo || cells.pending.size) ? request("undo", {}, "undone") : say("there is nothing of yours to undo"));
+const undo = () => (second.on_now ? say("call the cell again to change your second reading") : mayDecide() && (last.standing.can_undo || cells.pending.size) ? request("undo", {}, "undone") : say("there is nothing of yours to undo"));
 async function see(ids) {
   if (!mayDecide() || !ids.length) return;
   for (const id of ids) alerts.sent.add(id);
@@ -352,6 +376,10 @@ function addControls() {
   $("#confirm").addEventListener("click", confirm);
   $("#unidentified").addEventListener("click", unidentified);
   $("#compare").addEventListener("click", sideBySide);
+  $("#assign").addEventListener("click", () => trying(assign));
+  $("#versions").addEventListener("click", () => trying(() => showVersions(slideId, clock)));
+  $("#next").addEventListener("click", () => trying(goNext));
+  for (const button of document.querySelectorAll(".more button")) button.addEventListener("click", () => { $(".more").open = false; });
   $("#order").addEventListener("change", () => trying(reorder));
   $("#telling").addEventListener("click", () => trying(nextTelling));
   $("#filter").addEventListener("change", () => { cells.filter = $("#filter").value; cells.sort(); gallery.draw(); });
@@ -420,6 +448,7 @@ async function begin() {
   cells = new Cells(slide.classes);
   const touching = () => matchMedia("(pointer: coarse)").matches;
   compare = new Compare(slide, cells, { rename: (cell, name) => rename(name, [cell.id]), mayDecide });
+  second = new SecondReading(slide, cells, person, { draw: () => { head(last); gallery.draw(); tally(); chosen(cells.byId.get(gallery.active), gallery.selected); }, go: (id) => goTo(id), sendAll: () => answered, labels: () => last.standing.second });
   detail = new Detail($("#detail"), slide, cells, { act: actOn, comment, mayDecide, beside: (...about) => compare.beside(...about) });
   gallery = new Gallery($("#gallery"), cells, slideId, { choose: chosen, target, touching, open: () => tab("detail") });
   count = new Count($("#count-rows"), slide, { go: (name) => { tab("cells"); gallery.toClass(name); }, target });

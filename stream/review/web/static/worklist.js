@@ -1,5 +1,6 @@
 // The worklist: one row a slide, kept up to date by the server's messages.
-import { $, siteUrl, call, clock, h, listen, say } from "./page.js";
+import { $, siteUrl, call, clock, h, listen, me, say } from "./page.js";
+import { isTaken, isToSign, nextSlide } from "./work.js";
 
 const WORDS = { failures: "done, with failures", seen: "waiting" };
 const FILTERS = {
@@ -9,13 +10,17 @@ const FILTERS = {
   done: (row) => row.status === "done" || row.status === "failures",
   failed: (row) => row.status === "failed" || row.status === "interrupted",
   alerts: (row) => row.open_alerts > 0,
-  "to sign": (row) => ["done", "failures"].includes(row.status) && row.review !== "signed",
+  stat: (row) => row.stat && row.review !== "signed",
+  mine: (row) => row.assigned_to === name,
+  "to sign": isToSign,
   signed: (row) => row.review === "signed",
 };
 const rows = new Map();
 let refused = [];
 let waiting = [];
-let filter = "all";
+let name = "";
+let filter = localStorage.getItem("filter") ?? "all";
+if (!(filter in FILTERS)) filter = "all";
 
 function glance(shares) {
   const words = shares.map((s) => `${s.title} ${s.percent.toFixed(0)} %`).join(", ");
@@ -28,19 +33,21 @@ function progress(row) {
   const share = p.tiles ? p.tiles_done / p.tiles : 0;
   const bar = h("div", { class: "bar", role: "progressbar", "aria-label": `${row.name}: tiles read`, "aria-valuenow": Math.round(100 * share), "aria-valuemin": 0, "aria-valuemax": 100 },
     h("span", { style: { width: `${100 * share}%` } }));
-  return h("td", {}, row.status === "running" ? bar : "", h("div", { class: "words" }, `${p.cells} cells, ${p.tiles_done} of ${p.tiles} tiles`));
+  return h("td", {}, row.status === "running" ? bar : "", h("div", { class: "words" }, row.status === "running" ? `${p.cells} cells, ${p.tiles_done} of ${p.tiles} tiles` : `${row.seen} of ${p.cells} seen`));
 }
 
 function review(row) {
   if (row.review === "signed") return [h("span", { class: "chip signed" }, `signed v${row.version}`), h("div", { class: "words" }, `${row.signed_by}, ${clock(row.signed_at)}`)];
-  if (row.review === "amending") return [h("span", { class: "chip amending" }, `amending v${row.version}`)];
-  return [h("span", { class: "dim" }, "open")];
+  if (row.review === "amending") return [h("span", { class: "chip amending" }, `amending v${row.version}`), row.in_review_by ? h("div", { class: "words" }, `by ${row.in_review_by}`) : null];
+  const held = isTaken(row, name);
+  return [row.in_review_by ? h("span", { class: `chip ${held ? "warning" : ""}` }, `in review by ${row.in_review_by}`) : h("span", { class: "dim" }, "open"),
+    row.assigned_to ? h("div", { class: "words" }, `for ${row.assigned_to}`) : null];
 }
 
 function line(row) {
   const path = siteUrl(`slides/${row.slide_id}`);
   return h("tr", { onclick: (event) => event.target.closest("a") || location.assign(path) },
-    h("td", {}, h("a", { href: path }, row.name), h("div", { class: "words" }, [row.patient, row.accession].filter(Boolean).join(", ")),
+    h("td", {}, row.stat ? h("span", { class: "chip urgent" }, "stat") : null, row.stat ? " " : null, h("a", { href: path }, row.name), h("div", { class: "words" }, [row.patient, row.accession].filter(Boolean).join(", ")),
       row.identity === "conflict" ? h("div", {}, h("span", { class: "chip urgent" }, "identity not settled")) : null, h("div", { class: "words" }, clock(row.at))),
     h("td", {}, h("span", { class: `chip ${row.status}` }, WORDS[row.status] ?? row.status), row.reason ? h("div", { class: "words" }, row.reason) : null),
     progress(row),
@@ -55,10 +62,12 @@ function waitingLine(file) {
     h("td", {}, h("div", { class: "words" }, [tried, file.reason].filter(Boolean).join(": "))), h("td", {}), h("td", {}), h("td", {}));
 }
 
+const urgent = (row) => row.stat && row.review !== "signed";
+
 function draw() {
   const sought = $("#search").value.trim().toLowerCase();
   const fits = (row) => FILTERS[filter](row) && (!sought || [row.name, row.slide_id, row.signed_by ?? "", ...row.sought].join("\n").toLowerCase().includes(sought));
-  const shown = [...rows.values()].filter(fits).sort((a, b) => (b.status === "running") - (a.status === "running") || (b.at ?? "").localeCompare(a.at ?? ""));
+  const shown = [...rows.values()].filter(fits).sort((a, b) => urgent(b) - urgent(a) || (b.status === "running") - (a.status === "running") || (b.at ?? "").localeCompare(a.at ?? ""));
   const queue = ["all", "waiting", "failed"].includes(filter) ? waiting.filter((f) => (filter === "all" || f.state === filter) && (!sought || f.name.toLowerCase().includes(sought))) : [];
   const focused = document.activeElement.closest("#rows a")?.href;
   $("#rows").replaceChildren(...shown.map(line), ...queue.map(waitingLine));
@@ -67,8 +76,8 @@ function draw() {
   $("#empty").textContent = rows.size ? "No slide matches this search." : "No slides yet: they appear here as soon as one is read.";
   $("#told").textContent = `${shown.length} of ${rows.size} slides`;
   for (const button of document.querySelectorAll("#filters button")) {
-    const name = button.dataset.filter;
-    const count = [...rows.values()].filter(FILTERS[name]).length + waiting.filter((f) => name === "all" || f.state === name).length;
+    const of = button.dataset.filter;
+    const count = [...rows.values()].filter(FILTERS[of]).length + waiting.filter((f) => of === "all" || f.state === of).length;
     button.textContent = `${button.dataset.filter} ${count}`;
     button.setAttribute("aria-pressed", String(button.dataset.filter === filter));
   }
@@ -76,7 +85,15 @@ function draw() {
   $("#refused-box").hidden = refused.length === 0;
 }
 
+/** Opens the slide that this person should take next. */
+function goNext() {
+  const next = nextSlide([...rows.values()], name);
+  if (next) location.assign(siteUrl(`slides/${next.slide_id}`));
+  else say("no slide is waiting for you");
+}
+
 async function load() {
+  name ||= (await me()).name;
   const list = await call("GET", "api/slides");
   rows.clear();
   for (const row of list.slides) rows.set(row.slide_id, row);
@@ -85,10 +102,11 @@ async function load() {
   draw();
 }
 
-for (const name of Object.keys(FILTERS)) {
-  $("#filters").append(h("button", { type: "button", "data-filter": name, "aria-pressed": "false", onclick: () => { filter = name; draw(); } }, name));
+for (const each of Object.keys(FILTERS)) {
+  $("#filters").append(h("button", { type: "button", "data-filter": each, "aria-pressed": "false", onclick: () => { filter = each; localStorage.setItem("filter", each); draw(); } }, each));
 }
 $("#search").addEventListener("input", draw);
+$("#next").addEventListener("click", goNext);
 addEventListener("keydown", (event) => {
   if (event.key === "/" && document.activeElement !== $("#search")) { event.preventDefault(); $("#search").focus(); }
 });
