@@ -64,8 +64,8 @@ ORDER = {
         {"review_state", "differential", "images", "custody"},
         {"audit_trail", "verification"},
         {"slides", "alert_list", "signed_counts", "store_lessons"},
-        {"versions", "agreement"},
-        {"decisions", "worklist", "audit_check", "report", "look_alikes"},
+        {"versions", "compare"},
+        {"decisions", "worklist", "audit_check", "report"},
         {"web"},
     ],
 }

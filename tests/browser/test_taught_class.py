@@ -102,6 +102,7 @@ def test_ten_cells_are_taught_and_the_next_slide_alarms(slides, open_page):
         page.goto(site.opened)
         page.click("#rows a")
         page.wait_for_selector("body[data-ready=yes]")
+        page.click(".more summary")
         page.click("#taught")
         page.fill("#taught-name", NAME)
         page.click("#taught-add")  # the page is loaded again with the new class
@@ -114,6 +115,7 @@ def test_ten_cells_are_taught_and_the_next_slide_alarms(slides, open_page):
         page.select_option("#to", NAME)
         marked = page.locator(f"#count-rows tr[data-class={NAME}] .count-n")
         expect(marked).not_to_have_text("0")
+        page.click(".more summary")
         page.click("#taught")
         line = page.locator(f"li[data-taught={NAME}]")
         expect(line).to_contain_text(f"{marked.inner_text()} cells on 1 slides")

@@ -12,8 +12,8 @@ import numpy as np
 from ingest import CytostreamError
 from stream.events import JsonObject, Provenance, specimen_of
 from stream.identity import Identity
-from stream.review.agreement import second_readings
 from stream.review.cell_classes import Scheme
+from stream.review.compare import second_readings
 from stream.review.detections import Detection
 from stream.review.differential import (
     DifferentialLine,

@@ -23,9 +23,9 @@ from stream.config import Config
 from stream.events import Provenance
 from stream.http import Bucket, Limits, Shield, Tries, UnderFolder
 from stream.identity import IdentityError
+from stream.review.compare import LookAlikes
 from stream.review.decisions import DecisionService, DeskError
 from stream.review.images import Atlas, Crops, ReasonError, Reasons, Viewer
-from stream.review.look_alikes import LookAlikes
 from stream.review.report import LettersError, ReportError
 from stream.review.slides import SlideLibrary
 from stream.review.worklist import WorklistView

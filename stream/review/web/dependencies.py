@@ -10,9 +10,9 @@ from fastapi import Depends, HTTPException, Path, Request
 from stream.config import Config
 from stream.events import AccessAction, Provenance
 from stream.http import Bucket, Tries
+from stream.review.compare import LookAlikes
 from stream.review.decisions import DecisionService
 from stream.review.images import Atlas, Crops, Reasons, Viewer
-from stream.review.look_alikes import LookAlikes
 from stream.review.slides import SlideLibrary, SlideView
 from stream.review.worklist import WorklistView
 

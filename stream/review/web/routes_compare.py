@@ -10,7 +10,7 @@ from fastapi import APIRouter, HTTPException, Path, Query, Response
 from pydantic import BaseModel
 
 from classify import CLASS_NAME
-from stream.review.agreement import second_readings
+from stream.review.compare import second_readings
 from stream.review.versions import versions_of
 
 from .dependencies import REFUSALS, CellId, Having, RouteResponses, Shelf, Viewing
@@ -115,7 +115,7 @@ def words(shelf: Shelf, cell_id: CellId, parts: Having) -> WordsSay:
 
 
 @compare_router.get("/slides/{slide_id}/agreement")
-def agreement(shelf: Shelf) -> list[AgreementSays]:
+def agreement_of_readers(shelf: Shelf) -> list[AgreementSays]:
     """How far each second reader agrees with the first one."""
     with shelf.lock:
         found = second_readings(shelf.scheme, shelf.standing)
@@ -123,7 +123,7 @@ def agreement(shelf: Shelf) -> list[AgreementSays]:
 
 
 @compare_router.get("/slides/{slide_id}/versions")
-def versions(shelf: Shelf) -> list[VersionSays]:
+def versions_said(shelf: Shelf) -> list[VersionSays]:
     """All versions of the count, to be read side by side."""
     with shelf.lock:
         found = versions_of(shelf)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stream.review.agreement import cohen_kappa
+from stream.review.compare import cohen_kappa
 
 PAIRS = [("a", "a")] * 20 + [("a", "b")] * 5 + [("b", "a")] * 10 + [("b", "b")] * 15
 

@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from classify import SHIPPED, read_card
+from stream.review.compare import LookAlikes
 from stream.review.images import Atlas
-from stream.review.look_alikes import LookAlikes
 
 
 def decide(lab, cells, label):

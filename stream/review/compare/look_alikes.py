@@ -9,11 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from classify import UNIDENTIFIED
+from stream.review.detections import Detection
+from stream.review.review_state import Standing
+from stream.review.slides import SlideLibrary, SlideView
 from stream.store import unit_features
-
-from .detections import Detection
-from .review_state import Standing
-from .slides import SlideLibrary, SlideView
 
 _LAST_SLIDES = 200
 

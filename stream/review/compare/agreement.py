@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .cell_classes import Scheme
-from .review_state import Standing
+from stream.review.cell_classes import Scheme
+from stream.review.review_state import Standing
 
 LabelPair = tuple[str, str]  # of one cell: the first reader's, the second reader's
 
