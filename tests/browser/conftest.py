@@ -45,13 +45,14 @@ class Site:
     address.
     """
 
-    def __init__(self, folder, mode="local", name="smear.tiff", **review):
+    def __init__(self, folder, mode="local", name="smear.tiff", store=None, **review):
+        """With a `store` it serves that one, else a new one that the test fills."""
         self.folder, self.mode, self.config = (
             folder,
             mode,
             Config(review=ReviewSettings(look_s=0.05, **review)),
         )
-        self.made = Filled(folder / "store", name=name)
+        self.made = None if store else Filled(folder / "store", name=name)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -67,6 +68,12 @@ class Site:
     @property
     def slide(self):
         return f"{self.url}/slides/{self.made.slide.slide_id}"
+
+    def address_of(self, path):
+        """The page of the slide that was read at a path."""
+        outbox = self.library.outbox
+        read = {outbox.facts(name)["slide"]["path"]: name for name in outbox.slide_ids()}
+        return f"{self.url}/slides/{read[str(path)]}"
 
     def start(self):
         import uvicorn
