@@ -16,8 +16,10 @@ from ingest import open_slide
 from segment import Cell, RedCell, RedField, cell_id, summary_of
 from stream.alerts.cell_rules import alerts_of
 from stream.config import Alerts, RedCells
-from stream.events.event import Provenance, alert_event, cell_event, slide_event
+from stream.events.cell_events import alert_event, cell_event
+from stream.events.event import Provenance
 from stream.events.payloads import Progress
+from stream.events.slide_events import slide_event
 from stream.run.red_cells import RedJudge, keep_red_cells, kind_figures, platelet_figures
 from stream.run.red_morphology import JudgedRed
 from stream.store.outbox import Outbox

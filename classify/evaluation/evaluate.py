@@ -11,7 +11,9 @@ from classify.engines import open_engine
 from classify.errors import DataError
 from classify.model_card import load_model
 
-from .axes import calibration, far, held_out, in_domain, low_data, shift
+from .axes import in_domain, low_data, shift
+from .axis_anomalies import far, held_out
+from .axis_calibration import calibration
 from .axis_generated import generated_cells
 from .contenders import Tell, Workshop, say_nothing
 from .figures import Findings

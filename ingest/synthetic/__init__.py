@@ -1,4 +1,5 @@
-from .smear import DENSE_REDS, LOOKS, SPARSE_REDS, Layer, Look, Synthetic, write_synthetic
+from .smear import DENSE_REDS, LOOKS, SPARSE_REDS, Layer, Look, Synthetic
+from .smear_file import write_synthetic
 from .sprites import Sprite, glass, place, red_cell_sprite, write_pyramid
 
 __all__ = [

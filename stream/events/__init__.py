@@ -1,21 +1,13 @@
+from .act_events import access_event, dead_letter_event, review_event
 from .alert import Alert, SlideAlert
+from .cell_events import RedSaid, alert_event, cell_event, red_event
 from .codec import from_line, from_record, to_line, to_record
 from .event import (
     Event,
     EventError,
     Provenance,
-    RedSaid,
-    access_event,
-    alert_event,
-    cell_event,
-    dead_letter_event,
-    failure_event,
     private_digest,
-    red_event,
     replayed,
-    review_event,
-    slide_alert_event,
-    slide_event,
     specimen_of,
     with_specimen,
 )
@@ -47,6 +39,7 @@ from .payloads import (
     ShareCodes,
     Status,
 )
+from .slide_events import failure_event, slide_alert_event, slide_event
 
 __all__ = [
     "ACCESS",

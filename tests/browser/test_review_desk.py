@@ -5,7 +5,7 @@ verified cells, the box before a signature, and the viewer's tools.
 import pytest
 
 from stream.events.alert import SlideAlert
-from stream.events.event import slide_alert_event
+from stream.events.slide_events import slide_alert_event
 from stream.review.store_lessons import cells_to_review
 from stream.review.web.auth import local_name
 from tests.browser.conftest import ready

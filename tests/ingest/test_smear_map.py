@@ -14,7 +14,7 @@ from ingest import (
     thumbnail,
 )
 from ingest.smear_map import edge_width_px
-from ingest.synthetic.smear import Layer, Synthetic, write_synthetic
+from ingest.synthetic import Layer, Synthetic, write_synthetic
 from ingest.synthetic.sprites import write_pyramid
 from tests.make import white_cell
 

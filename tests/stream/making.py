@@ -8,7 +8,8 @@ import numpy as np
 from classify import Anomaly, Verdict
 from ingest import Slide
 from segment import Cell
-from stream.events.event import Event, Provenance, cell_event
+from stream.events.cell_events import cell_event
+from stream.events.event import Event, Provenance
 
 STAMP = Provenance("test", model_hash="m1", config_hash="c1", versions={"cytostream": "0.1.0"})
 

@@ -7,7 +7,8 @@ import tifffile
 
 from ingest import open_slide
 from ingest.readers.reader import read_grid
-from ingest.synthetic.smear import LOOKS, Layer, Synthetic, strips, write_synthetic
+from ingest.synthetic.smear import LOOKS, Layer, Synthetic
+from ingest.synthetic.smear_file import strips, write_synthetic
 from tests.make import white_cell
 
 

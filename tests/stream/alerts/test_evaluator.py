@@ -10,7 +10,7 @@ from stream.alerts.evaluator import AlertEvaluator, check_rules
 from stream.alerts.slide_rules import AnomalyShare, share_drift
 from stream.config import Alerts, ClassRule, ConfigError, RatioRule
 from stream.events.alert import Alert, SlideAlert
-from stream.events.event import cell_event
+from stream.events.cell_events import cell_event
 from tests.make import CLASSES, tiny_model
 from tests.stream.making import STAMP, make_cell, make_slide, make_verdict
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from stream.cli import main
-from stream.cli.commands.explain import cells_of, show_drift
+from stream.cli.commands.model.calibrate import cells_of, show_drift
 from stream.store.slide_store import SlideStore
 from tests.make import CLASSES, tiny_model
 

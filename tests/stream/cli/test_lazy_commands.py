@@ -7,7 +7,7 @@ from importlib import import_module
 
 import pytest
 
-from stream.cli.app import COMMANDS, app, load_command
+from stream.cli.command_table import COMMANDS, app, load_command
 
 module = import_module("stream.cli.app")  # `stream.cli` may have a name `app` of its own
 HEAVY = {

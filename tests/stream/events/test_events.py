@@ -17,27 +17,15 @@ from ingest import Failure
 from segment import RedCell
 from stream.alerts.cell_rules import alerts_of
 from stream.config import Alerts
+from stream.events.act_events import access_event, dead_letter_event, review_event
 from stream.events.alert import SlideAlert
+from stream.events.cell_events import RedSaid, alert_event, cell_event, red_event
 from stream.events.codec import from_line, from_record, to_line, to_record
-from stream.events.event import (
-    CELL,
-    Event,
-    EventError,
-    RedSaid,
-    access_event,
-    alert_event,
-    cell_event,
-    dead_letter_event,
-    failure_event,
-    red_event,
-    replayed,
-    review_event,
-    slide_alert_event,
-    slide_event,
-)
+from stream.events.event import CELL, Event, EventError, replayed
 from stream.events.event_types import EVENT_TYPES, event_schemas, write_schemas
 from stream.events.failure_codes import text_of
 from stream.events.payloads import Progress
+from stream.events.slide_events import failure_event, slide_alert_event, slide_event
 from tests.stream.making import STAMP, make_cell, make_events, make_slide, make_verdict, share_names
 
 SLIDE = make_slide()

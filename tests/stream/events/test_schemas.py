@@ -12,19 +12,13 @@ from kafka import KafkaConsumer, TopicPartition
 from ingest import Failure
 from stream.alerts.cell_rules import alerts_of
 from stream.config import Alerts, Kafka
+from stream.events.act_events import access_event, dead_letter_event, review_event
 from stream.events.alert import SlideAlert
-from stream.events.event import (
-    access_event,
-    alert_event,
-    dead_letter_event,
-    failure_event,
-    replayed,
-    review_event,
-    slide_alert_event,
-    slide_event,
-)
+from stream.events.cell_events import alert_event
+from stream.events.event import replayed
 from stream.events.event_types import EVENT_TYPES, event_schemas
 from stream.events.payloads import Progress
+from stream.events.slide_events import failure_event, slide_alert_event, slide_event
 from stream.kafka.asyncapi import asyncapi
 from stream.kafka.sink import KafkaSink
 from stream.sinks.relay import send_batch

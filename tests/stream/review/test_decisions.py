@@ -10,7 +10,7 @@ import pytest
 
 from ingest import StoreError
 from stream.events.alert import SlideAlert
-from stream.events.event import slide_alert_event
+from stream.events.slide_events import slide_alert_event
 from stream.review.audit_trail import REVIEWS_FILE
 from stream.review.review_state import fold
 from stream.review.slides import SlideLibrary

@@ -142,8 +142,8 @@ def test_a_calibration_is_kept_where_it_is_better_and_wanted(
 
     shares = iter([0.5, after])
     runner = SimpleNamespace(name="x")
-    monkeypatch.setattr("stream.cli.commands.explain.open_model", lambda _: (MODEL, runner))
-    monkeypatch.setattr("stream.cli.commands.explain.open_engine", lambda *_: runner)
+    monkeypatch.setattr("stream.cli.commands.model.calibrate.open_model", lambda _: (MODEL, runner))
+    monkeypatch.setattr("stream.cli.commands.model.calibrate.open_engine", lambda *_: runner)
     monkeypatch.setattr("classify.calibration.recalibrate", recalibrated)
     monkeypatch.setattr("classify.calibration.balanced_share", lambda *_: next(shares))
     out = tmp_path / "model"

@@ -22,7 +22,7 @@ from ingest import (
     read_facts,
     survey_slide,
 )
-from ingest.synthetic.smear import Layer, Synthetic, write_synthetic
+from ingest.synthetic import Layer, Synthetic, write_synthetic
 from ingest.synthetic.sprites import write_pyramid
 from ingest.workers.limits import ended_error
 from stream.cli.app import app

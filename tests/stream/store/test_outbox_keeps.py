@@ -8,8 +8,8 @@ import pytest
 from ingest import StoreError
 from stream.alerts.cell_rules import alerts_of
 from stream.config import Alerts
+from stream.events.cell_events import alert_event
 from stream.events.codec import to_line
-from stream.events.event import alert_event
 from stream.store.outbox import DiskLimits, Outbox
 from tests.stream.making import STAMP, make_cell, make_events, make_slide, make_verdict
 

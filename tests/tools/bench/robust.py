@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ingest import CytostreamError, open_slide, open_workers, plan_tiles
-from ingest.synthetic.smear import Synthetic, write_synthetic
+from ingest.synthetic import Synthetic, write_synthetic
 from segment import begin_scan
 from stream.cli.commands.simulate import white_layers
 

@@ -26,7 +26,8 @@ from classify import Anomaly, Verdict
 from ingest import Slide
 from segment import Cell
 from stream.config import Kafka, Topics
-from stream.events.event import Event, Provenance, cell_event
+from stream.events.cell_events import cell_event
+from stream.events.event import Event, Provenance
 from stream.kafka.embedded_broker import Broker
 from stream.kafka.sink import KafkaSink, producer_settings
 from stream.sinks.relay import Relay, send_batch

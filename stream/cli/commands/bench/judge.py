@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from classify import SHIPPED, Model, load_model, open_engine
-from stream.cli.commands.training import training_side
+from stream.cli.commands.model.training import training_side
 from stream.cli.console import say, screen, track
 from stream.cli.options import EngineOption, ModelOption
 from stream.events import JsonObject

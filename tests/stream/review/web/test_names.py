@@ -8,7 +8,7 @@ import pytest
 
 from ingest import Failure, SlideError
 from stream.config import Config
-from stream.events.event import failure_event
+from stream.events.slide_events import failure_event
 from stream.review.images.explanations import ReasonError, Reasons
 from stream.store.backlog import Backlog, Job
 from tests.stores import STAMP, filled
