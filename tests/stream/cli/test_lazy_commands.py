@@ -7,7 +7,8 @@ from importlib import import_module
 
 import pytest
 
-from stream.cli.command_table import COMMANDS, app, load_command
+from stream.cli.app import app, load_command
+from stream.cli.command_table import COMMANDS
 
 module = import_module("stream.cli.app")  # `stream.cli` may have a name `app` of its own
 HEAVY = {

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from stream.cli.command_table import COMMANDS, PACKAGE, load_command
+from stream.cli.app import PACKAGE, load_command
+from stream.cli.command_table import COMMANDS
 
 ROOT = Path(__file__).parents[3]
 WORK = (ast.With, ast.Try, ast.While, ast.FunctionDef, ast.Import, ast.ImportFrom)

@@ -21,7 +21,8 @@ from stream.events.act_events import access_event, dead_letter_event, review_eve
 from stream.events.alert import SlideAlert
 from stream.events.cell_events import RedSaid, alert_event, cell_event, red_event
 from stream.events.codec import from_line, from_record, to_line, to_record
-from stream.events.event import CELL, Event, EventError, replayed
+from stream.events.event import Event, EventError, replayed
+from stream.events.event_types import CELL
 from stream.events.event_types import EVENT_TYPES, event_schemas, write_schemas
 from stream.events.failure_codes import text_of
 from stream.events.payloads import Progress
