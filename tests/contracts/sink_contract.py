@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from stream.events.event import CELL, Event
+from stream.events.event import Event
+from stream.events.event_types import CELL
 from stream.sinks.sink import EventRefusedError
 from stream.store.outbox_record import OutboxRecord
 

@@ -22,8 +22,7 @@ from stream.events.alert import SlideAlert
 from stream.events.cell_events import RedSaid, alert_event, cell_event, red_event
 from stream.events.codec import from_line, from_record, to_line, to_record
 from stream.events.event import Event, EventError, replayed
-from stream.events.event_types import CELL
-from stream.events.event_types import EVENT_TYPES, event_schemas, write_schemas
+from stream.events.event_types import CELL, EVENT_TYPES, event_schemas, write_schemas
 from stream.events.failure_codes import text_of
 from stream.events.payloads import Progress
 from stream.events.slide_events import failure_event, slide_alert_event, slide_event
