@@ -58,9 +58,7 @@ def locate(
     given = {"mpp_override": mpp_override, "workers": workers, "tile_px": tile_px, "area": area}
     reading = load_config(None, reading=given).reading
     check_kinds(kinds or ())
-    with open_workers(reading.workers) as pool:
-        facts = open_slide_on(pool, slide, mpp, reading.mpp_override, reading.read_limit_s)
-        found = locate_cells(facts, pool, reading, kinds or KIND_NAMES, json_out)
+    found = locate_on_workers(slide, mpp, reading, kinds or KIND_NAMES, json_out)
     screen.print("  ".join(f"{kind} {count}" for kind, count in found.items()))
 
 
@@ -68,6 +66,19 @@ def check_kinds(kinds: Sequence[str]) -> None:
     """Raises CytostreamError where one is no kind of cell."""
     if unknown := set(kinds) - set(KIND_NAMES):
         raise CytostreamError(f"no kind {', '.join(unknown)}", f"of {', '.join(KIND_NAMES)}")
+
+
+def locate_on_workers(
+    path: Path, mpp: float | None, reading: Reading, kinds: Sequence[str], json_out: Path | None
+) -> dict[str, int]:
+    """`locate_cells` of a file, with workers of its own.
+
+    Raises:
+        CytostreamError: the slide cannot be read.
+    """
+    with open_workers(reading.workers) as pool:
+        slide = open_slide_on(pool, path, mpp, reading.mpp_override, reading.read_limit_s)
+        return locate_cells(slide, pool, reading, kinds, json_out)
 
 
 def locate_cells(
@@ -131,15 +142,24 @@ def map_slide(
     given = {"mpp_override": mpp_override, "workers": workers}
     reading = load_config(None, reading=given).reading
     out = out or slide.with_suffix(".map.png")
-    with open_workers(min(1, reading.workers)) as pool, screen.status("looking at the slide"):
-        facts = open_slide_on(pool, slide, mpp, reading.mpp_override, reading.read_limit_s)
-        found, small = pool.call(look_at_smear, facts, reading.survey_limit_s)
+    found, small = map_on_worker(slide, mpp, reading)
     draw_map(found, small, out)
     for zone in SmearZone:
         screen.print(f"  {zone.name.lower():10}{found.area_mm2(zone):9.2f} mm2")
     for problem in found.problems():
         screen.print(f"not fit for reading: {problem}")
     screen.print(f"{out}: outlined in black is the counting path (`locate --area battlement`)")
+
+
+def map_on_worker(path: Path, mpp: float | None, reading: Reading) -> tuple[SmearMap, np.ndarray]:
+    """`look_at_smear` at a file, with a worker of its own.
+
+    Raises:
+        CytostreamError: the slide cannot be read.
+    """
+    with open_workers(min(1, reading.workers)) as pool, screen.status("looking at the slide"):
+        slide = open_slide_on(pool, path, mpp, reading.mpp_override, reading.read_limit_s)
+        return pool.call(look_at_smear, slide, reading.survey_limit_s)
 
 
 def look_at_smear(slide: Slide) -> tuple[SmearMap, np.ndarray]:
