@@ -20,7 +20,7 @@ from segment import CROP_PX, CROP_UM
 from stream.alerts import RareClass, SlideTests, check_rules, rare_classes
 from stream.config import Config, Reading
 from stream.events import Provenance
-from stream.run import RedJudge, RunContext
+from stream.run import EngineOpener, RedJudge, RunContext
 from stream.sinks import Relay, open_sink
 from stream.store import Backlog, DiskLimits, Outbox, has_state, make_private_folder, use_server
 
@@ -124,7 +124,17 @@ def open_lab(
             again=choice.again,
             taught=taught,
             tests=tests,
+            open_judge=judge_there(config, choice, model, engine),
         )
+
+
+def judge_there(
+    config: Config, choice: RunOptions, model: Model, engine: Engine
+) -> EngineOpener | None:
+    """What opens the same engine on workers, where they judge."""
+    if config.reading.judge == "here":
+        return None
+    return EngineOpener(choice.model, model.model_id, engine.name, engine.precision)
 
 
 def taught_in(store: Path, model: Model) -> TaughtJudge:

@@ -44,6 +44,12 @@ class Reading(Section):
     area: Literal["all", "battlement"] = Field(
         "all", description="battlement: a technologist's path through the monolayer"
     )
+    judge: Literal["here", "workers"] = Field(
+        "here", description="workers: each has an engine and judges the cells that it finds"
+    )
+    judge_limit_s: float = Field(
+        300.0, gt=0, description="the same for a tile that a worker judges, beside read_limit_s"
+    )
     read_limit_s: float = Field(
         60.0, gt=0, description="a tile, or the facts of a slide, that take longer are given up"
     )

@@ -3,10 +3,12 @@ from .pipeline import opened_slide
 from .progress import SlideOutcome
 from .red_cells import BOXES, RED_CELL_LABELS, RED_CROPS, RED_KIND_COLUMN, RedJudge
 from .red_morphology import NORMAL, leading_finding, shares_of_counts
+from .tile_judge import EngineOpener, TileJudge
 from .worker import GracefulStop, outcome_report, work
 
 __all__ = [
     "BOXES",
+    "EngineOpener",
     "GracefulStop",
     "NORMAL",
     "RED_CELL_LABELS",
@@ -15,6 +17,7 @@ __all__ = [
     "RED_CROPS",
     "RedJudge",
     "SlideOutcome",
+    "TileJudge",
     "asked_work",
     "leading_finding",
     "opened_slide",

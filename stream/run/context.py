@@ -22,6 +22,7 @@ from stream.events import (
 from stream.store import Outbox
 
 from .red_cells import RedJudge
+from .tile_judge import OpenJudge
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ class RunContext:
     again: bool = False  # run a slide anew that was begun under something else
     taught: TaughtJudge = TaughtJudge(())
     tests: SlideTests | None = None
+    open_judge: OpenJudge | None = None  # workers judge the cells that they find, with this
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -47,6 +47,7 @@ from .progress import SlideOutcome, Tally
 from .red_cells import RedReading, read_red_cells
 from .slide_failures import failure_of, is_passing
 from .specimen import with_codes
+from .tile_judge import TileJudge
 
 _log = logging.getLogger(__name__)
 DONE: Final = "done"
@@ -91,6 +92,7 @@ class SlideRun:
             lab.classes,
         )
         self.found: dict[str, tuple[TileSpec, Cell]] = {}
+        self.verdicts: dict[str, Verdict] = {}
         self.decided: list[tuple[str, Verdict]] = []
         self.damaged_tiles: set[TileSpec] = set()
         self.unread: set[Box] = set()
@@ -134,8 +136,7 @@ class SlideRun:
 
     def all(self) -> SlideOutcome:
         self.say("running")
-        judged = judge(self.crops(), self.lab.engine, self.lab.model, evidence=self.evidence_of)
-        for cell_id, standard in judged:
+        for cell_id, standard in self.judged():
             cell = self.found[cell_id][1]
             verdict = self.lab.taught.verdict(standard)
             known = standard.label if verdict.label in verdict.taught else verdict.label
@@ -177,6 +178,17 @@ class SlideRun:
             red_cells=self.red_cells,
         )
 
+    def judged(self) -> Iterator[tuple[str, Verdict]]:
+        """The verdict of each cell by the model's own classes, given here or where it was found."""
+        if self.lab.open_judge is None:
+            yield from judge(
+                self.crops(), self.lab.engine, self.lab.model, evidence=self.evidence_of
+            )
+            return
+        for item in self.crops():
+            if item is not None:
+                yield item[0], self.verdicts.pop(item[0])
+
     def evidence_of(self, cell_id: str) -> np.ndarray:
         """What a cell's kind and area as found say of its class."""
         cell = self.found[cell_id][1]
@@ -196,13 +208,32 @@ class SlideRun:
                 "leave it as it is until it is done",
             )
 
+    def tiles(self) -> Iterator[tuple[TileSpec, TileCells | CytostreamError] | None]:
+        """Tiles as they come back from the workers; the verdicts that come along are kept."""
+        reading = self.lab.config.reading
+        each = self.lab.workers.each
+        if self.lab.open_judge is None:
+            yield from each(self.scan.cells_in, self.todo, reading.read_limit_s)
+            return
+        there = TileJudge(self.scan, self.lab.open_judge)
+        for arrived in each(there, self.todo, reading.read_limit_s + reading.judge_limit_s):
+            if arrived is None:
+                yield None
+                continue
+            spec, judged = arrived
+            if isinstance(judged, CytostreamError):
+                yield spec, judged
+                continue
+            for cell, verdict in zip(judged.found.cells, judged.verdicts, strict=True):
+                if cell.cell_id not in self.known:
+                    self.verdicts[cell.cell_id] = verdict
+            yield spec, judged.found
+
     def crops(self) -> Iterator[tuple[str, np.ndarray] | None]:
         """Crops of the cells as tiles come back; `None` where none is ready, and then what is
         decided is committed, at most every `COMMIT_S`.
         """
-        for arrived in self.lab.workers.each(
-            self.scan.cells_in, self.todo, self.lab.config.reading.read_limit_s
-        ):
+        for arrived in self.tiles():
             if arrived is None:
                 yield None
                 if monotonic() - self.committed_s > COMMIT_S:

@@ -1,12 +1,13 @@
 """`make chaos`: real processes, killed at random points, again and again; then every event is
 counted as a consumer sees it.
 
-    python -m tests.tools.chaos --kills 200 --slides 400
+    python -m tests.tools.chaos --kills 200 --slides 400 [--state postgresql] [--broker apache]
 
 What is killed: two pipelines that share a backlog, a relay, Dask workers (kill -9), the connection
 to the broker (cut at a proxy), the disk (filled to the last byte), the broker (stopped in order;
 and, at the end, kill -9: the embedded one keeps records in memory, so what it had acknowledged
-since its last stop is gone, and the relay has to notice and send it again).
+since its last stop is gone, and the relay has to notice and send it again; Apache Kafka keeps it).
+With `--state postgresql` the state is on a server, all processes of which are killed too.
 """
 
 import argparse
@@ -16,7 +17,6 @@ import os
 import random
 import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -31,7 +31,10 @@ from ingest import CytostreamError
 from stream.config import Kafka
 from stream.kafka.consumer import read_all
 from stream.kafka.embedded_broker import Broker
-from stream.store.outbox import Outbox
+from stream.store import Outbox, has_state, use_server
+from stream.store.database import State
+from tests.apache_kafka import ApacheBroker
+from tests.postgres_server import PostgresServer
 from tests.proxy import Proxy
 from tests.tools.chaos import pipeline
 from tests.tools.chaos.crew import Cluster, Crew, relay_forever, relay_once
@@ -64,11 +67,22 @@ class Chaos:
 
     def __init__(self, folder: Path, disk: Path, options: argparse.Namespace):
         self.rng, self.disk = random.Random(options.seed), disk
-        self.broker = Broker().start()
+        is_apache = options.broker == "apache"
+        self.broker = ApacheBroker() if is_apache else Broker()
         self.proxy = Proxy(self.broker.port)
+        self.broker.start()
         port = free_port()
-        config = write_config(folder, self.proxy.bootstrap, scheduler=f"tcp://127.0.0.1:{port}")
+        config = write_config(
+            folder,
+            self.proxy.bootstrap,
+            scheduler=f"tcp://127.0.0.1:{port}",
+            read_back=not is_apache,
+        )
         self.store, slides = disk / "store", folder / "slides"
+        self.server = PostgresServer(fast=False) if options.state == "postgresql" else None
+        if self.server:
+            self.server.start()
+            use_server(self.store, self.server.database())
         make_slides(slides, options.slides, options.whites, side_px=900)
         self.cluster = Cluster(port, folder)
         pipe = (pipeline.main, self.store, config, slides)
@@ -94,6 +108,7 @@ class Chaos:
             "disk": self.fill_disk,
             "broker stopped": lambda: self.restart(self.broker.stop),
             "broker killed": lambda: self.restart(self.broker.kill),
+            "server killed": self.restart_server,
         }[kind]()
 
     def kill_worker(self) -> bool:
@@ -128,6 +143,12 @@ class Chaos:
         self.broker.start()
         return True
 
+    def restart_server(self) -> bool:
+        self.server.kill()
+        time.sleep(self.rng.uniform(0.0, 2.0))
+        self.server.start()
+        return True
+
     def await_progress(self, limit_s: float) -> None:
         """Until more events are committed than at the last strike: a kill is to hit the work."""
         end_s = time.monotonic() + limit_s
@@ -137,16 +158,25 @@ class Chaos:
         self.seen = events
 
     def events(self) -> int:
+        return self.asked("SELECT count(*) FROM records") or 0
+
+    def left(self) -> int | None:
+        """Slides that wait or run; None where the store does not answer."""
+        return self.asked("SELECT count(*) FROM backlog WHERE state IN ('waiting', 'running')")
+
+    def asked(self, sql: str) -> int | None:
+        if not has_state(self.store):
+            return None
         try:
-            with contextlib.closing(sqlite3.connect(self.store / "state.db")) as db:
-                return db.execute("SELECT count(*) FROM records").fetchone()[0]
-        except sqlite3.Error:
-            return 0
+            with contextlib.closing(State(self.store / "state.db", unwritable="read")) as state:
+                return state.integer(sql)
+        except CytostreamError:
+            return None
 
     def run(self, kinds: list[str], kills: int, pause_s: float) -> None:
         """Strikes until `kills` of them hit."""
         before = self.done.total()
-        while self.done.total() < before + kills:
+        while self.done.total() < before + kills and self.left() != 0:
             self.await_progress(30.0)
             time.sleep(self.rng.uniform(0.0, pause_s))
             kind = self.rng.choice(kinds)
@@ -158,7 +188,7 @@ class Chaos:
                 )
 
     def state(self) -> str:
-        if not (self.store / "state.db").exists():
+        if not has_state(self.store):
             return "no store yet"
         try:
             with Outbox(self.store / "state.db") as outbox:
@@ -224,6 +254,8 @@ class Chaos:
         self.cluster.end()
         self.proxy.close()
         self.broker.close()
+        if self.server:
+            self.server.close()
 
 
 def free_port() -> int:
@@ -256,6 +288,8 @@ def main() -> int:
         default=1.0,
         help="longest pause between progress and the next kill",
     )
+    parser.add_argument("--state", choices=("sqlite", "postgresql"), default="sqlite")
+    parser.add_argument("--broker", choices=("embedded", "apache"), default="embedded")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path, help="write the result here")
     options = parser.parse_args()
@@ -272,6 +306,7 @@ def main() -> int:
                 "worker",
                 "broker stopped",
                 *["disk"] * mounted,
+                *["server killed"] * 2 * (options.state == "postgresql"),
             ]
             chaos.await_progress(600.0)
             chaos.run(kinds, options.kills - options.broker_kills, options.pause_s)

@@ -18,7 +18,11 @@ def make_slides(folder: Path, count: int, whites: int, side_px: int) -> list[Pat
 
 
 def write_config(
-    folder: Path, bootstrap: str, workers: int = 2, scheduler: str | None = None
+    folder: Path,
+    bootstrap: str,
+    workers: int = 2,
+    scheduler: str | None = None,
+    read_back: bool = True,
 ) -> Path:
     reading = (
         f'scheduler = "{scheduler}"\ninsecure_scheduler = true\n'
@@ -28,7 +32,7 @@ def write_config(
     path = folder / "chaos.toml"
     path.write_text(
         f'[kafka]\nbootstrap = "{bootstrap}"\nanswer_s = 3.0\ngive_up_s = 60.0\nlinger_ms = '
-        "5\nread_back = true\n"
+        f"5\nread_back = {str(read_back).lower()}\n"
         f"[reading]\ntile_px = 512\n{reading}"
         "[backlog]\nretry_s = 0.5\ntries = 1000\ndeaths = 100000\nlease_s = 10.0\nprogress_s = "
         "1.0\ndrain_s = 5.0\n"
