@@ -83,7 +83,7 @@ class SlideView:
         self.told = SlideEvents()
         self.standing = Standing()
         self.lock = threading.RLock()
-        self._reds = JudgedReds(library.store, slide_id)
+        self._reds: JudgedReds | None = None  # read when they are asked for first
         self._reds_of = ""
 
     def refresh(self) -> "SlideView":
@@ -213,7 +213,7 @@ class SlideView:
         """The slide's judged red cells, as the run that ended last has left them."""
         ended = str(self.facts().get("at", "")) if self.status() in FINISHED else ""
         with self.lock:
-            if ended != self._reds_of:
+            if self._reds is None or ended != self._reds_of:
                 self._reds = JudgedReds(self._library.store, self.slide_id)
                 self._reds_of = ended
             return self._reds
@@ -318,7 +318,8 @@ class SlideLibrary:
     def shelf(self, slide_id: str) -> SlideView:
         """A slide as it is now."""
         with self._lock:
-            shelf = self._shelves.setdefault(slide_id, SlideView(slide_id, self))
+            shelf = self._shelves.get(slide_id) or SlideView(slide_id, self)
+            self._shelves[slide_id] = shelf
             self._shelves.move_to_end(slide_id)
             while len(self._shelves) > KEPT_SLIDES:
                 self._shelves.popitem(last=False)

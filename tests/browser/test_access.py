@@ -57,6 +57,16 @@ def test_the_dialogs(open_site, open_page, scheme):
     page.wait_for_selector("#comment-box[open]")
     assert violations(page) == []
     page.keyboard.press("Escape")
+    page.keyboard.press("x")
+    page.wait_for_selector("#compare-box[open]")
+    assert violations(page) == []
+    page.keyboard.press("Escape")
+    for button, box in (("assign", "assign"), ("agreement", "agree"), ("versions", "versions")):
+        page.click(".more summary")
+        page.click(f"#{button}")
+        page.wait_for_selector(f"#{box}-box[open]")
+        assert violations(page) == []
+        page.keyboard.press("Escape")
     page.click("#see-all")
     page.click("#sign")
     page.wait_for_selector("#sign-box[open]")

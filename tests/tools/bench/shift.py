@@ -84,6 +84,7 @@ def work(page: Page):
     yield part("100 cells reviewed, 10 of them renamed")
     found = int(page.locator("#white").inner_text().rsplit(" ", 1)[1])
     for number, (x, y) in enumerate(MISSED, 1):
+        person.click("#fit")
         person.key("+")
         person.point(x, y)
         expect(page.locator("#toast")).to_contain_text("marked", timeout=60_000)
