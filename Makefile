@@ -29,7 +29,7 @@ check: $(READY)
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/mypy
 
-bench: $(READY)
+bench: $(READY)  # how long slides take beside a user's own script: python -m tests.tools.bench.waiting SLIDES
 	$(BIN)/python -m tests.tools.bench
 
 gpu-check:  # on a machine with an NVIDIA GPU and torch with CUDA: one JSON file, under 4 minutes
