@@ -146,12 +146,27 @@ class SlideReport:
 
     @property
     def remarks(self) -> list[str]:
-        """What was verified, what the version changed, and whether the file still is the slide."""
+        """What is out of range, what was verified, what the version changed, and whether the file
+        still is the slide.
+        """
         changed = [FILE_CHANGED] if self.file == "changed" else []
-        return [*self.verified, *self.changes, *changed]
+        return [*finding_sentences(self.shown_lines), *self.verified, *self.changes, *changed]
 
     def label(self, cell: Detection | RedDetection) -> str:
         return self.standing.label(cell.cell_id, cell.label)
+
+
+def finding_sentences(lines: list[DifferentialLine]) -> list[str]:
+    """What of a count is outside its reference range, in words; nothing where all is within."""
+    found = []
+    for flag in ("high", "low"):
+        outside = [
+            f"{line.title} {line.per_100:.1f} % ({line.low:g} to {line.high:g})"
+            for line in lines
+            if line.flag == flag and line.per_100 is not None and (line.count or flag == "low")
+        ]
+        found += [f"{flag.capitalize()}: {', '.join(outside)}."] if outside else []
+    return found
 
 
 def second_sentences(scheme: Scheme, standing: Standing) -> list[str]:

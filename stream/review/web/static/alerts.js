@@ -6,6 +6,7 @@ const WEIGHT = { urgent: 0, warning: 1, notice: 2 };
 export class Alerts {
   constructor(slideId, on) {
     Object.assign(this, { slideId, on, all: [], known: "", sent: new Set(), at: null });
+    $("#alerts-show").addEventListener("click", () => this.fold(!$("#alerts").classList.contains("folded")));
     $("#see-all").addEventListener("click", () => on.see(this.open().map((a) => a.alert_id)));
   }
 
@@ -20,9 +21,18 @@ export class Alerts {
     this.all = [...alerts].sort((a, b) => Boolean(a.seen_by) - Boolean(b.seen_by) || WEIGHT[a.severity] - WEIGHT[b.severity] || Boolean(a.cell_id) - Boolean(b.cell_id) || b.score - a.score);
     $("#alerts").hidden = alerts.length === 0;
     $("#alerts-told").textContent = `${this.open().length} open of ${alerts.length}`;
+    this.fold(this.open().length === 0);
+    $("#alerts-show").hidden = this.open().length > 0;
     $("#see-all").hidden = this.open().length === 0 || !this.on.mayDecide();
     $("#alert-strip").replaceChildren(...this.all.slice(0, 60).map((a) => this.card(a)));
     this.mark();
+  }
+
+  /** Alerts that have all been acknowledged leave their place to the cells. */
+  fold(folded) {
+    $("#alerts").classList.toggle("folded", folded);
+    $("#alerts-show").textContent = folded ? "Show" : "Hide";
+    $("#alerts-show").setAttribute("aria-expanded", String(!folded));
   }
 
   card(alert) {

@@ -31,7 +31,8 @@ export class Cells {
 
   /** Shows what a second reader calls the cells, blind to the first reader; null shows the count again. */
   readAs(labels, by) {
-    this.second = labels && new Map(Object.entries(labels).map(([id, label]) => [id, { label, by, how: "second reading", number: 0 }]));
+    const how = (id, label) => (this.classes[this.byId.get(id)?.machine]?.name === label ? "confirm" : "reclassify");
+    this.second = labels && new Map(Object.entries(labels).map(([id, label]) => [id, { label, by, how: how(id, label), number: 0 }]));
     this.sort();
   }
 

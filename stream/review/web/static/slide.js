@@ -84,7 +84,8 @@ function head({ row, standing, failures }) {
   $("#signed").hidden = !signed;
   if (signed) {
     $("#signed").className = `chip ${standing.locked ? "signed" : "amending"}`;
-    $("#signed").textContent = standing.locked ? `v${signed.version} signed by ${signed.by}, ${clock(signed.at)}` : `amending: v${standing.version}`;
+    $("#signed").textContent = standing.locked ? `v${signed.version} signed by ${signed.by}` : `amending: v${standing.version}`;
+    $("#signed").title = `version ${signed.version} was signed by ${signed.by}, ${clock(signed.at)}`;
   }
   $("#undo").disabled = !standing.can_undo || !mayDecide();
   $("#sign").hidden = locked() || person.role === "viewer";
@@ -333,8 +334,8 @@ async function see(ids) {
 function toGallery() {
   tab("cells");
   $("#gallery").focus();
-  const first = cells.classes.flatMap((c) => cells.groups.get(c.name))[0];
-  if (first && !gallery.active) gallery.choose(first.id, "one", true);
+  const first = cells.byId.get(gallery.active) ?? cells.classes.flatMap((c) => cells.groups.get(c.name))[0];
+  if (first && !gallery.selected.size) gallery.choose(first.id, "one", true);
 }
 
 function nextAlert() {

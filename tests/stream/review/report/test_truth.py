@@ -249,3 +249,17 @@ def test_a_report_shows_cells_with_alerts_renamed_and_commented_ones_and_the_sur
     examples = [one for one in shown.values() if not one.why]
     assert 0 < len(examples) < len(cells)
     assert np.unique([one.label for one in examples], return_counts=True)[1].max() <= 6
+
+
+def test_what_is_out_of_range_is_said_in_words_first(open_lab):
+    lab = open_lab()
+    wish = {"action": "reclassify", "cell_ids": lab.cells()[:20], "label": "blast", "saw": 0}
+    lab.one.post(f"{lab.slide}/decisions", wish)
+    shelf = lab.library.shelf(lab.made.slide.slide_id)
+    first = report_of(lab.library, shelf, "smear").remarks[0]
+    line = next(line for line in differential_lines(lab) if line["name"] == "blast")
+    assert first.startswith("High: ") and f"Blast {line['per_100']:.1f} % (0 to 0)" in first
+
+
+def differential_lines(lab):
+    return lab.one.get(f"{lab.slide}/changes").json()["differential"]
