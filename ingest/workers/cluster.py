@@ -54,6 +54,12 @@ def open_workers(
         "distributed.worker.http.routes": [],
         # forked from a process that has loaded what a worker needs, where one has been begun
         "distributed.worker.multiprocessing-method": "forkserver",
+        # without Dask's threshold of malloc, which costs as much time again for page faults
+        "distributed.nanny.pre-spawn-environ": {
+            "MKL_NUM_THREADS": 1,
+            "OMP_NUM_THREADS": 1,
+            "OPENBLAS_NUM_THREADS": 1,
+        },
         # nobody looks at these: they look every 10 and 20 ms, in every process
         "distributed.worker.profile.enabled": False,
         "distributed.admin.tick.interval": "500ms",

@@ -10,9 +10,11 @@ from multiprocessing import forkserver, get_context, resource_tracker
 
 METHOD = "forkserver"
 LOADED = ("distributed.nanny", "segment")
-# read by libraries as they are loaded: a worker has one thread, and gives memory back
-ONE_THREAD = {
-    "MALLOC_TRIM_THRESHOLD_": "65536",
+# read by libraries as they are loaded. Images of a tile stay in the heap: memory that goes back to
+# the system after each (Dask's own setting) costs a worker as much time again, for page faults
+ENVIRONMENT = {
+    "MALLOC_MMAP_THRESHOLD_": "67108864",
+    "MALLOC_TRIM_THRESHOLD_": "134217728",
     "MKL_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
@@ -31,7 +33,7 @@ def begin_fork_server(words: Sequence[str]) -> None:
     resource_tracker.ensure_running()  # else the start of a process does it, and unblocks Ctrl-C
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        with environment(ONE_THREAD):
+        with environment(ENVIRONMENT):
             forkserver.ensure_running()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)

@@ -6,7 +6,7 @@ import signal
 import pytest
 
 from stream.cli import fork_server
-from stream.cli.fork_server import LOADED, ONE_THREAD, asks_for_none, begin_fork_server
+from stream.cli.fork_server import ENVIRONMENT, LOADED, asks_for_none, begin_fork_server
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def test_it_loads_what_workers_need_and_never_hears_ctrl_c(begun, monkeypatch):
     before = dict(os.environ)
     begin_fork_server(["slide.svs", "--workers", "2"])
     assert begun["modules"] == list(LOADED) and begun["blocked"]
-    assert begun["environment"] == {**ONE_THREAD, **before}
+    assert begun["environment"] == {**ENVIRONMENT, **before}
     assert dict(os.environ) == before
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
