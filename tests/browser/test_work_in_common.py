@@ -38,6 +38,7 @@ def test_a_second_reading_and_its_agreement(open_site, open_page):
     bert.check("#stat")
     bert.click("#assign-box button.primary")
     expect(bert.locator("#toast")).to_contain_text("assigned to ada")
+    expect(bert.locator("#held")).to_have_text("for ada")
     ada.goto(site.url)
     row = ada.locator("#rows tr")
     expect(row).to_contain_text("3 of 12 seen")

@@ -8,7 +8,7 @@ import { Gallery } from "./gallery.js";
 import { openIdentity, showIdentity } from "./identity.js";
 import { openTaught } from "./taught.js";
 import { SecondReading, showVersions } from "./second.js";
-import { nextSlide } from "./work.js";
+import { isTaken, nextSlide } from "./work.js";
 import { $, call, clock, h, listen, me, number, say, siteUrl, trying } from "./page.js";
 
 const { slideId, viewer: viewerWord } = document.body.dataset;
@@ -87,6 +87,9 @@ function head({ row, standing, failures }) {
     $("#signed").textContent = standing.locked ? `v${signed.version} signed by ${signed.by}` : `amending: v${standing.version}`;
     $("#signed").title = `version ${signed.version} was signed by ${signed.by}, ${clock(signed.at)}`;
   }
+  $("#held").hidden = locked() || !isTaken(row, person.name);
+  $("#held").textContent = row.assigned_to && row.assigned_to !== person.name ? `for ${row.assigned_to}` : `in review by ${row.in_review_by}`;
+  $("#onward").hidden = !locked() || person.role === "viewer";
   $("#undo").disabled = !standing.can_undo || !mayDecide();
   $("#sign").hidden = locked() || person.role === "viewer";
   $("#amend").hidden = !locked() || person.role === "viewer";
@@ -379,7 +382,7 @@ function addControls() {
   $("#compare").addEventListener("click", sideBySide);
   $("#assign").addEventListener("click", () => trying(assign));
   $("#versions").addEventListener("click", () => trying(() => showVersions(slideId, clock)));
-  $("#next").addEventListener("click", () => trying(goNext));
+  for (const button of [$("#next"), $("#onward")]) button.addEventListener("click", () => trying(goNext));
   for (const button of document.querySelectorAll(".more button")) button.addEventListener("click", () => { $(".more").open = false; });
   $("#order").addEventListener("change", () => trying(reorder));
   $("#telling").addEventListener("click", () => trying(nextTelling));
