@@ -1,11 +1,11 @@
 """Marking a missed cell in the viewer: a click and a drag each count one; undo takes them back."""
 
-from types import SimpleNamespace
+from dataclasses import replace
 
 import pytest
 
 from tests.browser.conftest import counted, ready
-from tests.stream.review.test_marked_cells import judged
+from tests.stream.review.test_marked_cells import blast_model
 
 MARKED = ".thumb .mark.by-hand"
 
@@ -15,12 +15,7 @@ def page(open_site, open_page):
     site = open_site()
     site.made.add(3)
     site.made.done()
-    parts = site.app.state.parts
-    fake = SimpleNamespace(
-        judge=lambda cell, taught: judged(cell), offered=False, close=lambda: None
-    )
-    kept = {name: getattr(parts, name) for name in parts.__slots__}
-    site.app.state.parts = parts.__class__(**kept | {"reasons": fake})
+    site.app.state.parts = replace(site.app.state.parts, reasons=blast_model())
     page = ready(open_page(), site)
     page.wait_for_selector("#mark:not([hidden])")
     page.click("#fit")

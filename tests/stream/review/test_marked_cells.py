@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -26,17 +27,22 @@ def judged(cell, label="blast", model_id="model-2"):
     return JudgedCell(cell, Verdict(label, scores, anomaly, 8, True, features=features), model_id)
 
 
+def blast_model():
+    """In place of a model: it calls every marked cell a blast, and gives no reasons."""
+    return SimpleNamespace(
+        judge=lambda cell, taught: judged(cell),
+        words=lambda *about: "",
+        offered=False,
+        close=lambda: None,
+    )
+
+
 @pytest.fixture
 def lab(open_lab):
     """A page whose model calls every marked cell a blast."""
     lab = open_lab()
     parts = lab.app.state.parts
-    fake = SimpleNamespace(
-        judge=lambda cell, taught: judged(cell), offered=False, close=lambda: None
-    )
-    lab.app.state.parts = parts.__class__(
-        **{name: getattr(parts, name) for name in parts.__slots__} | {"reasons": fake}
-    )
+    lab.app.state.parts = replace(parts, reasons=blast_model())
     return lab
 
 

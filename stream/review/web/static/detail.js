@@ -14,7 +14,7 @@ export class Detail {
     const asked = ++this.asked;
     clearTimeout(this.timer);
     if (!cell) return this.box.replaceChildren(h("p", { class: "dim" }, "Choose a cell to see what it is called and why."));
-    await new Promise((done) => { this.timer = setTimeout(done, 60); }); // while a person moves through the gallery, only the last cell is loaded
+    await new Promise((done) => { this.timer = setTimeout(done, 120); }); // while a person moves through the gallery, only the last cell is loaded
     if (asked !== this.asked) return undefined;
     const says = await call("GET", `api/slides/${this.slide.slide_id}/cells/${cell.id}`);
     if (asked === this.asked) this.fill(cell, says);

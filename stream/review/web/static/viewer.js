@@ -4,6 +4,7 @@ import { Marking } from "./marking.js";
 import { $, h, number, siteUrl } from "./page.js";
 
 const BAR_PX = 120; // the scale bar is at most this wide
+const RESTS_MS = 150;
 const NAMED_FROM_PX = 46; // a box this wide on the screen has its label written beside it
 
 export class Viewer {
@@ -198,7 +199,8 @@ export class Viewer {
 
   show(cell, move = true) {
     this.active = cell?.id ?? null;
-    if (cell && move) this.map.setView(this.corner(cell.x, cell.y), Math.max(this.map.getZoom(), this.scale), { animate: false });
+    clearTimeout(this.moving); // while a person goes from cell to cell by keys, no tiles are asked for
+    if (cell && move) this.moving = setTimeout(() => this.map.setView(this.corner(cell.x, cell.y), Math.max(this.map.getZoom(), this.scale), { animate: false }), RESTS_MS);
     this.soon();
   }
 }
