@@ -2,6 +2,7 @@
 CYTOSTREAM_KAFKA_LIB, else `../shared/kafka/lib`.
 """
 
+import contextlib
 import os
 import shutil
 import socket
@@ -16,6 +17,7 @@ _LIB = Path(
     os.environ.get("CYTOSTREAM_KAFKA_LIB") or Path(__file__).parents[2] / "shared" / "kafka" / "lib"
 )
 _READY_S = 60.0
+_STOP_S = 15.0
 _PROPERTIES = """
 process.roles=broker,controller
 node.id=1
@@ -90,11 +92,12 @@ class ApacheBroker:
             return subprocess.Popen(asked, stdout=log, stderr=log, cwd=folder)
 
     def stop(self) -> None:
-        """Stops in order."""
+        """Stops in order, where that takes no longer than a restart."""
         if self._process:
             self._process.terminate()
-            self._process.wait(60)
-            self._process = None
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(_STOP_S)
+            self.kill()
 
     def kill(self) -> None:
         """Stops by SIGKILL."""

@@ -324,6 +324,14 @@ class StoreContract:
             tx.set_claims("s1", "barcode", "", [])
         assert next(outbox.cells("s1")).features == b"features"
 
+    def test_what_is_closed_says_so(self, outbox, path):
+        with closing(State(path)) as state:
+            assert state.integer("SELECT 1") == 1
+        with pytest.raises(StoreError, match="closed"):
+            state.rows("SELECT 1")
+        with pytest.raises(StoreError, match="closed"), state.transaction():
+            pass
+
     def test_a_fault_of_a_query_is_an_error_of_the_store(self, outbox):
         with pytest.raises(StoreError, match="no_such"):
             outbox.rows("SELECT 1 FROM no_such")

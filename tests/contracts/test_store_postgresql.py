@@ -1,12 +1,13 @@
 """The state of a store on a real PostgreSQL server, which also goes away in the middle."""
 
 from contextlib import closing
+from unittest.mock import Mock
 
 import pytest
 from sqlalchemy.exc import OperationalError
 
 from ingest import StoreError
-from stream.store import Outbox, has_state, use_server
+from stream.store import Outbox, SlideQueries, has_state, use_server
 from stream.store.database import State
 from stream.store.database.postgresql import PostgresqlBackend
 from tests.contracts.store_contract import StoreContract
@@ -91,6 +92,8 @@ def test_a_connection_that_is_lost_in_a_commit_adds_each_row_once(
         plain = state._link
 
         class LosesCommit:
+            closed = invalidated = False
+
             def exec_driver_sql(self, sql, *values):
                 if sql != "COMMIT":
                     return plain.exec_driver_sql(sql, *values)
@@ -152,18 +155,18 @@ def test_a_server_that_never_answers_is_an_error(tmp_path, monkeypatch):
         Outbox(tmp_path / "state.db")
 
 
-def test_no_wait_is_endless(folder, monkeypatch):
-    with Outbox(folder / "state.db") as outbox:
-        outbox._state.backend.waits_s = 0.0
-        refused = OperationalError("", {}, psycopg.OperationalError("gone"))
-
-        def gone(_):
-            raise refused
-
-        monkeypatch.setattr(PostgresqlBackend, "begin", gone)
-        monkeypatch.setattr(State, "_begin", gone)
-        with pytest.raises(StoreError, match="gone"), outbox.transaction():
-            pass
+def test_no_wait_is_endless_and_the_server_is_found_again(folder, administer, monkeypatch):
+    with closing(SlideQueries(folder / "state.db", unwritable="read")) as queries:
+        assert not queries._state.has_table("slides")
+        queries._state.backend.waits_s = 0.0
+        administer(ENDS_ALL)
+        with monkeypatch.context() as away:
+            refused = OperationalError("", {}, psycopg.OperationalError("gone"))
+            away.setattr(PostgresqlBackend, "connect", Mock(side_effect=refused))
+            for _ in range(2):
+                with pytest.raises(StoreError, match="gone|terminating|closed"):
+                    queries._state.has_table("slides")
+        assert not queries._state.has_table("slides")
 
 
 @pytest.mark.parametrize(

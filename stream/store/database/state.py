@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, MetaData, text
 from sqlalchemy.engine import Dialect
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, ResourceClosedError, SQLAlchemyError
 
 from ingest import StoreError
 
@@ -115,6 +115,7 @@ class State:
         self._done: list[tuple[Step, StepOutcome]] = []
         self._ordered = True
         self._is_open = False
+        self._is_closed = False
         with self._errors():
             self._link = self.backend.connect()
             if schema is not None and self.backend.makes_tables:
@@ -228,6 +229,8 @@ class State:
         waited for.
         """
         until = monotonic() + self.backend.waits_s
+        broken = self._link.closed or self._link.invalidated  # nobody answered the last time
+        is_lost |= broken and not self._is_closed
         while True:
             try:
                 if is_lost:
@@ -285,13 +288,14 @@ class State:
         try:
             yield
         except DBAPIError as error:
-            raise StoreError(
-                f"{self.backend.place}: {' '.join(str(error.orig).split())}",
-                self.backend.hint(error),
-            ) from error
+            words = " ".join(str(error.orig).split())
+            raise StoreError(f"{self.backend.place}: {words}", self.backend.hint(error)) from error
+        except ResourceClosedError as error:
+            raise StoreError(f"{self.backend.place}: closed", "open the store again") from error
 
     def close(self) -> None:
         with self._lock:
+            self._is_closed = True
             with suppress(SQLAlchemyError):
                 self._link.close()
             self.backend.close()
