@@ -84,6 +84,9 @@ class Filled:
         self.cells += count
         if store:
             self.writer.write(count)
+            while self.writer.under_way:
+                self.writer.take_in(wait=True)
+                self.writer.write()
         return ids
 
     def _cell(self) -> Cell:

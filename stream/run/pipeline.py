@@ -193,6 +193,8 @@ def run_leased(lab: RunContext, slide: Slide, path: Path) -> SlideOutcome:
         with suppress(CytostreamError):
             run.say("interrupted")
         raise
+    finally:
+        run.writer.close()
 
 
 def refuse(

@@ -5,8 +5,10 @@ came.
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
 from hashlib import blake2b
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +47,14 @@ def crop_digest(pixels: bytes) -> str:
     return blake2b(pixels, digest_size=16).hexdigest()
 
 
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Rows of the journal that are being stored."""
+
+    rows: list[CellRow]
+    stored: Future[None]
+
+
 class ResultWriter:
     """Moves crops and verdicts from the journal into the store, a whole chunk at a time.
 
@@ -68,6 +78,8 @@ class ResultWriter:
         self.slide_id = slide_id
         self.card = card
         self.stain = stain
+        self.thread = ThreadPoolExecutor(1, "results")
+        self.under_way: Chunk | None = None
         if stain:
             store.mark_labels("cell", card.crop_um / card.crop_px, MASK_LABELS, source="../../crop")
         rows = [(row.row, row.crop is None) for row in outbox.cells(slide_id)]
@@ -83,33 +95,45 @@ class ResultWriter:
             )
 
     def write(self, new: int = 0, final: bool = False) -> None:
-        """Store every whole chunk, now that `new` more rows wait in the journal; at the end what is
-        left, too.
+        """Store whole chunks, one at a time beside what goes on here, now that `new` more rows wait
+        in the journal; at the end what is left too, and then all of it is stored.
 
         Raises:
             StoreError: the disk is full; the rows wait in the journal.
         """
         self.waiting += new
-        if self.waiting < CHUNK_ROWS and not final:
-            return
-        waiting: list[CellRow] = []
-        for row in self.outbox.cells(self.slide_id, self.last):
-            waiting.append(row)
-            if len(waiting) == CHUNK_ROWS:
-                self.store_chunk(waiting)
-                waiting = []
-        if final and waiting:
-            self.store_chunk(waiting)
+        self.take_in(wait=final)
+        while not self.under_way and self.waiting >= (1 if final else CHUNK_ROWS):
+            rows = list(islice(self.outbox.cells(self.slide_id, self.last), CHUNK_ROWS))
+            if not rows:
+                break
+            self.under_way = Chunk(rows, self.thread.submit(self.store_rows, self.row, rows))
+            self.take_in(wait=final)
 
-    def store_chunk(self, rows: Sequence[CellRow]) -> None:
+    def store_rows(self, first: int, rows: Sequence[CellRow]) -> None:
+        """Put rows into the store, as the rows from `first` on, and onto the disk."""
         columns = cell_columns(rows, self.card, self.classes)
-        self.store.write(self.row, columns | label_image(columns, self.stain))
+        self.store.write(first, columns | label_image(columns, self.stain))
         os.sync()  # the journal lets go of the crops, so they must be on the disk
+
+    def take_in(self, wait: bool) -> None:
+        """Let the journal go of the crops of a chunk that is stored."""
+        chunk = self.under_way
+        if chunk is None or not (wait or chunk.stored.done()):
+            return
+        self.under_way = None
+        chunk.stored.result()
         with self.outbox.transaction() as tx:
-            tx.drop_crops(self.slide_id, rows[-1].row)
-        self.row = self.row + len(rows)
-        self.last = rows[-1].row
-        self.waiting = self.waiting - len(rows)
+            tx.drop_crops(self.slide_id, chunk.rows[-1].row)
+        self.row = self.row + len(chunk.rows)
+        self.last = chunk.rows[-1].row
+        self.waiting = self.waiting - len(chunk.rows)
+
+    def close(self) -> None:
+        """Waits until nothing is being written; what the journal still has is stored by the next
+        run.
+        """
+        self.thread.shutdown()
 
 
 def cell_columns(
