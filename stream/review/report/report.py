@@ -41,6 +41,7 @@ SPECIMEN_TITLES = {
     "barcode": "Barcode",
 }
 SHOWN_A_CLASS = 6
+SHOWN_WITHIN_RANGE = 2
 FILE_CHANGED = (
     "The file of this slide has changed since it was read: it is not what is reported here."
 )
@@ -145,12 +146,17 @@ class SlideReport:
         return [sentence, *second, *([marked] if marked else []), *([few] if few else []), *taught]
 
     @property
+    def findings(self) -> list[str]:
+        """What is out of its range, in words."""
+        return finding_sentences(self.shown_lines)
+
+    @property
     def remarks(self) -> list[str]:
         """What is out of range, what was verified, what the version changed, and whether the file
         still is the slide.
         """
         changed = [FILE_CHANGED] if self.file == "changed" else []
-        return [*finding_sentences(self.shown_lines), *self.verified, *self.changes, *changed]
+        return [*self.findings, *self.verified, *self.changes, *changed]
 
     def label(self, cell: Detection | RedDetection) -> str:
         return self.standing.label(cell.cell_id, cell.label)
@@ -283,9 +289,11 @@ def check_verdicts(library: SlideLibrary, shelf: SlideView, signature: Signature
 
 
 def notable_cells(shelf: SlideView, standing: Standing, cells: list[Detection]) -> list[Notable]:
-    """Cells with alerts, those that a person renamed or commented, then the surest of each
-    class.
+    """Cells with alerts, those that a person renamed or commented, then the surest of each class:
+    more of a class that is above its range.
     """
+    lines = differential(shelf.scheme, shelf.counts(standing))
+    high = {line.name for line in lines if line.flag == "high"}
     here = {cell.cell_id: cell for cell in cells}
     why = {a.cell_id: f"alert: {a.reason}" for a in shelf.told.alerts.values() if a.cell_id in here}
     why = dict(list(why.items())[:SHOWN_ALERTS])
@@ -300,6 +308,7 @@ def notable_cells(shelf: SlideView, standing: Standing, cells: list[Detection]) 
             (c for c in cells if standing.label(c.cell_id, c.label) == name),
             key=lambda c: -c.sureness,
         )
-        for cell in own[:SHOWN_A_CLASS] if name != "other" else []:
+        most = SHOWN_A_CLASS if name in high else SHOWN_WITHIN_RANGE
+        for cell in own[:most] if name != "other" else []:
             why.setdefault(cell.cell_id, "")
     return [Notable(here[c], standing.label(c, here[c].label), reason) for c, reason in why.items()]
