@@ -5,6 +5,7 @@ kept in its store, summed up for its event.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
+from itertools import chain
 
 import numpy as np
 
@@ -53,27 +54,49 @@ class RedReading:
     judged: tuple[JudgedRed, ...] = ()
 
 
-def read_red_cells(
+@dataclass(frozen=True, slots=True, eq=False)
+class RedFields:
+    """The fields of a slide under way: as they arrive, numbered as they were asked for, and those
+    that have arrived; whether cells are cut out of them to be judged.
+    """
+
+    arriving: Iterator[tuple[int, RedField] | None]
+    fields: dict[int, RedField]
+    are_cut: bool
+
+
+def begin_red_fields(
     workers: Workers,
     outlook: Outlook,
     limit_s: float,
+    settings: RedCells,
+    red: RedJudge | None = None,
+) -> RedFields:
+    """Have the workers measure the fields. One that cannot be read is left out."""
+    cut = red and settings.judged and red.crops_of(len(outlook.fields), settings.judged)
+    fields: dict[int, RedField] = {}
+    work = partial(outlook.scan.field_at, cut=cut or None)
+    arriving = _fields_of(workers, work, outlook, limit_s, fields)
+    first = next(arriving, None)  # now they are on their way
+    return RedFields(chain([first], arriving), fields, bool(cut))
+
+
+def read_red_cells(
+    under_way: RedFields,
     store: SlideStore,
     settings: RedCells,
     red: RedJudge | None = None,
     anomaly_above: float = 1.0,
 ) -> RedReading | None:
-    """Measure, judge and store them; None where there is no monolayer with red cells. A field that
-    cannot be read is left out. Cells are judged while the workers measure the next fields.
+    """Judge and store the cells of fields under way; None where there is no monolayer with red
+    cells. Cells are judged while the workers measure the next fields.
     """
-    cut = red and settings.judged and red.crops_of(len(outlook.fields), settings.judged)
-    fields: dict[int, RedField] = {}
-    work = partial(outlook.scan.field_at, cut=cut or None)
-    arrived = _fields_of(workers, work, outlook, limit_s, fields)
+    fields = under_way.fields
     verdicts: dict[FieldPlace, Verdict] = {}
-    if red and cut:
-        verdicts = dict(judge(_crops(arrived), red.engine, red.model))
+    if red and under_way.are_cut:
+        verdicts = dict(judge(_crops(under_way.arriving), red.engine, red.model))
     else:
-        for _ in arrived:
+        for _ in under_way.arriving:
             pass
     numbers = sorted(fields, key=lambda n: fields[n].box_px0)
     summary = summary_of([fields[n] for n in numbers])

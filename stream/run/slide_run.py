@@ -44,7 +44,7 @@ from stream.store import CellEntry, ResultWriter, SlideStore, entry_of, facts_of
 
 from .context import RunContext, slide_lease, work_of
 from .progress import SlideOutcome, Tally
-from .red_cells import RedReading, read_red_cells
+from .red_cells import RedFields, RedReading, begin_red_fields, read_red_cells
 from .slide_failures import failure_of, is_passing
 from .specimen import with_codes
 from .tile_judge import TileJudge
@@ -67,6 +67,7 @@ class SlideRun:
         self.unfit = tuple(outlook.map.problems())
         self.red_cells: JsonObject | None = None
         self.red_reading: RedReading | None = None
+        self.red_fields: RedFields | None = None
         specs = list(plan_tiles(self.slide, self.scan.smear, lab.config.reading.tile_px))
         done = lab.outbox.tiles_done(self.slide.slide_id)
         self.todo = [spec for spec in specs if tile_key(spec) not in done]
@@ -148,9 +149,7 @@ class SlideRun:
         self.check_unchanged()
         self.writer.write(final=True)
         self.red_reading = read_red_cells(
-            self.lab.workers,
-            self.outlook,
-            self.lab.config.reading.read_limit_s,
+            self.red_fields or self.begin_red_fields(),
             self.writer.store,
             self.lab.config.red_cells,
             self.lab.red,
@@ -176,6 +175,15 @@ class SlideRun:
             again=self.again,
             unfit=self.unfit,
             red_cells=self.red_cells,
+        )
+
+    def begin_red_fields(self) -> RedFields:
+        return begin_red_fields(
+            self.lab.workers,
+            self.outlook,
+            self.lab.config.reading.read_limit_s,
+            self.lab.config.red_cells,
+            self.lab.red,
         )
 
     def judged(self) -> Iterator[tuple[str, Verdict]]:
@@ -265,6 +273,7 @@ class SlideRun:
             for cell in new:
                 self.found[cell.cell_id] = spec, cell
                 yield cell.cell_id, cell.crop
+        self.red_fields = self.begin_red_fields()  # while the last cells are judged
 
     def commit(self) -> None:
         """Verdicts, their events, and the tiles that they complete: together."""
