@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from importlib.util import find_spec
 from multiprocessing import resource_tracker
+from typing import Protocol
 
 import dask
 import distributed.utils
@@ -25,6 +26,12 @@ from .scheduler import Scheduler, connect
 from .workers import SerialWorkers, Workers
 
 WORKER_S = 30
+
+
+class BlamesTasks(Protocol):
+    """What is set of a scheduler: how many workers a task may end before it is given up."""
+
+    allowed_failures: int
 
 
 # tasks in flight are few, and short: an adaptive cluster would not grow for them by its own measure
@@ -75,6 +82,7 @@ def open_workers(
         if scheduler:
             with connect(scheduler) as client:
                 check_workers(client)
+                blame_first_death(client)
                 yield DaskWorkers(client, of_others=True)
         else:
             with ExitStack() as stack:
@@ -158,6 +166,26 @@ def check_workers(client: Client) -> None:
             "the cluster's workers must have one thread each",
             "start them with `dask worker --nthreads 1`",
         )
+
+
+def blame_first_death(client: Client) -> None:
+    """A task that ends its worker is not given to another: the settings of this process, which say
+    the same to a scheduler of its own, do not reach one of others.
+
+    Raises:
+        CytostreamError: the scheduler's process has no cytostream.
+    """
+    try:
+        client.run_on_scheduler(allow_no_failures)
+    except ImportError as error:
+        raise CytostreamError(
+            f"the scheduler has no cytostream {own_version()}", "install the same version there"
+        ) from error
+
+
+def allow_no_failures(dask_scheduler: BlamesTasks) -> None:
+    """Runs on the scheduler."""
+    dask_scheduler.allowed_failures = 0
 
 
 def own_version() -> str:

@@ -138,6 +138,7 @@ def test_a_cluster_of_others_over_tls(tmp_path: Path) -> None:
         access = Scheduler(cluster.scheduler_address, authority=trusted, certificate=both, key=both)
         with open_workers(scheduler=access) as workers:
             assert workers.count == 1
+            assert cluster.scheduler.allowed_failures == 0
 
 
 def hoard(_: int) -> int:
