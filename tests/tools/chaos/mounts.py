@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import random
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -200,6 +201,7 @@ def main() -> int:
     options = parser.parse_args()
     if os.geteuid():
         raise SystemExit("needs root, to mount")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         result = run(Path(name).resolve(), options)
     print(json.dumps(result, indent=1))
