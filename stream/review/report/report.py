@@ -167,7 +167,8 @@ def finding_sentences(lines: list[DifferentialLine]) -> list[str]:
     found = []
     for flag in ("high", "low"):
         outside = [
-            f"{line.title} {line.per_100:.1f} % ({line.low:g} to {line.high:g})"
+            f"{line.title} {line.per_100:.1f}{' %' if line.white else ' per 100 white cells'} "
+            f"({line.low:g} to {line.high:g})"
             for line in lines
             if line.flag == flag and line.per_100 is not None and (line.count or flag == "low")
         ]
