@@ -4,6 +4,7 @@ import json
 import subprocess
 import threading
 from contextlib import closing
+from hashlib import sha256
 
 import pytest
 
@@ -110,7 +111,11 @@ class StoreContract:
             (cell.row, cell.cell_id, json.loads(cell.body)) for cell in cells[598:]
         ]
         assert set(queries.new_cell_rows(0)) == {"s1", "s2"} and queries.last_cell_row() > 600
-        assert len(queries.verdict_digest("s1", cells[9].row)) == 64
+        said = [[cell.row, cell.cell_id, cell.body] for cell in cells]
+        by_hand = sha256("".join(map(json.dumps, said[:10])).encode()).hexdigest()
+        assert queries.verdict_digest("s1", cells[9].row) == by_hand
+        by_hand = sha256("".join(map(json.dumps, said)).encode()).hexdigest()
+        assert queries.verdict_digest("s1", cells[-1].row) == by_hand
 
     def test_status_facts_and_failures(self, outbox, queries):
         with outbox.transaction() as tx:

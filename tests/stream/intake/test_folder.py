@@ -309,3 +309,18 @@ def test_an_arrival_of_a_known_slide_in_another_folder_is_told_as_renamed(intake
     assert [job.path.name for job in intake.backlog.jobs()] == [
         "new.svs"
     ]  # nothing was known of it
+
+
+def test_what_cannot_be_queued_now_is_queued_at_a_later_look(intake, scans, said, monkeypatch):
+    path = write(scans / "a.svs")
+    taken = []
+
+    def take(arrival):
+        taken.append(arrival.found.path)
+        if len(taken) == 1:
+            raise OSError("no space left on device")
+
+    monkeypatch.setattr(intake, "take", take)
+    arrived(intake)
+    assert taken == [path, path]
+    assert said == ["a.svs: cannot be queued now: no space left on device"]

@@ -57,6 +57,24 @@ def test_one_at_a_time_a_person_two_in_all_and_the_server_goes_on(exports):
     assert asyncio.run(several()) == b"a file" and slow.made == 4
 
 
+def test_what_waits_when_the_page_ends_is_never_made():
+    exports, slow = Exports(at_once=1), Slow()
+
+    async def several():
+        making = asyncio.create_task(exports.file("ada", None, slow))
+        await until(lambda: slow.made == 1)
+        waiting = asyncio.create_task(exports.file("rob", None, slow))
+        await until(lambda: "rob" in exports._busy)
+        exports.close()
+        slow.go.set()
+        assert await making == b"a file"
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+
+    asyncio.run(several())
+    assert slow.made == 1
+
+
 def test_many_who_ask_for_the_same_get_one_file(exports):
     slow = Slow()
 
