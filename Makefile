@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 READY = $(VENV)/.ready-$(subst $(comma),-,$(EXTRAS))
 comma := ,
 
-.PHONY: demo page test quick check bench gpu-check chaos fuzz siege golden mutants cover browser postgres lis-node lock sbom train-gpu clean
+.PHONY: demo page test quick check bench gpu-check chaos fuzz siege golden mutants cover docs browser postgres lis-node lock sbom train-gpu clean
 
 demo: $(READY)
 	$(BIN)/cytostream demo
@@ -68,6 +68,10 @@ cover: $(READY)  # branches that no test takes; not a goal, a map
 	$(BIN)/python -m coverage run -m pytest
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report --skip-covered --sort=cover
+
+docs: $(READY)  # the documentation, in docs/_build/index.html
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
+	$(BIN)/python -m sphinx -W -q -b html docs docs/_build
 
 browser:  # what tests/browser needs beside the test extra; without it they skip
 	command -v chromium > /dev/null || (apt-get update -qq && apt-get install -y -qq chromium)

@@ -67,7 +67,7 @@ def main() -> None:
             red = report.get("red_cells") or {}
             is_right = red.get("leading") in expected
             right, slides = right + is_right, slides + 1
-            name = f"{disease} {Path(report['slide']).stem}"
+            name = f"{disease} {Path(report.get('path', '?')).stem}"
             row = (str(red.get("judged", "-")), str(red.get("leading")), said(report))
             table.add_row(name, "yes" if is_right else "no", *row)
     for name in NORMAL if options.only != "diseases" else ():
