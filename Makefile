@@ -70,7 +70,6 @@ cover: $(READY)  # branches that no test takes; not a goal, a map
 	$(BIN)/python -m coverage report --skip-covered --sort=cover
 
 docs: $(READY)  # the documentation, in docs/_build/index.html
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
 	$(BIN)/python -m sphinx -W -q -b html docs docs/_build
 
 browser:  # what tests/browser needs beside the test extra; without it they skip

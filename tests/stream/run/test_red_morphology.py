@@ -40,8 +40,17 @@ def test_grades_begin_at_their_lines(name, percent, grade):
     assert grade_of(name, percent) == grade
 
 
-def test_every_grade_has_three_rising_lines():
-    assert all(0 < few < moderate < many for few, moderate, many in GRADES.values())
+def test_the_lines_of_the_grades_are_those_of_the_recommendations():
+    """Palmer et al. 2015, table 2: sizes and colour 11 and 20 %, shapes 5 and 20 %, schistocytes
+    1 and 2 %.
+    """
+    by_size = {"macrocyte", "microcyte", "hypochromic", "anisocytosis"}
+    for name, (few, *lines) in GRADES.items():
+        if name == "schistocyte":
+            assert [few, *lines] == [0.2, 1, 2]
+        else:
+            assert lines == ([11, 20] if name in by_size else [5, 20])
+            assert few == lines[0] / 2
 
 
 def test_a_share_has_wilson_s_interval():
