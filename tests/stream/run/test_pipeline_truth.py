@@ -122,8 +122,8 @@ def test_a_process_that_was_taken_over_writes_nothing_more(drawn, tmp_path):
     def taken_over(slide, *_):
         if not left:
             with lab.outbox.exclusive() as db:
-                sql = "UPDATE leases SET owner = 'another' WHERE name = ?"
-                assert db.execute(sql, (slide_lease(slide),)).rowcount == 1
+                sql = "UPDATE leases SET owner = 'another' WHERE name = :name"
+                assert db.change(sql, name=slide_lease(slide)) == 1
             left.append(contents(lab, slide.slide_id))
 
     lab = lab_in(tmp_path, config=settings(), on_progress=taken_over)
