@@ -15,6 +15,9 @@ from .identity_table import IdentityReader
 _CELLS_A_PAGE = 4096
 _VERDICTS_A_PAGE = 1024
 _WAITING_FILES = 500
+# grouped by an expression, so that the new rows are read and not the whole index of slides
+NEW_CELLS = """SELECT slide_id || '', max(row) FROM cells WHERE row > :after_row
+    GROUP BY slide_id || ''"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +114,8 @@ class SlideQueries(IdentityReader):
 
     def new_cell_rows(self, after_row: int) -> dict[str, int]:
         """The slides that have cells after a row of the journal, each with its last row."""
-        sql = "SELECT slide_id, max(row) FROM cells WHERE row > :after_row GROUP BY slide_id"
-        return {slide_id: row for slide_id, row in self._state.rows(sql, after_row=after_row)}
+        rows = self._state.rows(NEW_CELLS, after_row=after_row)
+        return {slide_id: row for slide_id, row in rows}
 
     def verdict_digest(self, slide_id: str, upto_row: int) -> str:
         """SHA-256 of all that the model has said of a slide's cells, up to and with a row of the

@@ -6,6 +6,7 @@ import pytest
 
 from ingest import StoreError
 from stream.store.outbox import Outbox
+from stream.store.slide_queries import NEW_CELLS
 from tests.stream.making import make_events
 
 
@@ -176,3 +177,8 @@ def test_a_locked_store_says_so(path, monkeypatch):
         with pytest.raises(StoreError, match="another run"), outbox.transaction() as tx:
             tx.add(make_events(1))
         other.close()
+
+
+def test_new_cells_are_found_without_a_look_at_the_others(outbox):
+    plan = outbox.rows(f"EXPLAIN QUERY PLAN {NEW_CELLS}", after_row=0)
+    assert any("rowid>" in step for *_, step in plan), plan
