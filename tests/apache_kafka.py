@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 _LIB = Path(
     os.environ.get("CYTOSTREAM_KAFKA_LIB") or Path(__file__).parents[2] / "shared" / "kafka" / "lib"
 )
-_READY_S = 60.0
+_READY_S = 180.0
 _STOP_S = 15.0
 _PROPERTIES = """
 process.roles=broker,controller
