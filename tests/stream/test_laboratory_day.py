@@ -81,7 +81,7 @@ def reports(store, slide_id, config):
         report = report_of(
             library, library.shelf(slide_id), WorklistView(library).name(slide_id, {})
         )
-        crops = Crops(store, library.queries)
+        crops = Crops(store, library.queries, library.trail.marked)
         return {form: FORMS[form].make(report, crops) for form in ("csv", "fhir.json")}
 
 
