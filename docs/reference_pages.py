@@ -5,7 +5,7 @@ and the models' cards, so that it cannot differ from what the program does.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,17 +16,7 @@ from classify.model_card import SHORT_NAMES, model_folder, read_card
 from stream.cli.app import load_command
 from stream.cli.command_table import COMMANDS
 from stream.events import EVENT_TYPES, JsonObject, event_schemas
-from stream.review.web import (
-    routes_compare,
-    routes_decide,
-    routes_export,
-    routes_identity,
-    routes_pages,
-    routes_read,
-    routes_red,
-    routes_session,
-    routes_teach,
-)
+from stream.review.web.app import ROUTERS
 
 if TYPE_CHECKING:
     from typer._click.core import Command
@@ -41,7 +31,7 @@ def write_reference(folder: Path = FOLDER) -> list[Path]:
     pages = {
         "commands": ("Commands", command_lines()),
         "events": ("Events", event_lines()),
-        "http": ("HTTP interface of the review page", route_lines(routers())),
+        "http": ("HTTP interface of the review page", route_lines(ROUTERS)),
         "models": ("Model cards", card_lines()),
     }
     paths = []
@@ -132,21 +122,7 @@ def type_of(about: Mapping[str, object]) -> str:
     return str(about.get("type", "any"))
 
 
-def routers() -> list[APIRouter]:
-    return [
-        routes_read.read_router,
-        routes_compare.compare_router,
-        routes_decide.decide_router,
-        routes_identity.identity_router,
-        routes_red.red_router,
-        routes_export.export_router,
-        routes_session.session_router,
-        routes_teach.teach_router,
-        routes_pages.pages_router,
-    ]
-
-
-def route_lines(found: list[APIRouter]) -> Iterator[str]:
+def route_lines(found: Iterable[APIRouter]) -> Iterator[str]:
     """A row a route; the whole description is at `/api/openapi.json` of a running page."""
     app = FastAPI()
     for router in found:

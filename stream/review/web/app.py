@@ -51,6 +51,18 @@ _log = logging.getLogger(__name__)
 _BURST_S = 3.0
 ReviewApp = FastAPI
 STATUS = {"absent": 404, "locked": 423, "conflict": 409, "early": 409, "wrong": 400}
+ROUTERS = (
+    routes_read.read_router,
+    routes_compare.compare_router,
+    routes_decide.decide_router,
+    routes_identity.identity_router,
+    routes_red.red_router,
+    routes_red.red_pages_router,
+    routes_export.export_router,
+    routes_session.session_router,
+    routes_teach.teach_router,
+    routes_pages.pages_router,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,18 +101,7 @@ def make_app(
     )
     app.state.parts = parts
     app.state.doors = parts.doors
-    for router in (
-        routes_read.read_router,
-        routes_compare.compare_router,
-        routes_decide.decide_router,
-        routes_identity.identity_router,
-        routes_red.red_router,
-        routes_red.red_pages_router,
-        routes_export.export_router,
-        routes_session.session_router,
-        routes_teach.teach_router,
-        routes_pages.pages_router,
-    ):
+    for router in ROUTERS:
         app.include_router(router)
     if setting.door:
         app.include_router(
