@@ -64,19 +64,6 @@ class ClassSays(BaseModel):
     colour: str
 
 
-class LineSays(BaseModel):
-    name: str
-    title: str
-    white: bool
-    count: int
-    percent: float | None
-    interval: tuple[float, float] | None
-    per_100: float | None
-    low: float | None
-    high: float | None
-    flag: str
-
-
 class AlertSays(BaseModel):
     alert_id: str
     cell_id: str | None
@@ -176,8 +163,8 @@ class Changes(BaseModel):
     standing: StandingSays
     alerts: list[AlertSays]
     failures: list[JsonObject]
-    differential: list[LineSays]
-    totals: list[LineSays]
+    differential: list[DifferentialLine]
+    totals: list[DifferentialLine]
     white_cells: int
     row: WorklistRow
 
@@ -244,16 +231,14 @@ def kinds_say(scheme: Scheme) -> list[ClassSays]:
     ]
 
 
-def lines_say(shelf: SlideView, standing: Standing) -> tuple[list[LineSays], list[LineSays], int]:
+def lines_say(
+    shelf: SlideView, standing: Standing
+) -> tuple[list[DifferentialLine], list[DifferentialLine], int]:
     """The lines of the count, the totals of finer classes, and how many white cells there are."""
     counts = shelf.counts(standing)
     lines = differential(shelf.scheme, counts)
     totals = total_lines(shelf.scheme, counts)
-    return _said(lines), _said(totals), white_cells(lines)
-
-
-def _said(lines: list[DifferentialLine]) -> list[LineSays]:
-    return [LineSays(**asdict(line)) for line in lines]
+    return lines, totals, white_cells(lines)
 
 
 def alerts_say(shelf: SlideView, standing: Standing) -> list[AlertSays]:

@@ -3,18 +3,16 @@ cells of each class, two readers, the versions of a count; and the reason for a 
 """
 
 from dataclasses import asdict
-from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, HTTPException, Path, Query, Response
 from pydantic import BaseModel
 
 from classify import CLASS_NAME
-from stream.review.compare import second_readings
-from stream.review.versions import versions_of
+from stream.review.compare import SecondReading, second_readings
+from stream.review.versions import CountVersion, versions_of
 
 from .dependencies import REFUSALS, CellId, Having, RouteResponses, Shelf, Viewing
-from .responses import LineSays
 from .routes_read import LATER, cell_of
 
 compare_router = APIRouter(prefix="/api", responses=REFUSALS)
@@ -42,44 +40,6 @@ class AtlasSays(BaseModel):
     classes: dict[str, int]
     credit: str
     generated: bool
-
-
-class ClassAgreementSays(BaseModel):
-    """A class that one of two readers has called cells; `kappa` is Cohen's, of this class against
-    all others.
-    """
-
-    name: str
-    title: str
-    first: int
-    second: int
-    both: int
-    kappa: float | None
-
-
-class AgreementSays(BaseModel):
-    """A second reader: on how many of the first reader's cells, how many are called alike, Cohen's
-    kappa, and the cells on which the two differ.
-    """
-
-    reader: str
-    cells: int
-    alike: int
-    kappa: float | None
-    classes: list[ClassAgreementSays]
-    differ: list[str]
-
-
-class VersionSays(BaseModel):
-    """A version of the count: signed by whom and when, opened by whom and why, and its lines."""
-
-    version: int
-    signed_by: str | None
-    at: datetime | None
-    conclusion: str
-    amended_by: str
-    reason: str
-    lines: list[LineSays]
 
 
 class WordsSay(BaseModel):
@@ -115,19 +75,17 @@ def words(shelf: Shelf, cell_id: CellId, parts: Having) -> WordsSay:
 
 
 @compare_router.get("/slides/{slide_id}/agreement")
-def agreement_of_readers(shelf: Shelf) -> list[AgreementSays]:
+def agreement_of_readers(shelf: Shelf) -> list[SecondReading]:
     """How far each second reader agrees with the first one."""
     with shelf.lock:
-        found = second_readings(shelf.scheme, shelf.standing)
-    return [AgreementSays(**asdict(one)) for one in found]
+        return second_readings(shelf.scheme, shelf.standing)
 
 
 @compare_router.get("/slides/{slide_id}/versions")
-def versions_said(shelf: Shelf) -> list[VersionSays]:
+def versions_said(shelf: Shelf) -> list[CountVersion]:
     """All versions of the count, to be read side by side."""
     with shelf.lock:
-        found = versions_of(shelf)
-    return [VersionSays(**asdict(one)) for one in found]
+        return versions_of(shelf)
 
 
 @compare_router.get("/atlas")
