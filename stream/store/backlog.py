@@ -2,7 +2,7 @@
 lease first.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -22,6 +22,8 @@ PARTIAL = "partial"
 FAILED = "failed"
 STAT = 10  # a slide that somebody waits for
 _PAUSE_S = 0.5
+_PAGE = 64
+_HIGHEST = 2**31 - 1  # priority of the largest integer that both databases have
 _COLUMNS = (
     "path, priority, mpp, set_id, state, tries, slide_id, reason, seconds, announced, root, stamp"
 )
@@ -115,11 +117,7 @@ class Backlog:
 
         A slide whose process has died is as good as waiting.
         """
-        sql = f"""SELECT pause_s, turn, {_COLUMNS} FROM backlog
-            WHERE state IN ('waiting', 'running')
-            ORDER BY priority DESC, number"""
-        for pause_s, turn, *row in self.outbox.rows(sql):
-            job = _job(row)
+        for job, pause_s, turn in self._open_jobs():
             if (
                 (only is None or str(job.path) in only)
                 and self._is_due(job, pause_s, turn)
@@ -127,6 +125,21 @@ class Backlog:
             ):
                 return job
         return None
+
+    def _open_jobs(self) -> Iterator[tuple[Job, float, int]]:
+        """What waits or runs, in the order in which it is to be done; a page at a time, since the
+        first is free as a rule.
+        """
+        sql = f"""SELECT number, pause_s, turn, {_COLUMNS} FROM backlog
+            WHERE state IN ('waiting', 'running')
+            AND (priority < :priority OR priority = :priority AND number > :number)
+            ORDER BY priority DESC, number LIMIT {_PAGE}"""
+        place = {"priority": _HIGHEST, "number": 0}
+        while page := self.outbox.rows(sql, **place):
+            for number, pause_s, turn, *row in page:
+                job = _job(row)
+                place = {"priority": job.priority, "number": number}
+                yield job, pause_s, turn
 
     def _is_due(self, job: Job, pause_s: float, turn: int) -> bool:
         """Whether a slide that is to be tried later has been seen to wait for long enough."""

@@ -3,7 +3,8 @@
 import json
 import subprocess
 import threading
-from contextlib import closing
+from collections import Counter
+from contextlib import ExitStack, closing
 from hashlib import sha256
 
 import pytest
@@ -212,6 +213,24 @@ class StoreContract:
         assert two.rename(files[1], files[1].with_name("d.svs"))
         assert [path.stem for path in two.waiting_paths()] == ["d"] and two.is_open()
         assert two.place(files[2])["slide_id"] == "s1"
+
+    def test_hosts_of_one_speed_do_as_many_slides_each(self, path, tmp_path):
+        """None takes a slide ahead, and none waits for a slide that another host has."""
+        with ExitStack() as opened:
+            stores = [opened.enter_context(Outbox(path)) for _ in range(4)]
+            hosts = [Backlog(store, RULES) for store in stores]
+            hosts[0].add(Job(tmp_path / f"{number:02}.svs") for number in range(20))
+            running = [host.next() for host in hosts]
+            done = []
+            while any(running):
+                for number, host in enumerate(hosts):
+                    if job := running[number]:
+                        host.finish(job, job.path.stem, 1.0)
+                        done.append((number, job.path.stem))
+                        running[number] = host.next()
+            assert not hosts[0].is_open()
+        assert [name for _, name in done] == [f"{number:02}" for number in range(20)]
+        assert Counter(number for number, _ in done) == dict.fromkeys(range(4), 5)
 
     def test_what_is_done_stays_done_until_the_file_changes(self, outbox, files):
         backlog = Backlog(outbox, RULES)

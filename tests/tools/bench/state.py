@@ -85,7 +85,7 @@ def page(path: Path) -> dict[str, float]:
 
 def shares(store: Callable[[int], Path], hosts: int, slides: int) -> dict[str, object]:
     """How many slides each of some processes did, each as long as the others, and how often each
-    slide was done.
+    slide was done. They begin when all of them are up.
     """
     with Outbox(store(0) / "state.db") as outbox:
         Backlog(outbox, BacklogSettings()).add(
@@ -93,10 +93,14 @@ def shares(store: Callable[[int], Path], hosts: int, slides: int) -> dict[str, o
         )
     code = "import sys; from tests.tools.bench.state import work; work(sys.argv[1])"
     asked = [[sys.executable, "-c", code, str(store(number))] for number in range(hosts)]
-    running = [subprocess.Popen(words, stdout=subprocess.PIPE, text=True) for words in asked]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    running = [subprocess.Popen(words, **pipes) for words in asked]
     for process in running:
         process.stdout.readline()  # it has opened the store
     begun = time.monotonic()
+    for process in running:
+        process.stdin.write("\n")
+        process.stdin.flush()
     done = [process.communicate()[0].split() for process in running]
     times = Counter(path for paths in done for path in paths)
     return {
@@ -112,6 +116,7 @@ def work(store: str, slide_s: float = 0.05) -> None:
     with Outbox(Path(store) / "state.db") as outbox:
         backlog = Backlog(outbox, BacklogSettings())
         print(flush=True)
+        sys.stdin.readline()  # all others have, too
         while job := backlog.next():
             time.sleep(slide_s)
             backlog.finish(job, job.path.stem, slide_s)
