@@ -21,6 +21,11 @@ CHROMIUM = (
     shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 )
 PASSWORD = "correct horse battery"
+# messages stay until the next one comes, so that a slow machine can read them
+MESSAGES_STAY = """(() => {
+    const later = setTimeout;
+    globalThis.setTimeout = (act, ms, ...rest) => (ms < 3000 ? later(act, ms, ...rest) : 0);
+})()"""
 SIZES = {"desk": {"width": 1366, "height": 768}, "phone": {"width": 390, "height": 844}}
 
 
@@ -44,6 +49,8 @@ class Site:
     """A store and the server over it, which can be stopped and started again at the same
     address.
     """
+
+    path = ""  # that a proxy serves it under
 
     def __init__(self, folder, mode="local", name="smear.tiff", store=None, **review):
         """With a `store` it serves that one, else a new one that the test fills."""
@@ -86,7 +93,11 @@ class Site:
         self.app = make_app(self.library, self.accounts, workers, self.config, Setting(self.mode))
         self.server = uvicorn.Server(
             uvicorn.Config(
-                self.app, port=self.port, log_level="warning", timeout_graceful_shutdown=2
+                self.behind_proxy,
+                interface="asgi3",
+                port=self.port,
+                log_level="warning",
+                timeout_graceful_shutdown=2,
             )
         )
         self.thread = threading.Thread(target=self.server.run, daemon=True)
@@ -94,6 +105,17 @@ class Site:
         end = time.monotonic() + 30
         while not self.server.started and time.monotonic() < end:
             time.sleep(0.02)
+
+    async def behind_proxy(self, scope, receive, send):
+        """The app as `location PATH/ { proxy_pass http://127.0.0.1:8765/; }` reaches it."""
+        if "path" in scope:
+            path = scope["path"].removeprefix(self.path)
+            scope = {
+                **scope,
+                "path": path,
+                "raw_path": scope["raw_path"].removeprefix(self.path.encode()),
+            }
+        await self.app(scope, receive, send)
 
     def stop(self):
         self.server.should_exit = True
@@ -131,6 +153,7 @@ def open_page(chromium):
             )
             stack.callback(context.close)
             context.set_default_timeout(30_000)
+            context.add_init_script(MESSAGES_STAY)
             page = context.new_page()
             page.complaints = []
             page.on("pageerror", lambda error: page.complaints.append(str(error)))
@@ -152,6 +175,26 @@ def ready(page, site):
     page.goto(site.slide)
     page.wait_for_selector("body[data-ready=yes]")
     return page
+
+
+def in_middle(page, cell_id):
+    """Waits until the viewer shows the cell in the middle, with the outlines of what it shows."""
+    from playwright.sync_api import expect
+
+    expect(page.locator(f"#map[data-middle='{cell_id}'] canvas.boxes")).to_be_visible()
+
+
+def whole_slide(page):
+    """Shows the whole slide in the viewer and waits for all its tiles, of one level."""
+    page.locator("#fit").click()
+    page.wait_for_function(
+        """() => {
+            const tiles = [...document.querySelectorAll('.leaflet-tile')];
+            const levels = [...document.querySelectorAll('.leaflet-tile-container')];
+            return tiles.length && tiles.every((t) => t.classList.contains('leaflet-tile-loaded'))
+                && levels.filter((level) => level.childElementCount).length === 1;
+        }"""
+    )
 
 
 def counted(page, name):

@@ -5,8 +5,12 @@ saved and scored.
 import json
 
 import numpy as np
+import pytest
 
 from classify.explain.authenticity import Shown, score_answers, write_test
+
+playwright = pytest.importorskip("playwright.sync_api", reason="the test extra is not installed")
+expect = playwright.expect
 
 
 def test_an_expert_takes_the_test(chromium, tmp_path):
@@ -19,13 +23,12 @@ def test_an_expert_takes_the_test(chromium, tmp_path):
     with chromium.new_context(accept_downloads=True) as context:
         page = context.new_page()
         page.goto(where)
-        assert (
-            page.locator("#cell").evaluate("image => image.complete && image.naturalWidth") == 256
-        )
+        expect(page.locator("#cell")).to_have_js_property("naturalWidth", 256)
         page.keyboard.press("r")
         page.get_by_role("button", name="Generated").click()
+        expect(page.get_by_role("status")).to_have_text("2 of 6 answered")
         page.reload()
-        assert page.get_by_role("status").inner_text() == "2 of 6 answered"
+        expect(page.get_by_role("status")).to_have_text("2 of 6 answered")
         for _ in range(4):
             page.keyboard.press("g")
         with page.expect_download() as saving:

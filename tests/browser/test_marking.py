@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.browser.conftest import counted, ready
+from tests.browser.conftest import counted, ready, whole_slide
 from tests.stream.review.test_marked_cells import blast_model
 
 MARKED = ".thumb .mark.by-hand"
@@ -18,7 +18,7 @@ def page(open_site, open_page):
     site.app.state.parts = replace(site.app.state.parts, reasons=blast_model())
     page = ready(open_page(), site)
     page.wait_for_selector("#mark:not([hidden])")
-    page.click("#fit")
+    whole_slide(page)
     return page
 
 
@@ -33,16 +33,17 @@ def test_a_click_and_a_drag_mark_cells_and_undo_takes_them_back(page):
     before = counted(page, "blast")
     x, y = middle(page)
     page.click("#mark")
-    page.mouse.click(x, y)
+    # what the page asks about a chosen cell is answered before the next one is chosen
+    with page.expect_response("**/words"), page.expect_response("**/like?*"):
+        page.mouse.click(x, y)
     expect(page.locator(MARKED)).to_have_count(1)
     assert counted(page, "blast") == before + 1
     expect(page.locator("#mark")).to_have_attribute("aria-pressed", "false")
-    page.click("#fit")
+    whole_slide(page)
     page.click("#mark")
     page.mouse.move(x + 40, y + 40)
     page.mouse.down()
     page.mouse.move(x + 50, y + 50, steps=3)
-    # what the page asks about the chosen cell is answered before the cell is taken back
     with page.expect_response("**/words"), page.expect_response("**/like?*"):
         page.mouse.up()
     expect(page.locator(MARKED)).to_have_count(2)

@@ -2,13 +2,15 @@
 verified cells, the box before a signature, and the viewer's tools.
 """
 
+import re
+
 import pytest
 
 from stream.events.alert import SlideAlert
 from stream.events.slide_events import slide_alert_event
 from stream.review.store_lessons import cells_to_review
 from stream.review.web.auth import local_name
-from tests.browser.conftest import ready
+from tests.browser.conftest import ready, whole_slide
 from tests.stores import STAMP
 
 playwright = pytest.importorskip("playwright.sync_api", reason="the test extra is not installed")
@@ -53,7 +55,8 @@ def test_n_goes_to_every_alert_the_urgent_one_of_the_slide_first(desk):
 
 def test_the_number_of_verified_cells_follows_the_keys(desk):
     site, page = desk
-    page.locator("#goal").select_option("0")
+    with page.expect_response("**/api/preferences"):
+        page.locator("#goal").select_option("0")
     page.keyboard.press("g")
     white = int(page.locator("#white").inner_text().split()[0])
     expect(page.locator("#tally")).to_have_text("0 of")
@@ -91,7 +94,7 @@ def test_the_box_says_what_was_verified_before_it_is_signed(desk):
     expect(page.locator("#alerts-told")).to_have_text("0 open of 2")
     page.locator("#sign").click()
     row = page.locator("#verified tr", has_text="Blast")
-    assert int(row.locator("td").nth(3).inner_text()) == 2  # one by one
+    expect(row.locator("td").nth(3)).to_have_text("2")  # one by one
     expect(page.locator("#sign-told")).to_contain_text("fewer than 100")
     page.locator("#conclusion").fill("blasts")
     page.locator("#sign-box #again").fill(local_name())
@@ -110,7 +113,7 @@ def test_a_length_is_measured_in_micrometres(desk):
     page.emulate_media(reduced_motion="reduce")
     page.reload()
     page.wait_for_selector("body[data-ready=yes] .leaflet-tile-loaded")
-    page.locator("#fit").click()
+    whole_slide(page)
     page.locator("#measure").click()
     box = page.locator("#map").bounding_box()
     middle = box["y"] + box["height"] / 2
@@ -126,30 +129,28 @@ def test_a_length_is_measured_in_micrometres(desk):
     assert measured == pytest.approx(100 * side_um / (shown[1] - shown[0]), rel=0.02)
 
 
+def has_outlines(canvas):
+    """Whether anything is drawn above the scale bar."""
+    return canvas.evaluate(
+        """(canvas) => canvas.getContext('2d')
+        .getImageData(0, 0, canvas.width, canvas.height - 60).data.some((value) => value)"""
+    )
+
+
 def test_outlines_and_tone_change_the_picture_and_nothing_else(desk):
     site, page = desk
-
-    def drawn():
-        js = """() => new Promise((done) => setTimeout(() => requestAnimationFrame(() => {
-            const { width, height } = document.querySelector('canvas.boxes');
-            const pen = document.querySelector('canvas.boxes').getContext('2d');
-            done(pen.getImageData(0, 0, width, height - 60).data.some((value) => value));
-        })))"""
-        return page.evaluate(js)
-
-    def becomes(wanted):
-        """Within some hundred frames: the viewer is loaded after the page."""
-        return any(drawn() is wanted for _ in range(300))
-
-    expect(page.locator("#viewer-acts")).to_be_visible()
-    assert becomes(True)
+    drawn = page.locator("canvas.boxes")
+    whole_slide(page)
+    expect(drawn).to_have_attribute("data-boxes", "24")
+    assert has_outlines(drawn)
     page.locator("#outlined").select_option("none")
-    assert becomes(False)
+    expect(drawn).to_have_attribute("data-boxes", "0")
+    assert not has_outlines(drawn)
     page.locator("#picture summary").click()
     page.locator("#picture input[name=gamma]").fill("2")
     pane = page.locator(".leaflet-tile-pane")
-    assert "gamma-filter" in pane.evaluate("(pane) => pane.style.filter")
+    expect(pane).to_have_attribute("style", re.compile("gamma-filter"))
     page.locator("#plain").click()
-    assert pane.evaluate("(pane) => pane.style.filter") == ""
+    expect(pane).not_to_have_attribute("style", re.compile("filter"))
     assert decided(site) == []
     assert not page.complaints

@@ -104,6 +104,7 @@ export async function listen(onRows, again) {
   const cut = $("#cut");
   const onMessage = (message) => {
     cut.hidden = !message.cut;
+    document.body.dataset.live = message.cut ? "no" : "yes";
     if (message.all || message.refused) again(); // refused: perhaps the session has ended, and then this leads to the login
     else if (message.slides) onRows(message.slides);
   };

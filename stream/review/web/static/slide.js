@@ -17,7 +17,7 @@ const FINISHED = ["done", "failures"];
 const WORDS = { failures: "done, with failures", seen: "waiting" };
 let person, slide, cells, gallery, count, alerts, compare, second, viewer, detail, last;
 const KEY = "[1-9bdefhijklopqrstvwyzBDEFHIJKLOPQRSTVWYZ]"; // as the server takes them
-let asking = false;
+let asking = null; // resolves once the page has what the server had
 let askAgain = false;
 let answered = Promise.resolve(); // resolves once every request so far is answered
 
@@ -26,20 +26,24 @@ const mayDecide = () => person.role !== "viewer" && (!locked() || second.on_now)
 const title = (name) => slide.classes.find((c) => c.name === name)?.title ?? name;
 
 /** Loads everything beyond what the page has, page by page. One request at a time. */
-async function sync() {
-  if (asking) { askAgain = true; return; }
-  asking = true;
+function sync() {
+  askAgain = true;
+  asking ??= load();
+  return asking;
+}
+
+async function load() {
   try {
-    do {
+    while (askAgain) {
       askAgain = false;
       const changes = await call("GET", `${base}/changes?row=${cells.row}&number=${cells.number}`);
       take(changes);
       askAgain ||= changes.more;
-    } while (askAgain);
+    }
   } catch (error) {
     say(error.message, true);
   } finally {
-    asking = false;
+    asking = null;
   }
 }
 
@@ -440,7 +444,7 @@ function openViewer() {
   return import("./viewer.js").then(({ Viewer }) => {
     viewer = new Viewer($("#map"), slide.view, cells, slideId, (cell) => goTo(cell.id));
     if (person.role !== "viewer") viewer.letMark((box) => (mayDecide() ? mark(box) : say("the slide is signed: amend it to mark a cell")));
-    viewer.show(cells.byId.get(gallery.active)); // a cell may have been chosen while this module was loading
+    viewer.show(cells.byId.get(gallery.active), 0); // a cell may have been chosen while this module was loading
   });
 }
 

@@ -3,7 +3,7 @@ import { openStream } from "./stream.js";
 
 const ports = new Set();
 let close;
-let last = { all: true };
+let last = null; // before the first message, nothing is known of the stream
 
 function tell(message) {
   last = message.cut ? message : { all: true };
@@ -17,8 +17,9 @@ addEventListener("connect", ({ ports: [port] }) => {
     if (ports.size) return;
     close();
     close = null;
+    last = null;
   });
   port.start();
-  if (close) port.postMessage(last); // a tab that is opened later loads everything once
-  else close = openStream(tell);
+  close ??= openStream(tell);
+  if (last) port.postMessage(last); // a tab that is opened later loads everything once
 });

@@ -5,11 +5,12 @@ import { $, h, number, siteUrl } from "./page.js";
 
 const BAR_PX = 120; // the scale bar is at most this wide
 const RESTS_MS = 150;
+const REACH_PX0 = 2048; // beyond the slide's edge, so that a cell at the edge can be in the middle of a large screen
 const NAMED_FROM_PX = 46; // a box this wide on the screen has its label written beside it
 
 export class Viewer {
   constructor(box, view, cells, slideId, onPick) {
-    Object.assign(this, { cells, onPick, active: null, mpp: view.mpp, shown: "all", points: null });
+    Object.assign(this, { cells, onPick, active: null, goal: null, whole: true, mpp: view.mpp, shown: "all", points: null });
     this.scale = view.levels - 1;
     const corner = (x, y) => this.map.unproject([x, y], this.scale);
     this.map = L.map(box, { crs: L.CRS.Simple, minZoom: 0, maxZoom: this.scale + 2, zoomSnap: 0.5, attributionControl: false, zoomAnimation: !matchMedia("(prefers-reduced-motion: reduce)").matches });
@@ -19,18 +20,19 @@ export class Viewer {
     layer.getTileUrl = ({ x, y, z }) => siteUrl(`api/slides/${slideId}/tiles/${z}/${x}/${y}`);
     layer.on("tileload", ({ tile }) => natural(tile, view.tile_px));
     layer.addTo(this.map);
-    this.map.setMaxBounds(bounds.pad(0.5));
-    this.map.fitBounds(bounds);
+    this.map.setMaxBounds(bounds.pad(Math.max(0.5, REACH_PX0 / Math.min(view.width_px0, view.height_px0))));
     this.bounds = bounds;
+    this.fit();
     this.canvas = document.createElement("canvas");
     this.canvas.className = "boxes";
     this.canvas.setAttribute("aria-hidden", "true");
     box.append(this.canvas);
     this.map.on("move zoom zoomend moveend resize", () => this.soon());
     this.map.on("zoomanim", () => this.clear());
+    this.map.on("dragstart zoomstart", () => this.leave());
     this.drawn = null; // the box of a cell that is being marked
     this.map.on("click", (event) => (this.marking?.on ? null : this.points ? this.measure(event.latlng) : this.pick(event.latlng)));
-    new ResizeObserver(() => { this.map.invalidateSize(); this.soon(); }).observe(box);
+    new ResizeObserver(() => this.resize()).observe(box);
     this.names = new Map(cells.classes.map((c) => [c.name, c]));
     this.addControls(box.parentElement);
   }
@@ -40,7 +42,7 @@ export class Viewer {
     const shown = $("#outlined");
     shown.append(...this.cells.classes.map((c) => h("option", { value: c.name }, c.title)));
     shown.addEventListener("change", () => { this.shown = shown.value; this.soon(); });
-    $("#fit").addEventListener("click", () => this.map.fitBounds(this.bounds));
+    $("#fit").addEventListener("click", () => this.fit());
     $("#full").addEventListener("click", () => (document.fullscreenElement ? document.exitFullscreen() : frame.requestFullscreen()));
     $("#measure").addEventListener("click", () => this.measuring(!this.points));
     frame.addEventListener("keydown", (event) => {
@@ -99,6 +101,27 @@ export class Viewer {
     if (!this.waiting) this.waiting = requestAnimationFrame(() => { this.waiting = 0; this.draw(); });
   }
 
+  /** The whole slide, also after the window has another size. */
+  fit() {
+    this.leave();
+    this.map.fitBounds(this.bounds, { animate: false });
+    this.whole = true;
+    this.goal = null;
+  }
+
+  /** The person moves the picture: it is not moved to a cell that was chosen before. */
+  leave() {
+    clearTimeout(this.moving);
+    this.whole = false;
+  }
+
+  /** The middle of the picture stays the middle. */
+  resize() {
+    this.map.invalidateSize();
+    if (this.whole) this.fit();
+    this.soon();
+  }
+
   clear() {
     this.canvas.getContext("2d").clearRect(0, 0, this.canvas.width, this.canvas.height);
   }
@@ -118,12 +141,16 @@ export class Viewer {
     const [left, top] = [-origin.x / scale, -origin.y / scale];
     const [right, bottom] = [left + width / scale, top + height / scale];
     pen.font = "11px system-ui, sans-serif";
+    let drawn = 0;
     for (const cell of this.cells.byId.values()) {
       if (!this.isOutlined(cell)) continue;
       const [x0, y0, x1, y1] = cell.box;
       if (x1 < left || x0 > right || y1 < top || y0 > bottom) continue;
       this.box(pen, cell, (x0 - left) * scale, (y0 - top) * scale, Math.max(3, (x1 - x0) * scale), Math.max(3, (y1 - y0) * scale));
+      drawn += 1;
     }
+    this.canvas.dataset.boxes = drawn;
+    this.map.getContainer().dataset.middle = this.isInMiddle(width, height) ? this.goal.id : "";
     if (this.points?.length) this.line(pen, left, top, scale);
     if (this.drawn) this.frame(pen, this.drawn.map((place, n) => (place - (n % 2 ? top : left)) * scale));
     this.bar(pen, height, scale);
@@ -197,11 +224,27 @@ export class Viewer {
     if (cell) this.onPick(cell);
   }
 
-  show(cell, move = true) {
+  /** Whether the picture shows the cell that was chosen last in its middle. */
+  isInMiddle(width, height) {
+    if (!this.goal) return false;
+    const { x, y } = this.map.latLngToContainerPoint(this.corner(this.goal.x, this.goal.y));
+    return Math.hypot(x - width / 2, y - height / 2) < 2;
+  }
+
+  /** Marks the chosen cell and brings it into the middle once the person rests on it; without a cell the picture stays. */
+  show(cell, restsMs = RESTS_MS) {
     this.active = cell?.id ?? null;
-    clearTimeout(this.moving); // while a person goes from cell to cell by keys, no tiles are asked for
-    if (cell && move) this.moving = setTimeout(() => this.map.setView(this.corner(cell.x, cell.y), Math.max(this.map.getZoom(), this.scale), { animate: false }), RESTS_MS);
     this.soon();
+    if (!cell) return;
+    this.goal = cell;
+    clearTimeout(this.moving); // while a person goes from cell to cell by keys, no tiles are asked for
+    if (restsMs) this.moving = setTimeout(() => this.centre(), restsMs);
+    else this.centre();
+  }
+
+  centre() {
+    this.map.setView(this.corner(this.goal.x, this.goal.y), Math.max(this.map.getZoom(), this.scale), { animate: false });
+    this.whole = false;
   }
 }
 
