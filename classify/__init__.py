@@ -18,6 +18,8 @@ from .model_card import (
     read_card,
     read_sheet,
 )
+from .model_check import ModelCheck, admit_model, verify_model
+from .model_library import MODELS_FOLDER, ModelLibrary, ModelsInUse, UsedModel, kind_of
 from .pixels import on_white, to_input, to_uint8
 from .verdict import UNIDENTIFIED, Anomaly, Verdict
 
@@ -36,6 +38,14 @@ __all__ = [
     "Explanation",
     "FAR_DRIFT",
     "LabCells",
+    "MODELS_FOLDER",
+    "ModelCheck",
+    "ModelLibrary",
+    "ModelsInUse",
+    "UsedModel",
+    "admit_model",
+    "kind_of",
+    "verify_model",
     "Model",
     "ModelError",
     "Nearest",

@@ -130,6 +130,13 @@ class Card(BaseModel):
     sha256: dict[str, str]
 
     @property
+    def model_id(self) -> str:
+        """Changes with the graph, the draws and the calibration; what the card says beside them
+        does not count.
+        """
+        return hashlib.sha256(self.model_dump_json(exclude=NOT_IDENTITY).encode()).hexdigest()[:12]
+
+    @property
     def counted(self) -> tuple[str, ...]:
         """Classes of a differential count; `other` is not a cell to count."""
         return tuple(c for c in self.classes if c != "other")
@@ -224,12 +231,8 @@ class Model:
 
     @property
     def model_id(self) -> str:
-        """Changes with the graph, the draws and the calibration; what the card says beside them
-        does not count.
-        """
-        return hashlib.sha256(self.card.model_dump_json(exclude=NOT_IDENTITY).encode()).hexdigest()[
-            :12
-        ]
+        """The card's."""
+        return self.card.model_id
 
 
 def sha256_of(path: Path) -> str:

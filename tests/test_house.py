@@ -40,8 +40,9 @@ ORDER = {
     "classify": [
         {"verdict", "errors", "pixels", "elimination", "network", "encoder"},
         {"model_card", "image_folder"},
-        {"engines", "anomaly", "cell_size"},
+        {"engines", "anomaly", "cell_size", "model_library"},
         {"rule"},
+        {"model_check"},
         {"judge"},
         {"calibration", "explain", "teaching"},
         {"training"},
@@ -64,7 +65,7 @@ ORDER = {
         {"review_state", "differential", "images", "custody"},
         {"audit_trail", "verification"},
         {"slides", "alert_list", "signed_counts", "store_lessons"},
-        {"versions", "compare"},
+        {"versions", "compare", "models"},
         {"decisions", "worklist", "audit_check", "report"},
         {"web"},
     ],
@@ -111,6 +112,7 @@ OWNERS = {
 # Front doors of their own, loaded when they are asked for: torch, onnx, and every command.
 OPENED_LATE = (
     "classify.engines.channel_statistics",
+    "classify.engines.graph_check",
     "classify.engines.onnx_lowering",
     "classify.engines.torch",
     "classify.engines.torch_cuda",

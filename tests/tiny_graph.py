@@ -2,13 +2,14 @@
 milliseconds (needs onnx).
 """
 
-from dataclasses import replace
+from dataclasses import fields, replace
+from pathlib import Path
 
 import numpy as np
 from onnx import numpy_helper, parser
 
 from classify import Model
-from classify.model_card import GRAPH, sha256_of
+from classify.model_card import GRAPH, save_tables, sha256_of, write_card
 from tests.make import tiny_model
 
 TEXT = """
@@ -68,3 +69,14 @@ def tiny_model_with_graph(folder) -> Model:
     return replace(
         model, graph=path, card=model.card.model_copy(update={"sha256": {GRAPH: sha256_of(path)}})
     )
+
+
+def write_tiny_model(folder: Path, bias: float = 0.0, **facts: object) -> Path:
+    """A whole model folder of the tiny graph; another `bias` of its last class is another model."""
+    model = tiny_model_with_graph(folder)
+    names = [one.name for one in fields(Model) if one.name not in ("card", "graph")]
+    tables = {name: getattr(model, name) for name in names if getattr(model, name) is not None}
+    tables["bias"] = np.array([0, 0, bias], np.float32)
+    save_tables(folder, tables)
+    write_card(folder, {**model.card.model_dump(exclude={"sha256"}), **facts})
+    return folder

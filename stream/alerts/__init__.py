@@ -1,3 +1,4 @@
+from .cell_rules import alerts_of
 from .evaluator import AlertEvaluator, check_rules
 from .expected import (
     ExpectedAlarms,
@@ -20,6 +21,7 @@ __all__ = [
     "SignedSlide",
     "SlideTests",
     "alarm_count",
+    "alerts_of",
     "check_rules",
     "expected_alarms",
     "measured_alarms",

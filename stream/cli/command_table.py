@@ -99,6 +99,18 @@ COMMANDS = {
         "Model", "model.classify", "classify", "Classify a folder of cell images.", reads=True
     ),
     "teach": Entry("Model", "model.teach", "teach", "Teach a class from a few of its cells."),
+    "models": Entry(
+        "Model",
+        "model.models",
+        "models_app",
+        "The models of a store: list, verify, import, and choose the one of new slides.",
+    ),
+    "shadow": Entry(
+        "Model",
+        "model.shadow",
+        "shadow",
+        "Compare a second model with the one that counts, cell by cell.",
+    ),
     "card": Entry(
         "Model",
         "model.classify",

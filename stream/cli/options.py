@@ -77,8 +77,8 @@ ModelOption = Annotated[
 ]
 ModelArgument = Annotated[Path, typer.Argument(help="Model folder; the shipped one by default.")]
 RedModelOption = Annotated[
-    Path,
-    typer.Option("--red-model", help="Model folder for red cells; the shipped one by default."),
+    Path | None,
+    typer.Option("--red-model", help="The same of red cells."),
 ]
 EngineOption = Annotated[str, typer.Option("--engine", help=f"{', '.join(ENGINES)}.")]
 
@@ -109,6 +109,20 @@ AgainOption = Annotated[
         help="Run slides anew that were begun under another model, configuration or scale.",
     ),
 ]
+ShadowOption = Annotated[
+    str | None,
+    typer.Option(
+        "--shadow",
+        help="A second model that judges the same cells, kept beside the results that count.",
+    ),
+]
+RunModelOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--model",
+        help="Model folder, or name; else the one in use in the store (`cytostream models`).",
+    ),
+]
 JsonLinesOption = Annotated[bool, typer.Option("--json", help="JSON lines to stdout.")]
 JsonFileOption = Annotated[
     Path | None, typer.Option("--json", help="Write JSON lines here; - is stdout.")
@@ -136,17 +150,19 @@ class TileOptions(ReadingOptions):
 @dataclass(frozen=True, slots=True)
 class RunOptions:
     """Where events go (to Kafka where nothing is said), the server of the state, the models'
-    folders, the engine and its GPU, and whether slides are run anew as a new version where they
-    were begun under something else.
+    folders or names (those in use in the store where nothing is said), the engine and its GPU,
+    whether slides are run anew as a new version where they were begun under something else, and a
+    second model.
     """
 
     sinks: SinkOption = None
     state: StateOption = None
-    model: ModelOption = SHIPPED
-    red_model: RedModelOption = RED_MODEL
+    model: RunModelOption = None
+    red_model: RedModelOption = None
     engine: EngineOption = "auto"
     device: DeviceOption = None
     again: AgainOption = False
+    shadow: ShadowOption = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,19 +13,29 @@ from pathlib import Path
 
 import numpy as np
 
-from classify import Engine, Model, ModelError, load_model, model_folder, open_engine
+from classify import (
+    MODELS_FOLDER,
+    Engine,
+    Model,
+    ModelError,
+    ModelLibrary,
+    load_model,
+    model_folder,
+    open_engine,
+)
 from classify.teaching import TAUGHT_FOLDER, TaughtJudge, TaughtLibrary
 from ingest import CytostreamError, Scheduler, Workers, open_workers
 from segment import CROP_PX, CROP_UM
 from stream.alerts import RareClass, SlideTests, check_rules, rare_classes
 from stream.config import Config, Reading
 from stream.events import Provenance
-from stream.run import EngineOpener, RedJudge, RunContext
+from stream.run import EngineOpener, RedJudge, RunContext, ShadowJudge, ShadowModel
 from stream.sinks import Relay, open_sink
 from stream.store import Backlog, DiskLimits, Outbox, has_state, make_private_folder, use_server
 
-from .console import say, screen
-from .options import KAFKA, ModelChoice, RunOptions
+from .console import print_error, say, screen
+from .models import ModelParts, RunModels
+from .options import KAFKA, RED_MODEL, ModelChoice, RunOptions
 from .progress_table import ProgressTable
 
 PACKAGES = ("cytostream", "openvino", "openslide-bin", "scikit-image", "numpy")
@@ -89,15 +99,10 @@ def open_lab(
 ) -> Iterator[RunContext]:
     """Loads the model and starts the workers; progress is shown meanwhile."""
     config = station.config
-    model = load_model(choice.model)
-    if (model.card.crop_um, model.card.crop_px) != (CROP_UM, CROP_PX):
-        raise ModelError(
-            f"{choice.model}: made for other crops than {CROP_UM:g} um in {CROP_PX} px",
-            "train it on such crops",
-        )
-    taught = taught_in(station.store, model)
-    own = [one.name for one in taught.classes]
-    check_rules(config.alerts, (*model.card.classes, *own))
+    models = models_of(station, choice)
+    folder = models.folder
+    model = checked_for_slides(folder)
+    taught = checked_taught(station, model)
     tests = slide_tests(station, model, taught)
     with (
         screen.status("starting workers"),
@@ -107,7 +112,7 @@ def open_lab(
         opening = beside.submit(open_warm_engine, model, choice.engine)
         pool = starting.enter_context(open_pool(config.reading))
         engine = opening.result()
-        red = open_red_judge(choice) if config.red_cells.judged else None
+        red = open_red_judge(choice, station.store) if config.red_cells.judged else None
         closing = starting.pop_all()
     with closing, ProgressTable(screen, station.backlog, only, quiet) as board:
         stamp = provenance_of(config, model.model_id, station.outbox.secret)
@@ -124,17 +129,99 @@ def open_lab(
             again=choice.again,
             taught=taught,
             tests=tests,
-            open_judge=judge_there(config, choice, model, engine),
+            open_judge=judge_there(config, folder, model, engine),
+            shadow=open_shadow(station, choice),
+            renewed=models.renewed,
+            was_in_use=models.was_in_use,
+            with_model=models.with_model,
         )
 
 
-def judge_there(
-    config: Config, choice: RunOptions, model: Model, engine: Engine
-) -> EngineOpener | None:
+def models_of(station: Session, choice: RunOptions) -> RunModels:
+    """The models that the slides of a run are read with."""
+
+    def open_parts(folder: Path) -> ModelParts:
+        model = checked_for_slides(folder)
+        taught = checked_taught(station, model)
+        engine = open_warm_engine(model, choice.engine)
+        return ModelParts(
+            model,
+            engine,
+            provenance_of(station.config, model.model_id, station.outbox.secret),
+            taught,
+            slide_tests(station, model, taught),
+            judge_there(station.config, folder, model, engine),
+        )
+
+    def on_fault(error: CytostreamError) -> None:
+        print_error(error.what, error.hint, "not used")
+
+    return RunModels(library_of(station.store), open_parts, on_fault, choice.model)
+
+
+def library_of(store: Path) -> ModelLibrary:
+    """The imported models of a store."""
+    return ModelLibrary(store / MODELS_FOLDER)
+
+
+def checked_for_slides(folder: Path) -> Model:
+    """A model for the crops that the finder cuts out.
+
+    Raises:
+        ModelError: it is made for others, or cannot be read.
+    """
+    model = load_model(folder)
+    if (model.card.crop_um, model.card.crop_px) != (CROP_UM, CROP_PX):
+        raise ModelError(
+            f"{folder}: made for other crops than {CROP_UM:g} um in {CROP_PX} px",
+            "train it on such crops",
+        )
+    return model
+
+
+def checked_taught(station: Session, model: Model) -> TaughtJudge:
+    """The taught classes beside a model's own, which have all that the alert rules name.
+
+    Raises:
+        ModelError, ConfigError: one was taught on another model, or a rule names none of them.
+    """
+    taught = taught_in(station.store, model)
+    own = [one.name for one in taught.classes]
+    check_rules(station.config.alerts, (*model.card.classes, *own))
+    return taught
+
+
+def open_shadow(station: Session, choice: RunOptions) -> ShadowJudge | None:
+    """The second model that the command or the configuration names. One that is not there is said,
+    and the run goes on without.
+    """
+    name = choice.shadow or station.config.shadow
+    if not name:
+        return None
+
+    def on_fault(what: str) -> None:
+        print_error(what, "slides go on without it; `cytostream shadow --judge`", "shadow model")
+
+    return ShadowJudge(lambda: shadow_model(station, name, choice.engine), on_fault)
+
+
+def shadow_model(station: Session, name: str, engine: str) -> ShadowModel:
+    """A second model by its name or folder.
+
+    Raises:
+        ModelError, EngineError: it cannot be read or run.
+    """
+    folder = library_of(station.store).find(name)
+    model = checked_for_slides(folder)
+    tests = slide_tests(station, model, TaughtJudge(()))
+    return ShadowModel(name, model, open_warm_engine(model, engine), tests)
+
+
+def judge_there(config: Config, folder: Path, model: Model, engine: Engine) -> EngineOpener | None:
     """What opens the same engine on workers, where they judge."""
     if config.reading.judge == "here":
         return None
-    return EngineOpener(choice.model, model.model_id, engine.name, engine.precision)
+    return EngineOpener(folder, model.model_id, engine.name, engine.precision)
 
 
 def taught_in(store: Path, model: Model) -> TaughtJudge:
@@ -186,15 +273,18 @@ def open_warm_engine(model: Model, name: str) -> Engine:
     return engine
 
 
-def open_red_judge(choice: RunOptions) -> RedJudge | None:
+def open_red_judge(choice: RunOptions, store: Path) -> RedJudge | None:
     """The red-cell model; None where it is the shipped one and none is shipped.
 
     Raises:
         ModelError, EngineError: it cannot be read or run.
     """
-    folder = model_folder(choice.red_model)
-    if folder != choice.red_model and not folder.is_dir():
+    library = library_of(store)
+    stated = choice.red_model
+    folder = library.folder_in_use("red") if stated is None else model_folder(stated)
+    if folder == model_folder(RED_MODEL) and not folder.is_dir():
         return None
+    folder = library.find(folder)
     model = load_model(folder)
     return RedJudge(model, open_engine(model, choice.engine))
 

@@ -38,6 +38,11 @@ class Config(Section):
     retention: RetentionSettings = RetentionSettings()
     monitoring: MonitoringSettings = MonitoringSettings()
     source: str = Field("cytostream", description="CloudEvents source: name your lab and scanner")
+    shadow: str = Field(
+        "",
+        description="a second model (folder, or name of `cytostream models`) that judges the same "
+        "cells beside the one that counts; empty: none",
+    )
     share_names: bool = Field(
         False, description="file names and paths in events: they may name a patient"
     )

@@ -107,7 +107,7 @@ def private_digest(stamp: Provenance, text: str) -> str:
     ]
 
 
-def payload_data(model: type[Payload], **values: Any) -> JsonObject:
+def payload_data(model: type[Payload], /, **values: Any) -> JsonObject:
     try:
         return model(**values).model_dump(mode="json")
     except ValidationError as error:

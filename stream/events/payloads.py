@@ -34,6 +34,7 @@ AccessAction = Literal[
     "account_changed",
     "account_removed",
     "key_made",
+    "model_used",
 ]
 Box = tuple[int, int, int, int]
 JsonObject = dict[str, Any]  # as `json.loads` gives it
@@ -317,14 +318,17 @@ class ReviewData(Payload):
 
 
 class AccessData(Payload):
-    """Who logged in, failed to, or changed an account: an entry of the audit trail beside the
-    reviews.
+    """Who logged in, failed to, changed an account, or chose a model: an entry of the audit trail
+    beside the reviews.
     """
 
     action: AccessAction
     account: str = Field(description="the account that it is about, as it was typed")
     by: str = Field(description="who did it: an account, or that of the machine for a command")
     address: str = Field("", description="where the request came from")
+    model: str = Field(
+        "", description="model_used: name and id of the model that new slides are read with"
+    )
     number: int = Field(description="place in the store's audit trail")
     previous: str = Field(description="SHA-256 of the entry before this one in the audit trail")
     store: str = Field(description="the audit trail that the number is a place in")

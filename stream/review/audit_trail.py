@@ -103,16 +103,23 @@ class Trail:
         ]
 
     def note(
-        self, action: AccessAction, account: str, by: str, stamp: Provenance, address: str = ""
+        self,
+        action: AccessAction,
+        account: str,
+        by: str,
+        stamp: Provenance,
+        address: str = "",
+        model: str = "",
     ) -> None:
-        """Appends a login or a change of an account; nothing to a trail that can only be read.
+        """Appends a login, a change of an account or the choice of a model; nothing to a trail that
+        can only be read.
 
         Raises:
             StoreError: the file cannot be written, or its key is not where it was.
         """
         if not self.is_kept:
             return
-        about = {"account": account, "by": by, "address": address}
+        about = {"account": account, "by": by, "address": address, "model": model}
         self._append("", [(lambda chain: access_event(action, stamp, chain, **about), None)])
 
     def renew_key(self, by: str, stamp: Provenance) -> None:

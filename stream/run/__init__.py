@@ -3,6 +3,7 @@ from .pipeline import opened_slide
 from .progress import SlideOutcome
 from .red_cells import BOXES, RED_CELL_LABELS, RED_CROPS, RED_KIND_COLUMN, RedJudge
 from .red_morphology import NORMAL, leading_finding, shares_of_counts
+from .shadow import ShadowJudge, ShadowModel, judge_again
 from .tile_judge import EngineOpener, TileJudge
 from .worker import GracefulStop, outcome_report, work
 
@@ -16,7 +17,10 @@ __all__ = [
     "RED_KIND_COLUMN",
     "RED_CROPS",
     "RedJudge",
+    "ShadowJudge",
+    "ShadowModel",
     "SlideOutcome",
+    "judge_again",
     "TileJudge",
     "asked_work",
     "leading_finding",

@@ -22,13 +22,15 @@ from stream.events import (
 from stream.store import Outbox
 
 from .red_cells import RedJudge
+from .shadow import ShadowJudge
 from .tile_judge import OpenJudge
 
 
 @dataclass(frozen=True, slots=True)
 class RunContext:
     """What every slide of a run shares. `on_stage` takes the seconds of a tile's reading and
-    finding, and of a commit.
+    finding, of a commit and of a second model's judging. `with_model` gives the context of a model
+    that was in use before, by its id, to go on with a slide that was begun under it.
     """
 
     config: Config
@@ -45,6 +47,10 @@ class RunContext:
     taught: TaughtJudge = TaughtJudge(())
     tests: SlideTests | None = None
     open_judge: OpenJudge | None = None  # workers judge the cells that they find, with this
+    shadow: ShadowJudge | None = None
+    renewed: Callable[["RunContext"], "RunContext"] = lambda lab: lab  # for the next slide
+    was_in_use: Callable[[str], bool] = lambda _: False  # a model, by its id, in this store
+    with_model: Callable[["RunContext", str], "RunContext"] = lambda lab, _: lab
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from functools import partial
 from itertools import count
 from pathlib import Path
+from time import monotonic
 
 from ingest import (
     CytostreamError,
@@ -64,7 +65,7 @@ def run_slide(
         StoreError: results cannot be written.
     """
     try:
-        slide = version_of(lab, opened_slide(lab, path, mpp, root))
+        lab, slide = begun_version(lab, opened_slide(lab, path, mpp, root))
         check_workers_see(lab, slide)
     except SlideAwayError:
         raise
@@ -79,7 +80,9 @@ def run_slide(
         raise SlideBusyError(f"{path}: another process is at it", "wait for it")
     try:
         keep_claims(lab, slide, path, announced)
-        return run_leased(lab, slide, path)
+        outcome = run_leased(lab, slide, path)
+        judge_in_shadow(lab, slide.slide_id)
+        return outcome
     finally:
         with suppress(CytostreamError):
             lab.outbox.leases.give(lease)
@@ -153,6 +156,37 @@ def version_of(lab: RunContext, slide: Slide) -> Slide:
             what, "--again runs it anew as a new version, or choose another --store"
         )
     return replace(slide, slide_id=slide_id)
+
+
+def begun_version(lab: RunContext, slide: Slide) -> tuple[RunContext, Slide]:
+    """The version of a slide that is run, and the context to run it in: a slide that was begun with
+    a model that was in use before keeps that model.
+
+    Raises:
+        OtherWorkError: it was begun under others, and is not to be run anew.
+    """
+    try:
+        return lab, version_of(lab, slide)
+    except OtherWorkError:
+        begun = lab.outbox.facts(slide.slide_id)
+        model_id = begun.get("model_id", "")
+        if not lab.was_in_use(model_id):
+            raise
+        about_model = ("model_id", "taught_ids", "red_model_id")
+        is_done = lab.outbox.status(slide.slide_id) == DONE
+        if is_done and not set(_differences(lab, slide, begun)) - set(about_model):
+            return lab, replace(slide, mpp=begun.get("mpp", slide.mpp))
+        before = lab.with_model(lab, model_id)
+        return before, version_of(before, slide)
+
+
+def judge_in_shadow(lab: RunContext, slide_id: str) -> None:
+    """Has a second model judge the slide, where there is one and the slide is done."""
+    if lab.shadow is None or lab.outbox.status(slide_id) not in (DONE, "failures"):
+        return
+    begun_s = monotonic()
+    lab.shadow.after(lab.outbox, lab.folder, slide_id, lab.config.alerts)
+    lab.on_stage("shadow", monotonic() - begun_s)
 
 
 def has_results(outbox: Outbox, slide_id: str) -> bool:

@@ -50,6 +50,7 @@ def work(
                 break
             stop.wait(_LOOK_S)
             continue
+        lab = lab.renewed(lab)
         try:
             report = do(lab, backlog, job)
         except SlideAwayError as error:

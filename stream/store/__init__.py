@@ -26,6 +26,14 @@ from .results import (
     stored_features,
 )
 from .search import LikeCell, LikenessIndex, index_store, like_cells, slides_between, unit_features
+from .shadow_results import (
+    ShadowVerdicts,
+    begin_shadow,
+    put_shadow,
+    read_shadow,
+    shadow_ids,
+    shadow_tries,
+)
 from .slide_facts import facts_of, slide_of
 from .slide_queries import SlideQueries, StoredEvent
 from .slide_store import CHUNK_ROWS, SlideStore
@@ -61,7 +69,13 @@ __all__ = [
     "DiskLimits",
     "NO_DIGEST",
     "STAT",
+    "ShadowVerdicts",
     "SinkFigures",
+    "begin_shadow",
+    "put_shadow",
+    "read_shadow",
+    "shadow_ids",
+    "shadow_tries",
     "SlideQueries",
     "TrailQueries",
     "TrailRecords",

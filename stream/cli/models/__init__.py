@@ -1,0 +1,3 @@
+from .model_choice import ModelParts, RunModels
+
+__all__ = ["ModelParts", "RunModels"]
