@@ -10,6 +10,7 @@ from .judge import judge
 from .model_card import (
     CLASS_NAME,
     SHIPPED,
+    SHORT_NAMES,
     Card,
     ClassName,
     Model,
@@ -51,6 +52,7 @@ __all__ = [
     "Nearest",
     "NearestCell",
     "SHIPPED",
+    "SHORT_NAMES",
     "Verdict",
     "by_chance",
     "calibration_drift",

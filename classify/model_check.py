@@ -100,7 +100,7 @@ def admit_model(folder: Path, open_it: OpenEngine = open_engine) -> None:
         ModelError, EngineError: it cannot be run.
     """
     model = load_model(folder)
-    check_graph(model.graph)
+    check_model_graph(model.graph)
     images = golden_images(model, folder)
     errors = golden_errors(open_it(model, "openvino", "f32"), model, images)
     np.savez_compressed(folder / GOLDEN_FILE, images=images, errors=errors)
@@ -117,7 +117,7 @@ def verify_model(
         EngineError: no engine works here.
     """
     model = load_model(folder)
-    check_graph(model.graph)
+    check_model_graph(model.graph)
     engine = open_it(model, engine_name, None)
     kept = folder / GOLDEN_FILE
     if kept.is_file():
@@ -134,7 +134,7 @@ def verify_model(
         raise ModelError(f"{kept}: of another model", "import the model again")
     difference = float(np.abs(found - known).max() / np.abs(known).mean())
     most = SAME_ERRORS.get(engine.precision, ALIKE_ERRORS)
-    same = labels_of(found, model) == labels_of(known, model)
+    same = likeliest_classes(found, model) == likeliest_classes(known, model)
     if difference > most or (engine.precision == "f32" and not same.all()):
         raise ModelError(
             f"{folder.name}: {engine.name} in {engine.precision} says otherwise of {len(images)} "
@@ -145,12 +145,12 @@ def verify_model(
     return ModelCheck(engine.name, engine.precision, len(images), difference, beside)
 
 
-def check_graph(path: Path) -> None:
+def check_model_graph(path: Path) -> None:
     """Raises ModelError where a graph may not be given to an engine (`engines.graph_check`)."""
     import_module("classify.engines.graph_check").check_graph(path)
 
 
-def labels_of(errors: np.ndarray, model: Model) -> np.ndarray:
+def likeliest_classes(errors: np.ndarray, model: Model) -> np.ndarray:
     """Class numbers (n,) by all draws."""
     labels: np.ndarray = posterior(errors, model)[:, -1].argmax(axis=1)
     return labels

@@ -33,7 +33,7 @@ from .model_card import (
 MODELS_FOLDER = "models"  # of a store
 IN_USE_FILE = "in-use.json"
 # of each part of a model: what an import takes of it at most
-MOST_BYTES = {CARD: 2 << 20, GRAPH: 1 << 30, TABLES_FILE: 256 << 20, SHEET_FILE: 32 << 20}
+PART_BYTES = {CARD: 2 << 20, GRAPH: 1 << 30, TABLES_FILE: 256 << 20, SHEET_FILE: 32 << 20}
 NEEDED = (CARD, GRAPH, TABLES_FILE)
 MOST_ENTRIES = 256
 MOST_TABLE_BYTES = 1 << 30  # of all tables, unpacked
@@ -114,7 +114,7 @@ class ModelLibrary:
             staged = Path(scratch) / "model"
             staged.mkdir()
             with _opened_parts(source) as parts:
-                for part in MOST_BYTES:
+                for part in PART_BYTES:
                     if part in parts:
                         _copy_part(parts[part], staged / part)
             model = checked_model(staged)
@@ -284,7 +284,7 @@ def _opened_parts(source: Path) -> "Iterator[Mapping[str, IO[bytes]]]":
 def _open_folder(source: Path) -> "Iterator[Mapping[str, IO[bytes]]]":
     parts: dict[str, IO[bytes]] = {}
     try:
-        for part in MOST_BYTES:
+        for part in PART_BYTES:
             try:
                 number = os.open(source / part, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
             except FileNotFoundError:
@@ -324,11 +324,11 @@ def _entries_of(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
             raise ModelError(
                 f"{entry.filename!r} is a link or encrypted", "zip the files themselves"
             )
-        if path.name not in MOST_BYTES or entry.is_dir():
+        if path.name not in PART_BYTES or entry.is_dir():
             continue
         if path.name in found:
             raise ModelError(f"{path.name} is in it twice", "zip one model's folder alone")
-        if entry.file_size > MOST_BYTES[path.name]:
+        if entry.file_size > PART_BYTES[path.name]:
             raise ModelError(f"{path.name} is too large for a model", "do not use this file")
         found[path.name] = entry
         folders.add(path.parent)
@@ -343,7 +343,7 @@ def _copy_part(source: IO[bytes], target: Path) -> None:
     Raises:
         ModelError: it is larger, or damaged.
     """
-    left = MOST_BYTES[target.name]
+    left = PART_BYTES[target.name]
     try:
         with target.open("xb") as out:
             while piece := source.read(_COPY_BYTES):

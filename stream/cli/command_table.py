@@ -103,7 +103,7 @@ COMMANDS = {
         "Model",
         "model.models",
         "models_app",
-        "The models of a store: list, verify, import, and choose the one of new slides.",
+        "The models of a store: shipped and imported ones, and which new slides are read with.",
     ),
     "shadow": Entry(
         "Model",

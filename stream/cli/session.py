@@ -156,10 +156,10 @@ def models_of(station: Session, choice: RunOptions) -> RunModels:
     def on_fault(error: CytostreamError) -> None:
         print_error(error.what, error.hint, "not used")
 
-    return RunModels(library_of(station.store), open_parts, on_fault, choice.model)
+    return RunModels(models_in(station.store), open_parts, on_fault, choice.model)
 
 
-def library_of(store: Path) -> ModelLibrary:
+def models_in(store: Path) -> ModelLibrary:
     """The imported models of a store."""
     return ModelLibrary(store / MODELS_FOLDER)
 
@@ -211,7 +211,7 @@ def shadow_model(station: Session, name: str, engine: str) -> ShadowModel:
     Raises:
         ModelError, EngineError: it cannot be read or run.
     """
-    folder = library_of(station.store).find(name)
+    folder = models_in(station.store).find(name)
     model = checked_for_slides(folder)
     tests = slide_tests(station, model, TaughtJudge(()))
     return ShadowModel(name, model, open_warm_engine(model, engine), tests)
@@ -279,7 +279,7 @@ def open_red_judge(choice: RunOptions, store: Path) -> RedJudge | None:
     Raises:
         ModelError, EngineError: it cannot be read or run.
     """
-    library = library_of(store)
+    library = models_in(store)
     stated = choice.red_model
     folder = library.folder_in_use("red") if stated is None else model_folder(stated)
     if folder == model_folder(RED_MODEL) and not folder.is_dir():

@@ -4,7 +4,7 @@ from .progress import SlideOutcome
 from .red_cells import BOXES, RED_CELL_LABELS, RED_CROPS, RED_KIND_COLUMN, RedJudge
 from .red_morphology import NORMAL, leading_finding, shares_of_counts
 from .shadow import ShadowJudge, ShadowModel, judge_again
-from .tile_judge import EngineOpener, TileJudge
+from .tile_judge import EngineOpener, OpenJudge, TileJudge
 from .worker import GracefulStop, outcome_report, work
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "EngineOpener",
     "GracefulStop",
     "NORMAL",
+    "OpenJudge",
     "RED_CELL_LABELS",
     "RunContext",
     "RED_KIND_COLUMN",

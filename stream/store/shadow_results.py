@@ -14,13 +14,13 @@ from ingest import StoreError
 from .slide_store import SlideStore
 
 SHADOW_GROUP = "shadow"
-COLUMNS = ("label", "probability", "anomaly", "draws", "alerts", "counted_alerts")
+SHADOW_COLUMNS = ("label", "probability", "anomaly", "draws", "alerts", "counted_alerts")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ShadowVerdicts:
     """The verdicts of a second model on n cells: labels (n,) as numbers of `facts["classes"]`, and
-    by `COLUMNS` probability (n, K), anomaly scores (n, 3), draws (n,), and which of
+    by `SHADOW_COLUMNS` probability (n, K), anomaly scores (n, 3), draws (n,), and which of
     `facts["rules"]` raise an alert (n, R) for the second model, and for the one that counts.
     """
 
@@ -68,7 +68,7 @@ def put_shadow(
     Raises:
         StoreError: the disk is full or the folder gone.
     """
-    for name in COLUMNS:
+    for name in SHADOW_COLUMNS:
         store.put(f"{SHADOW_GROUP}/{model_id}/{name}", columns[name])
     group = store.group.require_group(f"{SHADOW_GROUP}/{model_id}")
     group.attrs.update({**facts, "rows": len(columns["label"]), "tries": 0})
@@ -83,7 +83,7 @@ def read_shadow(store: SlideStore, model_id: str) -> ShadowVerdicts:
     group = store.group.get(f"{SHADOW_GROUP}/{model_id}")
     if not isinstance(group, zarr.Group) or not _is_whole(store, group):
         raise StoreError(f"{store.path}: not judged by {model_id}", "`cytostream shadow --judge`")
-    columns = {name: store.read(f"{SHADOW_GROUP}/{model_id}/{name}") for name in COLUMNS}
+    columns = {name: store.read(f"{SHADOW_GROUP}/{model_id}/{name}") for name in SHADOW_COLUMNS}
     return ShadowVerdicts(dict(group.attrs), columns)
 
 

@@ -91,7 +91,7 @@ def test_a_zip_file_that_leads_elsewhere_is_refused(library, model, tmp_path, ex
 
 def test_a_file_that_unpacks_to_more_than_a_model_is_refused(library, model, tmp_path, monkeypatch):
     archive = zipped(model, tmp_path / "m.zip")
-    monkeypatch.setitem(library_module.MOST_BYTES, GRAPH, 1000)
+    monkeypatch.setitem(library_module.PART_BYTES, GRAPH, 1000)
     with pytest.raises(ModelError, match="too large"):
         library.add(archive)
     with pytest.raises(ModelError, match="too large"):  # whatever size it was said to have

@@ -11,8 +11,7 @@ from classify.teaching import TaughtJudge
 from ingest import CytostreamError
 from stream.alerts import SlideTests
 from stream.events import Provenance
-from stream.run import RunContext
-from stream.run.tile_judge import OpenJudge
+from stream.run import OpenJudge, RunContext
 
 
 @dataclass(frozen=True, slots=True)

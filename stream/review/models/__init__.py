@@ -1,4 +1,5 @@
-from .model_choice import ModelChoice
+from .model_choice import ChosenModel
+from .model_list import ModelFacts, list_models
 from .shadow_differences import (
     AlertChange,
     DifferingCell,
@@ -12,10 +13,12 @@ from .shadow_differences import (
 __all__ = [
     "AlertChange",
     "DifferingCell",
-    "ModelChoice",
+    "ChosenModel",
+    "ModelFacts",
     "ShadowFound",
     "ShadowReport",
     "compare_shadow",
+    "list_models",
     "report_facts",
     "shadows_of",
 ]

@@ -12,7 +12,7 @@ from stream.review.slides import SlideLibrary
 from stream.store import COPY_HINT
 
 
-class ModelChoice:
+class ChosenModel:
     """Chooses the model of new slides; those that are read keep theirs."""
 
     def __init__(self, library: SlideLibrary, stamp: Provenance):

@@ -14,7 +14,7 @@ from stream.review.detections import Detection
 from stream.review.slides import FINISHED, SlideLibrary, SlideView
 from stream.store import ShadowVerdicts, SlideStore, read_shadow, shadow_ids, store_path
 
-MOST_CELLS = 200
+MOST_DIFFERING = 200
 MOST_SLIDES = 500
 
 
@@ -203,7 +203,7 @@ def shadows_of(library: SlideLibrary) -> list[ShadowFound]:
 def compare_shadow(
     library: SlideLibrary,
     model_id: str,
-    most_cells: int = MOST_CELLS,
+    most_cells: int = MOST_DIFFERING,
     most_slides: int = MOST_SLIDES,
 ) -> ShadowReport:
     """The comparison of a second model with those that count, over the last slides that it has

@@ -1,6 +1,7 @@
 from .accounts import Accounts, Person
 from .app import ReviewApp, Setting, make_app
 from .auth import Authenticator, Mode, is_loopback, local_name
+from .models import shadow_page
 from .routes_pages import leaflet_folder
 
 __all__ = [
@@ -14,4 +15,5 @@ __all__ = [
     "leaflet_folder",
     "local_name",
     "make_app",
+    "shadow_page",
 ]

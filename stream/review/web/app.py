@@ -46,6 +46,7 @@ from .auth import Authenticator, DoorError, Mode, need
 from .dependencies import CHANGES, Parts
 from .exports import Exports
 from .live_updates import Hub, StoreWatch
+from .models import model_pages_router, models_router
 
 _log = logging.getLogger(__name__)
 _BURST_S = 3.0
@@ -61,6 +62,8 @@ ROUTERS = (
     routes_export.export_router,
     routes_session.session_router,
     routes_teach.teach_router,
+    models_router,
+    model_pages_router,
     routes_pages.pages_router,
 )
 

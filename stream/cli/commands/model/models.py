@@ -5,7 +5,7 @@ are read with.
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +13,7 @@ import typer
 from rich.table import Table
 
 from classify import (
+    SHORT_NAMES,
     ModelCheck,
     ModelLibrary,
     UsedModel,
@@ -22,16 +23,15 @@ from classify import (
     read_card,
     verify_model,
 )
-from classify.model_card import SHORT_NAMES
 from ingest import CytostreamError
 from stream.cli.console import print_error, say, screen
 from stream.cli.options import RESULTS, ConfigOption, EngineOption, JsonLinesOption, StoreOption
-from stream.cli.session import library_of, require_store
+from stream.cli.session import models_in, require_store
 from stream.config import Config, load_config
 from stream.events import Provenance
 
 if TYPE_CHECKING:
-    from stream.review.models import ModelChoice
+    from stream.review.models import ChosenModel, ModelFacts
 
 models_app = typer.Typer(
     help="The models of a store: shipped and imported ones, and which new slides are read with.",
@@ -41,21 +41,8 @@ KIND_HELP = "white or red: cells that the model is for."
 ByOption = Annotated[str, typer.Option(help="Who chooses it; the account of this machine.")]
 
 
-@dataclass(frozen=True, slots=True)
-class ModelLine:
-    """What is listed of a model; `fault` is why it cannot be used."""
-
-    name: str
-    kind: str = ""
-    model_id: str = ""
-    origin: str = "imported"
-    is_in_use: bool = False
-    is_shadow: bool = False
-    fault: str = ""
-
-
 @models_app.command("list")
-def list_models(
+def show_models(
     store: StoreOption = RESULTS,
     config: ConfigOption = None,
     json_out: JsonLinesOption = False,
@@ -64,7 +51,7 @@ def list_models(
 
     Example: cytostream models list --store results
     """
-    lines = model_lines(library_of(store), load_config(config).shadow)
+    lines = model_lines(models_in(store), load_config(config).shadow)
     if json_out:
         for line in lines:
             typer.echo(json.dumps(asdict(line)))
@@ -72,34 +59,23 @@ def list_models(
         screen.print(models_table(lines))
 
 
-def model_lines(library: ModelLibrary, shadow: str) -> list[ModelLine]:
+def model_lines(library: ModelLibrary, shadow: str) -> "list[ModelFacts]":
     """All models of a store."""
-    in_use = {kind: library.folder_in_use(kind) for kind in SHORT_NAMES}
-    names = [*SHORT_NAMES, *library.names()]
-    if shadow and shadow not in names:
-        names.append(shadow)
-    return [model_line(library, name, in_use, shadow) for name in names]
+    from stream.review.models import list_models
+
+    return list_models(library, shadow)
 
 
-def model_line(library: ModelLibrary, name: str, in_use: dict[str, Path], shadow: str) -> ModelLine:
-    """What is listed of one model."""
-    imported = "imported" if name in library.names() else "a folder"
-    origin = "shipped" if name in SHORT_NAMES else imported
-    try:
-        folder = library.find(name)
-        card = read_card(folder)
-    except CytostreamError as error:
-        return ModelLine(name, origin=origin, is_shadow=name == shadow, fault=error.what)
-    kind = kind_of(card)
-    is_in_use = folder == in_use[kind]
-    return ModelLine(name, kind, card.model_id, origin, is_in_use, name == shadow)
-
-
-def models_table(lines: list[ModelLine]) -> Table:
+def models_table(lines: "list[ModelFacts]") -> Table:
     """A row a model."""
     table = Table("name", "cells", "id", "from", "")
     for line in lines:
-        marks = [("in use", line.is_in_use), ("shadow", line.is_shadow), (line.fault, line.fault)]
+        marks = [
+            ("in use", line.is_in_use),
+            ("in use before", line.was_before),
+            ("shadow", line.is_shadow),
+            (line.fault, line.fault),
+        ]
         said = ", ".join(text for text, is_so in marks if is_so)
         table.add_row(line.name, line.kind, line.model_id, line.origin, said)
     return table
@@ -118,7 +94,7 @@ def verify(
 
     Example: cytostream models verify --store results
     """
-    library = library_of(store)
+    library = models_in(store)
     chosen = names or [*SHORT_NAMES, *library.names()]
     if not all([say_check(library, name, engine) for name in chosen]):
         raise typer.Exit(1)
@@ -167,11 +143,11 @@ def imported(source: Path, name: str, store: Path) -> Path:
     """
     require_store(store)
     with screen.status("checking the model"):
-        return library_of(store).add(source, name, admit_model)
+        return models_in(store).add(source, name, admit_model)
 
 
 @models_app.command("use")
-def use_model(
+def choose_model(
     name: Annotated[str, typer.Argument(help="An imported model, or a shipped one.")],
     by: ByOption = "",
     store: StoreOption = RESULTS,
@@ -227,11 +203,11 @@ def own_name() -> str:
 
 
 @contextmanager
-def choosing(store: Path, settings: Config) -> "Iterator[ModelChoice]":
+def choosing(store: Path, settings: Config) -> "Iterator[ChosenModel]":
     from stream.review import SlideLibrary, custody_folder
-    from stream.review.models import ModelChoice
+    from stream.review.models import ChosenModel
 
     require_store(store)
     custody = custody_folder(settings.review.audit_folder)
     with SlideLibrary(store, settings, custody) as library:
-        yield ModelChoice(library, Provenance(settings.source))
+        yield ChosenModel(library, Provenance(settings.source))

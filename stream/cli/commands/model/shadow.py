@@ -33,6 +33,9 @@ def shadow(
     ] = "",
     slides: Annotated[int, typer.Option(min=1, help="The last so many slides.")] = 500,
     cells: Annotated[int, typer.Option(min=1, help="How many differing cells are shown.")] = 200,
+    out: Annotated[
+        Path | None, typer.Option(help="Write the report as a page with pictures (.html).")
+    ] = None,
     json_out: Annotated[
         Path | None, typer.Option("--json", help="Write the comparison as JSON.")
     ] = None,
@@ -43,7 +46,7 @@ def shadow(
     lost, the cells that differ, and agreement with what people decided. Its verdicts come from runs
     with --shadow, or from --judge.
 
-    Example: cytostream shadow results --judge spring
+    Example: cytostream shadow results --judge spring --out shadow.html
 
     Then: cytostream models use spring --store results
     """
@@ -51,7 +54,7 @@ def shadow(
     if judge:
         count = judged_slides_again(store, settings, judge, engine, slides)
         screen.print(f"{count} slides judged by {judge}")
-    report = shadow_report(store, settings, model or judge, (slides, cells), json_out)
+    report = shadow_report(store, settings, model or judge, (slides, cells), (out, json_out))
     show_report(report)
 
 
@@ -88,15 +91,17 @@ def shadow_report(
     settings: Config,
     wanted: str,
     most: tuple[int, int],
-    json_out: Path | None,
+    files: tuple[Path | None, Path | None],
 ) -> "ShadowReport":
-    """The comparison of the last `most` slides and cells; written as JSON where a file is named.
+    """The comparison of the last `most` slides and cells; written to `files`, a page and JSON,
+    where they are named.
 
     Raises:
         CytostreamError: there is no store, or no slide that the model has judged.
     """
     from stream.review import SlideLibrary, custody_folder
     from stream.review.models import compare_shadow, report_facts, shadows_of
+    from stream.review.web import shadow_page
 
     require_store(store)
     custody = custody_folder(settings.review.audit_folder)
@@ -110,8 +115,11 @@ def shadow_report(
                 f"there are: {names}; run with --shadow, or `cytostream shadow {store} --judge`",
             )
         report = compare_shadow(library, fits[0].model_id, most_slides=most[0], most_cells=most[1])
-        if json_out:
-            json_out.write_text(json.dumps(report_facts(report), indent=1) + "\n")
+        page, facts = files
+        if facts:
+            facts.write_text(json.dumps(report_facts(report), indent=1) + "\n")
+        if page:
+            page.write_text(shadow_page(library, report))
         return report
 
 

@@ -57,6 +57,11 @@ MAY = {
     "POST /api/slides/{slide_id}/undo": "reviewer",
     "POST /api/slides/{slide_id}/signatures": "reviewer",
     "POST /api/slides/{slide_id}/amendments": "reviewer",
+    "GET /models": "viewer",
+    "GET /api/models": "viewer",
+    "GET /api/models/{model_id}/differences": "viewer",
+    "POST /api/models/use": "admin",
+    "POST /api/models/back": "admin",
     "GET /api/taught": "viewer",
     "POST /api/taught": "reviewer",
     "POST /api/taught/{name}/lesson": "reviewer",
@@ -109,7 +114,13 @@ def asking(lab, mode, person):
 
 def is_let_in(lab, http, route, cell):
     method, path = route.split(" ")
-    names = {"slide_id": lab.made.slide.slide_id, "cell_id": cell, "ending": "csv", "name": "label"}
+    names = {
+        "slide_id": lab.made.slide.slide_id,
+        "cell_id": cell,
+        "ending": "csv",
+        "name": "label",
+        "model_id": "m1",
+    }
     names |= {"level": "10", "column": "0", "row": "0", "number": "1"}
     path = re.sub(r"{(\w+)}", lambda name: names[name[1]], path)
     files = {
