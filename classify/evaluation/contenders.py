@@ -29,6 +29,7 @@ from classify.training import (
     labelled_cells,
     of_model,
     read_data,
+    read_sources,
 )
 
 from .baseline import Classifier
@@ -110,7 +111,18 @@ class Workshop:
 
     @cached_property
     def val(self) -> LabelledCrops:
-        return load_crops(self.suite.val, self.recipe.crop_px)
+        """Validation crops in the parents of their classes, their labels read as those of the
+        recipe's first source.
+        """
+        if not self.recipe.sources:
+            return load_crops(self.suite.val, self.recipe.crop_px)
+        home = self.recipe.sources[0].model_copy(update={"folder": self.suite.val, "held_out": 0})
+        data = read_sources((home,), self.recipe.crop_px, False, self.recipe.labels)
+        parents = self.recipe.parents
+        own = [parents.get(name, name) for name in data.classes]
+        names = tuple(sorted({own[label] for label in data.labels}))
+        labels = np.array([names.index(own[label]) for label in data.labels])
+        return replace(data, labels=labels, classes=names, laboratories=None)
 
     def crops(self, folder: Path) -> LabelledCrops:
         """Another set's crops, in the classes of validation that it has."""

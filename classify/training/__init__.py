@@ -8,6 +8,7 @@ from .model_sizes import write_sizes
 from .packed_data import pack_recipe, unpack_data
 from .release import labelled_cells, load_run, release_model
 from .schedule import paced
+from .sources import read_sources
 from .train import MOST_STEPS, learn, prepare, train_model
 from .train_config import TrainConfig
 from .training_crops import LabelledInputs, class_names, labelled_inputs, read_data, spread
@@ -35,6 +36,7 @@ __all__ = [
     "of_model",
     "prepare",
     "read_data",
+    "read_sources",
     "release_model",
     "spread",
     "train_model",
