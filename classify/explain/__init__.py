@@ -1,4 +1,5 @@
 from .authenticity import MADE, REAL, Score, Shown, score_answers, write_test
+from .card_sheet import card_sheet, soft_disc
 from .generate import generate_cells, polish, sample
 from .maps import Explanation, explain_cell
 from .morphology import (
@@ -25,6 +26,7 @@ __all__ = [
     "attribute_probabilities",
     "attributes_of",
     "build_index",
+    "card_sheet",
     "cell_words",
     "describe",
     "explain_cell",
@@ -34,5 +36,6 @@ __all__ = [
     "ranked_names",
     "sample",
     "score_answers",
+    "soft_disc",
     "write_test",
 ]

@@ -25,10 +25,10 @@ from classify.calibration import (
     weigh,
 )
 from classify.elimination import settle
-from classify.engines import Engine, open_engine
+from classify.engines import open_engine
 from classify.engines.channel_statistics import measure_channels
 from classify.errors import DataError, ModelError
-from classify.explain import generate_cells
+from classify.explain import card_sheet
 from classify.image_folder import OTHER_CLASS, LabelledCrops, balanced_batches
 from classify.model_card import (
     CARD,
@@ -59,6 +59,7 @@ MAPS = ("gain", "guide", "attributes")
 NOT_IN_CARD = {"train", "val", "out", "init", "sources", "attributes", "taxonomy", "data"}
 ORDER_CELLS = 450
 SHEET_COLUMNS = 10
+SHEET_TRIED = 40  # generated cells a class, of which the sheet shows those recognised best
 BF16_SHARE = 0.4  # of the error level, what bf16 may do to labels by all draws
 FEATURE_LAYER = (
     "{encoder}: last stage of the encoder, averaged over its pixels, then over the first draws "
@@ -182,7 +183,8 @@ def build(run_folder: Path, out: Path, name: str) -> None:
     write_card(out, facts)
     finish(out, table)
     add_home_statistics(out, cells, cfg)
-    Image.fromarray(card_sheet(load_model(out), engine)).save(out / SHEET_FILE)
+    sheet = card_sheet(load_model(out), engine, SHEET_COLUMNS, SHEET_TRIED)
+    Image.fromarray(sheet).save(out / SHEET_FILE)
 
 
 def add_home_statistics(out: Path, cells: LabelledInputs, cfg: TrainConfig) -> None:
@@ -229,23 +231,6 @@ def attribute_rates(cfg: TrainConfig, classes: tuple[str, ...]) -> np.ndarray:
     known = counts.any(axis=1, keepdims=True)
     parts = np.split(counts + known, start[1:], axis=1)
     return np.concatenate([p / np.maximum(p.sum(axis=1, keepdims=True), 1) for p in parts], axis=1)
-
-
-def card_sheet(model: Model, engine: Engine) -> np.ndarray:
-    """Generated cells (rows * px, columns * px, 3): a row a counted class, and a last one of
-    mixtures of two classes.
-    """
-    k = len(model.card.classes)
-    counted = len(model.card.counted)
-    rng = np.random.default_rng(5)
-    one = np.eye(k)[np.repeat(np.arange(counted), SHEET_COLUMNS)]
-    pairs = np.stack([rng.choice(counted, 2, replace=False) for _ in range(SHEET_COLUMNS)])
-    mixed = np.eye(k)[pairs].mean(axis=1)
-    cells = np.stack(
-        list(generate_cells(model, engine, np.concatenate([one, mixed]).astype(np.float32)))
-    )
-    rows = cells.reshape(-1, SHEET_COLUMNS, *cells.shape[1:]).transpose(0, 2, 1, 3, 4)
-    return rows.reshape(rows.shape[0] * rows.shape[1], -1, 3)
 
 
 def normal_classes(card: Card) -> np.ndarray:

@@ -14,6 +14,7 @@ from PIL import Image
 from rich.table import Table
 
 from classify import SHIPPED, read_sheet
+from classify.explain import soft_disc
 from ingest.synthetic import Sprite, glass, place, red_cell_sprite, write_pyramid
 from stream.cli.console import screen
 from stream.cli.options import RunOptions
@@ -28,8 +29,9 @@ from .topics import sentence
 
 MPP = 0.25
 # cells of a class in rows, far enough apart to be told apart afterwards
-SIDE_PX = 3072
 PITCH_PX = 256
+ROW_PX = 320
+RED_CELLS_A_MPX = 340
 _GLASS = (247, 238, 224)
 
 
@@ -114,22 +116,26 @@ def make_slide(path: Path, seed: int = 0) -> tuple[Path, list[_Placed]]:
     rng = np.random.default_rng(seed)
     card = load_model(SHIPPED).card
     labels = [*card.counted, "odd"]
-    canvas = glass(SIDE_PX, SIDE_PX, _GLASS, rng)
-    place(canvas, red_cell_sprites(rng))
+    sheet = read_sheet(len(labels))
+    height_px = (len(labels) + 1) * ROW_PX
+    width_px = (sheet.shape[1] + 1) * PITCH_PX
+    canvas = glass(height_px, width_px, _GLASS, rng)
+    place(canvas, red_cell_sprites(rng, height_px, width_px))
     placed = []
-    for row, cells in enumerate(read_sheet(len(labels))):
+    for row, cells in enumerate(sheet):
         for column, cell in enumerate(cells):
-            at = _Placed(
-                labels[row], int((column + 0.6) * PITCH_PX), int((row + 0.8) * PITCH_PX * 1.25)
-            )
+            at = _Placed(labels[row], int((column + 0.6) * PITCH_PX), int((row + 0.8) * ROW_PX))
             place(canvas, [sprite(cell, at, card.window_um)])
             placed.append(at)
     write_pyramid(path, canvas, MPP)
     return path, placed
 
 
-def red_cell_sprites(rng: np.random.Generator, count: int = 3200) -> list[Sprite]:
-    return [Sprite(*red_cell_sprite(MPP, rng), *rng.integers(0, SIDE_PX, 2)) for _ in range(count)]
+def red_cell_sprites(rng: np.random.Generator, height_px: int, width_px: int) -> list[Sprite]:
+    """Red cells anywhere on a canvas, as close to each other as in a monolayer."""
+    count = round(RED_CELLS_A_MPX * height_px * width_px / 1e6)
+    places = rng.integers(0, (width_px, height_px), (count, 2))
+    return [Sprite(*red_cell_sprite(MPP, rng), int(x), int(y)) for x, y in places]
 
 
 def sprite(cell: np.ndarray, at: _Placed, window_um: float) -> Sprite:
@@ -138,9 +144,7 @@ def sprite(cell: np.ndarray, at: _Placed, window_um: float) -> Sprite:
     """
     px = round(window_um / MPP)
     light = np.asarray(Image.fromarray(cell).resize((px, px), Image.Resampling.BICUBIC)) / 255
-    y, x = (np.mgrid[:px, :px] + 0.5 - px / 2) / (px / 2)
-    alpha = 1 / (1 + np.exp((np.hypot(x, y) - 0.82) * 22))
-    return Sprite((light * _GLASS).astype(np.uint8), alpha, at.x_px0, at.y_px0)
+    return Sprite((light * _GLASS).astype(np.uint8), soft_disc(px), at.x_px0, at.y_px0)
 
 
 def truth_table(placed: list[_Placed], cells: list[JsonObject]) -> Table:

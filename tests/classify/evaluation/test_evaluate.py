@@ -89,6 +89,7 @@ def place(tmp_path_factory):
             ("RELEASED_DRAWS", 3),
             ("ORDER_CELLS", 12),
             ("SHEET_COLUMNS", 1),
+            ("SHEET_TRIED", 2),
         ):
             patch.setattr(releasing, name, value)
         releasing.release_model(root / "run", root / "model", "tiny")

@@ -147,6 +147,7 @@ def test_a_run_of_two_laboratories_becomes_a_model_that_engines_agree_on(
         ("RELEASED_DRAWS", 3),
         ("ORDER_CELLS", 12),
         ("SHEET_COLUMNS", 1),
+        ("SHEET_TRIED", 2),
     ):
         monkeypatch.setattr(releasing, name, value)
     run = train_model(config(laboratories, tmp_path / "run"))

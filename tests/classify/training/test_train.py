@@ -136,6 +136,7 @@ def test_fine_tuning_a_released_model_keeps_the_heads_of_its_classes(cells, tmp_
         ("RELEASED_DRAWS", 3),
         ("ORDER_CELLS", 12),
         ("SHEET_COLUMNS", 1),
+        ("SHEET_TRIED", 2),
     ):
         monkeypatch.setattr(releasing, name, value)
     first = train_model(config(cells, tmp_path / "first"))
@@ -239,6 +240,7 @@ def test_what_is_exported_is_what_was_trained(cells, tmp_path, monkeypatch):
         ("RELEASED_DRAWS", 3),
         ("ORDER_CELLS", 12),
         ("SHEET_COLUMNS", 1),
+        ("SHEET_TRIED", 2),
     ):
         monkeypatch.setattr(releasing, name, value)
     run = train_model(config(cells, tmp_path / "run"))
