@@ -1,6 +1,7 @@
 """The sheet of generated cells that ships with a model."""
 
 import numpy as np
+from PIL import Image
 
 from classify.engines import Engine
 from classify.judge import judge
@@ -57,7 +58,9 @@ def own_probability(
     """
     share = soft_disc(cells.shape[1])[..., None]
     shown = (share * cells + (1 - share) * 255).astype(np.uint8)
+    side = (model.card.window_px, model.card.window_px)
+    windows = (np.asarray(Image.fromarray(cell).resize(side)) for cell in shown)
     found = np.empty(len(cells))
-    for number, verdict in judge(enumerate(shown), engine, model, exhaustive=True):
+    for number, verdict in judge(enumerate(windows), engine, model, exhaustive=True):
         found[number] = verdict.scores[model.card.classes[wanted[number]]]
     return found
