@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from classify import CLASS_NAME
 from ingest import StoreError
 from stream.events import JsonObject
-from stream.store import SlideQueries
+from stream.store import CellBody, SlideQueries, marked_body
 
 _CLASS = re.compile(CLASS_NAME)
 _ID = re.compile(r"[0-9a-f]{8,64}")
@@ -69,15 +69,17 @@ class FoundCells:
                 self._take(page)
             return len(self.cells) - before
 
-    def _take(self, page: list[tuple[int, str, JsonObject]]) -> None:
+    def _take(self, page: list[tuple[int, str, CellBody]]) -> None:
         new = [
             _found(row, len(self.cells) + n, cell_id, body)
             for n, (row, cell_id, body) in enumerate(page)
         ]
         if not self.classes:
-            classes = tuple(page[0][2]["verdict"]["scores"])
+            classes = tuple(page[0][2].verdict.scores)
             _checked(_CLASS, *classes)
             self.classes = classes
+        _checked(_CLASS, *{cell.label for cell in new})
+        _checked(_ID, *(cell.cell_id for cell in new))
         self.by_id.update((cell.cell_id, cell) for cell in new)
         self.labels.update(cell.label for cell in new)
         self.cells += new
@@ -109,28 +111,27 @@ def _checked(pattern: re.Pattern[str], *names: str) -> None:
         )
 
 
-def _found(row: int, place: int, cell_id: str, body: JsonObject) -> Detection:
-    cell = body["cell"]
-    verdict = body["verdict"]
-    label = verdict["label"]
-    _checked(_CLASS, label)
-    _checked(_ID, cell_id)
+def _found(row: int, place: int, cell_id: str, body: CellBody) -> Detection:
+    cell = body.cell
+    label = body.verdict.label
     return Detection(
         row,
         place,
         cell_id,
-        cell["kind"],
+        cell.kind,
         label,
-        verdict["scores"][label],
-        verdict["anomaly"]["score"],
-        cell["x_px0"],
-        cell["y_px0"],
-        tuple(cell["box_px0"]),
-        cell["area_um2"],
+        body.verdict.scores[label],
+        body.verdict.anomaly.score,
+        cell.x_px0,
+        cell.y_px0,
+        cell.box_px0,
+        cell.area_um2,
     )
 
 
 def marked_detection(number: int, by: str, data: JsonObject) -> Detection:
     """The cell that entry `number` of the audit trail marks; `data` is the cell's event."""
-    cell = _found(-number, NO_PLACE, data["cell_id"], {"cell": data, "verdict": data})
+    cell = _found(-number, NO_PLACE, data["cell_id"], marked_body(data))
+    _checked(_CLASS, cell.label)
+    _checked(_ID, cell.cell_id)
     return replace(cell, marked_by=by)

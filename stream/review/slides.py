@@ -234,9 +234,7 @@ class SlideView:
         """Class probabilities (n, K) of cells, in the order of the model's classes."""
         bodies = self._library.queries.cell_bodies(self.slide_id)
         scores = [
-            self._mark(cell).data["scores"]
-            if cell.marked_by
-            else bodies[cell.row]["verdict"]["scores"]
+            self._mark(cell).data["scores"] if cell.marked_by else bodies[cell.row].verdict.scores
             for cell in cells
         ]
         shares = [[each.get(name, 0.0) for name in self.classes] for each in scores]
@@ -275,7 +273,7 @@ class SlideView:
     def crop_digests(self) -> dict[int, str]:
         """Digests of the pixels of all cells, by their row in the journal."""
         bodies = self._library.queries.cell_bodies(self.slide_id)
-        found = {row: body["crop"] for row, body in bodies.items() if "crop" in body}
+        found = {row: body.crop for row, body in bodies.items() if body.crop}
         marked = {-mark.number: mark.crop for mark in self.standing.marks.values()}
         return found | marked
 

@@ -1,5 +1,6 @@
 from .account_table import AccountChange, AccountRow, AccountTable
 from .backlog import FAILED, RUNNING, STAT, WAITING, Backlog, Job, job_lease
+from .cell_body import CellBody, marked_body
 from .database import COPY_HINT, SERVER_FILE, can_write, has_state, server_of, use_server
 from .identity_table import RefusedOrder
 from .journal import CellEntry, KeptFailure
@@ -47,6 +48,7 @@ __all__ = [
     "AccountTable",
     "Backlog",
     "CHUNK_ROWS",
+    "CellBody",
     "CellEntry",
     "COPY_HINT",
     "FEATURE_COLUMN",
@@ -99,6 +101,7 @@ __all__ = [
     "index_store",
     "like_cells",
     "make_private_file",
+    "marked_body",
     "make_private_folder",
     "open_to_others",
     "slide_of",

@@ -9,6 +9,7 @@ from pathlib import Path
 from stream.events import FAILURE, SLIDE_ALERT, JsonObject
 
 from .backlog import STAT
+from .cell_body import CellBody, decoded_body
 from .database import BoundValue, State, Unwritable, listed
 from .identity_table import IdentityReader
 
@@ -18,6 +19,9 @@ _WAITING_FILES = 500
 # grouped by an expression, so that the new rows are read and not the whole index of slides
 NEW_CELLS = """SELECT slide_id || '', max(row) FROM cells WHERE row > :after_row
     GROUP BY slide_id || ''"""
+
+CELLS_PAGE = f"""SELECT row, cell_id, body FROM cells
+    WHERE slide_id = :slide_id AND row > :after_row ORDER BY row LIMIT {_CELLS_A_PAGE}"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,20 +85,18 @@ class SlideQueries(IdentityReader):
         for event_id, value, path in self._state.rows(sql, type=FAILURE):
             yield event_id, json.loads(value), path
 
-    def cells_page(self, slide_id: str, after_row: int) -> list[tuple[int, str, JsonObject]]:
+    def cells_page(self, slide_id: str, after_row: int) -> list[tuple[int, str, CellBody]]:
         """The next cells of a slide after a row of the journal: row, id and body; none at the
         end.
         """
-        sql = f"""SELECT row, cell_id, body FROM cells
-            WHERE slide_id = :slide_id AND row > :after_row ORDER BY row LIMIT {_CELLS_A_PAGE}"""
-        rows = self._state.rows(sql, slide_id=slide_id, after_row=after_row)
-        return [(row, cell_id, json.loads(body)) for row, cell_id, body in rows]
+        rows = self._state.rows(CELLS_PAGE, slide_id=slide_id, after_row=after_row)
+        return [(row, cell_id, decoded_body(body)) for row, cell_id, body in rows]
 
-    def cell_bodies(self, slide_id: str) -> dict[int, JsonObject]:
+    def cell_bodies(self, slide_id: str) -> dict[int, CellBody]:
         """The bodies of all cells of a slide, by row."""
         sql = "SELECT row, body FROM cells WHERE slide_id = :slide_id ORDER BY row"
         rows = self._state.rows(sql, slide_id=slide_id)
-        return {row: json.loads(body) for row, body in rows}
+        return {row: decoded_body(body) for row, body in rows}
 
     def cell_body(self, row: int) -> JsonObject:
         """All that the journal holds of a cell."""

@@ -106,7 +106,7 @@ _add_outbox(STATE_SCHEMA)
 _add_outbox(REVIEWS_SCHEMA)
 
 _table(STATE_SCHEMA, "tiles", _key("slide_id"), _key("tile_key"))
-Table(
+CELLS = Table(
     "cells",
     STATE_SCHEMA,
     _counter("row"),
@@ -118,6 +118,8 @@ Table(
     UniqueConstraint("slide_id", "cell_id"),
     sqlite_autoincrement=True,
 )
+# a page of a slide, in order, without sorting all of its cells
+Index("cells_of_slide", CELLS.c.slide_id, CELLS.c.row)
 _table(
     STATE_SCHEMA,
     "failures",

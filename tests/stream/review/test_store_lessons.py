@@ -88,8 +88,9 @@ def test_the_command_teaches_the_same_cells(taught_lab, tmp_path):
     done = CliRunner().invoke(app, [*map(str, words), "--by", "Dr. A"])
     assert done.exit_code == 0, done.output
     made = read_taught(out)
-    bodies = lab.library.queries.cell_bodies(lab.made.slide.slide_id).values()
-    known = {body["crop"] for body in bodies if body["cell"]["cell_id"] in lab.hairy}
+    bodies = lab.library.queries.cell_bodies(lab.made.slide.slide_id)
+    cells = {cell.row: cell.cell_id for cell in lab.library.outbox.cells(lab.made.slide.slide_id)}
+    known = {body.crop for row, body in bodies.items() if cells[row] in lab.hairy}
     assert set(made.cells) == known and made.by == "Dr. A" and made.expected.by == "cell"
 
 

@@ -24,7 +24,31 @@ from tests.stream.making import make_events
 
 COMMIT = 32
 SLIDE_CELLS = 10_000
-BODY = json.dumps({"cell": {"kind": "wbc", "x_px0": 1000}, "verdict": {"scores": [0.1] * 20}})
+CLASSES = [f"class-of-a-cell-{number}" for number in range(13)]
+BODY = json.dumps(  # of as many bytes as a run writes
+    {
+        "cell": {
+            "cell_id": "afafbff2151d46e4d38b",
+            "slide_id": "481ce183be73c6e9c170",
+            "kind": "wbc",
+            "x_px0": 43400,
+            "y_px0": 37700,
+            "box_px0": [43380, 37680, 43420, 37720],
+            "area_um2": 120.5,
+        },
+        "verdict": {
+            "label": CLASSES[5],
+            "scores": {name: 0.07692307692307693 for name in CLASSES},
+            "anomaly": {"score": 0.5, "relative": 0.2, "absolute": -0.3, "reason": "typical"},
+            "draws": 8,
+            "decided": True,
+            **{name: [] for name in ("may_be", "parents_possible", "taught")},
+            **{name: "" for name in ("parent", "contradiction", "standard_label")},
+            "parents": {},
+        },
+        "crop": "3d45ee680426daa15dcc93a9d3608df2",
+    }
+)
 
 
 def commits(outbox: Outbox, count: int) -> float:
@@ -57,6 +81,12 @@ def fill(outbox: Outbox, cells: int) -> None:
         with outbox.transaction() as tx:
             tx.add_cells(f"s{slide}", rows)
             tx.set_status(f"s{slide}", "done", progress={"cells": SLIDE_CELLS})
+
+
+def analyse(outbox: Outbox) -> None:
+    """What a server does by itself within a minute of so many rows; till then its plans are old."""
+    with outbox.exclusive() as db:
+        db.change("ANALYZE")
 
 
 def milliseconds(ask: Callable[[], object], times: int = 9) -> float:
@@ -136,6 +166,7 @@ def measured(store: Callable[[int], Path], options: argparse.Namespace) -> dict[
         }
         for cells in options.cells:
             fill(outbox, cells)
+            analyse(outbox)
             figures[f"page_ms at {cells} cells"] = page(path)
     return figures | shares(store, options.hosts, options.slides)
 
