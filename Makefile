@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 READY = $(VENV)/.ready-$(subst $(comma),-,$(EXTRAS))
 comma := ,
 
-.PHONY: demo page test quick check bench gpu-check chaos fuzz siege golden mutants cover docs browser postgres lis-node lock sbom train-gpu clean
+.PHONY: demo page test quick check bench gpu-check chaos fuzz siege golden mutants cover docs browser postgres lis-node oidc-node lock sbom train-gpu clean
 
 demo: $(READY)
 	$(BIN)/cytostream demo
@@ -94,6 +94,9 @@ postgres:  # a server that the tests of a store on PostgreSQL start; without it 
 
 lis-node:  # the Node packages that tests of HL7 use where they are there
 	npm install --silent --no-audit --no-fund --prefix .node node-hl7-server@2.5.0 node-hl7-client@4.0.0
+
+oidc-node:  # the certified OpenID Connect provider that tests of sign-in start where it is there
+	npm install --silent --no-audit --no-fund --prefix .node oidc-provider@9.13.3
 
 clean:
 	rm -rf $(VENV) demo-out

@@ -54,7 +54,7 @@ ORDER = {
         {"identity"},
         {"config"},
         {"alerts", "store", "http"},
-        {"sinks", "run", "intake", "monitoring"},
+        {"sinks", "run", "intake", "monitoring", "oauth"},
         {"kafka", "review"},
         {"keeping", "lis"},
         {"cli"},
@@ -74,6 +74,7 @@ ORDER = {
 OWNERS = {
     "anndata": {"stream.review.report"},
     "argon2": {"stream.review.web"},
+    "authlib": {"stream.oauth"},
     "cloudevents": {"stream.events"},
     "cuda": {"classify.engines"},
     "dask": {"ingest"},
@@ -82,6 +83,7 @@ OWNERS = {
     "fhir": set(),  # tests alone validate with it
     "fpdf": {"stream.review.report"},
     "hl7apy": {"stream.lis"},
+    "joserfc": {"stream.oauth"},
     "kafka": {"stream.kafka"},
     "matplotlib": {"classify.evaluation"},
     "onnx": {"classify.engines", "classify.training"},
@@ -90,6 +92,7 @@ OWNERS = {
     "prometheus_client": {"stream.monitoring"},
     "psutil": {"stream.store"},
     "psycopg": {"stream.store"},
+    "requests": {"stream.oauth"},
     "rich": {"stream.cli"},
     "skimage": {"segment"},
     "sqlalchemy": {"stream.store"},

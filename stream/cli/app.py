@@ -40,6 +40,7 @@ _EXTRAS = {
     "noida_db": "broker",
     "bokeh": "dashboard",
     "hl7apy": "lis",
+    **dict.fromkeys(("authlib", "joserfc", "requests"), "oidc"),
     **dict.fromkeys(("anndata", "pandas", "pyarrow"), "exports"),
     "prometheus_client": "metrics",
 }

@@ -1,4 +1,6 @@
-"""Who may use the review page: accounts, whom a proxy names, or who has the printed address."""
+"""Who may use the review page: accounts, whom a provider or a proxy names, or who has the printed
+address.
+"""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,8 +15,8 @@ if TYPE_CHECKING:
 
 
 def mode_of(page: Page, settings: Config, accounts: "Accounts") -> "Mode":
-    """Who may use the page: accounts where there are any, else whom a proxy names, else who has the
-    printed address.
+    """Who may use the page: whom a provider signs in or a proxy names, where one is set, else
+    accounts where there are any, else who has the printed address.
 
     Raises:
         CytostreamError: nobody is asked who they are and others could reach it, or a proxy could
@@ -22,6 +24,12 @@ def mode_of(page: Page, settings: Config, accounts: "Accounts") -> "Mode":
     """
     from stream.review.web import is_loopback
 
+    if settings.review.oidc.issuer:
+        if settings.review.proxy_header:
+            raise CytostreamError(
+                "review.oidc and review.proxy_header are both set", "take one of them out"
+            )
+        return "oidc"
     if settings.review.proxy_header:
         check_proxy(settings)
         return "proxy"

@@ -57,6 +57,7 @@ def _opened(page: Page, settings: Config, relays: "list[Relay]") -> Iterator["Re
         accounts.
     """
     from stream.intake import intake_router
+    from stream.oauth import OpenIdProvider
     from stream.review import SlideLibrary, custody_folder
     from stream.review.web import Accounts, Setting, make_app
     from stream.store import Backlog
@@ -71,6 +72,7 @@ def _opened(page: Page, settings: Config, relays: "list[Relay]") -> Iterator["Re
         stack.callback(accounts.close)
         mode = mode_of(page, settings, accounts)
         proxy_secret = read_proxy_secret(settings) if mode == "proxy" else ""
+        provider = OpenIdProvider(settings.review.oidc) if mode == "oidc" else None
         library = stack.enter_context(
             SlideLibrary(page.store, settings, custody_folder(settings.review.audit_folder))
         )
@@ -86,7 +88,9 @@ def _opened(page: Page, settings: Config, relays: "list[Relay]") -> Iterator["Re
             if page.scans
             else None
         )
-        setting = Setting(mode, page.secure, proxy_secret, page.model, nearest, door)
+        setting = Setting(
+            mode, page.secure, proxy_secret, provider, page.model, nearest=nearest, door=door
+        )
         yield make_app(library, accounts, workers, settings, setting)
 
 

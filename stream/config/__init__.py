@@ -4,6 +4,7 @@ from .identity import IdentitySettings
 from .kafka import Kafka, Topics
 from .lis import LisSettings
 from .monitoring import MonitoringSettings
+from .oidc import OidcSettings, is_safe_address
 from .reading import Reading
 from .red_cells import RedCells
 from .retention import RetentionSettings
@@ -23,6 +24,7 @@ __all__ = [
     "Kafka",
     "LisSettings",
     "MonitoringSettings",
+    "OidcSettings",
     "RatioRule",
     "Reading",
     "RedCells",
@@ -32,5 +34,6 @@ __all__ = [
     "Store",
     "Topics",
     "WatchSettings",
+    "is_safe_address",
     "load_config",
 ]

@@ -13,6 +13,7 @@ PREFIX = "CYTOSTREAM_"
 BETWEEN = "__"
 SECRETS = "CYTOSTREAM_SECRETS"
 BOOTSTRAP = "CYTOSTREAM_BOOTSTRAP"
+PASSWORDS = ("password", "client_secret")
 Values = dict[str, Any]  # as TOML gives it
 
 
@@ -87,9 +88,15 @@ def check_passwords(path: Path, values: Mapping[str, Any]) -> None:
     Raises:
         ConfigError: one does.
     """
-    security = values.get("kafka", {}).get("security", {})
-    if any("password" in name for name in security) and path.stat().st_mode & 0o077:
+    if _has_password(values) and path.stat().st_mode & 0o077:
         raise ConfigError(
             f"{path}: a password in a file that others can read",
             f"put it into a file of the folder {SECRETS}, or chmod 600 {path}",
         )
+
+
+def _has_password(values: Mapping[str, Any]) -> bool:
+    return any(
+        _has_password(value) if isinstance(value, Mapping) else name.endswith(PASSWORDS)
+        for name, value in values.items()
+    )

@@ -7,6 +7,7 @@ from pydantic import Field, StringConstraints, field_validator
 
 from classify import ClassName
 
+from .oidc import OidcSettings
 from .section import Section
 
 ClassKey = Annotated[str, StringConstraints(pattern=r"^[1-9bdefhijklopqrstvwyz]$")]
@@ -123,6 +124,7 @@ class ReviewSettings(Section):
     proxy_roles: dict[str, Literal["viewer", "reviewer", "admin"]] = Field(
         {}, description="of its accounts; others are viewers"
     )
+    oidc: OidcSettings = OidcSettings()
 
     @field_validator("fonts")
     @classmethod

@@ -329,6 +329,9 @@ class AccessData(Payload):
     model: str = Field(
         "", description="model_used: name and id of the model that new slides are read with"
     )
+    subject: str = Field(
+        "", description="issuer and subject, where an OpenID Connect provider signed them in"
+    )
     number: int = Field(description="place in the store's audit trail")
     previous: str = Field(description="SHA-256 of the entry before this one in the audit trail")
     store: str = Field(description="the audit trail that the number is a place in")

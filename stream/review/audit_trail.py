@@ -103,24 +103,19 @@ class Trail:
         ]
 
     def note(
-        self,
-        action: AccessAction,
-        account: str,
-        by: str,
-        stamp: Provenance,
-        address: str = "",
-        model: str = "",
+        self, action: AccessAction, account: str, by: str, stamp: Provenance, **about: str
     ) -> None:
-        """Appends a login, a change of an account or the choice of a model; nothing to a trail that
-        can only be read.
+        """Appends a login, a change of an account or the choice of a model, with its `address`,
+        `model` or `subject` as they apply; nothing to a trail that can only be read.
 
         Raises:
+            EventError: it is about something else.
             StoreError: the file cannot be written, or its key is not where it was.
         """
         if not self.is_kept:
             return
-        about = {"account": account, "by": by, "address": address, "model": model}
-        self._append("", [(lambda chain: access_event(action, stamp, chain, **about), None)])
+        named = {"account": account, "by": by, **about}
+        self._append("", [(lambda chain: access_event(action, stamp, chain, **named), None)])
 
     def renew_key(self, by: str, stamp: Provenance) -> None:
         """Seals with a new key from here on: the old one is lost, or known to others. What it

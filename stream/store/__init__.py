@@ -1,4 +1,4 @@
-from .account_table import AccountChange, AccountRow, AccountTable
+from .account_table import ACCOUNT_NAME, AccountChange, AccountRow, AccountTable
 from .backlog import FAILED, RUNNING, STAT, WAITING, Backlog, Job, job_lease
 from .cell_body import CellBody, marked_body
 from .database import COPY_HINT, SERVER_FILE, can_write, has_state, server_of, use_server
@@ -7,7 +7,7 @@ from .journal import CellEntry, KeptFailure
 from .leases import LeaseLostError
 from .outbox import DiskLimits, Outbox, Transaction
 from .outbox_record import OutboxRecord
-from .people import PreferenceTable
+from .people import PreferenceTable, ProvidedPerson, ProvidedTable
 from .private_files import (
     OTHERS,
     PRIVATE_FILE,
@@ -43,6 +43,7 @@ from .trail_records import NO_DIGEST, MarkedPixels, TrailQueries, TrailRecords, 
 
 __all__ = [
     "KeptFailure",
+    "ACCOUNT_NAME",
     "AccountChange",
     "AccountRow",
     "AccountTable",
@@ -65,6 +66,8 @@ __all__ = [
     "OutboxRecord",
     "PRIVATE_FILE",
     "PreferenceTable",
+    "ProvidedPerson",
+    "ProvidedTable",
     "RUNNING",
     "RefusedOrder",
     "ResultWriter",

@@ -10,6 +10,8 @@ from ingest import StoreError
 
 from .database import ACCESS_SCHEMA, COPY_HINT, State, Statements, Unwritable
 
+ACCOUNT_NAME = r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}"
+
 
 @dataclass(frozen=True, slots=True)
 class AccountRow:
@@ -29,6 +31,11 @@ class AccountChange:
     def is_removed(self, name: str) -> bool:
         """Whether there once was an account of this name."""
         return self._db.row("SELECT 1 FROM removed WHERE name = :name", name=name) is not None
+
+    def is_provided(self, name: str) -> bool:
+        """Whether a provider's person has this name, in whatever case."""
+        sql = "SELECT 1 FROM provided WHERE lower(name) = :name"
+        return self._db.row(sql, name=name.lower()) is not None
 
     def role(self, name: str) -> str | None:
         """The role of an account; None where there is none."""

@@ -12,6 +12,7 @@ import pytest
 
 from ingest import open_workers
 from stream.config import Config, ReviewSettings
+from stream.oauth import OpenIdProvider
 from stream.review.slides import SlideLibrary
 from stream.review.web.accounts import Accounts
 from stream.review.web.app import Setting, make_app
@@ -52,18 +53,19 @@ class Site:
 
     path = ""  # that a proxy serves it under
 
-    def __init__(self, folder, mode="local", name="smear.tiff", store=None, **review):
-        """With a `store` it serves that one, else a new one that the test fills."""
-        self.folder, self.mode, self.config = (
-            folder,
-            mode,
-            Config(review=ReviewSettings(look_s=0.05, **review)),
-        )
+    def __init__(self, folder, mode="local", name="smear.tiff", store=None, oidc=None, **review):
+        """With a `store` it serves that one, else a new one that the test fills; `oidc` gives the
+        settings of sign-in for the page's address.
+        """
+        self.folder = folder
+        self.mode = mode
         self.made = None if store else Filled(folder / "store", name=name)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
+        signing_in = {"oidc": oidc(address=self.url)} if oidc else {}
+        self.config = Config(review=ReviewSettings(look_s=0.05, **signing_in, **review))
         self.start()
 
     @property
@@ -90,7 +92,9 @@ class Site:
         self.stack.callback(self.accounts.close)
         self.library = self.stack.enter_context(SlideLibrary(self.folder / "store", self.config))
         workers = self.stack.enter_context(open_workers(0))
-        self.app = make_app(self.library, self.accounts, workers, self.config, Setting(self.mode))
+        provider = OpenIdProvider(self.config.review.oidc) if self.mode == "oidc" else None
+        setting = Setting(self.mode, provider=provider)
+        self.app = make_app(self.library, self.accounts, workers, self.config, setting)
         self.server = uvicorn.Server(
             uvicorn.Config(
                 self.behind_proxy,
@@ -131,8 +135,8 @@ class Site:
 def open_site(tmp_path):
     with ExitStack() as stack:
 
-        def open_site(mode="local", name="smear.tiff"):
-            site = Site(tmp_path, mode, name)
+        def open_site(mode="local", name="smear.tiff", **more):
+            site = Site(tmp_path, mode, name, **more)
             stack.callback(site.close)
             return site
 

@@ -18,7 +18,7 @@ from stream.config import Config, load_config
 from stream.events import AccessAction, Provenance
 
 if TYPE_CHECKING:
-    from stream.review.web import Accounts, Person
+    from stream.review.web import Accounts
 
 accounts_app = typer.Typer(
     help="Who may open the review page from another machine.", no_args_is_help=True
@@ -104,15 +104,19 @@ def set_account(store: Path, settings: Config, name: str, role: str, password: s
 
 @accounts_app.command("list")
 def list_accounts(store: StoreOption = RESULTS) -> None:
-    """Who has an account, and their roles."""
-    for person in people_of(store):
-        typer.echo(f"{person.name}\t{person.role}")
+    """Who has an account, and their roles; and who was signed in by a provider, and who that is
+    there.
+    """
+    for line in people_of(store):
+        typer.echo(line)
 
 
-def people_of(store: Path) -> list["Person"]:
-    """Who has an account of a store."""
+def people_of(store: Path) -> list[str]:
+    """Who has an account of a store, and whom a provider has signed in; a line each."""
     with accounts_of(store) as accounts:
-        return accounts.people()
+        own = [f"{person.name}\t{person.role}" for person in accounts.people()]
+        provided = [f"{p.name}\t{p.issuer} {p.subject}" for p in accounts.provided.everyone()]
+    return [*own, *provided]
 
 
 @accounts_app.command("remove")

@@ -39,7 +39,7 @@ class ChosenModel:
         used = self.models.use(name, by, at)
         try:
             said = f"{used.name} {used.model_id}"
-            self._trail.note("model_used", "", by, self._stamp, address, said)
+            self._trail.note("model_used", "", by, self._stamp, address=address, model=said)
         except BaseException:
             self.models.put_back(before)
             raise

@@ -20,8 +20,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from classify import ClassName
 from ingest import CytostreamError
-from stream.config import ClassKey
+from stream.config import ClassKey, OidcSettings
+from stream.oauth import ProvidedPeople, role_of
 from stream.store import (
+    ACCOUNT_NAME,
     AccountChange,
     AccountRow,
     AccountTable,
@@ -32,10 +34,10 @@ from stream.store import (
 FILE = "access.db"
 Change = Literal["added", "changed"]
 ROLES = ("viewer", "reviewer", "admin")
-NAME = r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}"
 PASSWORD_MIN = 10
 PASSWORD_MAX = 256
 _LOCAL = ":local"  # no account can have this name
+_PROVIDED = ":provided "  # nor one that begins so
 # hashes that are computed (64 MiB each), and tries that wait for one
 AT_ONCE = 2
 _WAITING = 16
@@ -56,10 +58,13 @@ class BusyError(CytostreamError):
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody who is in, and what they may do: each role may do what those before it may."""
+    """Somebody who is in, and what they may do: each role may do what those before it may. The
+    page alone has the shown name.
+    """
 
     name: str
     role: str
+    shown: str = ""
 
     def may(self, role: str) -> bool:
         return ROLES.index(self.role) >= ROLES.index(role)
@@ -90,6 +95,7 @@ class Accounts:
         """Opens the file; of one that cannot be written, sessions are kept in memory."""
         self._table = AccountTable(store / FILE, unwritable="copy")
         self._preferences = PreferenceTable(store / FILE, unwritable="copy")
+        self.provided = ProvidedPeople(store / FILE)
         if self._table.is_kept:
             for name in (FILE, f"{FILE}-wal", f"{FILE}-shm"):  # of a version that left them open
                 close_to_others(store / name)
@@ -116,7 +122,7 @@ class Accounts:
             AccountError: a bad name or role, a name that was removed, a password that is too short,
             or the last admin.
         """
-        if not re.fullmatch(NAME, name):
+        if not re.fullmatch(ACCOUNT_NAME, name):
             raise AccountError(
                 f"{name!r} is no account name", "letters, digits, . _ @ -, at most 64"
             )
@@ -133,6 +139,10 @@ class Accounts:
                 raise AccountError(
                     f"{name!r} was removed", "choose another name: its signatures stay"
                 )
+            if change.is_provided(name):
+                raise AccountError(
+                    f"{name!r} is signed in by a provider", "choose another name: it signs so"
+                )
             known = change.role(name)
             if known == "admin" and role != "admin":
                 _check_not_last(change, name)
@@ -141,17 +151,20 @@ class Accounts:
         return "changed" if known else "added"
 
     def remove(self, name: str) -> None:
-        """Takes an account away; what it signed stays, and nobody gets its name.
+        """Takes an account away, or shuts out a person whom a provider signs in; what they signed
+        stays, and nobody gets the name.
 
         Raises:
             AccountError: there is none, or it is the last one or the last admin.
         """
         with self._table.changing() as change:
             known = change.role(name)
-            if not known:
+            if known:
+                _check_not_last(change, name, known)
+            elif not self.provided.named(name):
                 raise AccountError(f"no account {name!r}", "see `cytostream accounts list`")
-            _check_not_last(change, name, known)
             change.remove(name, time())
+            change.end_sessions(f"{_PROVIDED}{name}")
         self._preferences.put(name, None)
 
     def check(self, name: str, password: str) -> Person | None:
@@ -183,6 +196,28 @@ class Accounts:
     def begin_local(self, hours: float) -> str:
         """A new session of the page without accounts."""
         return self._begin(_LOCAL, hours)
+
+    def begin_provided(self, name: str, hours: float) -> str:
+        """A new session of a person whom a provider has signed in."""
+        return self._begin(f"{_PROVIDED}{name}", hours)
+
+    def who_provided(self, token: str, oidc: OidcSettings) -> Person | None:
+        """Whose session it is, with the role that the configuration gives to the groups of the last
+        sign-in; None where that was by another issuer.
+        """
+        session = self._table.session_name(_digest(token), time()) or ""
+        if not session.startswith(_PROVIDED):
+            return None
+        known = self.provided.named(session.removeprefix(_PROVIDED))
+        if not known or known.issuer != oidc.issuer:
+            return None
+        role = role_of(known.groups, oidc.roles)
+        return Person(known.name, role, known.shown) if role else None
+
+    def derived(self, purpose: str, handle: str) -> str:
+        """64 hexadecimal digits that nobody else can make of a handle."""
+        key = f"{purpose} {self._table.secret}"
+        return hmac.new(key.encode(), handle.encode(errors="replace"), hashlib.sha256).hexdigest()
 
     def _begin(self, name: str, hours: float) -> str:
         token = secrets.token_urlsafe(32)
@@ -226,6 +261,7 @@ class Accounts:
 
     def close(self) -> None:
         self._preferences.close()
+        self.provided.close()
         self._table.close()
 
 

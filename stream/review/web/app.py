@@ -23,6 +23,7 @@ from stream.config import Config
 from stream.events import Provenance
 from stream.http import Bucket, Limits, Shield, Tries, UnderFolder
 from stream.identity import IdentityError
+from stream.oauth import OpenIdProvider
 from stream.review.compare import LookAlikes
 from stream.review.decisions import DecisionService, DeskError
 from stream.review.images import Atlas, Crops, ReasonError, Reasons, Viewer
@@ -39,6 +40,7 @@ from . import (
     routes_read,
     routes_red,
     routes_session,
+    routes_signin,
     routes_teach,
 )
 from .accounts import Accounts, BusyError
@@ -61,6 +63,7 @@ ROUTERS = (
     routes_red.red_pages_router,
     routes_export.export_router,
     routes_session.session_router,
+    routes_signin.signin_router,
     routes_teach.teach_router,
     models_router,
     model_pages_router,
@@ -71,12 +74,13 @@ ROUTERS = (
 @dataclass(frozen=True, slots=True)
 class Setting:
     """How a page is served: `secure` where it is reached by TLS; `proxy_secret` is what a
-    proxy shows; `door` queues slides.
+    proxy shows; `provider` signs people in; `door` queues slides.
     """
 
     mode: Mode = "local"
     secure: bool = False
     proxy_secret: str = ""
+    provider: OpenIdProvider | None = None
     model: Path = SHIPPED
     nearest: Path | None = None
     door: APIRouter | None = None
@@ -147,8 +151,9 @@ def make_parts(
             setting.mode,
             accounts,
             review,
-            setting.secure or review.secure_cookies,
+            setting.secure or review.secure_cookies or review.oidc.address.startswith("https:"),
             setting.proxy_secret,
+            setting.provider,
         ),
         Tries(review.logins_per_minute),
         Bucket(review.logins_per_minute / 60, review.logins_per_minute),

@@ -18,10 +18,12 @@ from starlette.types import Scope
 
 from stream.config import ReviewSettings
 from stream.http import Caller, client_address
+from stream.oauth import OpenIdProvider
 
 from .accounts import Accounts, Person
 
-Mode = Literal["local", "accounts", "proxy"]
+Mode = Literal["local", "accounts", "proxy", "oidc"]
+LOGIN_MODES = ("accounts", "oidc")  # with a page to log in at
 COOKIE = "cytostream_session"
 HEADER = "X-CSRF-Token"
 PROXY_HINT = (
@@ -64,7 +66,7 @@ def is_loopback(host: str) -> bool:
 @dataclass(frozen=True, slots=True)
 class Authenticator:
     """`started` is how the page was started: local (the secret of the printed address),
-    accounts, or proxy.
+    accounts, proxy, or oidc, which has a provider.
     """
 
     started: Mode
@@ -72,6 +74,7 @@ class Authenticator:
     config: ReviewSettings
     secure: bool
     proxy_secret: str = ""
+    provider: OpenIdProvider | None = None
     local_secret: str = field(default_factory=lambda: secrets.token_urlsafe(32))
 
     @property
@@ -107,6 +110,8 @@ class Authenticator:
             return self._proxied(request)
         if mode == "accounts":
             return self.accounts.who(token)
+        if mode == "oidc":
+            return self.accounts.who_provided(token, self.config.oidc)
         return Person(local_name(), "admin") if self.accounts.is_local(token) else None
 
     def _proxied(self, request: Request) -> Person | None:
@@ -194,16 +199,14 @@ class Authenticator:
         """The session, sent back over TLS only where the person has come by TLS, to this server
         or to a proxy before it.
         """
-        age = int(self.config.session_hours * 3600)
-        secure = self.secure or came_by_tls(request)
         response.set_cookie(
             self.cookie,
             token,
-            max_age=age,
+            max_age=int(self.config.session_hours * 3600),
             path="/",
             httponly=True,
             samesite="strict",
-            secure=secure,
+            secure=self.secure or came_by_tls(request),
         )
 
     def take_cookie(self, response: Response) -> None:

@@ -63,9 +63,11 @@ class Parts:
     look_alikes: LookAlikes
     atlas: Atlas
 
-    def note(self, action: AccessAction, account: str, by: str, address: str) -> None:
-        """Writes a login or its like into the audit trail."""
-        self.library.trail.note(action, account, by, self.stamp, address)
+    def note(
+        self, action: AccessAction, account: str, by: str, address: str, subject: str = ""
+    ) -> None:
+        """Writes a login or its like into the audit trail; `subject` is who it is at a provider."""
+        self.library.trail.note(action, account, by, self.stamp, address=address, subject=subject)
 
     def close(self) -> None:
         """Lets go of what the parts opened themselves."""

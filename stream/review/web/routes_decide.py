@@ -21,8 +21,9 @@ from stream.review.report import (
 )
 from stream.review.review_state import Signature
 from stream.review.slides import SlideView
+from stream.store import ACCOUNT_NAME
 
-from .accounts import NAME, BusyError
+from .accounts import BusyError
 from .dependencies import CHANGES, ID, Having, Parts, Reviewing, Shelf
 from .responses import Changes
 from .routes_read import changes_of, shown_slide
@@ -64,7 +65,7 @@ class MarkCell(Wish):
 
 
 class Assign(Wish):
-    assignee: Annotated[str, StringConstraints(pattern=f"^({NAME})?$")] = ""
+    assignee: Annotated[str, StringConstraints(pattern=f"^({ACCOUNT_NAME})?$")] = ""
     stat: bool = False
 
 

@@ -11,7 +11,7 @@ from fastapi.templating import Jinja2Templates
 
 from stream.review.report import report_of
 
-from .auth import DoorError, local_name
+from .auth import LOGIN_MODES, DoorError, local_name
 from .dependencies import Having, Shelf, SlideId, Viewing
 from .routes_export import Version
 
@@ -48,7 +48,7 @@ def page(request: Request, parts: Having, name: str, **values: object) -> Respon
     try:
         person = parts.doors.person(request)
     except DoorError as error:
-        if mode == "accounts":
+        if mode in LOGIN_MODES:
             return RedirectResponse(f"{base_of(request)}login", 303)
         return templates.TemplateResponse(
             request, "closed.html", {"why": error.detail}, error.status
@@ -104,9 +104,10 @@ def openapi(request: Request, person: Viewing) -> JSONResponse:
 
 @pages_router.get("/login")
 def login_page(request: Request, parts: Having) -> Response:
-    if parts.doors.mode != "accounts":
+    mode = parts.doors.mode
+    if mode not in LOGIN_MODES:
         return RedirectResponse(base_of(request), 303)
-    return templates.TemplateResponse(request, "login.html", {"person": None, "mode": "accounts"})
+    return templates.TemplateResponse(request, "login.html", {"person": None, "mode": mode})
 
 
 @pages_router.get("/favicon.ico")

@@ -7,8 +7,9 @@ from fastapi import APIRouter, HTTPException, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from stream.events import JsonObject
+from stream.store import ACCOUNT_NAME
 
-from .accounts import NAME, BusyError, Preferences
+from .accounts import BusyError, Preferences
 from .auth import check_origin
 from .dependencies import CHANGES, REFUSALS, Administering, Having, Viewing
 
@@ -18,7 +19,7 @@ session_router = APIRouter(prefix="/api")
 class Login(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    name: Annotated[str, StringConstraints(pattern=f"^{NAME}$")]
+    name: Annotated[str, StringConstraints(pattern=f"^{ACCOUNT_NAME}$")]
     password: Annotated[str, StringConstraints(max_length=256)]
 
 

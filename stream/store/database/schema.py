@@ -59,7 +59,9 @@ def _identity_texts() -> list[Column[str]]:
     return [_words(name) for name in IDENTITY_COLUMNS]
 
 
-def _table(metadata: MetaData, name: str, *parts: Column[str] | Column[int]) -> None:
+def _table(
+    metadata: MetaData, name: str, *parts: Column[str] | Column[int] | UniqueConstraint
+) -> None:
     """A table whose key is its order, as SQLite stores it."""
     Table(name, metadata, *parts, sqlite_with_rowid=False)
 
@@ -213,6 +215,16 @@ _table(
     _key("digest"),
     _words("name"),
     Column("ends", Double, nullable=False),
+)
+_table(
+    ACCESS_SCHEMA,
+    "provided",  # people whom a provider signs in
+    _key("issuer"),
+    _key("subject"),
+    _words("name"),
+    _words("shown"),
+    _words("member_of"),
+    UniqueConstraint("name"),
 )
 Table("secret", ACCESS_SCHEMA, _words("value"))
 Table("preferences", ACCESS_SCHEMA, _key("name"), _words("body"))

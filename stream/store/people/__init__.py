@@ -1,3 +1,4 @@
 from .preferences import PreferenceTable
+from .provided import ProvidedPerson, ProvidedTable
 
-__all__ = ["PreferenceTable"]
+__all__ = ["PreferenceTable", "ProvidedPerson", "ProvidedTable"]

@@ -9,11 +9,13 @@ from starlette.testclient import TestClient
 from ingest import open_workers
 from stream.config import Config, ReviewSettings
 from stream.intake import Served, intake_router
+from stream.oauth import OpenIdProvider
 from stream.review.slides import SlideLibrary
 from stream.review.web.accounts import Accounts
 from stream.review.web.app import Setting, make_app
 from stream.review.web.auth import local_name
 from stream.store import Backlog
+from tests.oidc_provider import Provider
 from tests.stores import Filled, filled
 
 PASSWORD = "correct horse battery"
@@ -89,6 +91,14 @@ class Lab:
 
 
 @pytest.fixture
+def provider():
+    """An OpenID Connect provider."""
+    made = Provider()
+    yield made
+    made.close()
+
+
+@pytest.fixture
 def open_lab(tmp_path):
     """Opens a page over a store; it is closed at the end."""
     with ExitStack() as stack:
@@ -108,7 +118,8 @@ def open_lab(tmp_path):
             if scans:
                 backlog = Backlog(library.outbox, config.backlog)
                 door = intake_router(backlog, Served(tuple(scans)))
-            setting = Setting(mode, proxy_secret=proxy_secret, door=door)
+            provider = OpenIdProvider(config.review.oidc) if mode == "oidc" else None
+            setting = Setting(mode, proxy_secret=proxy_secret, provider=provider, door=door)
             app = make_app(library, accounts, workers, config, setting)
             stack.callback(app.state.parts.close)
             lab = Lab(made, library, accounts, app, Client(TestClient(app, base_url=AT)))

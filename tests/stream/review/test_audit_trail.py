@@ -35,7 +35,7 @@ def store(tmp_path):
     """
     store, custody = tmp_path / "store", tmp_path / "custody"
     with closing(Trail(store, custody)) as trail:
-        trail.note("login", "ada", "ada", STAMP, "192.0.2.1")
+        trail.note("login", "ada", "ada", STAMP, address="192.0.2.1")
         writes(trail)
         trail.write(
             SLIDE, "ada", [TrailEntry("sign", {"counts": {"blast": 4}, "upto_row": 4})], STAMP
@@ -141,7 +141,7 @@ def test_without_its_key_a_trail_neither_goes_on_nor_holds(store):
 def test_acts_after_the_last_signature_cannot_be_cut_away(store):
     with closing(Trail(store, store.parent / "custody")) as trail:
         writes(trail, 2)
-        trail.note("login", "ada", "ada", STAMP, "192.0.2.1")
+        trail.note("login", "ada", "ada", STAMP, address="192.0.2.1")
     check(store)
     altered(store, ("DELETE FROM trail WHERE number = 9",))
     with pytest.raises(StoreError, match="was cut: it had an entry 9"):

@@ -133,4 +133,4 @@ if (toggle) {
   });
 }
 const leave = $("#logout");
-if (leave) leave.addEventListener("click", () => trying(async () => { await call("POST", "api/logout"); location.assign(siteUrl("login")); }));
+if (leave) leave.addEventListener("click", () => trying(async () => { await call("POST", "api/logout"); location.assign(siteUrl(leave.dataset.to)); }));

@@ -16,6 +16,9 @@ MAY = {
     "GET /slides/{slide_id}": "viewer",
     "GET /slides/{slide_id}/report": "viewer",
     "GET /login": ANYONE,
+    "GET /login/start": ANYONE,
+    "GET /login/back": "whom the provider has signed in",
+    "GET /login/end": ANYONE,
     "GET /open": "who has the secret",
     "GET /favicon.ico": ANYONE,
     "GET /static": ANYONE,
@@ -79,6 +82,7 @@ SOCKET = "proxy at a socket"
 PEOPLE = {
     "local": ("nobody", "admin"),
     "accounts": ("nobody", *ROLES),
+    "oidc": ("nobody", *ROLES),
     "proxy": ("nobody", *ROLES),
     SOCKET: ("nobody", *ROLES),
 }
@@ -95,13 +99,17 @@ def routes_of(router, prefix=""):
             yield from (f"{method} {prefix}{route.path}" for method in route.methods - {"HEAD"})
 
 
-def asking(lab, mode, person):
+def asking(lab, mode, person, provider):
     client = None if mode == SOCKET else ("testclient", 50000)
     http = TestClient(lab.app, base_url=AT, follow_redirects=False, client=client)
     if person == "nobody":
         return http
     if mode == "local":
         http.get(f"/open?secret={lab.app.state.doors.local_secret}")
+    elif mode == "oidc":
+        sent = http.get("/login/start").headers["location"]
+        somebody = {"sub": person, "preferred_username": person, "groups": [f"{person}s"]}
+        assert http.get(provider.approve(sent, somebody)).is_success
     elif mode == "proxy":
         http.headers.update({"X-Remote-User": person, "X-Proxy-Secret": PROXY_SECRET})
     elif mode == SOCKET:
@@ -135,7 +143,7 @@ def is_let_in(lab, http, route, cell):
 
 
 @pytest.mark.parametrize("mode", PEOPLE)
-def test_who_may_do_what(open_lab, monkeypatch, tmp_path, mode):
+def test_who_may_do_what(open_lab, monkeypatch, tmp_path, mode, provider):
     lab = open_lab(
         "proxy" if mode == SOCKET else mode,
         proxy_secret="" if mode == SOCKET else PROXY_SECRET,
@@ -144,6 +152,7 @@ def test_who_may_do_what(open_lab, monkeypatch, tmp_path, mode):
         proxy_header="X-Remote-User",
         proxy_addresses=("testclient",),
         proxy_roles={role: role for role in ROLES},
+        oidc=provider.settings(roles={f"{role}s": role for role in ROLES}),
     )
     parts = lab.app.state.parts
     parts.reasons._folder = tmp_path  # no model, so no engine is loaded
@@ -159,7 +168,7 @@ def test_who_may_do_what(open_lab, monkeypatch, tmp_path, mode):
     found = sorted(set(routes_of(lab.app)))
     assert set(found) == set(MAY), "a new route: say who may use it; one that went: take it out"
     people = PEOPLE[mode]
-    sessions = {person: asking(lab, mode, person) for person in people}
+    sessions = {person: asking(lab, mode, person, provider) for person in people}
     print(f"\n{mode}: {' '.join(people)}")
     for route in sorted(found, key=lambda route: route == "POST /api/logout"):  # it ends sessions
         let_in = [is_let_in(lab, sessions[person], route, cell) for person in people]

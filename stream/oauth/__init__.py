@@ -1,0 +1,12 @@
+from .people import ProvidedPeople
+from .provider import OpenIdProvider, SignInError, SignInRequest
+from .signed_in import SignedIn, role_of
+
+__all__ = [
+    "OpenIdProvider",
+    "ProvidedPeople",
+    "SignInError",
+    "SignInRequest",
+    "SignedIn",
+    "role_of",
+]
