@@ -1,8 +1,7 @@
 """The whole path of a taught class, with the shipped model: cells called so on the page, taught,
-switched on, and found on the next slide.
+switched on, found on the next slide, and its alert on the page and on Kafka.
 """
 
-import json
 import re
 import socket
 from collections import Counter
@@ -18,7 +17,8 @@ from classify import load_model, read_sheet
 from ingest.synthetic import place
 from stream.cli.app import app
 from stream.cli.commands.demo import MPP, sprite
-from stream.config import Config, ReviewSettings
+from stream.config import Config, Kafka, ReviewSettings
+from stream.kafka import Broker, read_all
 from tests.browser.conftest import Site
 
 playwright = pytest.importorskip("playwright.sync_api", reason="the test extra is not installed")
@@ -79,22 +79,27 @@ def command(*words):
     assert done.exit_code == 0, done.output
 
 
-def run(folder, slide):
-    (folder / "c.toml").write_text("[red_cells]\njudged = 0\n[reading]\nworkers = 0\n")
-    sink = f"jsonl:{folder / 'events.jsonl'}"
-    given = "--store", folder / "store", "--config", folder / "c.toml", "--sink", sink
+@pytest.fixture
+def broker():
+    pytest.importorskip("noida_db", reason="the broker extra is not installed")
+    with Broker() as broker:
+        yield broker.bootstrap
+
+
+def run(folder, slide, bootstrap):
+    (folder / "c.toml").write_text(
+        f'[red_cells]\njudged = 0\n[reading]\nworkers = 0\n[kafka]\nbootstrap = "{bootstrap}"\n'
+    )
+    given = "--store", folder / "store", "--config", folder / "c.toml", "--sink", "kafka"
     command("run", slide, *given)
 
 
-def events_of(folder):
-    lines = (folder / "events.jsonl").read_text().splitlines()
-    return [json.loads(line) for line in lines]
-
-
+@pytest.mark.broker
 @pytest.mark.timeout(480)  # two runs of the shipped model
-def test_ten_cells_are_taught_and_the_next_slide_alarms(slides, open_page):
+def test_ten_cells_are_taught_and_the_next_slide_alarms(slides, open_page, broker):
     folder, (first, second) = slides
-    run(folder, first)
+    run(folder, first, broker)
+    topics = Kafka(bootstrap=broker)
     page = open_page()
     page.set_default_timeout(120_000)  # the machine may do other work, too
     site = RunSite(folder)
@@ -108,8 +113,8 @@ def test_ten_cells_are_taught_and_the_next_slide_alarms(slides, open_page):
         page.click("#taught-add")  # the page is loaded again with the new class
         page.wait_for_selector(f"#count-rows tr[data-class={NAME}]")
         page.wait_for_selector("body[data-ready=yes]")
-        found = [e["data"] for e in events_of(folder) if e["type"] == "cytostream.cell.v1"]
-        ((machine, _),) = Counter(cell["label"] for cell in found).most_common(1)
+        found = [event.data["label"] for event in read_all(topics, ["cells"])]
+        ((machine, _),) = Counter(found).most_common(1)
         page.click(f"#count-rows tr[data-class={machine}] .name")  # to the class in the gallery
         page.keyboard.press("Control+a")
         page.select_option("#to", NAME)
@@ -126,13 +131,12 @@ def test_ten_cells_are_taught_and_the_next_slide_alarms(slides, open_page):
         line.locator("button.switch").click()
         expect(line.locator(".chip")).to_have_text("on")
         assert not page.complaints
-        before = len(events_of(folder))
-        run(folder, second)
-        new = events_of(folder)[before:]
-        alerts = [e["data"] for e in new if e["type"] == "cytostream.slidealert.v1"]
-        (alert,) = [a for a in alerts if a["rule"] == f"excess {NAME}"]
+        run(folder, second, broker)
+        events = list(read_all(topics, ["alerts", "cells"]))
+        (alert,) = [e.data for e in events if e.data.get("rule") == f"excess {NAME}"]
         assert alert["severity"] == "urgent" and NAME in alert["reason"] and alert["advice"]
-        cells = {e["data"]["cell_id"]: e["data"] for e in new if e["type"] == "cytostream.cell.v1"}
+        new = [e.data for e in events if e.data["slide_id"] == alert["slide_id"]]
+        cells = {data["cell_id"]: data for data in new if "label" in data}
         assert set(alert["cell_ids"]) <= set(cells)
         labels = Counter(cell["label"] for cell in cells.values())
         assert labels[NAME] and all(cell["taught"] == [NAME] for cell in cells.values())
