@@ -10,6 +10,7 @@ import subprocess
 import time
 import uuid
 from base64 import urlsafe_b64encode
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -51,12 +52,19 @@ def why_no_kafka() -> str:
 class ApacheBroker:
     """Starts with `start`, keeps port and data over `stop` and `kill`, forgets both on `close`."""
 
-    def __init__(self) -> None:
+    def __init__(self, options: Sequence[str] = ()) -> None:
+        """`options` are of Java."""
+        self._added = ""
+        self._options = options
         self.port = _free_port()
         self.bootstrap = f"127.0.0.1:{self.port}"
         self._controller = _free_port()
         self._folder = TemporaryDirectory(prefix="cytostream-kafka-")
         self._process: subprocess.Popen[bytes] | None = None
+
+    def add(self, properties: str, **words: str | int) -> None:
+        """Properties after the usual ones, whose words in braces are given; the ports are known."""
+        self._added += properties.format(controller=self._controller, port=self.port, **words)
 
     def start(self) -> "ApacheBroker":
         """Returns when clients can connect."""
@@ -68,7 +76,7 @@ class ApacheBroker:
                 port=self.port,
                 data=folder / "data",
             )
-            properties.write_text(text)
+            properties.write_text(f"{text}{self._added}")
             (folder / "log4j2.yaml").write_text(_LOGGING)
             cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
             formatting = ["format", "--standalone", "-t", cluster, "-c", str(properties)]
@@ -87,7 +95,7 @@ class ApacheBroker:
         folder = Path(self._folder.name)
         limits = ["-Xmx512m", "-XX:TieredStopAtLevel=1"]
         logging = f"-Dlog4j2.configurationFile={folder / 'log4j2.yaml'}"
-        asked = ["java", *limits, "-cp", f"{_LIB}/*", logging, program, *words]
+        asked = ["java", *limits, *self._options, "-cp", f"{_LIB}/*", logging, program, *words]
         with (folder / "log").open("ab") as log:
             return subprocess.Popen(asked, stdout=log, stderr=log, cwd=folder)
 

@@ -7,7 +7,7 @@ import json
 import secrets
 import threading
 import time
-from base64 import urlsafe_b64encode
+from base64 import b64encode, urlsafe_b64encode
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -98,6 +98,15 @@ class Provider:
         made = self.sign({name: value for name, value in claims.items() if value is not None})
         return {"access_token": access, "token_type": "Bearer", "id_token": made}
 
+    def own_token(self, sent, shown):
+        """A token of the client itself (RFC 6749, 4.4)."""
+        if shown != f"Basic {b64encode(f'{CLIENT}:{SECRET}'.encode()).decode()}":
+            return None
+        now = int(time.time())
+        claims = {"iss": self.issuer, "sub": CLIENT, "aud": "kafka", "iat": now, "exp": now + 300}
+        token = self.sign({**claims, "scope": sent.get("scope", ""), **self.claims})
+        return {"access_token": token, "token_type": "Bearer", "expires_in": 300}
+
 
 def handler_of(provider):
     class Handler(BaseHTTPRequestHandler):
@@ -130,7 +139,9 @@ def handler_of(provider):
             provider.asked.append(self.path)
             body = self.rfile.read(int(self.headers["Content-Length"])).decode()
             sent = query_of(f"?{body}")
-            tokens = provider.exchanged(sent)
+            by_itself = sent["grant_type"] == "client_credentials"
+            shown = self.headers.get("Authorization", "")
+            tokens = provider.own_token(sent, shown) if by_itself else provider.exchanged(sent)
             error = {"error": "invalid_grant"}
             self.answer(tokens or error, 200 if tokens else 400)
 

@@ -1,7 +1,7 @@
 from .alerts import Alerts, ClassRule, ExcessRule, RatioRule
 from .config import Config, load_config
 from .identity import IdentitySettings
-from .kafka import Kafka, Topics
+from .kafka import CLIENT_CREDENTIALS, Kafka, KafkaTokens, Topics
 from .lis import LisSettings
 from .monitoring import MonitoringSettings
 from .oidc import OidcSettings, is_safe_address
@@ -17,11 +17,13 @@ __all__ = [
     "Alerts",
     "BacklogSettings",
     "ClassRule",
+    "CLIENT_CREDENTIALS",
     "Config",
     "ConfigError",
     "ExcessRule",
     "IdentitySettings",
     "Kafka",
+    "KafkaTokens",
     "LisSettings",
     "MonitoringSettings",
     "OidcSettings",

@@ -2,15 +2,18 @@
 
 import re
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
+from .oidc import is_safe_address
 from .section import Section
 
 CODECS = {"snappy": "snappy", "lz4": "lz4", "zstd": "zstandard"}
 ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[\w.-]+):\d{1,5}")
 PORT_MAX = 65_535
+CLIENT_CREDENTIALS = "client-credentials"
 TOPIC = r"^[A-Za-z0-9._-]{1,249}$"  # what a broker takes
 PROTOCOLS = {"PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"}
 SECURITY_KEYS = {  # those of every client of kafka-python that a file can state
@@ -47,12 +50,43 @@ def is_address(server: str) -> bool:
     return bool(ADDRESS.fullmatch(server)) and 0 < int(server.rpartition(":")[2]) <= PORT_MAX
 
 
+class KafkaTokens(Section):
+    """Tokens of SASL OAUTHBEARER. A provider of one's own is an entry point of the group
+    `cytostream.kafka_tokens` in an installed package: called with this section, it gives what,
+    called without anything, gives a token. A config names no code beside those.
+    """
+
+    provider: str = Field(
+        "",
+        pattern=r"^[\w.-]{0,64}$",
+        description="client-credentials, or the name of an installed one; empty: no tokens",
+    )
+    endpoint: str = Field("", description="the token endpoint, as https://login.lab.example/token")
+    client_id: str = Field("", description="of this service at it")
+    client_secret: SecretStr = Field(
+        SecretStr(""), description="by a variable or a secret file, not here"
+    )
+    scope: str = Field("", description="what is asked for; spaces between")
+    ca: Path | None = Field(None, description="PEM file of the authority behind its certificate")
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if self.provider != CLIENT_CREDENTIALS:
+            return self
+        if not (self.client_id and self.client_secret.get_secret_value()):
+            raise ValueError("client_id and client_secret are wanted")
+        if not is_safe_address(self.endpoint):
+            raise ValueError(f"endpoint: {self.endpoint}: https://HOST/PATH is wanted")
+        return self
+
+
 class Kafka(Section):
     bootstrap: str = "localhost:9092"
     topics: Topics = Topics()
     security: dict[str, str | bool] = Field(
         {}, description="for the client: security_protocol, ssl_cafile, sasl_mechanism, ..."
     )
+    token: KafkaTokens = KafkaTokens()
     partitions: int = Field(4, ge=1, description="of a topic that is made here")
     replication: int = Field(
         -1, ge=-1, description="copies of a topic that is made here; -1 is the broker's default"
@@ -115,4 +149,8 @@ class Kafka(Section):
             self.security.get("sasl_plain_username") and self.security.get("sasl_plain_password")
         ):
             raise ValueError("security: sasl_plain_username and sasl_plain_password are missing")
+        by_token = mechanism == "OAUTHBEARER" and protocol.startswith("SASL")
+        if by_token != bool(self.token.provider):
+            missing = "token.provider" if by_token else "sasl_mechanism OAUTHBEARER"
+            raise ValueError(f"{missing} is missing: tokens need both")
         return self

@@ -11,6 +11,7 @@ from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.errors import (
     AuthorizationError,
     InvalidReplicationFactorError,
+    KafkaConfigurationError,
     KafkaTimeoutError,
     LeaderNotAvailableError,
     SaslAuthenticationFailedError,
@@ -18,6 +19,8 @@ from kafka.errors import (
 )
 
 from stream.config import Kafka
+
+from .tokens import token_provider
 
 _log = logging.getLogger(__name__)
 BROKER_MESSAGE = re.compile(r"error_message=(?P<quote>[\"'])(?P<text>.+?)(?P=quote)[,)]")
@@ -44,8 +47,15 @@ def reach(config: Kafka) -> None:
 
 
 def client_settings(config: Kafka) -> dict[str, Any]:
-    """What every client of the broker needs."""
+    """What every client of the broker needs.
+
+    Raises:
+        KafkaConfigurationError: its token provider cannot be had.
+    """
+    token = config.token
+    provider = token_provider(token, config.answer_s) if token.provider else None
     return {
+        "sasl_oauth_token_provider": provider,
         "bootstrap_servers": config.bootstrap.split(","),
         "bootstrap_timeout_ms": int(config.answer_s * 1000),
         "reconnect_backoff_max_ms": 1000,
@@ -124,7 +134,12 @@ def hint(error: Exception) -> str:
     if isinstance(error, ValueError):
         return "check [kafka] in the config; what is not sent waits in the store"
     if isinstance(error, SaslAuthenticationFailedError):
-        return "check the account and password in [kafka.security]; what is not sent waits"
+        return (
+            "check the account and password in [kafka.security], or [kafka.token]; what is not "
+            "sent waits"
+        )
+    if isinstance(error, KafkaConfigurationError):
+        return "install the package that has it, or name another; what is not sent waits"
     if isinstance(error, InvalidReplicationFactorError):
         return "set kafka.replication to at most the number of brokers; what is not sent waits"
     if isinstance(error, KafkaTimeoutError) and "bootstrap" in str(error):

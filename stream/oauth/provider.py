@@ -148,13 +148,13 @@ class OpenIdProvider:
             SignInError: it does not answer, is another one, or has addresses without TLS.
         """
         if not self._looking.acquire(timeout=_ASKING_S):
-            raise _unreached(self.settings.issuer)
+            raise unreached(self.settings.issuer)
         try:
             now = monotonic()
             if self._facts and now - self._facts[0] < _KEPT_S:
                 return self._facts[1]
             if now < self._silent_until:  # who waits for it holds up everybody's pages
-                raise _unreached(self.settings.issuer)
+                raise unreached(self.settings.issuer)
             self._silent_until = now + self.settings.answer_s + _SILENT_S
             facts = self._asked()
             self._silent_until = 0.0
@@ -230,7 +230,7 @@ class OpenIdProvider:
                 answer.raise_for_status()
                 return answer.json()
             except requests.RequestException as error:  # no JSON is one of them
-                raise _unreached(address) from error
+                raise unreached(address) from error
 
     def _exchanged(
         self, session: Any, facts: ProviderFacts, request: SignInRequest, code: str
@@ -253,7 +253,7 @@ class OpenIdProvider:
                 error
             )
         except (requests.RequestException, ValueError) as error:
-            raise _unreached(facts.token_endpoint) from error
+            raise unreached(facts.token_endpoint) from error
         return token
 
     def _checked(
@@ -301,15 +301,16 @@ class OpenIdProvider:
             answer.raise_for_status()
             told = answer.json()
         except (requests.RequestException, AuthlibBaseError) as error:
-            raise _unreached(facts.userinfo_endpoint) from error
+            raise unreached(facts.userinfo_endpoint) from error
         if not isinstance(told, dict) or told.get("sub") != subject:
             raise SignInError("the provider describes another person")
         return told
 
 
-def _unreached(address: str) -> SignInError:
+def unreached(address: str) -> SignInError:
+    """The error of an address that does not answer, or not as the standard has it."""
     host = address.partition("//")[2].partition("/")[0]
     return SignInError(
         f"the sign-in service {host} does not answer as it must",
-        "try again; else check review.oidc",
+        "try again; else check its address in the config",
     )
