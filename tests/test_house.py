@@ -82,6 +82,7 @@ OWNERS = {
     "fastapi": {"stream.review.web", "stream.intake"},
     "fhir": set(),  # tests alone validate with it
     "fpdf": {"stream.review.report"},
+    "highdicom": {"stream.review.report"},
     "hl7apy": {"stream.lis"},
     "joserfc": {"stream.oauth"},
     "kafka": {"stream.kafka"},
@@ -95,6 +96,7 @@ OWNERS = {
     "requests": {"stream.oauth"},
     "rich": {"stream.cli"},
     "skimage": {"segment"},
+    "pydicom": {"stream.review.report"},
     "sqlalchemy": {"stream.store"},
     "sqlite3": {"stream.store"},
     "starlette": {"stream.review.web", "stream.http", "stream.intake", "stream.monitoring"},

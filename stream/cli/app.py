@@ -41,6 +41,7 @@ _EXTRAS = {
     "bokeh": "dashboard",
     "hl7apy": "lis",
     **dict.fromkeys(("authlib", "joserfc", "requests"), "oidc"),
+    **dict.fromkeys(("highdicom", "pydicom"), "dicom"),
     **dict.fromkeys(("anndata", "pandas", "pyarrow"), "exports"),
     "prometheus_client": "metrics",
 }

@@ -40,7 +40,7 @@ def export_results(
     out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("exported"),
     form: Annotated[
         list[str] | None,
-        typer.Option(help="csv, parquet, geojson, h5ad, fhir.json, pdf, zip, crops."),
+        typer.Option(help="csv, parquet, geojson, h5ad, dcm, fhir.json, pdf, zip, crops."),
     ] = None,
     slide: Annotated[
         list[str] | None, typer.Option(help="Slide id, or its beginning; all slides without one.")
@@ -50,8 +50,8 @@ def export_results(
     ] = None,
     config: ConfigOption = None,
 ) -> None:
-    """Write results as files: cells (CSV, Parquet, GeoJSON for QuPath, AnnData), the count (FHIR,
-    PDF), reviewed cells (images).
+    """Write results as files: cells (CSV, Parquet, GeoJSON for QuPath, AnnData, annotations of a
+    DICOM slide), the count (FHIR, PDF), reviewed cells (images).
 
     [bold]Examples[/]
 

@@ -6,6 +6,7 @@ from functools import partial
 
 from stream.review.images import Crops
 
+from .dicom import dicom_of
 from .fhir import fhir_of
 from .image_folder import zip_of
 from .pdf import pdf_of
@@ -23,8 +24,10 @@ class Form:
     make: Callable[[SlideReport, Crops], bytes]
 
 
-def needing_exports(make: Callable[[SlideReport], bytes]) -> Callable[[SlideReport, Crops], bytes]:
-    """A form whose packages only the extra `exports` brings; without it the hint says so."""
+def needing_extra(
+    make: Callable[[SlideReport], bytes], extra: str = "exports"
+) -> Callable[[SlideReport, Crops], bytes]:
+    """A form whose packages only an extra brings; without it the hint says so."""
 
     def made(report: SlideReport, _: Crops) -> bytes:
         try:
@@ -32,7 +35,7 @@ def needing_exports(make: Callable[[SlideReport], bytes]) -> Callable[[SlideRepo
         except ModuleNotFoundError as error:
             raise ReportError(
                 f"this form needs {error.name}, which is not installed",
-                "pip install 'cytostream[exports]'",
+                f"pip install 'cytostream[{extra}]'",
             ) from error
 
     return made
@@ -42,12 +45,12 @@ FORMS = {
     form.ending: form
     for form in (
         Form("csv", "text/csv; charset=utf-8", lambda report, _: csv_of(report)),
-        Form("parquet", "application/vnd.apache.parquet", needing_exports(parquet_of)),
+        Form("parquet", "application/vnd.apache.parquet", needing_extra(parquet_of)),
         Form("red.csv", "text/csv; charset=utf-8", lambda report, _: red_csv_of(report)),
         Form(
             "red.parquet",
             "application/vnd.apache.parquet",
-            needing_exports(red_parquet_of),
+            needing_extra(red_parquet_of),
         ),
         Form(
             "geojson",
@@ -56,7 +59,8 @@ FORMS = {
                 report, crops.shapes(report.slide_id, report.facts.get("mpp"))
             ),
         ),
-        Form("h5ad", "application/x-hdf5", needing_exports(anndata_of)),
+        Form("h5ad", "application/x-hdf5", needing_extra(anndata_of)),
+        Form("dcm", "application/dicom", needing_extra(dicom_of, "dicom")),
         Form("fhir.json", "application/fhir+json", lambda report, _: fhir_of(report).encode()),
         Form(
             "pdf",
