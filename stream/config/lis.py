@@ -35,6 +35,14 @@ class LisSettings(Section):
     )
     fhir_token_file: Path | None = Field(None, description="file with its bearer token")
     fhir_ca: Path | None = Field(None, description="PEM file of the authority behind it")
+    stow_to: str = Field(
+        "",
+        pattern=r"^(https?://[^\s?#]+)?$",
+        description="base address of a DICOM server that takes annotations of signed DICOM slides "
+        "by STOW-RS, as https://HOST/dicom-web",
+    )
+    stow_token_file: Path | None = Field(None, description="file with its bearer token")
+    stow_ca: Path | None = Field(None, description="PEM file of the authority behind it")
     answer_s: float = Field(10.0, gt=0, description="how long the system may take for an answer")
     insecure: bool = Field(
         False, description="permits other machines without TLS: patients travel in the clear"
@@ -46,9 +54,10 @@ class LisSettings(Section):
             ("listen", self.listen, self.listen_certificate),
             ("results_to", self.results_to, self.results_ca),
         )
-        plain = self.fhir_to.removeprefix("http://") if self.fhir_to.startswith("http:") else ""
-        fhir = plain.partition("/")[0]
-        ends += (("fhir_to", fhir if ":" in fhir else f"{fhir}:80", None),) if plain else ()
+        for name, address in (("fhir_to", self.fhir_to), ("stow_to", self.stow_to)):
+            if address.startswith("http:"):
+                place = address.removeprefix("http://").partition("/")[0]
+                ends += ((name, place if ":" in place else f"{place}:80", None),)
         for name, address, tls in ends:
             host = address.rpartition(":")[0].strip("[]")
             away = host not in ("", "localhost", "::1") and not host.startswith("127.")

@@ -2,25 +2,28 @@
 LOINC and UCUM.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from hl7apy.core import Group, Message
 
+from ingest import SerialWorkers
 from stream.config import LisSettings
 from stream.events import REVIEW, SLIDE
 from stream.identity import Identity
 from stream.review import DifferentialLine, SlideLibrary, WorklistView
+from stream.review.images import SlideCheck
 from stream.review.report import (
     RedLine,
     ReportError,
     SlideReport,
+    dicom_of,
     fhir_of,
     panel_of,
     report_of,
 )
 from stream.sinks import EventRefusedError
-from stream.store import OutboxRecord
+from stream.store import OutboxRecord, facts_of
 
 from .hl7_text import HL7_VERSION, escaped, hl7_time, timestamp
 
@@ -52,6 +55,8 @@ class ResultReports:
         self._library = library
         self._settings = settings
         self._board = WorklistView(library)
+        limit_s = library.config.reading.survey_limit_s
+        self._check = SlideCheck(SerialWorkers(), limit_s)
 
     def report(self, record: OutboxRecord) -> SlideReport | None:
         """The report; None for an event without one.
@@ -76,6 +81,25 @@ class ResultReports:
         """The same as a transaction of FHIR."""
         report = self.report(record)
         return fhir_of(report).encode() if report else None
+
+    def as_dicom(self, record: OutboxRecord) -> bytes | None:
+        """The annotations of a signed slide; None for one that is no DICOM series, too.
+
+        Raises:
+            EventRefusedError: they cannot be made: the files of the series are gone, or name
+                another patient.
+        """
+        report = self._made(record)
+        slide = self._library.shelf(report.slide_id).slide() if report else None
+        if report is None or slide is None or slide.vendor != "dicom":
+            return None
+        names = self._library.shelf(report.slide_id).names()
+        found = self._check.find(slide, names)
+        facts = {**report.facts, "slide": facts_of(found.slide or slide)}
+        try:
+            return dicom_of(replace(report, file=found.standing, facts=facts))
+        except ReportError as error:
+            raise EventRefusedError(record.seq, error.what) from error
 
     def _made(self, record: OutboxRecord) -> SlideReport | None:
         data = record.event.data if record.type in (REVIEW, SLIDE) else {}

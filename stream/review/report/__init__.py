@@ -1,3 +1,4 @@
+from .dicom import dicom_of
 from .fhir import fhir_of, panel_of
 from .formats import FORMS
 from .image_folder import image_folder_of
@@ -14,6 +15,7 @@ __all__ = [
     "SlideReport",
     "check_letters",
     "check_printable",
+    "dicom_of",
     "fhir_of",
     "image_folder_of",
     "panel_of",

@@ -4,6 +4,8 @@ own series, a rectangle a cell, a group a class and a kind of reader (needs high
 
 import io
 import json
+import re
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -73,25 +75,28 @@ def dicom_of(report: SlideReport) -> bytes:
     content = [report.slide_id, str(report.version), report.status, image.SOPInstanceUID]
     content += [str(report.facts.get("model_id"))]
     content += [f"{g.label} {g.is_decided} {[c.cell_id for c in g.cells]}" for g in groups]
-    made = MicroscopyBulkSimpleAnnotations(
-        source_images=[image],
-        annotation_coordinate_type="2D",
-        annotation_groups=[
-            _annotations(number, group, report, uid_of(*content, str(number)))
-            for number, group in enumerate(groups, 1)
-        ],
-        series_instance_uid=uid_of(image.SeriesInstanceUID, "annotations"),
-        series_number=SERIES_NUMBER,
-        sop_instance_uid=uid_of(*content),
-        instance_number=report.version,
-        manufacturer="cytostream",
-        manufacturer_model_name="cytostream",
-        software_versions=version("cytostream"),
-        device_serial_number=str(report.facts.get("model_id", "unknown")),
-        content_label="BLOOD_CELLS",
-        content_description=f"{report.status}, version {report.version}",
-        content_creator_name=_creator(report),
-    )
+    with warnings.catch_warnings():  # of names of one part, which are the series' own
+        warnings.simplefilter("ignore", UserWarning)
+        made = MicroscopyBulkSimpleAnnotations(
+            source_images=[image],
+            annotation_coordinate_type="2D",
+            annotation_groups=[
+                _annotations(number, group, report, uid_of(*content, str(number)))
+                for number, group in enumerate(groups, 1)
+            ],
+            series_instance_uid=uid_of(image.SeriesInstanceUID, "annotations"),
+            series_number=SERIES_NUMBER,
+            sop_instance_uid=uid_of(*content),
+            instance_number=report.version,
+            manufacturer="cytostream",
+            manufacturer_model_name="cytostream",
+            software_versions=version("cytostream"),
+            device_serial_number=str(report.facts.get("model_id", "unknown")),
+            content_label="BLOOD_CELLS",
+            content_description=f"{report.status}, version {report.version}",
+            content_creator_name=_creator(report),
+            specific_character_set="ISO_IR 192",
+        )
     _set_times(made, report)
     out = io.BytesIO()
     made.save_as(out, enforce_file_format=True)
@@ -178,8 +183,8 @@ def _check_patient(report: SlideReport, image: "Dataset") -> None:
 
 
 def _creator(report: SlideReport) -> str | None:
-    """Who has signed; the value of a person's name, whose parts `^` would part."""
-    return report.signature.by.replace("^", " ").replace("=", " ") if report.signature else None
+    """Who has signed, as a name of one part."""
+    return re.sub(r"[\\^=]", " ", report.signature.by)[:63] + "^" if report.signature else None
 
 
 def _annotations(number: int, group: CellGroup, report: SlideReport, uid: str) -> "AnnotationGroup":

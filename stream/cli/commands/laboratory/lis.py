@@ -26,14 +26,16 @@ def lis(
     addresses of [lis] in the configuration. Ctrl-C ends it; what waits is sent by the next one.
 
     Orders (OML^O33, ORM^O01) go into the worklist; a signature sends its result (OUL^R22 or
-    ORU^R01, and FHIR R4), an amendment a corrected one.
+    ORU^R01, and FHIR R4), an amendment a corrected one; of a DICOM slide also its annotations
+    (STOW-RS).
 
     Example: cytostream lis --store results --config lab.toml
     """
     settings = load_config(config)
     set_up_logs(settings.monitoring)
-    if not (settings.lis.listen or settings.lis.results_to or settings.lis.fhir_to):
-        hint = "set lis.listen, lis.results_to or lis.fhir_to"
+    own = settings.lis
+    if not (own.listen or own.results_to or own.fhir_to or own.stow_to):
+        hint = "set lis.listen, lis.results_to, lis.fhir_to or lis.stow_to"
         raise CytostreamError("[lis] names no address", hint)
     serve_lis(store, settings, once)
 
@@ -44,7 +46,7 @@ def serve_lis(store: Path, settings: Config, once: bool) -> None:
     Raises:
         CytostreamError: the store or an address cannot be used.
     """
-    from stream.lis import FhirSink, MllpSink, ResultReports, open_listener
+    from stream.lis import FhirSink, MllpSink, ResultReports, StowSink, open_listener
     from stream.review import SlideLibrary, custody_folder
     from stream.store import Outbox
 
@@ -63,6 +65,9 @@ def serve_lis(store: Path, settings: Config, once: bool) -> None:
                 relays[name].append(Relay(source, mllp))
             if settings.lis.fhir_to:
                 relays[name].append(Relay(source, FhirSink(settings.lis, results.as_bundle, what)))
+        if settings.lis.stow_to:
+            source, what = sources["reviews"]
+            relays["reviews"].append(Relay(source, StowSink(settings.lis, results.as_dicom, what)))
         started = [stack.enter_context(relay) for own in relays.values() for relay in own]
         observer = stack.enter_context(observing(store, settings, relays))
         if settings.lis.listen:
