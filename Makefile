@@ -82,7 +82,7 @@ $(READY): pyproject.toml
 
 TOOLS = $(VENV)/tools
 lock: $(READY)  # deploy/requirements.lock: every package of a deployment on such a machine, with its digest
-	$(BIN)/python -m pip install --quiet --dry-run --ignore-installed --report $(VENV)/report.json '.[dicom,exports,lis,metrics]'
+	$(BIN)/python -m pip install --quiet --dry-run --ignore-installed --report $(VENV)/report.json '.[exports,lis,metrics]'
 	$(BIN)/python deploy/lock.py < $(VENV)/report.json > deploy/requirements.lock
 
 sbom: $(READY)  # sbom.json: the packages of this environment as CycloneDX 1.6

@@ -10,6 +10,8 @@ from stream.cli.app import app as command
 from stream.review.report.formats import FORMS
 from tests.stores import Filled
 
+OF_ANY_SLIDE = [ending for ending in FORMS if ending != "dcm"]
+
 
 @pytest.fixture
 def empty(open_lab, tmp_path):
@@ -28,10 +30,15 @@ def test_the_page_shows_it(empty):
     assert says["model_classes"] and empty.one.get(f"{empty.slide}/changes").json()["cells"] == []
 
 
-@pytest.mark.parametrize("ending", FORMS)
+@pytest.mark.parametrize("ending", OF_ANY_SLIDE)
 def test_every_form_is_made(empty, ending):
     answer = empty.one.get(f"{empty.slide}/report.{ending}")
     assert answer.status_code == 200, answer.text
+
+
+def test_annotations_are_for_dicom_slides_alone(empty):
+    answer = empty.one.get(f"{empty.slide}/report.dcm")
+    assert answer.status_code == 404 and "no DICOM series" in answer.json()["detail"]
 
 
 def test_tables_have_their_columns_and_no_row(empty):
@@ -49,9 +56,9 @@ def test_tables_have_their_columns_and_no_row(empty):
 
 def test_the_command_exports_it(empty, tmp_path):
     out = tmp_path / "out"
-    forms = [part for name in (*FORMS, "crops") for part in ("--form", name)]
+    forms = [part for name in (*OF_ANY_SLIDE, "crops") for part in ("--form", name)]
     ended = CliRunner().invoke(
         command, ["export-results", "--store", str(empty.made.store), "--out", str(out), *forms]
     )
     assert ended.exit_code == 0, ended.output
-    assert len([path for path in out.rglob("*") if path.is_file()]) >= len(FORMS)
+    assert len([path for path in out.rglob("*") if path.is_file()]) >= len(OF_ANY_SLIDE)

@@ -10,6 +10,8 @@ from fastapi import HTTPException
 from stream.review.report import FORMS, formats
 from stream.review.web.exports import Exports
 
+OF_ANY_SLIDE = [ending for ending in FORMS if ending != "dcm"]
+
 
 @pytest.fixture
 def exports():
@@ -129,7 +131,7 @@ def counted(monkeypatch):
         made[form.ending] = made.get(form.ending, 0) + 1
         return form.make(*about)
 
-    for form in FORMS.values():
+    for form in map(FORMS.get, OF_ANY_SLIDE):
         counting = formats.Form(form.ending, form.media, partial(make, form))
         monkeypatch.setitem(FORMS, form.ending, counting)
     return made
@@ -137,7 +139,9 @@ def counted(monkeypatch):
 
 def test_a_file_is_made_again_when_what_it_says_has_changed(lab, counted):
     def files():
-        return {ending: lab.one.get(f"{lab.slide}/report.{ending}").content for ending in FORMS}
+        return {
+            ending: lab.one.get(f"{lab.slide}/report.{ending}").content for ending in OF_ANY_SLIDE
+        }
 
     first, again = files(), files()
     assert again == first and set(counted.values()) == {1}
