@@ -13,7 +13,7 @@ from .routes_read import file_standing
 
 export_router = APIRouter(prefix="/api", responses=REFUSALS)
 ReportFormat = Literal[
-    "csv", "parquet", "red.csv", "red.parquet", "geojson", "h5ad", "fhir.json", "pdf", "zip"
+    "csv", "parquet", "red.csv", "red.parquet", "geojson", "h5ad", "dcm", "fhir.json", "pdf", "zip"
 ]
 FILE_RESPONSE: RouteResponses = {
     200: {
@@ -32,7 +32,7 @@ Version = Annotated[
 async def export_report(
     shelf: Shelf, ending: ReportFormat, parts: Having, person: Viewing, version: Version = None
 ) -> Response:
-    """The report: cells as CSV, Parquet, GeoJSON, AnnData; red cells as CSV, Parquet; the count as
+    """The report: cells as CSV, Parquet, GeoJSON, AnnData, DICOM; red cells as CSV, Parquet; the count as
     FHIR and PDF; reviewed cells as images in a ZIP.
     """
     name = parts.board.name(shelf.slide_id, shelf.facts())
