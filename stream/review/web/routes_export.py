@@ -32,8 +32,8 @@ Version = Annotated[
 async def export_report(
     shelf: Shelf, ending: ReportFormat, parts: Having, person: Viewing, version: Version = None
 ) -> Response:
-    """The report: cells as CSV, Parquet, GeoJSON, AnnData, DICOM; red cells as CSV, Parquet; the count as
-    FHIR and PDF; reviewed cells as images in a ZIP.
+    """The report: cells as CSV, Parquet, GeoJSON, AnnData, DICOM; red cells as CSV, Parquet; the
+    count as FHIR and PDF; reviewed cells as images in a ZIP.
     """
     name = parts.board.name(shelf.slide_id, shelf.facts())
     file = await run_in_threadpool(file_standing, shelf, parts)
