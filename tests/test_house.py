@@ -60,7 +60,7 @@ ORDER = {
         {"cli"},
     ],
     "stream.review": [
-        {"cell_classes", "detections"},
+        {"cell_classes", "detections", "texts"},
         {"red_cells"},
         {"review_state", "differential", "images", "custody"},
         {"audit_trail", "verification"},

@@ -53,6 +53,9 @@ class ReviewSettings(Section):
         ("erythroblast", "platelet", "other", "smudge"),
         description="classes outside the hundred per cent",
     )
+    language: Literal["en", "de"] = Field(
+        "en", description="language of the page where neither person nor browser asks for one"
+    )
     laboratory: str = Field("", description="stands on reports")
     fonts: tuple[str, ...] = Field(
         (), description="TTF or OTF files for letters that the font of the PDF has not"

@@ -53,11 +53,12 @@ class ReportError(CytostreamError):
 
 @dataclass(frozen=True, slots=True)
 class Notable:
-    """A cell that the report shows, and why."""
+    """A cell that the report shows, and why; `written` where a person has written that."""
 
     cell: Detection
     label: str
     why: str
+    written: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,4 +313,8 @@ def notable_cells(shelf: SlideView, standing: Standing, cells: list[Detection]) 
         most = SHOWN_A_CLASS if name in high else SHOWN_WITHIN_RANGE
         for cell in own[:most] if name != "other" else []:
             why.setdefault(cell.cell_id, "")
-    return [Notable(here[c], standing.label(c, here[c].label), reason) for c, reason in why.items()]
+    written = {comment.cell_id for comment in standing.comments}
+    return [
+        Notable(here[c], standing.label(c, here[c].label), reason, c in written)
+        for c, reason in why.items()
+    ]

@@ -22,6 +22,7 @@ from classify import ClassName
 from ingest import CytostreamError
 from stream.config import ClassKey, OidcSettings
 from stream.oauth import ProvidedPeople, role_of
+from stream.review.texts import Language
 from stream.store import (
     ACCOUNT_NAME,
     AccountChange,
@@ -71,14 +72,15 @@ class Person:
 
 
 class Preferences(BaseModel):
-    """How a person has set up the page: keys for classes, and the white cells to verify on a slide
-    (0 for all).
+    """How a person has set up the page: keys for classes, the white cells to verify on a slide
+    (0 for all), and the language (the browser's where none is chosen).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     keys: dict[ClassName, ClassKey] = Field({}, max_length=64)
     goal: int = Field(100, ge=0, le=10_000)
+    language: Language | None = None
 
     @field_validator("keys")
     @classmethod

@@ -1,6 +1,7 @@
 """The pages themselves: empty documents that the scripts fill, and the printable report."""
 
 import base64
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
@@ -10,9 +11,10 @@ from fastapi.responses import JSONResponse, RedirectResponse
 from fastapi.templating import Jinja2Templates
 
 from stream.review.report import report_of
+from stream.review.texts import Language, Texts, accepted_language
 
 from .auth import LOGIN_MODES, DoorError, local_name
-from .dependencies import Having, Shelf, SlideId, Viewing
+from .dependencies import Having, Parts, Shelf, SlideId, Viewing
 from .routes_export import Version
 
 HERE = Path(__file__).parent
@@ -28,8 +30,18 @@ def base_of(request: Request) -> str:
 
 def page_facts(request: Request) -> dict[str, object]:
     """What every page needs to know."""
-    library = request.app.state.parts.library
-    return {"base": base_of(request), "read_only": library.is_read_only}
+    parts = request.app.state.parts
+    texts = Texts(language_of(request, parts))
+    return {"base": base_of(request), "read_only": parts.library.is_read_only, "t": texts}
+
+
+def language_of(request: Request, parts: Parts) -> Language:
+    """The language that the person has chosen, else the browser's, else the laboratory's."""
+    chosen = None
+    with suppress(DoorError):
+        chosen = parts.doors.accounts.preferences(parts.doors.person(request).name).language
+    accepted = accepted_language(request.headers.get("accept-language", ""))
+    return chosen or accepted or parts.config.review.language
 
 
 templates = Jinja2Templates(HERE / "templates", context_processors=[page_facts])

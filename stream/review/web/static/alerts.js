@@ -1,5 +1,6 @@
 // The alerts, above everything else: each with its cell, its reason, and a button to acknowledge it.
 import { $, siteUrl, h } from "./page.js";
+import { sentence, t } from "./texts.js";
 
 const WEIGHT = { urgent: 0, warning: 1, notice: 2 };
 
@@ -20,7 +21,7 @@ export class Alerts {
     this.known = known;
     this.all = [...alerts].sort((a, b) => Boolean(a.seen_by) - Boolean(b.seen_by) || WEIGHT[a.severity] - WEIGHT[b.severity] || Boolean(a.cell_id) - Boolean(b.cell_id) || b.score - a.score);
     $("#alerts").hidden = alerts.length === 0;
-    $("#alerts-told").textContent = `${this.open().length} open of ${alerts.length}`;
+    $("#alerts-told").textContent = t("{open} open of {all}", { open: this.open().length, all: alerts.length });
     this.fold(this.open().length === 0);
     $("#alerts-show").hidden = this.open().length > 0;
     $("#see-all").hidden = this.open().length === 0 || !this.on.mayDecide();
@@ -31,24 +32,25 @@ export class Alerts {
   /** Alerts that have all been acknowledged leave their place to the cells. */
   fold(folded) {
     $("#alerts").classList.toggle("folded", folded);
-    $("#alerts-show").textContent = folded ? "Show" : "Hide";
+    $("#alerts-show").textContent = folded ? t("Show") : t("Hide");
     $("#alerts-show").setAttribute("aria-expanded", String(!folded));
   }
 
   card(alert) {
-    const picture = alert.cell_id ? h("button", { class: "pick", type: "button", "aria-label": `show the cell: ${alert.reason}`, onclick: () => this.on.go(alert.cell_id) },
+    const reason = sentence(alert.reason);
+    const picture = alert.cell_id ? h("button", { class: "pick", type: "button", "aria-label": `${t("show the cell")}: ${reason}`, onclick: () => this.on.go(alert.cell_id) },
       h("img", { src: siteUrl(`api/slides/${this.slideId}/cells/${alert.cell_id}/image`), alt: "", loading: "lazy" })) : null;
-    const act = alert.seen_by ? h("span", { class: "dim" }, `acknowledged by ${alert.seen_by}`)
-      : this.on.mayDecide() ? h("button", { type: "button", onclick: () => this.on.see([alert.alert_id]), "aria-label": `acknowledge: ${alert.reason}` }, "Acknowledge") : null;
+    const act = alert.seen_by ? h("span", { class: "dim" }, t("acknowledged by {by}", { by: alert.seen_by }))
+      : this.on.mayDecide() ? h("button", { type: "button", onclick: () => this.on.see([alert.alert_id]), "aria-label": `${t("Acknowledge")}: ${reason}` }, t("Acknowledge")) : null;
     return h("li", { class: `${alert.severity} ${alert.seen_by ? "seen" : ""} ${alert.cell_id ? "" : "whole"}`, "data-alert": alert.alert_id }, picture,
-      h("div", { class: "about" }, h("div", { class: "who" }, h("span", {}, this.on.called(alert)), h("span", { class: `chip ${alert.severity}` }, alert.severity), act), h("div", { class: "why", title: `${alert.severity}: ${alert.reason}` }, alert.reason),
-        alert.advice ? h("div", { class: "dim" }, alert.advice) : null, this.evidence(alert)));
+      h("div", { class: "about" }, h("div", { class: "who" }, h("span", {}, this.on.called(alert)), h("span", { class: `chip ${alert.severity}` }, t(alert.severity)), act), h("div", { class: "why", title: `${t(alert.severity)}: ${reason}` }, reason),
+        alert.advice ? h("div", { class: "dim" }, sentence(alert.advice)) : null, this.evidence(alert)));
   }
 
   /** The cells that an alert of the slide rests on, the surest first; each leads to its place in the gallery. */
   evidence(alert) {
     if (!alert.cell_ids.length) return null;
-    return h("div", { class: "evidence" }, alert.cell_ids.slice(0, 10).map((id) => h("button", { class: "pick", type: "button", "aria-label": "show the cell", onclick: () => this.on.go(id) },
+    return h("div", { class: "evidence" }, alert.cell_ids.slice(0, 10).map((id) => h("button", { class: "pick", type: "button", "aria-label": t("show the cell"), onclick: () => this.on.go(id) },
       h("img", { src: siteUrl(`api/slides/${this.slideId}/cells/${id}/image`), alt: "", loading: "lazy" }))));
   }
 

@@ -1,5 +1,6 @@
 // What a cell is looked at beside: other cells, reviewed ones that look like it, and reference cells of each class.
 import { $, call, h, number, siteUrl } from "./page.js";
+import { inSentence, sentence, t } from "./texts.js";
 
 const MOST = 6;
 const REFERENCE_ROWS = 4;
@@ -26,9 +27,9 @@ export class Compare {
     const { classes, credit, generated } = await this.reference();
     const count = Math.min(classes[name] ?? 0, most);
     if (!count) return "";
-    return h("div", { class: "references" }, h("h3", {}, `${generated ? "Generated likenesses, no photographs" : "Reference cells"}: ${this.title(name)}`),
-      h("div", { class: "panels", tabindex: 0, role: "group", "aria-label": `reference cells: ${this.title(name)}`, title: credit },
-        Array.from({ length: count }, (_, n) => h("img", { src: siteUrl(`api/atlas/${encodeURIComponent(name)}/${n}`), alt: `${generated ? "generated" : "reference"} ${this.title(name)}`, loading: "lazy" }))));
+    return h("div", { class: "references" }, h("h3", {}, generated ? t("Generated likenesses, no photographs: {name}", { name: this.title(name) }) : t("Reference cells: {name}", { name: this.title(name) })),
+      h("div", { class: "panels", tabindex: 0, role: "group", "aria-label": t("Reference cells: {name}", { name: this.title(name) }), title: credit },
+        Array.from({ length: count }, (_, n) => h("img", { src: siteUrl(`api/atlas/${encodeURIComponent(name)}/${n}`), alt: this.title(name), loading: "lazy" }))));
   }
 
   /** Reviewed cells of all slides that look most like a cell, with what people called them. */
@@ -37,15 +38,15 @@ export class Compare {
     if (!found.length) return "";
     const counts = new Map();
     for (const one of found) counts.set(one.label, (counts.get(one.label) ?? 0) + 1);
-    const said = [...counts].sort((a, b) => b[1] - a[1]).map(([name, count]) => `${count} ${this.title(name).toLowerCase()}`).join(", ");
-    return h("div", { class: "alike" }, h("h3", {}, `Reviewed cells that look like it: ${said}`),
-      h("div", { class: "panels", tabindex: 0, role: "group", "aria-label": "reviewed cells that look like it" }, found.map((one) => h("a", { class: "figure", href: siteUrl(`slides/${one.slide_id}#${one.cell_id}`), title: `${one.slide}, called so by ${one.by}; distance ${number(one.distance, 2)}` },
+    const said = [...counts].sort((a, b) => b[1] - a[1]).map(([name, count]) => `${count} ${inSentence(this.title(name))}`).join(", ");
+    return h("div", { class: "alike" }, h("h3", {}, t("Reviewed cells that look like it: {said}", { said })),
+      h("div", { class: "panels", tabindex: 0, role: "group", "aria-label": t("reviewed cells that look like it") }, found.map((one) => h("a", { class: "figure", href: siteUrl(`slides/${one.slide_id}#${one.cell_id}`), title: t("{slide}, called so by {by}; distance {distance}", { slide: one.slide, by: one.by, distance: number(one.distance, 2) }) },
         h("img", { src: siteUrl(`api/slides/${one.slide_id}/cells/${one.cell_id}/image`), alt: "", loading: "lazy" }), this.title(one.label)))));
   }
 
   /** The words, look-alikes and reference cells beside a cell, as they come. */
   async beside(cell, label, box) {
-    const words = call("GET", `api/slides/${this.slide.slide_id}/cells/${cell.id}/words`).then((said) => (said.words ? h("p", { class: "words" }, said.words) : ""));
+    const words = call("GET", `api/slides/${this.slide.slide_id}/cells/${cell.id}/words`).then((said) => (said.words ? h("p", { class: "words" }, sentence(said.words)) : ""));
     const reference = this.reference().then(({ generated }) => (generated ? "" : this.row(label))); // a coarse likeness helps nobody here
     const parts = [words, this.alike(cell), reference].map((part) => part.catch(() => "")); // what cannot be had is left out
     for (const part of parts) {
@@ -71,7 +72,7 @@ export class Compare {
   column(cell, verdict) {
     const label = this.cells.label(cell);
     const likely = Object.entries(verdict.scores).sort((a, b) => b[1] - a[1]).slice(0, 3);
-    const to = h("select", { "aria-label": "Reclassify to" }, h("option", { value: "" }, "Reclassify\u2026"), this.slide.classes.map((c) => h("option", { value: c.name }, c.title)));
+    const to = h("select", { "aria-label": t("Reclassify to") }, h("option", { value: "" }, t("Reclassify\u2026")), this.slide.classes.map((c) => h("option", { value: c.name }, c.title)));
     const name = h("figcaption", {}, this.title(label));
     to.addEventListener("change", () => {
       if (!to.value) return;
@@ -79,7 +80,7 @@ export class Compare {
       name.textContent = this.title(this.cells.label(cell));
       to.value = "";
     });
-    return h("figure", {}, h("img", { src: siteUrl(`api/slides/${this.slide.slide_id}/cells/${cell.id}/image?form=png`), alt: `the cell, 36 um wide: ${this.title(label)}` }), name,
+    return h("figure", {}, h("img", { src: siteUrl(`api/slides/${this.slide.slide_id}/cells/${cell.id}/image?form=png`), alt: t("the cell, 36 um wide: {name}", { name: this.title(label) }) }), name,
       h("ul", {}, likely.map(([each, share]) => h("li", {}, `${this.title(each)} ${number(100 * share)}\u00a0%`))), this.on.mayDecide() ? to : "");
   }
 }

@@ -1,5 +1,6 @@
 // One cell in full: what it is called and why, and on request maps, counterfactuals and the nearest known cells.
 import { $, siteUrl, call, clock, h, number } from "./page.js";
+import { inSentence, sentence, t } from "./texts.js";
 
 const RESTS_MS = 250; // a person who stays on a cell for so long looks at it
 
@@ -13,7 +14,7 @@ export class Detail {
   async show(cell) {
     const asked = ++this.asked;
     clearTimeout(this.timer);
-    if (!cell) return this.box.replaceChildren(h("p", { class: "dim" }, "Choose a cell to see what it is called and why."));
+    if (!cell) return this.box.replaceChildren(h("p", { class: "dim" }, t("Choose a cell to see what it is called and why.")));
     await new Promise((done) => { this.timer = setTimeout(done, 120); }); // while a person moves through the gallery, only the last cell is loaded
     if (asked !== this.asked) return undefined;
     const says = await call("GET", `api/slides/${this.slide.slide_id}/cells/${cell.id}`);
@@ -30,38 +31,38 @@ export class Detail {
     const title = (name) => this.titles.get(name) ?? name;
     const um = (px) => ((px * says.provenance.mpp) / 1000).toFixed(3);
     const facts = [
-      ["machine", `${title(verdict.label)}, ${number(100 * verdict.scores[verdict.label], 1)} %${verdict.decided ? "" : ", undecided"}`],
-      ["people", decision ? `${decision.how} by ${decision.by}${decision.at ? `, ${clock(decision.at)}` : ""}` : "not reviewed"],
-      ["anomaly", `${number(verdict.anomaly.score, 3)}: ${verdict.anomaly.reason}`],
-      ...(verdict.marked_by ? [["marked", `by ${verdict.marked_by}: no run has found this cell`]] : []),
-      ["place", `${says.cell.x_px0}, ${says.cell.y_px0} px (${um(says.cell.x_px0)}, ${um(says.cell.y_px0)} mm)`],
-      ["area", `${number(says.cell.area_um2, 1)} um\u00b2, ${says.cell.kind}`],
-      ["made by", `model ${says.provenance.model_id}, ${verdict.draws} draws`],
+      [t("machine"), `${title(verdict.label)}, ${number(100 * verdict.scores[verdict.label], 1)} %${verdict.decided ? "" : `, ${t("undecided")}`}`],
+      [t("people"), decision ? [t("{how} by {by}", { how: t(decision.how), by: decision.by }), decision.at && clock(decision.at)].filter(Boolean).join(", ") : t("not reviewed")],
+      [t("anomaly"), `${number(verdict.anomaly.score, 3)}: ${sentence(verdict.anomaly.reason)}`],
+      ...(verdict.marked_by ? [[t("marked"), t("by {by}: no run has found this cell", { by: verdict.marked_by })]] : []),
+      [t("place"), `${says.cell.x_px0}, ${says.cell.y_px0} px (${um(says.cell.x_px0)}, ${um(says.cell.y_px0)} mm)`],
+      [t("area"), `${number(says.cell.area_um2, 1)} um\u00b2, ${t(says.cell.kind)}`],
+      [t("made by"), t("model {model}, {draws} draws", { model: says.provenance.model_id, draws: verdict.draws })],
     ];
     this.box.replaceChildren(
       h("div", { class: "face" },
-        h("img", { src: siteUrl(`${base}/image?form=png`), alt: `the cell, 36 um wide: ${title(label)}`, width: 150, height: 150 }),
+        h("img", { src: siteUrl(`${base}/image?form=png`), alt: t("the cell, 36 um wide: {name}", { name: title(label) }), width: 150, height: 150 }),
         h("div", {}, h("h2", {}, title(label)), h("p", { class: "looks" }, looksLike(verdict, title)))),
       this.on.mayDecide() ? h("div", { class: "acts" },
-        h("button", { type: "button", onclick: () => this.on.act(cell, "confirm") }, "Confirm ", h("kbd", {}, "C")),
-        h("button", { type: "button", onclick: () => this.on.act(cell, "unidentified") }, "Unidentified ", h("kbd", {}, "0")),
-        h("button", { type: "button", onclick: () => this.on.comment(cell) }, "Comment ", h("kbd", {}, "M"))) : "",
+        h("button", { type: "button", onclick: () => this.on.act(cell, "confirm") }, t("Confirm"), " ", h("kbd", {}, "C")),
+        h("button", { type: "button", onclick: () => this.on.act(cell, "unidentified") }, t("Unidentified"), " ", h("kbd", {}, "0")),
+        h("button", { type: "button", onclick: () => this.on.comment(cell) }, t("Comment"), " ", h("kbd", {}, "M"))) : "",
       h("div", { id: "beside" }),
       this.probabilities(verdict.scores),
       h("dl", { class: "facts" }, facts.flatMap(([k, v]) => [h("dt", {}, k), h("dd", {}, v)])),
       h("div", { class: "acts" },
-        h("button", { type: "button", disabled: !this.slide.reasons, onclick: (e) => this.reasons(base, e.target) }, "Why this class?"),
-        h("button", { type: "button", disabled: !this.slide.reasons, onclick: (e) => this.nearest(base, e.target) }, "Nearest known cells")),
+        h("button", { type: "button", disabled: !this.slide.reasons, onclick: (e) => this.reasons(base, e.target) }, t("Why this class?")),
+        h("button", { type: "button", disabled: !this.slide.reasons, onclick: (e) => this.nearest(base, e.target) }, t("Nearest known cells"))),
       h("div", { id: "reasons" }),
-      says.history.length && !reading ? h("h3", {}, "History") : "",
-      h("ul", { class: "history" }, (reading ? [] : says.history).map((e) => h("li", {}, `${clock(e.at)} ${e.reviewer}: ${sentence(e, title)}`))));
+      says.history.length && !reading ? h("h3", {}, t("History")) : "",
+      h("ul", { class: "history" }, (reading ? [] : says.history).map((e) => h("li", {}, `${clock(e.at)} ${e.reviewer}: ${entryLine(e, title)}`))));
     const box = $("#beside");
     setTimeout(() => { if (box.isConnected) this.on.beside(cell, label, box); }, RESTS_MS);
   }
 
   probabilities(scores) {
     const rows = Object.entries(scores).sort((a, b) => b[1] - a[1]).slice(0, 6);
-    return h("table", { class: "probs" }, h("caption", { class: "visually-hidden" }, "Class probabilities"),
+    return h("table", { class: "probs" }, h("caption", { class: "visually-hidden" }, t("Class probabilities")),
       h("tbody", {}, rows.map(([name, p]) => h("tr", {}, h("th", { scope: "row" }, this.titles.get(name) ?? name), h("td", { class: "n" }, `${number(100 * p, 1)} %`),
         h("td", {}, h("div", { class: "bar", "aria-hidden": "true" }, h("span", { style: { width: `${100 * p}%` } })))))));
   }
@@ -69,7 +70,7 @@ export class Detail {
   async ask(path, button, draw) {
     const asked = this.asked;
     button.disabled = true;
-    button.textContent = "working\u2026";
+    button.textContent = t("working\u2026");
     let made;
     try {
       made = draw(await call("GET", path));
@@ -83,36 +84,36 @@ export class Detail {
 
   reasons(base, button) {
     return this.ask(`${base}/reasons`, button, (why) => [
-      ...(why.words ? [h("p", { class: "words" }, why.words)] : []),
-      h("h3", {}, "Evidence for each class (red) and against it (blue)"),
-      h("div", { class: "panels", tabindex: 0, role: "group", "aria-label": "heat maps" }, h("figure", {}, h("img", { src: why.seen, alt: "" }), "as the model sees it"),
-        why.panels.map((p) => h("figure", {}, h("img", { src: p.heat, alt: `heat map for ${this.titles.get(p.label)}` }), this.titles.get(p.label)))),
-      h("h3", {}, "The cell as each class"),
-      h("div", { class: "panels", tabindex: 0, role: "group", "aria-label": "counterfactuals" }, why.panels.map((p) => h("figure", {}, h("img", { src: p.counterfactual, alt: `the cell as ${this.titles.get(p.label)}` }), this.titles.get(p.label)))),
-      h("p", { class: "dim" }, `by model ${why.model_id}`)]);
+      ...(why.words ? [h("p", { class: "words" }, sentence(why.words))] : []),
+      h("h3", {}, t("Evidence for each class (red) and against it (blue)")),
+      h("div", { class: "panels", tabindex: 0, role: "group", "aria-label": t("heat maps") }, h("figure", {}, h("img", { src: why.seen, alt: "" }), t("as the model sees it")),
+        why.panels.map((p) => h("figure", {}, h("img", { src: p.heat, alt: t("heat map for {name}", { name: this.titles.get(p.label) }) }), this.titles.get(p.label)))),
+      h("h3", {}, t("The cell as each class")),
+      h("div", { class: "panels", tabindex: 0, role: "group", "aria-label": t("counterfactuals") }, why.panels.map((p) => h("figure", {}, h("img", { src: p.counterfactual, alt: t("the cell as {name}", { name: this.titles.get(p.label) }) }), this.titles.get(p.label)))),
+      h("p", { class: "dim" }, t("by model {model}", { model: why.model_id }))]);
   }
 
   nearest(base, button) {
     return this.ask(`${base}/nearest`, button, (known) => [
-      h("h3", {}, "Nearest known cells"),
-      h("div", { class: "panels", tabindex: 0, role: "group", "aria-label": "nearest known cells" }, Object.entries(known.classes)
+      h("h3", {}, t("Nearest known cells")),
+      h("div", { class: "panels", tabindex: 0, role: "group", "aria-label": t("nearest known cells") }, Object.entries(known.classes)
         .flatMap(([name, near]) => near.map((n) => ({ name, ...n }))).sort((a, b) => a.distance - b.distance).slice(0, 16)
-        .map((n) => h("figure", {}, h("img", { src: n.picture, alt: `a known ${this.titles.get(n.name) ?? n.name}` }), `${this.titles.get(n.name) ?? n.name}, ${number(n.distance, 2)}`)))]);
+        .map((n) => h("figure", {}, h("img", { src: n.picture, alt: t("a known {name}", { name: this.titles.get(n.name) ?? n.name }) }), `${this.titles.get(n.name) ?? n.name}, ${number(n.distance, 2)}`)))]);
   }
 }
 
 /** What the machine sees, in a sentence: the classes that it may be, and how unusual the cell is among normal ones. */
 function looksLike(verdict, title) {
   const likely = Object.entries(verdict.scores).sort((a, b) => b[1] - a[1]).filter(([, p], place) => !place || p >= 0.05).slice(0, 3);
-  const classes = likely.map(([name, p]) => `${title(name).toLowerCase()} ${number(100 * p)}\u00a0%`).join(", ");
+  const classes = likely.map(([name, p]) => `${inSentence(title(name))} ${number(100 * p)}\u00a0%`).join(", ");
   const of = Math.min(999, Math.floor(1000 * verdict.anomaly.score));
-  return `Looks like ${classes}; more unusual than ${of} of 1,000 normal cells.`;
+  return t("Looks like {classes}; more unusual than {of} of 1,000 normal cells.", { classes, of });
 }
 
-function sentence(entry, title) {
+function entryLine(entry, title) {
   if (entry.action === "comment") return `\u201c${entry.comment}\u201d`;
-  if (entry.action === "mark") return "marked this cell";
-  if (entry.action === "acknowledge") return "acknowledged the alert";
-  if (entry.action === "undo") return `undid: ${title(entry.label ?? "")}`;
-  return `${entry.action}: ${title(entry.was)} \u2192 ${title(entry.label)}`;
+  if (entry.action === "mark") return t("marked this cell");
+  if (entry.action === "acknowledge") return t("acknowledged the alert");
+  if (entry.action === "undo") return t("undid: {name}", { name: title(entry.label ?? "") });
+  return `${t(entry.action)}: ${title(entry.was)} \u2192 ${title(entry.label)}`;
 }

@@ -1,5 +1,6 @@
 // The gallery: every cell in its class. Only what is in sight is in the document, so that it stays quick with any number of cells.
 import { $, siteUrl, h } from "./page.js";
+import { t } from "./texts.js";
 
 const HEAD = 30;
 const GAP = 6;
@@ -134,15 +135,15 @@ export class Gallery {
     node.querySelectorAll(".mark").forEach((mark) => mark.remove());
     if (alert) node.append(h("span", { class: alert === "open" ? "mark alert" : "mark alert", "aria-hidden": "true" }, alert === "open" ? "!" : "\u2713!"));
     if (cell.markedBy) node.append(h("span", { class: "mark by-hand", "aria-hidden": "true" }, "+"));
-    if (refused) node.append(h("span", { class: "mark refused", "aria-hidden": "true" }, "not saved"));
+    if (refused) node.append(h("span", { class: "mark refused", "aria-hidden": "true" }, t("not saved")));
     else if (decision) node.append(h("span", { class: decision.act ? "mark sent" : "mark", "aria-hidden": "true" }, decision.how === "confirm" ? "\u2713" : "\u270e"));
-    node.title = refused ? `not saved: ${refused}` : "";
+    node.title = refused ? `${t("not saved")}: ${refused}` : "";
     node.querySelector(".tag").textContent = `${Math.round(100 * cell.sureness)}`;
     node.classList.toggle("active", this.active === cell.id);
     node.setAttribute("aria-selected", String(this.selected.has(cell.id)));
     node.setAttribute("aria-setsize", part.group.length);
     node.setAttribute("aria-posinset", at + 1);
-    const words = [part.of.title, cell.markedBy && `marked by ${cell.markedBy}`, `${Math.round(100 * cell.sureness)} per cent sure`, alert && `alert, ${alert}`, decision && `${decision.how} by ${decision.by}`, refused && node.title];
+    const words = [part.of.title, cell.markedBy && t("marked by {by}", { by: cell.markedBy }), t("{percent} per cent sure", { percent: Math.round(100 * cell.sureness) }), alert && t(`alert, ${alert}`), decision && t("{how} by {by}", { how: t(decision.how), by: decision.by }), refused && node.title];
     node.setAttribute("aria-label", words.filter(Boolean).join(", "));
   }
 

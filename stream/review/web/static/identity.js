@@ -1,9 +1,10 @@
 // Whose slide it is: the button that says so, and the dialog in which a person states it.
 import { $, call, h, say } from "./page.js";
+import { sentence, t } from "./texts.js";
 
-const TITLES = { accession: "Accession", container: "Container", barcode: "Barcode", order: "Order", patient_id: "Patient id", patient_name: "Patient", birth_date: "Born" };
-const WORDS = { unknown: "patient not known", identified: "no order fits", matched: "", conflict: "not settled", signed: "" };
-const SOURCES = { slide: "the slide", name: "the file's name", intake: "the intake", worklist: "the worklist", person: "a person" };
+const TITLES = { accession: t("Accession"), container: t("Container"), barcode: t("Barcode"), order: t("Order"), patient_id: t("Patient id"), patient_name: t("Patient"), birth_date: t("Born") };
+const WORDS = { unknown: t("patient not known"), identified: t("no order fits"), matched: "", conflict: t("not settled"), signed: "" };
+const SOURCES = { slide: t("the slide"), name: t("the file's name"), intake: t("the intake"), worklist: t("the worklist"), person: t("a person") };
 const inWords = (fields) => Object.entries(fields).map(([name, value]) => `${TITLES[name]} ${value}`).join(", ");
 
 /** The button in the head of the page, from the row of the worklist. */
@@ -11,7 +12,7 @@ export function showIdentity({ row }, shown) {
   const button = $("#whose");
   button.hidden = !shown;
   button.className = { conflict: "bad", unknown: "warn", identified: "warn" }[row.identity] ?? "";
-  button.textContent = [[row.patient, row.accession].filter(Boolean).join(", "), WORDS[row.identity]].filter(Boolean).join(": ") || "Whose slide?";
+  button.textContent = [[row.patient, row.accession].filter(Boolean).join(", "), WORDS[row.identity]].filter(Boolean).join(": ") || t("Whose slide?");
 }
 
 /** Opens the dialog; `state` sends what the person has typed. */
@@ -21,9 +22,9 @@ export async function openIdentity(base, mayState, ask, state) {
   const form = $("#whose-box form");
   const fill = (fields) => { for (const name of Object.keys(TITLES)) form.elements[name].value = fields[name] ?? ""; };
   $("#whose-told").replaceChildren(
-    ...said.problems.map((text) => h("p", { class: "notice bad" }, text)),
+    ...said.problems.map((text) => h("p", { class: "notice bad" }, sentence(text))),
     h("ul", {}, said.claims.map((claim) => h("li", {}, `${SOURCES[claim.source]}: ${inWords(claim.fields)}`))),
-    ...(mayState ? said.orders.map((order) => h("button", { type: "button", onclick: () => fill(order) }, `Order: ${inWords(order)}`)) : []));
+    ...(mayState ? said.orders.map((order) => h("button", { type: "button", onclick: () => fill(order) }, `${t("Order")}: ${inWords(order)}`)) : []));
   for (const name of Object.keys(TITLES)) form.elements[name].readOnly = !mayState;
   $("#whose-state").hidden = !mayState;
   const typed = await ask("#whose-box", Object.fromEntries(Object.keys(TITLES).map((name) => [name, said.fields[name] ?? ""])));

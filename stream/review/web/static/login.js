@@ -1,4 +1,5 @@
 import { $, siteUrl, call, Refusal } from "./page.js";
+import { t } from "./texts.js";
 
 $("form").addEventListener("submit", async (event) => {
   event.preventDefault();
@@ -13,7 +14,7 @@ $("form").addEventListener("submit", async (event) => {
     await call("GET", "api/me");
     location.assign(siteUrl("./"));
   } catch (error) {
-    wrong.textContent = typeof error.message === "string" ? error.message : "name or password is wrong";
+    wrong.textContent = typeof error.message === "string" ? error.message : t("name or password is wrong");
     $("#password").select();
   }
 });

@@ -1,5 +1,6 @@
 // Marking a cell that no run has found: a click on it, or a box drawn around it, in the viewer.
 import { $ } from "./page.js";
+import { t } from "./texts.js";
 
 const CLICK_PX = 6; // a pointer that moves less than this on the screen has clicked
 
@@ -20,7 +21,7 @@ export class Marking {
     this.stop();
     $("#mark").setAttribute("aria-pressed", String(on));
     $("#map").classList.toggle("measuring", on);
-    $("#length").textContent = on ? "Click a cell, or draw a box around it." : "";
+    $("#length").textContent = on ? t("Click a cell, or draw a box around it.") : "";
     if (on) this.viewer.map.dragging.disable();
     else this.viewer.map.dragging.enable();
   }

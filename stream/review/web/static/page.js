@@ -1,5 +1,6 @@
 // What every page needs: elements whose texts are never markup, calls to the API, messages, the theme.
 import { openStream } from "./stream.js";
+import { language, sentence, t } from "./texts.js";
 
 const BASE = new URL("..", import.meta.url); // also where a proxy serves the page under a path
 const TRIES = 4;
@@ -30,7 +31,7 @@ export const $ = (selector) => document.querySelector(selector);
 /** A refusal of the server: `status`, `kind`, and a message with the next step. */
 export class Refusal extends Error {
   constructor(status, body) {
-    super([body.detail, body.hint].filter((part) => typeof part === "string" && part).join(": ") || `the server answered with status ${status}`);
+    super([body.detail, body.hint].filter((part) => typeof part === "string" && part).map(sentence).join(": ") || t("the server answered with status {status}", { status }));
     this.status = status;
     this.kind = body.kind;
   }
@@ -117,11 +118,12 @@ export function clock(iso) {
   if (!iso) return "";
   const at = new Date(iso);
   const two = (n) => String(n).padStart(2, "0");
+  if (language === "de") return `${two(at.getDate())}.${two(at.getMonth() + 1)}.${at.getFullYear()} ${two(at.getHours())}:${two(at.getMinutes())}`;
   return `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${two(at.getHours())}:${two(at.getMinutes())}`;
 }
 
 export function number(value, digits = 1) {
-  return value === null || value === undefined ? "" : value.toFixed(digits);
+  return value === null || value === undefined ? "" : value.toLocaleString(language, { minimumFractionDigits: digits, maximumFractionDigits: digits, useGrouping: false });
 }
 
 const toggle = $("#theme");
@@ -131,6 +133,14 @@ if (toggle) {
     root.dataset.theme = dark ? "light" : "dark";
     localStorage.setItem("theme", root.dataset.theme);
   });
+}
+const chosen = $("#language");
+if (chosen) {
+  chosen.addEventListener("change", () => trying(async () => {
+    const kept = await call("GET", "api/preferences");
+    await call("POST", "api/preferences", { ...kept, language: chosen.value });
+    location.reload();
+  }));
 }
 const leave = $("#logout");
 if (leave) leave.addEventListener("click", () => trying(async () => { await call("POST", "api/logout"); location.assign(siteUrl(leave.dataset.to)); }));

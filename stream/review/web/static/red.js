@@ -2,6 +2,7 @@
 import { Cells } from "./cells.js";
 import { Gallery } from "./gallery.js";
 import { $, call, clock, h, listen, me, number, say, siteUrl, trying } from "./page.js";
+import { plural, sentence, t } from "./texts.js";
 
 const { slideId } = document.body.dataset;
 const base = `api/slides/${slideId}`;
@@ -31,7 +32,7 @@ function head() {
   $("#signed").hidden = !signed;
   if (signed) {
     $("#signed").className = `chip ${locked() ? "signed" : "amending"}`;
-    $("#signed").textContent = locked() ? `v${signed.version} signed by ${signed.by}, ${clock(signed.at)}` : `amending: v${standing.version}`;
+    $("#signed").textContent = locked() ? `${t("v{version} signed by {by}", signed)}, ${clock(signed.at)}` : t("amending: v{version}", { version: standing.version });
   }
   $("#undo").disabled = !standing.can_undo || !mayDecide();
   $("#sign").hidden = !mayDecide();
@@ -54,15 +55,15 @@ function send(path, body, done) {
 
 function decide(action, label, ids = [...gallery.selected]) {
   if (!mayDecide()) return;
-  if (!ids.length) { say("choose a cell first"); return; }
+  if (!ids.length) { say(t("choose a cell first")); return; }
   const isDone = (id) => cells.decision(id)?.by === person.name;
   gallery.goOn(gallery.after(ids, isDone));
   send("decisions", { action, cell_ids: ids, label: action === "reclassify" ? label : null },
-    `${ids.length} ${ids.length === 1 ? "cell" : "cells"}: ${action === "reclassify" ? title(label) : action === "confirm" ? "confirmed" : "unidentified"}`);
+    `${plural(ids.length, "1 cell", "{count} cells")}: ${action === "reclassify" ? title(label) : action === "confirm" ? t("confirmed") : t("unidentified")}`);
 }
 
 const rename = (name, ids) => (name === "unidentified" ? decide(name, undefined, ids) : decide("reclassify", name, ids));
-const undo = () => (mayDecide() && standing.can_undo ? send("undo", {}, "undone") : say("there is nothing of yours to undo"));
+const undo = () => (mayDecide() && standing.can_undo ? send("undo", {}, t("undone")) : say(t("there is nothing of yours to undo")));
 
 /** Makes an element a place where cells can be dropped. */
 function target(node, name) {
@@ -76,21 +77,21 @@ function target(node, name) {
 }
 
 function figures(found) {
-  $("#judged").textContent = `${found.judged} judged`;
+  $("#judged").textContent = t("{count} judged", { count: found.judged });
   const keys = new Map(red.classes.map((c) => [c.name, c]));
   $("#kind-rows").replaceChildren(...found.lines.map((line) => {
     const of = keys.get(line.name);
     const name = of
-      ? h("button", { type: "button", class: "plain name", title: `go to ${line.title}`, onclick: () => { tab("cells"); gallery.toClass(line.name); } },
-        h("kbd", {}, of.key || "\u00a0"), h("span", { class: "dot", style: { background: of.colour } }), h("span", {}, line.title))
-      : h("span", { class: "name sum" }, line.title);
+      ? h("button", { type: "button", class: "plain name", title: t("go to {name}", { name: t(line.title) }), onclick: () => { tab("cells"); gallery.toClass(line.name); } },
+        h("kbd", {}, of.key || "\u00a0"), h("span", { class: "dot", style: { background: of.colour } }), h("span", {}, t(line.title)))
+      : h("span", { class: "name sum" }, t(line.title));
     const row = h("tr", { "data-class": line.name, class: line.count ? "" : "none" }, h("th", { scope: "row" }, name), h("td", { class: "n count-n" }, line.count),
       h("td", { class: "n percent" }, number(line.percent, 1)), h("td", { class: "n wide" }, `${number(line.low, 1)}\u2013${number(line.high, 1)}`),
       h("td", { class: "n grade" }, line.grade ? `${line.grade}+` : ""));
     if (of) target(row, line.name);
     return row;
   }));
-  $("#sentences").replaceChildren(...found.sentences.map((text) => h("li", {}, text)));
+  $("#sentences").replaceChildren(...found.sentences.map((text) => h("li", {}, sentence(text))));
 }
 
 const svg = (tag, props) => {
@@ -115,32 +116,32 @@ function sizes({ edges_um: edges, cells: all, normal_cells: normal, normal_um: r
   }
   $("#sizes").replaceChildren(svg("rect", { class: "range", x: x(range[0]), y: top, width: x(range[1]) - x(range[0]), height: bottom - top }), ...bars,
     svg("polyline", { class: "normal", points }), svg("line", { class: "axis", x1: left, x2: right, y1: bottom, y2: bottom }), ...ticks);
-  $("#sizes-told").textContent = `Bars: all judged cells. Line: those called normal. Behind: the laboratory's normal red cells, ${range[0]} to ${range[1]} um.`;
+  $("#sizes-told").textContent = t("Bars: all judged cells. Line: those called normal. Behind: the laboratory's normal red cells, {low} to {high} um.", { low: number(range[0]), high: number(range[1]) });
 }
 
 function show(cell) {
-  if (!cell) { $("#detail").replaceChildren(h("p", { class: "dim" }, "Choose a cell to see it large.")); return; }
+  if (!cell) { $("#detail").replaceChildren(h("p", { class: "dim" }, t("Choose a cell to see it large."))); return; }
   const [area, roundness, pallor] = cell.measures;
   const decision = cells.decision(cell.id);
   const machine = red.classes[cell.machine].title;
   const facts = [
-    ["machine", `${machine}, ${number(100 * cell.sureness, 1)} %`],
-    ["people", decision ? `${decision.how} by ${decision.by}, ${clock(decision.at)}` : "not reviewed"],
-    ["anomaly", number(cell.anomaly, 3)],
-    ["diameter", `${number(Math.sqrt((4 * area) / Math.PI), 1)} um (area ${number(area, 1)} um\u00b2)`],
-    ["roundness", number(roundness, 2)],
-    ["pallor", number(pallor, 2)],
-    ["place", `${cell.x}, ${cell.y} px`],
+    [t("machine"), `${machine}, ${number(100 * cell.sureness, 1)} %`],
+    [t("people"), decision ? `${t("{how} by {by}", { how: t(decision.how), by: decision.by })}, ${clock(decision.at)}` : t("not reviewed")],
+    [t("anomaly"), number(cell.anomaly, 3)],
+    [t("diameter"), t("{um} um (area {area} um\u00b2)", { um: number(Math.sqrt((4 * area) / Math.PI), 1), area: number(area, 1) })],
+    [t("roundness"), number(roundness, 2)],
+    [t("pallor"), number(pallor, 2)],
+    [t("place"), `${cell.x}, ${cell.y} px`],
   ];
   $("#detail").replaceChildren(
-    h("div", { class: "face" }, h("img", { src: picture(cell), alt: `the cell: ${title(cells.label(cell))}`, width: 150, height: 150 }),
+    h("div", { class: "face" }, h("img", { src: picture(cell), alt: t("the cell: {name}", { name: title(cells.label(cell)) }), width: 150, height: 150 }),
       h("div", {}, h("h2", {}, title(cells.label(cell))), h("dl", { class: "facts" }, facts.flatMap(([k, v]) => [h("dt", {}, k), h("dd", {}, v)])))));
 }
 
 const picture = (cell) => siteUrl(`${base}/red/${cell.id}/image`);
 
 function chosen(cell, selected) {
-  $("#selected").textContent = selected.size ? `${selected.size} selected` : "";
+  $("#selected").textContent = selected.size ? t("{count} selected", { count: selected.size }) : "";
   for (const button of document.querySelectorAll("#decide button, #decide select")) button.disabled = !selected.size;
   show(cell);
 }
@@ -179,7 +180,8 @@ function addControls() {
 async function begin() {
   person = await me();
   red = await call("GET", `${base}/red`);
-  document.title = `${red.name}: red cells \u2013 cytostream`;
+  for (const of of red.classes) of.title = t(of.title);
+  document.title = `${red.name}: ${t("Red cells \u2013 cytostream")}`;
   $("#name").textContent = red.name;
   standing = red.standing;
   cells = new Cells(red.classes);

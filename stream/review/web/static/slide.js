@@ -10,6 +10,7 @@ import { openTaught } from "./taught.js";
 import { SecondReading, showVersions } from "./second.js";
 import { isTaken, nextSlide } from "./work.js";
 import { $, call, clock, h, listen, me, number, say, siteUrl, trying } from "./page.js";
+import { plural, sentence, t } from "./texts.js";
 
 const { slideId, viewer: viewerWord } = document.body.dataset;
 const base = `api/slides/${slideId}`;
@@ -70,7 +71,7 @@ function take(changes) {
 function whose() {
   return openIdentity(base, mayDecide(), ask, async (stated) => {
     await answered;
-    await call("POST", `${base}/identity`, stated).then(() => say("whose slide it is: kept"), (error) => say(error.message, true));
+    await call("POST", `${base}/identity`, stated).then(() => say(t("whose slide it is: kept")), (error) => say(error.message, true));
     await sync();
   });
 }
@@ -78,29 +79,29 @@ function whose() {
 function head({ row, standing, failures }) {
   showIdentity({ row }, slide.shows_identity);
   $("#status").className = `chip ${row.status}`;
-  $("#status").textContent = WORDS[row.status] ?? row.status;
+  $("#status").textContent = t(WORDS[row.status] ?? row.status);
   const p = row.progress;
   $("#progress").hidden = row.status !== "running";
   $("#progress").setAttribute("aria-valuenow", p.tiles ? Math.round((100 * p.tiles_done) / p.tiles) : 0);
   $("#progress span").style.width = `${p.tiles ? (100 * p.tiles_done) / p.tiles : 0}%`;
-  $("#told").textContent = row.status === "running" ? `${p.cells} cells, ${p.tiles_done} of ${p.tiles} tiles` : "";
+  $("#told").textContent = row.status === "running" ? t("{cells} cells, {done} of {tiles} tiles", { cells: p.cells, done: p.tiles_done, tiles: p.tiles }) : "";
   const signed = standing.signatures.at(-1);
   $("#signed").hidden = !signed;
   if (signed) {
     $("#signed").className = `chip ${standing.locked ? "signed" : "amending"}`;
-    $("#signed").textContent = standing.locked ? `v${signed.version} signed by ${signed.by}` : `amending: v${standing.version}`;
-    $("#signed").title = `version ${signed.version} was signed by ${signed.by}, ${clock(signed.at)}`;
+    $("#signed").textContent = standing.locked ? t("v{version} signed by {by}", signed) : t("amending: v{version}", { version: standing.version });
+    $("#signed").title = `${t("v{version} signed by {by}", signed)}, ${clock(signed.at)}`;
   }
   $("#held").hidden = locked() || !isTaken(row, person.name);
-  $("#held").textContent = row.assigned_to && row.assigned_to !== person.name ? `for ${row.assigned_to}` : `in review by ${row.in_review_by}`;
+  $("#held").textContent = row.assigned_to && row.assigned_to !== person.name ? t("for {name}", { name: row.assigned_to }) : t("in review by {by}", { by: row.in_review_by });
   $("#onward").hidden = !locked() || person.role === "viewer";
   $("#undo").disabled = !standing.can_undo || !mayDecide();
   $("#sign").hidden = locked() || person.role === "viewer";
   $("#amend").hidden = !locked() || person.role === "viewer";
   $("#decide").hidden = !mayDecide();
   $("#sign").disabled = !FINISHED.includes(row.status);
-  notice($("#late"), standing.late_cells > 0 && `${standing.late_cells} cells were found after the signature: amend to include them.`);
-  notice($("#failures"), failures.length > 0 && `${failures.length} failures: ${failures.at(-1).what}. ${failures.at(-1).hint}`);
+  notice($("#late"), standing.late_cells > 0 && t("{count} cells were found after the signature: amend to include them.", { count: standing.late_cells }));
+  notice($("#failures"), failures.length > 0 && `${plural(failures.length, "1 failure", "{count} failures")}: ${sentence(failures.at(-1).what)}. ${sentence(failures.at(-1).hint)}`);
   $("#comments").replaceChildren(...standing.comments.filter((c) => !c.cell_id).map((c) => h("li", {}, `${clock(c.at)} ${c.by}: ${c.text}`)));
   $("#comments-box").hidden = $("#comments").children.length === 0;
 }
@@ -111,11 +112,11 @@ function tally() {
   const here = [...cells.byId.values()].filter((cell) => white.has(cells.label(cell)));
   const done = here.filter((cell) => cells.decision(cell.id)).length;
   const goal = Math.min(Number($("#goal").value) || here.length, here.length);
-  $("#tally").textContent = `${done} of`;
+  $("#tally").textContent = t("{count} of", { count: done });
   $("#tally-bar").hidden = !goal;
   $("#tally-bar").setAttribute("aria-valuenow", goal ? Math.min(100, Math.round((100 * done) / goal)) : 0);
   $("#tally-bar span").style.width = `${goal ? Math.min(100, (100 * done) / goal) : 0}%`;
-  if (goal && done >= goal && tally.before < goal) say(`${done} white cells verified`);
+  if (goal && done >= goal && tally.before < goal) say(t("{count} white cells verified", { count: done }));
   tally.before = done;
 }
 
@@ -148,12 +149,12 @@ async function send(path, body, done) {
 /** Decides on cells at once: they move and the next is chosen; the server is asked in order, and what it refuses is undone. */
 function decide(action, label, ids = [...gallery.selected]) {
   if (!mayDecide()) return;
-  if (!ids.length) { say("choose a cell first"); return; }
+  if (!ids.length) { say(t("choose a cell first")); return; }
   const mine = (id) => cells.decision(id)?.by === person.name;
   const fresh = ids.filter((id) => !(mine(id) && (action === "confirm" || cells.decision(id).label === label)));
   const next = gallery.after(ids, mine);
   if (fresh.length) queue(action, label, fresh);
-  else say("you have decided on these cells already");
+  else say(t("you have decided on these cells already"));
   gallery.draw();
   gallery.goOn(next);
 }
@@ -163,10 +164,10 @@ function queue(action, label, ids) {
   const act = Symbol(action);
   const known = new Map(ids.map((id) => [id, cells.decisions.get(id)]));
   for (const id of ids) cells.showPending(id, { act, how: action, by: person.name, label: label ?? cells.label(cells.byId.get(id)) });
-  const what = action === "confirm" ? "confirmed" : title(label);
+  const what = action === "confirm" ? t("confirmed") : title(label);
   answered = answered.then(async () => {
-    const reason = reading ? await send("second-reading", { cell_ids: ids, label: action === "confirm" ? null : label }, `${counted(ids, "cell")}: ${what}`)
-      : changedMeanwhile(known) || await send("decisions", { action, cell_ids: ids, label: action === "reclassify" ? label : null }, `${counted(ids, "cell")}: ${what}`);
+    const reason = reading ? await send("second-reading", { cell_ids: ids, label: action === "confirm" ? null : label }, `${plural(ids.length, "1 cell", "{count} cells")}: ${what}`)
+      : changedMeanwhile(known) || await send("decisions", { action, cell_ids: ids, label: action === "reclassify" ? label : null }, `${plural(ids.length, "1 cell", "{count} cells")}: ${what}`);
     cells.settle(act, reason);
     gallery.draw();
     if (ids.includes(gallery.active)) detail.show(cells.byId.get(gallery.active));
@@ -179,14 +180,13 @@ function changedMeanwhile(known) {
     const now = cells.decisions.get(id);
     const by = (now ?? then)?.by;
     if (now?.number === then?.number || by === person.name) continue;
-    const reason = `${by} has changed this cell since: look at it again`;
+    const reason = t("{by} has changed this cell since: look at it again", { by });
     say(reason, true);
     return reason;
   }
   return null;
 }
 
-const counted = (list, word) => `${list.length} ${word}${list.length === 1 ? "" : "s"}`;
 const rename = (name, ids) => decide(name === "unidentified" ? name : "reclassify", name, ids);
 const confirm = () => decide("confirm");
 const unidentified = () => rename("unidentified");
@@ -194,8 +194,8 @@ const unidentified = () => rename("unidentified");
 /** The chosen cells side by side, at most six; one alone beside reference cells. */
 function sideBySide() {
   const ids = [...gallery.selected];
-  if (ids.length > 6) return say("choose two to six cells to compare");
-  if (ids.length < 1) return say("choose two to six cells first");
+  if (ids.length > 6) return say(t("choose two to six cells to compare"));
+  if (ids.length < 1) return say(t("choose two to six cells first"));
   return trying(() => compare.open(ids));
 }
 
@@ -214,7 +214,7 @@ function actOn(cell, action) {
 const dropped = (event) => event.dataTransfer.getData("text/plain").split(" ").filter((id) => cells.byId.has(id));
 
 function chosen(cell, selected) {
-  $("#selected").textContent = selected.size ? `${selected.size} selected` : "";
+  $("#selected").textContent = selected.size ? t("{count} selected", { count: selected.size }) : "";
   for (const button of document.querySelectorAll("#decide button, #decide select")) button.disabled = !selected.size;
   detail.show(cell).catch((error) => say(error.message, true));
   viewer?.show(cell);
@@ -228,7 +228,7 @@ function goTo(id) {
 /** What an alert is about: the class of its cell, or the slide. */
 function called(alert) {
   const cell = cells.byId.get(alert.cell_id);
-  return cell ? title(cells.label(cell)) : "The slide";
+  return cell ? title(cells.label(cell)) : t("The slide");
 }
 
 function tab(name) {
@@ -249,9 +249,9 @@ function ask(id, values = {}) {
 }
 
 async function comment(cell) {
-  $("#comment-about").textContent = cell ? `About the chosen cell (${title(cells.label(cell))})` : "About the slide";
+  $("#comment-about").textContent = cell ? t("About the chosen cell ({name})", { name: title(cells.label(cell)) }) : t("About the slide");
   const answer = await ask("#comment-box");
-  if (answer?.text) await request("comments", { text: answer.text, cell_id: cell?.id ?? null }, "comment saved");
+  if (answer?.text) await request("comments", { text: answer.text, cell_id: cell?.id ?? null }, t("comment saved"));
   if (cell) detail.show(cell);
 }
 
@@ -263,19 +263,19 @@ async function sign() {
   const open = alerts.open().length;
   const unknown = last.differential.find((line) => line.name === "unidentified").count;
   $("#sign-told").replaceChildren(
-    h("p", {}, `${last.row.name}: ${last.row.progress.cells} cells, ${last.white_cells} white. Version ${last.standing.version}, signed as ${person.name}, now.`),
-    unknown ? h("p", {}, `${unknown} cells are unidentified and outside the hundred per cent.`) : "",
-    open ? h("p", { class: "notice bad" }, `${open} alerts are not acknowledged.`) : "",
-    before.identity ? h("p", {}, before.identity) : "",
-    before.missing ? h("p", { class: "notice bad" }, `This laboratory's rule is not met: ${before.missing}.`) : "",
-    ...before.warnings.map((text) => h("p", { class: "notice" }, text)),
-    ...before.changes.map((text) => h("p", {}, text)));
+    h("p", {}, t("{slide}: {cells} cells, {white} white. Version {version}, signed as {name}, now.", { slide: last.row.name, cells: last.row.progress.cells, white: last.white_cells, version: last.standing.version, name: person.name })),
+    unknown ? h("p", {}, t("{count} cells are unidentified and outside the hundred per cent.", { count: unknown })) : "",
+    open ? h("p", { class: "notice bad" }, t("{count} alerts are not acknowledged.", { count: open })) : "",
+    before.identity ? h("p", {}, sentence(before.identity)) : "",
+    before.missing ? h("p", { class: "notice bad" }, t("This laboratory's rule is not met: {what}.", { what: sentence(before.missing) })) : "",
+    ...before.warnings.map((text) => h("p", { class: "notice" }, sentence(text))),
+    ...before.changes.map((text) => h("p", {}, sentence(text))));
   const lines = new Map(last.differential.map((line) => [line.name, line]));
-  $("#verified").replaceChildren(...before.classes.map((c) => h("tr", { class: lines.get(c.name).flag }, h("th", { scope: "row" }, c.title),
+  $("#verified").replaceChildren(...before.classes.map((c) => h("tr", { class: lines.get(c.name).flag }, h("th", { scope: "row" }, t(c.title)),
     h("td", { class: "n" }, number(lines.get(c.name).percent)), h("td", { class: "flag" }, FLAGS[lines.get(c.name).flag] ?? ""), [c.count, c.single, c.together, c.count - c.single - c.together].map((n) => h("td", { class: "n" }, String(n))))));
   const conclusion = last.standing.signatures.at(-1)?.comment ?? ""; // an amendment begins with the conclusion before it
   const answer = await ask("#sign-box", { comment: conclusion });
-  if (answer) await request("signatures", { saw, comment: answer.comment || null, password: answer.password ?? "", name: answer.name ?? "", identity: before.identity_digest }, "signed: the slide is locked");
+  if (answer) await request("signatures", { saw, comment: answer.comment || null, password: answer.password ?? "", name: answer.name ?? "", identity: before.identity_digest }, t("signed: the slide is locked"));
 }
 
 /** Who is to review the slide, and whether somebody waits for it. */
@@ -286,7 +286,7 @@ async function assign() {
   const asked = ask("#assign-box", { assignee: last.standing.assigned_to });
   $("#stat").checked = last.row.stat;
   const answer = await asked;
-  if (answer) await request("assignment", { assignee: answer.assignee.trim(), stat: answer.stat === "yes" }, answer.assignee.trim() ? `assigned to ${answer.assignee.trim()}` : "assigned to nobody");
+  if (answer) await request("assignment", { assignee: answer.assignee.trim(), stat: answer.stat === "yes" }, answer.assignee.trim() ? t("assigned to {name}", { name: answer.assignee.trim() }) : t("assigned to nobody"));
 }
 
 /** Opens the slide that this person should take next. */
@@ -294,23 +294,23 @@ async function goNext() {
   const { slides } = await call("GET", "api/slides");
   const next = nextSlide(slides, person.name, slideId);
   if (next) location.assign(siteUrl(`slides/${next.slide_id}`));
-  else say("no other slide is waiting for you");
+  else say(t("no other slide is waiting for you"));
 }
 
 /** Counts a cell that no run has found, and chooses it. */
 async function mark(box) {
-  say("the cell is being classified\u2026");
+  say(t("the cell is being classified\u2026"));
   const known = new Set(cells.byId.keys());
   const refused = await request("marks", { box_px0: box });
   const fresh = [...cells.byId.values()].find((cell) => cell.markedBy && !known.has(cell.id));
   if (refused || !fresh) return;
-  say(`marked: ${title(cells.label(fresh))}`);
+  say(t("marked: {name}", { name: title(cells.label(fresh)) }));
   goTo(fresh.id);
 }
 
 async function amend() {
   const answer = await ask("#amend-box");
-  if (answer?.reason) await request("amendments", { reason: answer.reason }, "open for amendment: sign again when done");
+  if (answer?.reason) await request("amendments", { reason: answer.reason }, t("open for amendment: sign again when done"));
 }
 
 function keys(event) {
@@ -330,11 +330,11 @@ function keys(event) {
   if (!event.repeat) act(); // a key that is held down decides once
 }
 
-const undo = () => (second.on_now ? say("call the cell again to change your second reading") : mayDecide() && (last.standing.can_undo || cells.pending.size) ? request("undo", {}, "undone") : say("there is nothing of yours to undo"));
+const undo = () => (second.on_now ? say(t("call the cell again to change your second reading")) : mayDecide() && (last.standing.can_undo || cells.pending.size) ? request("undo", {}, t("undone")) : say(t("there is nothing of yours to undo")));
 async function see(ids) {
   if (!mayDecide() || !ids.length) return;
   for (const id of ids) alerts.sent.add(id);
-  await request("acknowledgements", { alert_ids: ids }, `${counted(ids, "alert")} acknowledged`);
+  await request("acknowledgements", { alert_ids: ids }, plural(ids.length, "1 alert acknowledged", "{count} alerts acknowledged"));
   for (const id of ids) alerts.sent.delete(id);
   alerts.show(last.alerts);
 }
@@ -347,7 +347,7 @@ function toGallery() {
 
 function nextAlert() {
   const alert = alerts.next();
-  if (!alert) return say("no open alert");
+  if (!alert) return say(t("no open alert"));
   if (alert.cell_id) return goTo(alert.cell_id);
   gallery.selected.clear(); // an alert of the whole slide: no key must decide on a cell by mistake
   gallery.draw();
@@ -374,7 +374,7 @@ async function nextTelling() {
   await answered;
   const [id] = await call("GET", `${base}/review-order`);
   if (id) goTo(id);
-  else say("every cell that tells more than others is reviewed");
+  else say(t("every cell that tells more than others is reviewed"));
 }
 
 function addControls() {
@@ -400,7 +400,7 @@ function addControls() {
   $("#amend").addEventListener("click", amend);
   $("#taught").addEventListener("click", () => trying(() => openTaught(slide.classes.map((c) => c.name), person.role !== "viewer")));
   const { model_id: model, calibration } = slide.provenance;
-  $("#taught-calibration").textContent = `This slide was judged by model ${model}, ${calibration ? `calibrated on ${calibration}` : "without a calibration to the laboratory"}.`;
+  $("#taught-calibration").textContent = calibration ? t("This slide was judged by model {model}, calibrated on {calibration}.", { model, calibration }) : t("This slide was judged by model {model}, without a calibration to the laboratory.", { model });
   $("#whose").addEventListener("click", whose);
   $("#remark").addEventListener("click", () => comment(null));
   $("#help").addEventListener("click", () => $("#help-box").showModal());
@@ -416,7 +416,7 @@ function addControls() {
 /** A class with its key, which the person can change. */
 function keyLine(of) {
   const fixed = of.name === "unidentified";
-  const key = fixed ? h("kbd", {}, "0") : h("input", { class: "key", name: of.name, value: of.key, maxlength: 1, size: 1, autocomplete: "off", autocapitalize: "off", pattern: KEY, title: "a digit from 1 to 9, or a letter that no other act has" });
+  const key = fixed ? h("kbd", {}, "0") : h("input", { class: "key", name: of.name, value: of.key, maxlength: 1, size: 1, autocomplete: "off", autocapitalize: "off", pattern: KEY, title: t("a digit from 1 to 9, or a letter that no other act has") });
   return h("label", {}, key, h("span", { class: "dot", style: { background: of.colour } }), of.title);
 }
 
@@ -424,7 +424,7 @@ function keyLine(of) {
 async function keepKeys() {
   const keys = Object.fromEntries([...new FormData($("#own-keys"))].map(([name, key]) => [name, key.toLowerCase()]).filter(([, key]) => key));
   const twice = Object.entries(keys).find(([name, key]) => Object.entries(keys).some(([other, one]) => other !== name && one === key));
-  $("#keys-told").textContent = twice ? `The key ${twice[1].toUpperCase()} is given twice.` : "";
+  $("#keys-told").textContent = twice ? t("The key {key} is given twice.", { key: twice[1].toUpperCase() }) : "";
   if (twice) return;
   await prefer({ keys });
   location.reload();
@@ -432,18 +432,18 @@ async function keepKeys() {
 
 /** Changes some of what this person has chosen for the page. */
 async function prefer(change) {
-  await call("POST", "api/preferences", { keys: slide.own_keys, goal: slide.goal, ...change });
+  await call("POST", "api/preferences", { ...await call("GET", "api/preferences"), ...change });
   Object.assign(slide, "keys" in change ? { own_keys: change.keys } : change);
 }
 
 function openViewer() {
   const absent = (text) => $("#viewer").append(h("p", { class: "absent" }, text));
-  if (viewerWord !== "yes") return absent("The slide viewer is not installed on this machine: pip install xstatic-leaflet. Everything else works.");
-  if (slide.view.changed) return absent("The slide file has changed since it was read, so only its cells can be shown.");
-  if (!slide.view.available) return absent("The slide file is no longer where it was read, so only its cells can be shown.");
+  if (viewerWord !== "yes") return absent(t("The slide viewer is not installed on this machine: pip install xstatic-leaflet. Everything else works."));
+  if (slide.view.changed) return absent(t("The slide file has changed since it was read, so only its cells can be shown."));
+  if (!slide.view.available) return absent(t("The slide file is no longer where it was read, so only its cells can be shown."));
   return import("./viewer.js").then(({ Viewer }) => {
     viewer = new Viewer($("#map"), slide.view, cells, slideId, (cell) => goTo(cell.id));
-    if (person.role !== "viewer") viewer.letMark((box) => (mayDecide() ? mark(box) : say("the slide is signed: amend it to mark a cell")));
+    if (person.role !== "viewer") viewer.letMark((box) => (mayDecide() ? mark(box) : say(t("the slide is signed: amend it to mark a cell"))));
     viewer.show(cells.byId.get(gallery.active), 0); // a cell may have been chosen while this module was loading
   });
 }
@@ -451,6 +451,7 @@ function openViewer() {
 async function begin() {
   person = await me();
   slide = await call("GET", base);
+  for (const of of slide.classes) of.title = t(of.title);
   document.title = `${slide.name} \u2013 cytostream`;
   $("#name").textContent = [slide.name, ...slide.other_names].join(" = ");
   cells = new Cells(slide.classes);

@@ -1,8 +1,9 @@
 // Classes that the laboratory teaches: named, marked on cells, taught, and switched on after a look at what is to be expected.
-import { $, call, h, say } from "./page.js";
+import { $, call, h, number, say } from "./page.js";
+import { sentence, t } from "./texts.js";
 
-const percent = (share) => `${Math.round(1000 * share) / 10} %`;
-const range = ([low, high]) => `${percent(low)} to ${percent(high)}`;
+const percent = (share) => `${number(100 * share)} %`;
+const range = ([low, high]) => t("{low} to {high}", { low: percent(low), high: percent(high) });
 
 /** Opens the box of taught classes; `known` are the names that the page has, `may` whether the person may change anything. */
 export async function openTaught(known, may) {
@@ -31,14 +32,14 @@ export async function openTaught(known, may) {
 
 function line(one, may, act) {
   const path = `/${encodeURIComponent(one.name)}`;
-  const marked = `${one.marked_cells} cells on ${one.marked_slides} slides are called so by people.`;
+  const marked = t("{cells} cells on {slides} slides are called so by people.", { cells: one.marked_cells, slides: one.marked_slides });
   const figures = one.version ? [
-    h("p", {}, `Version ${one.version} by ${one.by || "unknown"}, from ${one.cells} cells of ${one.slides || "unknown"} slides. Held out by ${one.held_out_by}:`),
-    h("p", { class: "figures" }, `finds ${percent(one.sensitivity)} of its cells (${range(one.sensitivity_interval)}); calls ${percent(one.false_rate)} of other cells so (${range(one.false_rate_interval)}).`),
-    ...one.warnings.map((text) => h("p", { class: "notice" }, text)),
+    h("p", {}, t("Version {version} by {by}, from {cells} cells of {slides} slides. Held out by {held}:", { version: one.version, by: one.by || "?", cells: one.cells, slides: one.slides || "?", held: t(one.held_out_by) })),
+    h("p", { class: "figures" }, t("finds {share} of its cells ({range}); calls {false} of other cells so ({range2}).", { share: percent(one.sensitivity), range: range(one.sensitivity_interval), false: percent(one.false_rate), range2: range(one.false_rate_interval) })),
+    ...one.warnings.map((text) => h("p", { class: "notice" }, sentence(text))),
   ] : [];
   const acts = may ? h("div", { class: "row" },
-    h("button", { type: "button", class: "teach", disabled: !one.marked_cells, onclick: () => act(`${path}/lesson`, {}) }, one.version ? "Teach again" : "Teach"),
-    one.version ? h("button", { type: "button", class: "switch", onclick: () => act(`${path}/switch`, { on: !one.is_on }) }, one.is_on ? "Switch off" : "Switch on") : null) : null;
-  return h("li", { "data-taught": one.name }, h("h3", {}, one.name, " ", h("span", { class: "chip" }, one.is_on ? "on" : "off")), h("p", {}, marked), figures, acts);
+    h("button", { type: "button", class: "teach", disabled: !one.marked_cells, onclick: () => act(`${path}/lesson`, {}) }, one.version ? t("Teach again") : t("Teach")),
+    one.version ? h("button", { type: "button", class: "switch", onclick: () => act(`${path}/switch`, { on: !one.is_on }) }, one.is_on ? t("Switch off") : t("Switch on")) : null) : null;
+  return h("li", { "data-taught": one.name }, h("h3", {}, one.name, " ", h("span", { class: "chip" }, one.is_on ? t("on") : t("off"))), h("p", {}, marked), figures, acts);
 }

@@ -2,6 +2,7 @@
 /* global L */
 import { Marking } from "./marking.js";
 import { $, h, number, siteUrl } from "./page.js";
+import { t } from "./texts.js";
 
 const BAR_PX = 120; // the scale bar is at most this wide
 const RESTS_MS = 150;
@@ -80,7 +81,7 @@ export class Viewer {
     this.points = on ? [] : null;
     $("#measure").setAttribute("aria-pressed", String(on));
     $("#map").classList.toggle("measuring", on);
-    $("#length").textContent = on ? "Click two points." : "";
+    $("#length").textContent = on ? t("Click two points.") : "";
     this.soon();
   }
 
@@ -88,7 +89,7 @@ export class Viewer {
   measure(place) {
     const { x, y } = this.map.project(place, this.scale);
     this.points = this.points.length === 1 ? [...this.points, [x, y]] : [[x, y]];
-    $("#length").textContent = this.points.length === 2 ? `${number(this.lengthUm())} \u00b5m` : "Click the second point.";
+    $("#length").textContent = this.points.length === 2 ? `${number(this.lengthUm())} \u00b5m` : t("Click the second point.");
     this.soon();
   }
 

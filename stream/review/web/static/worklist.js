@@ -1,5 +1,6 @@
 // The worklist: one row a slide, kept up to date by the server's messages.
 import { $, siteUrl, call, clock, h, listen, me, say } from "./page.js";
+import { sentence, t } from "./texts.js";
 import { isTaken, isToSign, nextSlide } from "./work.js";
 
 const WORDS = { failures: "done, with failures", seen: "waiting" };
@@ -23,43 +24,43 @@ let filter = localStorage.getItem("filter") ?? "all";
 if (!(filter in FILTERS)) filter = "all";
 
 function glance(shares) {
-  const words = shares.map((s) => `${s.title} ${s.percent.toFixed(0)} %`).join(", ");
+  const words = shares.map((s) => `${t(s.title)} ${s.percent.toFixed(0)} %`).join(", ");
   const parts = shares.map((s) => h("span", { style: { width: `${s.percent}%`, background: s.colour } }));
-  return h("td", {}, h("div", { class: "glance", "aria-hidden": "true" }, parts), h("div", { class: "words" }, words || "no white cells yet"));
+  return h("td", {}, h("div", { class: "glance", "aria-hidden": "true" }, parts), h("div", { class: "words" }, words || t("no white cells yet")));
 }
 
 function progress(row) {
   const p = row.progress;
   const share = p.tiles ? p.tiles_done / p.tiles : 0;
-  const bar = h("div", { class: "bar", role: "progressbar", "aria-label": `${row.name}: tiles read`, "aria-valuenow": Math.round(100 * share), "aria-valuemin": 0, "aria-valuemax": 100 },
+  const bar = h("div", { class: "bar", role: "progressbar", "aria-label": `${row.name}: ${t("tiles read")}`, "aria-valuenow": Math.round(100 * share), "aria-valuemin": 0, "aria-valuemax": 100 },
     h("span", { style: { width: `${100 * share}%` } }));
-  return h("td", {}, row.status === "running" ? bar : "", h("div", { class: "words" }, row.status === "running" ? `${p.cells} cells, ${p.tiles_done} of ${p.tiles} tiles` : `${row.seen} of ${p.cells} seen`));
+  return h("td", {}, row.status === "running" ? bar : "", h("div", { class: "words" }, row.status === "running" ? t("{cells} cells, {done} of {tiles} tiles", { cells: p.cells, done: p.tiles_done, tiles: p.tiles }) : t("{seen} of {cells} seen", { seen: row.seen, cells: p.cells })));
 }
 
 function review(row) {
-  if (row.review === "signed") return [h("span", { class: "chip signed" }, `signed v${row.version}`), h("div", { class: "words" }, `${row.signed_by}, ${clock(row.signed_at)}`)];
-  if (row.review === "amending") return [h("span", { class: "chip amending" }, `amending v${row.version}`), row.in_review_by ? h("div", { class: "words" }, `by ${row.in_review_by}`) : null];
+  if (row.review === "signed") return [h("span", { class: "chip signed" }, t("signed v{version}", { version: row.version })), h("div", { class: "words" }, `${row.signed_by}, ${clock(row.signed_at)}`)];
+  if (row.review === "amending") return [h("span", { class: "chip amending" }, t("amending v{version}", { version: row.version })), row.in_review_by ? h("div", { class: "words" }, t("by {by}", { by: row.in_review_by })) : null];
   const held = isTaken(row, name);
-  return [row.in_review_by ? h("span", { class: `chip ${held ? "warning" : ""}` }, `in review by ${row.in_review_by}`) : h("span", { class: "dim" }, "open"),
-    row.assigned_to ? h("div", { class: "words" }, `for ${row.assigned_to}`) : null];
+  return [row.in_review_by ? h("span", { class: `chip ${held ? "warning" : ""}` }, t("in review by {by}", { by: row.in_review_by })) : h("span", { class: "dim" }, t("open")),
+    row.assigned_to ? h("div", { class: "words" }, t("for {name}", { name: row.assigned_to })) : null];
 }
 
 function line(row) {
   const path = siteUrl(`slides/${row.slide_id}`);
   return h("tr", { onclick: (event) => event.target.closest("a") || location.assign(path) },
-    h("td", {}, row.stat ? h("span", { class: "chip urgent" }, "stat") : null, row.stat ? " " : null, h("a", { href: path }, row.name), h("div", { class: "words" }, [row.patient, row.accession].filter(Boolean).join(", ")),
-      row.identity === "conflict" ? h("div", {}, h("span", { class: "chip urgent" }, "identity not settled")) : null, h("div", { class: "words" }, clock(row.at))),
-    h("td", {}, h("span", { class: `chip ${row.status}` }, WORDS[row.status] ?? row.status), row.reason ? h("div", { class: "words" }, row.reason) : null),
+    h("td", {}, row.stat ? h("span", { class: "chip urgent" }, t("stat")) : null, row.stat ? " " : null, h("a", { href: path }, row.name), h("div", { class: "words" }, [row.patient, row.accession].filter(Boolean).join(", ")),
+      row.identity === "conflict" ? h("div", {}, h("span", { class: "chip urgent" }, t("identity not settled"))) : null, h("div", { class: "words" }, clock(row.at))),
+    h("td", {}, h("span", { class: `chip ${row.status}` }, t(WORDS[row.status] ?? row.status)), row.reason ? h("div", { class: "words" }, sentence(row.reason)) : null),
     progress(row),
-    h("td", {}, row.open_alerts ? h("span", { class: "chip urgent" }, `${row.open_alerts} open`) : h("span", { class: "dim" }, row.progress.alerts ? `${row.progress.alerts} acknowledged` : "none")),
+    h("td", {}, row.open_alerts ? h("span", { class: "chip urgent" }, t("{count} open", { count: row.open_alerts })) : h("span", { class: "dim" }, row.progress.alerts ? t("{count} acknowledged", { count: row.progress.alerts }) : t("none"))),
     glance(row.glance),
     h("td", {}, review(row)));
 }
 
 function waitingLine(file) {
-  const tried = file.tries ? `tried ${file.tries} times` : "";
-  return h("tr", {}, h("td", {}, file.name), h("td", {}, h("span", { class: `chip ${file.state}` }, file.state)),
-    h("td", {}, h("div", { class: "words" }, [tried, file.reason].filter(Boolean).join(": "))), h("td", {}), h("td", {}), h("td", {}));
+  const tried = file.tries ? t("tried {count} times", { count: file.tries }) : "";
+  return h("tr", {}, h("td", {}, file.name), h("td", {}, h("span", { class: `chip ${file.state}` }, t(file.state))),
+    h("td", {}, h("div", { class: "words" }, [tried, sentence(file.reason)].filter(Boolean).join(": "))), h("td", {}), h("td", {}), h("td", {}));
 }
 
 const urgent = (row) => row.stat && row.review !== "signed";
@@ -73,15 +74,15 @@ function draw() {
   $("#rows").replaceChildren(...shown.map(line), ...queue.map(waitingLine));
   if (focused) [...document.querySelectorAll("#rows a")].find((link) => link.href === focused)?.focus(); // a row that is drawn anew keeps the focus
   $("#empty").hidden = shown.length + queue.length > 0;
-  $("#empty").textContent = rows.size ? "No slide matches this search." : "No slides yet: they appear here as soon as one is read.";
-  $("#told").textContent = `${shown.length} of ${rows.size} slides`;
+  $("#empty").textContent = rows.size ? t("No slide matches this search.") : t("No slides yet: they appear here as soon as one is read.");
+  $("#told").textContent = t("{shown} of {all} slides", { shown: shown.length, all: rows.size });
   for (const button of document.querySelectorAll("#filters button")) {
     const of = button.dataset.filter;
     const count = [...rows.values()].filter(FILTERS[of]).length + waiting.filter((f) => of === "all" || f.state === of).length;
-    button.textContent = `${button.dataset.filter} ${count}`;
+    button.textContent = `${t(button.dataset.filter)} ${count}`;
     button.setAttribute("aria-pressed", String(button.dataset.filter === filter));
   }
-  $("#refused").replaceChildren(...refused.map((f) => h("li", {}, `${f.what}: ${f.hint}`)));
+  $("#refused").replaceChildren(...refused.map((f) => h("li", {}, `${sentence(f.what)}: ${sentence(f.hint)}`)));
   $("#refused-box").hidden = refused.length === 0;
 }
 
@@ -89,7 +90,7 @@ function draw() {
 function goNext() {
   const next = nextSlide([...rows.values()], name);
   if (next) location.assign(siteUrl(`slides/${next.slide_id}`));
-  else say("no slide is waiting for you");
+  else say(t("no slide is waiting for you"));
 }
 
 async function load() {

@@ -14,6 +14,7 @@ from stream.review.report.pdf import pdf_of
 from stream.review.report.red_cells import red_lines, red_sentences
 from stream.review.report.report import SlideReport
 from stream.review.review_state import Standing
+from stream.review.texts import Texts
 from stream.run.red_morphology import GRADES
 
 
@@ -103,9 +104,11 @@ def test_fhir_has_an_observation_a_graded_kind():
 def test_the_printable_page_has_their_table():
     folder = Path(stream.review.web.__file__).parent / "templates"
     page = Environment(loader=FileSystemLoader(folder), autoescape=True).get_template("report.html")
-    told = page.render(report=report_with({"red_cells": figures()}), titles={}, pictures={})
+    told = page.render(
+        report=report_with({"red_cells": figures()}), titles={}, pictures={}, t=Texts()
+    )
     assert "Spherocytes" in told and "3+" in told and "Red cells and platelets" in told
-    told = page.render(report=report_with({}), titles={}, pictures={})
+    told = page.render(report=report_with({}), titles={}, pictures={}, t=Texts())
     assert "Red cells and platelets" not in told
 
 

@@ -23,7 +23,7 @@ def test_a_chosen_key_comes_first_and_the_class_that_had_it_gets_another(open_la
     lab = open_lab()
     before = keys(lab)
     chosen = {"keys": {"blast": before["lymphocyte"]}, "goal": 200}
-    assert lab.one.post("/api/preferences", chosen).json() == chosen
+    assert lab.one.post("/api/preferences", chosen).json() == {**chosen, "language": None}
     after = keys(lab)
     assert after["blast"] == before["lymphocyte"] != after["lymphocyte"]
     assert len(set(after.values())) == len(after)
@@ -64,4 +64,4 @@ def test_what_another_version_kept_gives_the_defaults(open_lab):
     lab.one.post("/api/preferences", {"goal": 200})
     with sqlite3.connect(lab.made.store / "access.db") as db:
         db.execute("UPDATE preferences SET body = '{\"colour\": 1}'")
-    assert lab.one.get("/api/preferences").json() == {"keys": {}, "goal": 100}
+    assert lab.one.get("/api/preferences").json() == {"keys": {}, "goal": 100, "language": None}

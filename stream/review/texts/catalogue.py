@@ -1,0 +1,110 @@
+"""Texts in the language of a person: the English text is the key, as with gettext; one file a
+language.
+"""
+
+import json
+import re
+from contextlib import suppress
+from datetime import datetime
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Literal, get_args
+
+Language = Literal["en", "de"]
+LANGUAGES: tuple[Language, ...] = get_args(Language)
+_PLACE = re.compile(r"\{(\w+)\}")
+_NUMBER = re.compile(r"[-+]?[\d,]+(\.\d+)?")
+_SEVERAL = re.compile("(, (?=[A-Z])| or |[+])")
+_WRITTEN = {"by", "names", "reader", "reason", "who"}  # what persons have written stays as it is
+
+
+class Texts:
+    """The catalogue of a language; English needs none. `texts` are those of pages, `words` names of
+    classes and states, `sentences` what is made with values, and stored, in English.
+    """
+
+    def __init__(self, language: Language = "en"):
+        self.language = language
+        self.catalogue = _catalogue(language)
+
+    def __call__(self, text: str, **values: str | int) -> str:
+        """A text in the language; `values` take the places of names in braces."""
+        for part in self.catalogue.values():
+            text = part.get(text, text)
+        return _fill(text, {name: str(value) for name, value in values.items()})
+
+    def sentence(self, said: str) -> str:
+        """A sentence that was made in English, with its values, in the language; one that the
+        catalogue has not stays as it is.
+        """
+        if self.language == "en":
+            return said
+        if known := self._known(said):
+            return known
+        if _NUMBER.fullmatch(said):
+            return said.translate(str.maketrans(".,", ",."))
+        for text, names, shape in self._patterns:
+            if found := shape.fullmatch(said):
+                values = zip(names, found.groups(), strict=True)
+                return _fill(text, {n: v if n in _WRITTEN else self._value(v) for n, v in values})
+        return said
+
+    def _value(self, said: str) -> str:
+        """A value within a sentence: a number, a name, or several."""
+        known = self.sentence(said) if _NUMBER.fullmatch(said) else self._known(said)
+        parts = [] if known else _SEVERAL.split(said)
+        if len(parts) < 2:
+            return known or self.sentence(said)
+        return "".join(" oder " if part == " or " else self.sentence(part) for part in parts)
+
+    def _known(self, said: str) -> str | None:
+        return self.catalogue["sentences"].get(said) or self.catalogue["words"].get(said)
+
+    def number(self, value: float, digits: int) -> str:
+        """A number with so many digits after the decimal sign of the language."""
+        text = f"{value:.{digits}f}"
+        return text.replace(".", ",") if self.language == "de" else text
+
+    def time(self, at: datetime) -> str:
+        """A date and time with its zone."""
+        shape = "%d.%m.%Y %H:%M %Z" if self.language == "de" else "%Y-%m-%d %H:%M %Z"
+        return at.strftime(shape).strip()
+
+    @cached_property
+    def _patterns(self) -> list[tuple[str, list[str], re.Pattern[str]]]:
+        """Sentences that have values: the longest first, so that the most specific one fits."""
+        sentences = self.catalogue["sentences"].items()
+        made = [(to, _PLACE.findall(text), _shape(text)) for text, to in sentences]
+        return sorted(made, key=lambda one: -len(one[2].pattern))
+
+
+def _shape(text: str) -> re.Pattern[str]:
+    words = _PLACE.split(text)[::2]
+    return re.compile("(.+?)".join(map(re.escape, words)), re.DOTALL)
+
+
+def _fill(text: str, values: dict[str, str]) -> str:
+    return _PLACE.sub(lambda place: values.get(place[1], place[0]), text)
+
+
+@cache
+def _catalogue(language: Language) -> dict[str, dict[str, str]]:
+    if language == "en":
+        return {}
+    file = Path(__file__).with_name(f"{language}.json")
+    parts: dict[str, dict[str, str]] = json.loads(file.read_text())
+    return parts
+
+
+def accepted_language(header: str) -> Language | None:
+    """The first language of an Accept-Language header, by its weights, that there are texts in."""
+    weighted = []
+    for part in header.split(","):
+        name, _, weight = part.strip().partition(";q=")
+        with suppress(ValueError):
+            weighted.append((float(weight or 1), name.partition("-")[0].lower()))
+    for share, name in sorted(weighted, key=lambda wish: -wish[0]):
+        for language in LANGUAGES:
+            if name == language and share > 0:
+                return language
+    return None

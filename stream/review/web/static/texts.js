@@ -1,0 +1,43 @@
+// The texts of the page in the person's language: English texts are the keys of the catalogue that the page carries.
+export const { lang: language } = document.documentElement;
+const { texts, words, sentences } = JSON.parse(document.getElementById("texts")?.textContent ?? '{"texts":{},"words":{},"sentences":{}}');
+const NUMBER = /^[-+]?[\d,]+(\.\d+)?$/;
+const PLACE = /\{(\w+)\}/g;
+const WRITTEN = ["by", "names", "reader", "reason", "who"]; // what persons have written stays as it is
+
+const fill = (text, values) => text.replace(PLACE, (whole, name) => (name in values ? String(values[name]) : whole));
+
+/** A text of the page; `values` take the places of names in braces. */
+export function t(text, values = {}) {
+  return fill(texts[text] ?? words[text] ?? sentences[text] ?? text, values);
+}
+
+/** The one text for a count of 1, the other for all others; both may name {count}. */
+export const plural = (count, one, other, values = {}) => t(count === 1 ? one : other, { count, ...values });
+
+/** The title of a class within a sentence: German keeps its capitals. */
+export const inSentence = (title) => (language === "de" ? title : title.toLowerCase());
+
+const patterns = Object.entries(sentences).map(([text, to]) => ({
+  to, names: [...text.matchAll(PLACE)].map((found) => found[1]),
+  shape: new RegExp(`^${text.replace(/[.*+?^$()|[\]\\]/g, "\\$&").replace(PLACE, "(.+?)")}$`, "s"),
+})).sort((a, b) => b.shape.source.length - a.shape.source.length); // the most specific one fits
+
+/** A sentence that the server has made, with its values, in the person's language; one that the catalogue has not stays as it is. */
+export function sentence(said) {
+  if (language === "en" || !said) return said;
+  const known = sentences[said] ?? words[said];
+  if (known) return known;
+  if (NUMBER.test(said)) return said.replace(/[.,]/g, (sign) => (sign === "." ? "," : "."));
+  for (const { to, names, shape } of patterns) {
+    const found = said.match(shape);
+    if (found) return fill(to, Object.fromEntries(names.map((name, place) => [name, WRITTEN.includes(name) ? found[place + 1] : value(found[place + 1])])));
+  }
+  return said;
+}
+
+/** A value within a sentence: a number, a name, or several. */
+function value(said) {
+  const parts = sentences[said] || words[said] || NUMBER.test(said) ? [said] : said.split(/(, (?=[A-Z])| or |\+)/);
+  return parts.map((part) => (part === " or " ? " oder " : sentence(part))).join("");
+}

@@ -1,0 +1,168 @@
+"""No text of page and report is outside the catalogue, and each has a German one."""
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+import stream.review.web
+from classify import SHIPPED, read_card
+from stream.alerts.slide_rules import EXCESS_ADVICE, RANGE_ADVICE
+from stream.config import ReviewSettings
+from stream.review.cell_classes import scheme_of
+from stream.review.red_cells import RED_KINDS
+from stream.review.texts import Texts, accepted_language
+
+WEB = Path(stream.review.web.__file__).parent
+TEMPLATES = sorted(
+    path
+    for path in (WEB / "templates").glob("*.html")
+    if not path.name.startswith("shadow")  # an admin's comparison of models, in English
+)
+SCRIPTS = sorted((WEB / "static").glob("*.js"))
+STRING = r'"((?:[^"\\\n]|\\.)*)"'
+CALL = re.compile(r"(?<![\w.$])t\(" + STRING)
+PLURAL = re.compile(r'(?<![\w.$])plural\([^"`\n]*?' + STRING + r",\s*" + STRING)
+CODE = re.compile(r"<code>.*?</code>")
+TEMPLATE_CALL = re.compile(r"""(?<![\w.])t\((?:"([^"]*)"|'([^']*)')""")
+WORDS = re.compile(r"[A-Za-z]{2,}")
+SPOKEN = ("title", "aria-label", "placeholder", "alt")
+NAMES = {"cytostream", "Deutsch", "English", "Esc", "UTC"}
+VALUE = re.compile(r"\$\{(?:[^{}]|\{[^{}]*\})*\}?")
+# what looks like a text in a script and is none: keys, headers, selectors, CSS, classes of CSS
+NO_TEXT = re.compile(
+    r"Arrow\w+|Home|End|Page\w+|Escape|Enter|GET|POST|Content-Type|Retry-After|Request.*"
+    r"|application/json|text/plain|[#.\[:][^ ].*|[a-z-]+( [a-z-]+)*|\d+px system-ui, sans-serif"
+    r"|body\[.*|.*\[.*\].*|.*[,>] ?[#.:\w-]+|.*(button|input|select|textarea|form) ?.*"
+    r"|\(.*: .*\)|(brightness|contrast|url)\(.*|\W*(px|mm|um|cytostream|or|oder)?\W*(px|mm)?\W*"
+    r"|\W*u00b\d.*|\W*u2192|.*u2013 cytostream|[A-Z]|n per100"
+)
+CHILD = re.compile(r"(?:\}, |(?:title|alt|label\"|placeholder): )" + STRING)
+
+
+def de():
+    return Texts("de")
+
+
+def in_catalogue(text):
+    return any(text in part for part in de().catalogue.values())
+
+
+class Plain(HTMLParser):
+    """What a template says outside its calls of the catalogue."""
+
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def handle_data(self, data):
+        self.found.append(data)
+
+    def handle_starttag(self, tag, attrs):
+        self.found += [value for name, value in attrs if name in SPOKEN and value]
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.name)
+def test_templates_say_nothing_outside_the_catalogue(path):
+    text = re.sub(r"\{\{.*?\}\}|\{%.*?%\}", "", path.read_text(), flags=re.DOTALL)
+    text = CODE.sub("", text)
+    plain = Plain()
+    plain.feed(text)
+    said = [word for part in plain.found for word in WORDS.findall(part) if word not in NAMES]
+    assert said == []
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.name)
+def test_every_text_of_a_template_has_a_german_one(path):
+    texts = [one or other for one, other in TEMPLATE_CALL.findall(path.read_text())]
+    assert [text for text in texts if not in_catalogue(text)] == []
+
+
+def script_texts(path):
+    script = path.read_text()
+    texts = CALL.findall(script) + [text for both in PLURAL.findall(script) for text in both]
+    return [json.loads(f'"{text}"') for text in texts]
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
+def test_every_text_of_a_script_has_a_german_one(path):
+    assert [text for text in script_texts(path) if not in_catalogue(text)] == []
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
+def test_scripts_say_nothing_outside_the_catalogue(path):
+    lines = [line for line in path.read_text().splitlines() if not line.startswith("import ")]
+    script = re.sub(r"(?<!:)//[^\n\"'`]*$|/\*\*.*?\*/", "", "\n".join(lines), flags=re.M | re.S)
+    script = PLURAL.sub("plural(", CALL.sub("t(", script))
+    found = re.findall(STRING + r"|`((?:[^`\\]|\\.)*)`", script)
+    strings = [VALUE.sub("", text or made).strip() for text, made in found]
+    said = [text for text in strings if " " in text or text[:1].isupper()]
+    children = [text for text in CHILD.findall(script) if re.search("[A-Za-z]{2}", text)]
+    words = de().catalogue["words"]
+    assert [text for text in said if not NO_TEXT.fullmatch(text) and text not in words] == []
+    assert children == []
+
+
+def test_a_german_text_names_the_same_values():
+    for part in de().catalogue.values():
+        for text, german in part.items():
+            assert set(re.findall(r"\{\w+\}", text)) == set(re.findall(r"\{\w+\}", german)), text
+
+
+def test_every_class_has_a_german_name():
+    scheme = scheme_of([*read_card(SHIPPED).classes, "neutrophil", "ig"], ReviewSettings())
+    titles = [c.title for c in scheme.classes] + [total.of.title for total in scheme.totals]
+    titles += [title for title, _ in RED_KINDS.values()]
+    assert [title for title in titles if not in_catalogue(title)] == []
+    assert de()("Band neutrophil") == "Stabkerniger Neutrophiler"
+    assert de()("Schistocytes") == "Fragmentozyten" and de()("Not a cell") == "Kein Zellbild"
+
+
+SENTENCES = {
+    "9 of 120 white cells (7.5 %) are called blast, where 0.1 are expected: so many or more are on "
+    "1 in 1,000,000,000 or fewer normal slides": "9 von 120 Leukozyten (7,5 %) als Blasten "
+    "zugeordnet, erwartet 0,1: so viele oder mehr auf höchstens 1 von 1.000.000.000 normalen "
+    "Präparaten",
+    "blast, probability 0.93": "Blasten, Wahrscheinlichkeit 0,93",
+    "High: Blast 12.5 % (0 to 0), Monocyte 11.0 % (2 to 10).": "Erhöht: Blast 12,5 % (0 bis 0), "
+    "Monozyt 11,0 % (2 bis 10).",
+    "3 of 40 cells were verified by ada, done.": "3 von 40 Zellen wurden geprüft von ada, done.",
+    "Amended by open: done.": "Berichtigt von open: done.",
+    "Blast: 2 before, 1 now.": "Blast: vorher 2, jetzt 1.",
+    "2.0 erythroblast+blast per 100 white cells, more than 1": "2,0 Erythroblasten+Blasten pro 100 "
+    "Leukozyten, mehr als 1",
+    "a sentence that nobody knows": "a sentence that nobody knows",
+}
+
+
+@pytest.mark.parametrize("said", SENTENCES)
+def test_sentences_that_were_made_in_english_are_said_in_german(said):
+    assert de().sentence(said) == SENTENCES[said]
+    assert Texts("en").sentence(said) == said
+
+
+@pytest.mark.parametrize("said", [EXCESS_ADVICE, RANGE_ADVICE])
+def test_advice_is_german(said):
+    assert de().sentence(said) != said
+
+
+def test_numbers_follow_the_language():
+    assert de().number(1234.56, 1) == "1234,6" and Texts("en").number(1234.56, 1) == "1234.6"
+
+
+@pytest.mark.parametrize(
+    ("header", "language"),
+    [
+        ("de-AT,de;q=0.9,en;q=0.8", "de"),
+        ("fr, en;q=0.2, de;q=0.7", "de"),
+        ("en-GB", "en"),
+        ("fr", None),
+        ("", None),
+        ("de;q=x, en", "en"),
+        ("de;q=0", None),
+    ],
+)
+def test_the_browser_asks_for_a_language(header, language):
+    assert accepted_language(header) == language
