@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -53,9 +54,11 @@ class Site:
 
     path = ""  # that a proxy serves it under
 
-    def __init__(self, folder, mode="local", name="smear.tiff", store=None, oidc=None, **review):
+    def __init__(
+        self, folder, mode="local", name="smear.tiff", store=None, oidc=None, config=None, **review
+    ):
         """With a `store` it serves that one, else a new one that the test fills; `oidc` gives the
-        settings of sign-in for the page's address.
+        settings of sign-in for the page's address; a `config` stands in place of `review`.
         """
         self.folder = folder
         self.mode = mode
@@ -65,7 +68,7 @@ class Site:
             self.port = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         signing_in = {"oidc": oidc(address=self.url)} if oidc else {}
-        self.config = Config(review=ReviewSettings(look_s=0.05, **signing_in, **review))
+        self.config = config or Config(review=ReviewSettings(look_s=0.05, **signing_in, **review))
         self.start()
 
     @property
@@ -90,7 +93,10 @@ class Site:
         self.stack = ExitStack()
         self.accounts = Accounts(self.folder / "store")
         self.stack.callback(self.accounts.close)
-        self.library = self.stack.enter_context(SlideLibrary(self.folder / "store", self.config))
+        kept = self.config.review.audit_folder
+        custody = Path(kept) if kept else None
+        library = SlideLibrary(self.folder / "store", self.config, custody)
+        self.library = self.stack.enter_context(library)
         workers = self.stack.enter_context(open_workers(0))
         provider = OpenIdProvider(self.config.review.oidc) if self.mode == "oidc" else None
         setting = Setting(self.mode, provider=provider)
@@ -128,7 +134,8 @@ class Site:
 
     def close(self):
         self.stop()
-        self.made.close()
+        if self.made:
+            self.made.close()
 
 
 @pytest.fixture
