@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 READY = $(VENV)/.ready-$(subst $(comma),-,$(EXTRAS))
 comma := ,
 
-.PHONY: demo page test quick check bench gpu-check chaos fuzz siege golden mutants cover docs browser postgres lis-node oidc-node lock sbom train-gpu clean
+.PHONY: demo page test quick check bench gpu-check chaos fuzz siege golden mutants cover docs browser postgres lis-node oidc-node lock notices sbom install-check train-gpu clean
 
 demo: $(READY)
 	$(BIN)/cytostream demo
@@ -81,13 +81,21 @@ $(READY): pyproject.toml
 	touch $@
 
 TOOLS = $(VENV)/tools
+install-check: $(READY)  # the deployment's own installation, in a throwaway folder; needs the package index
+	rm -rf $(VENV)/deployed && PYTHON=$(PYTHON) deploy/install.sh $(VENV)/deployed
+	$(VENV)/deployed/bin/python -m pip check && $(VENV)/deployed/bin/cytostream demo --help > /dev/null
+	rm -rf $(VENV)/deployed
+
 lock: $(READY)  # deploy/requirements.lock: every package of a deployment on such a machine, with its digest
-	$(BIN)/python -m pip install --quiet --dry-run --ignore-installed --report $(VENV)/report.json '.[exports,lis,metrics]'
+	$(BIN)/python -m pip install --quiet --dry-run --ignore-installed --report $(VENV)/report.json '.[exports,lis,metrics,oidc]' 'setuptools>=77'
 	$(BIN)/python deploy/lock.py < $(VENV)/report.json > deploy/requirements.lock
 
 sbom: $(READY)  # sbom.json: the packages of this environment as CycloneDX 1.6
 	$(PYTHON) -m venv $(TOOLS) && $(TOOLS)/bin/python -m pip install --quiet cyclonedx-bom==7.5.0
 	$(TOOLS)/bin/cyclonedx-py environment --spec-version 1.6 --output-file sbom.json $(BIN)/python
+
+notices: $(READY)  # THIRD-PARTY-NOTICES.txt: licences of what an installation runs with; names those without
+	$(BIN)/python deploy/notices.py > THIRD-PARTY-NOTICES.txt
 
 postgres:  # a server that the tests of a store on PostgreSQL start; without it they skip
 	test -d /usr/lib/postgresql || (apt-get update -qq && apt-get install -y -qq postgresql)

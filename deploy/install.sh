@@ -4,13 +4,13 @@
 #   deploy/install.sh /opt/cytostream [EXTRAS]
 set -eu
 prefix=${1:?"usage: deploy/install.sh PREFIX [EXTRAS]"}
-extras=${2:-exports,lis,metrics}
+extras=${2:-exports,lis,metrics,oidc}
 here=$(cd "$(dirname "$0")/.." && pwd)
 "${PYTHON:-python3}" -m venv "$prefix"
 pip="$prefix/bin/python -m pip install --quiet --disable-pip-version-check --no-cache-dir"
 if [ -f "$here/deploy/requirements.lock" ]; then
     $pip --no-deps --require-hashes -r "$here/deploy/requirements.lock"
-    $pip --no-deps "$here"
+    $pip --no-deps --no-build-isolation "$here" # setuptools is one of the packages above
 else
     $pip "$here[$extras]"
 fi

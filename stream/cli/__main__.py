@@ -1,3 +1,3 @@
-from .app import run_command
+from stream.cli import main
 
-run_command()
+main()
