@@ -1,3 +1,3 @@
-from stream.cli import main
+from .app import run_command
 
-main()
+run_command()
