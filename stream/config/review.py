@@ -57,6 +57,12 @@ class ReviewSettings(Section):
         "en", description="language of the page where neither person nor browser asks for one"
     )
     laboratory: str = Field("", description="stands on reports")
+    address: tuple[str, ...] = Field(
+        (), max_length=6, description="lines under the laboratory's name on reports"
+    )
+    logo: str = Field("", description="PNG or JPEG file, at the right of the head of reports")
+    report_foot: str = Field("", description="a line at the foot of each page of a report")
+    paper: Literal["A4", "letter"] = Field("A4", description="the size of a report's pages")
     fonts: tuple[str, ...] = Field(
         (), description="TTF or OTF files for letters that the font of the PDF has not"
     )

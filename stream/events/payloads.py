@@ -307,6 +307,9 @@ class ReviewData(Payload):
     identity_digest: str | None = Field(
         None, description="HMAC of the identity that was stated or signed for; it names nobody"
     )
+    language: str | None = Field(
+        None, pattern="^[a-z]{2}$", description="in which the signed report is written (ISO 639-1)"
+    )
     assignee: str | None = Field(
         None, description="account of the person whom the slide is assigned to; empty for nobody"
     )

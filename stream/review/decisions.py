@@ -176,10 +176,16 @@ class DecisionService:
             return self._write(shelf, by, "undo", _undoing(shelf, act))
 
     def sign(
-        self, slide_id: str, by: str, comment: str | None, saw: int, identity: str | None = None
+        self,
+        slide_id: str,
+        by: str,
+        comment: str | None,
+        saw: int,
+        identity: str | None = None,
+        language: str | None = None,
     ) -> SlideView:
         """Signs the count as it stands; the slide is locked. `identity` is the digest of whose
-        slide the page has shown it to be.
+        slide the page has shown it to be; the report stays in the `language`.
 
         Raises:
             DeskError: the slide is not finished, alerts are open, whose slide it is is not settled,
@@ -197,6 +203,7 @@ class DecisionService:
                 "comment": comment or None,
                 "saw": saw,
                 "verdicts": verdicts,
+                "language": language,
                 **_red_signed(shelf),
                 **self._identity_says(slide_id, specimen.identity),
             }

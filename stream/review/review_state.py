@@ -70,6 +70,7 @@ class Signature:
     verdicts: str | None = None
     red_verdicts: str | None = None
     identity_digest: str | None = None
+    language: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +256,7 @@ def _sign(standing: Standing, review: ReviewEntry, data: ReviewData) -> None:
         verdicts=data.verdicts,
         red_verdicts=data.red_verdicts,
         identity_digest=data.identity_digest,
+        language=data.language,
     )
     standing.signatures.append(signed)
     standing.locked = True

@@ -1,4 +1,5 @@
 from .dicom import dicom_of
+from .document import document_of
 from .fhir import fhir_of, panel_of
 from .formats import FORMS
 from .image_folder import image_folder_of
@@ -16,6 +17,7 @@ __all__ = [
     "check_letters",
     "check_printable",
     "dicom_of",
+    "document_of",
     "fhir_of",
     "image_folder_of",
     "panel_of",

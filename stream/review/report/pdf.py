@@ -1,6 +1,4 @@
-"""The report on paper: A4, the count with its ranges, who signed and when, and the cells that
-matter.
-"""
+"""The report on paper: the document that the page shows, in the laboratory's letterhead."""
 
 import io
 import unicodedata
@@ -14,18 +12,21 @@ from fpdf.fonts import FontFace, TTFFont
 from PIL import Image
 
 from stream.review.detections import Detection
-from stream.review.differential import DifferentialLine
 
+from .document import ReportDocument, ShownCell, TablePart, document_of
 from .letters import check_letters, letters_of
-from .report import Notable, ReportError, SlideReport
+from .report import ReportError, SlideReport
 
 FONT = "Roboto"
 
 _FURTHER = "further"
-CELL_MM = 26.0
-GAP_MM = 4.0
+CELL_MM = 22.0
+GAP_MM = 8.0
 _COLUMNS = 6
-NOTE = "Computed by a research tool, not a medical device. Ranges are those of the configuration."
+LOGO_MM = 16.0
+ROW_MM = 4.1
+_SHADE = (236, 239, 241)
+_COLUMN_MM = {7: (52, 16, 16, 28, 24, 24, 18), 5: (70, 20, 20, 34, 34), 2: (70, 108)}
 
 
 def font_folder() -> Path:
@@ -47,9 +48,10 @@ class Sheet(FPDF):
     `texts` is all that was set on it.
     """
 
-    def __init__(self, foot: str, fonts: Sequence[Path] = ()):
-        super().__init__(format="A4")
-        self._foot = foot
+    def __init__(self, feet: Sequence[str], fonts: Sequence[Path] = (), paper: str = "A4"):
+        """`feet` stand at the foot of each page; its number follows the last of them."""
+        super().__init__(format=paper)
+        self._feet = feet
         self.texts: list[str] = []
         self.add_font(FONT, "", font_folder() / "Roboto-Regular.ttf")
         self.add_font(FONT, "B", font_folder() / "Roboto-Bold.ttf")
@@ -57,7 +59,7 @@ class Sheet(FPDF):
             self.add_font(f"{_FURTHER}{number}", "", path)
         self.set_fallback_fonts([f"{_FURTHER}{n}" for n in range(len(fonts))], exact_match=False)
         self.set_margins(16, 14)
-        self.set_auto_page_break(True, 18)
+        self.set_auto_page_break(True, 8 + 4 * len(feet))
         self.add_page()
 
     def normalize_text(self, text: str) -> str:
@@ -67,15 +69,17 @@ class Sheet(FPDF):
         return composed
 
     def footer(self) -> None:
-        self.set_y(-13)
-        self.set_font(FONT, size=7.5)
+        self.set_y(-7 - 4 * len(self._feet))
+        self.set_font(FONT, size=7)
         self.set_text_color(90)
-        self.cell(0, 5, f"{self._foot}    page {self.page_no()} of {{nb}}", align="C")
+        for line in self._feet[:-1]:
+            self.cell(0, 4, line, align="C", new_x="LMARGIN", new_y="NEXT")
+        self.cell(0, 4, f"{self._feet[-1]} {self.page_no()} / {{nb}}", align="C")
         self.set_text_color(0)
 
     def line_of(self, text: str, size: float = 9, style: str = "", height: float = 5) -> None:
         self.set_font(FONT, style, size)
-        self.multi_cell(0, height, text, new_x="LMARGIN", new_y="NEXT")
+        self.multi_cell(0, height, text, align="L", new_x="LMARGIN", new_y="NEXT")
 
 
 def pdf_of(report: SlideReport, picture: Callable[[Detection], bytes]) -> bytes:
@@ -112,19 +116,24 @@ def printable_letters(fonts: Sequence[Path]) -> frozenset[int]:
 
 @contextmanager
 def _laid_out(report: SlideReport, picture: Callable[[Detection], bytes]) -> Iterator[Sheet]:
+    document = document_of(report)
     glyphs = printable_letters(report.fonts)
-    foot = f"{report.name}   slide {report.slide_id}   version {report.version}   {report.status}"
-    sheet = Sheet(foot, report.fonts)
+    about = report.name, report.slide_id, document.page
+    feet = [line for line in (report.letterhead.foot, "   ".join(about)) if line]
+    sheet = Sheet(feet, report.fonts, report.letterhead.paper)
     try:
-        sheet.set_title(f"Differential count {report.name}")
-        sheet.set_lang("en")
-        _head(sheet, report)
-        _table(sheet, report)
-        _red_cells(sheet, report)
-        _words(sheet, report)
-        titles = {c.name: c.title for c in report.scheme.classes}
-        _cells(sheet, report.notable, picture, titles)
-        check_letters([foot, *sheet.texts], glyphs)
+        sheet.set_title(f"{document.title} {report.name}")
+        sheet.set_lang(document.language)
+        _letterhead(sheet, report)
+        _head(sheet, document)
+        for part in document.parts:
+            _table(sheet, part)
+        _paragraphs(sheet, document.estimates, 8.5)
+        _cells(sheet, document.cells_title, document.cells, picture)
+        _paragraphs(sheet, (*document.remarks, *document.comments), 8)
+        _paragraphs(sheet, document.method, 7)
+        _cells(sheet, document.further_title, document.further, picture)
+        check_letters([*feet, *sheet.texts], glyphs)
         yield sheet
     finally:
         for font in sheet.fonts.values():
@@ -132,127 +141,86 @@ def _laid_out(report: SlideReport, picture: Callable[[Detection], bytes]) -> Ite
                 font.close()
 
 
-def _head(sheet: Sheet, report: SlideReport) -> None:
+def _letterhead(sheet: Sheet, report: SlideReport) -> None:
+    """The laboratory's name and address, its logo at the right, and a line under them."""
+    head = report.letterhead
+    top = sheet.get_y()
     if report.laboratory:
-        sheet.line_of(report.laboratory, 10, "B")
-    sheet.line_of("Differential count of a blood smear", 16, "B", 9)
-    if said := "   ".join(f"{title}: {text}" for title, text in report.specimen_lines):
+        sheet.line_of(report.laboratory, 11, "B")
+    for line in head.address:
+        sheet.line_of(line, 8, height=3.8)
+    if head.logo:
+        box = sheet.w - sheet.r_margin - 3 * LOGO_MM, top, 3 * LOGO_MM, LOGO_MM
+        sheet.image(head.logo, *box, keep_aspect_ratio=True, alt_text=report.laboratory or "logo")
+        sheet.set_y(max(sheet.get_y(), top + LOGO_MM))
+    if sheet.get_y() > top:
+        sheet.ln(1)
+        sheet.line(sheet.l_margin, sheet.get_y(), sheet.w - sheet.r_margin, sheet.get_y())
+        sheet.ln(2)
+
+
+def _head(sheet: Sheet, document: ReportDocument) -> None:
+    """Whose slide it is, what was found, in words, and who signed."""
+    sheet.line_of(document.title, 15, "B", 8)
+    if said := "   ".join(f"{title}: {text}" for title, text in document.specimen):
         sheet.line_of(said, 10, "B")
-    sheet.line_of(f"Slide {report.name}")
-    if signed := report.signature:
-        when = f"{signed.at:%Y-%m-%d %H:%M %Z}"
-        sheet.line_of(
-            f"{report.status.capitalize()}, version {report.version}. Signed by {signed.by} at "
-            f"{when}",
-            9,
-            "B",
-        )
-    else:
-        sheet.line_of(f"PRELIMINARY, version {report.version}: not signed", 9, "B")
-    scanned = f"read {report.scanned:%Y-%m-%d %H:%M %Z}, " if report.scanned else ""
-    model = report.facts.get("model_id", "unknown")
-    sheet.line_of(
-        f"{len(report.cells)} cells, {report.white} of them white; {scanned}model {model}"
-    )
-    for sentence in report.remarks:
-        sheet.line_of(sentence)
-    sheet.ln(2)
+    sheet.line_of(document.slide)
+    sheet.line_of(document.status, 9, "B")
+    sheet.ln(1)
+    for sentence in document.findings:
+        sheet.line_of(sentence, 10, "B")
+    if document.conclusion:
+        sheet.line_of(document.conclusion, 10)
+    sheet.ln(1.5)
 
 
-def _table(sheet: Sheet, report: SlideReport) -> None:
-    sheet.set_font(FONT, size=9)
-    head = FontFace(emphasis="BOLD", fill_color=(236, 239, 241))
-    align = ("LEFT", *["RIGHT"] * 5, "LEFT")
+def _table(sheet: Sheet, part: TablePart) -> None:
+    sheet.line_of(part.title, 9.5, "B", 5)
+    sheet.set_font(FONT, size=8)
+    columns = len(part.columns)
     with sheet.table(
-        col_widths=(46, 18, 18, 30, 24, 26, 16),
-        text_align=align,
-        headings_style=head,
-        line_height=5.6,
+        col_widths=_COLUMN_MM[columns],
+        text_align=("LEFT", *["RIGHT"] * (columns - 2), "LEFT"),
+        headings_style=FontFace(emphasis="BOLD", fill_color=_SHADE),
+        line_height=ROW_MM,
+        borders_layout="HORIZONTAL_LINES",
     ) as table:
-        table.row(("Class", "Count", "%", "95 % interval", "per 100 WBC", "Reference", ""))
-        for line in report.shown_lines:
-            table.row(_texts(line), style=FontFace(emphasis="BOLD") if line.flag else None)
-    sheet.ln(2)
+        table.row(part.columns)
+        for line in part.rows:
+            table.row(line.texts, style=FontFace(emphasis="BOLD") if line.flag else None)
+    sheet.ln(1)
 
 
-def _red_cells(sheet: Sheet, report: SlideReport) -> None:
-    """Sentences and the graded table; nothing where no field was measured."""
-    sentences = report.red_sentences
-    lines = report.red_lines
-    if not sentences:
-        return
-    sheet.line_of("Red cells and platelets", 12, "B", 8)
+def _paragraphs(sheet: Sheet, sentences: Sequence[str], size: float) -> None:
     for sentence in sentences:
-        sheet.line_of(sentence)
-    if lines:
-        sheet.set_font(FONT, size=9)
-        head = FontFace(emphasis="BOLD", fill_color=(236, 239, 241))
-        align = ("LEFT", *["RIGHT"] * 3, "LEFT")
-        with sheet.table(
-            col_widths=(60, 24, 24, 40, 30), text_align=align, headings_style=head, line_height=5.6
-        ) as table:
-            table.row(("Kind", "Count", "%", "95 % interval", "Grade (ICSH 2015)"))
-            for line in lines:
-                shares = f"{line.percent:.1f}", f"{line.low:.1f} to {line.high:.1f}"
-                style = FontFace(emphasis="BOLD") if line.grade >= 2 else None
-                table.row((line.title, str(line.count), *shares, line.grade_text), style=style)
-    sheet.ln(2)
-
-
-def _texts(line: DifferentialLine) -> tuple[str, ...]:
-    interval = f"{line.interval[0]:.1f} to {line.interval[1]:.1f}" if line.interval else ""
-    share = "" if line.percent is None else f"{line.percent:.1f}"
-    per_100 = "" if line.per_100 is None else f"{line.per_100:.1f}"
-    reference = "" if line.low is None else f"{line.low:g} to {line.high:g}"
-    return line.title, str(line.count), share, interval, per_100, reference, line.flag
-
-
-def _words(sheet: Sheet, report: SlideReport) -> None:
-    if report.signature and report.signature.comment:
-        sheet.line_of(f"Conclusion: {report.signature.comment}")
-    for comment in report.comments:
-        sheet.line_of(f"{comment.by}, {comment.at:%Y-%m-%d %H:%M}: {comment.text}")
-    sheet.line_of(NOTE, 7.5)
-    sheet.ln(2)
+        sheet.line_of(sentence, size, height=size / 2)
+    if sentences:
+        sheet.ln(1.5)
 
 
 def _cells(
-    sheet: Sheet,
-    notable: list[Notable],
-    picture: Callable[[Detection], bytes],
-    titles: dict[str, str],
+    sheet: Sheet, title: str, cells: Sequence[ShownCell], picture: Callable[[Detection], bytes]
 ) -> None:
-    if notable:
-        sheet.line_of("Cells", 12, "B", 8)
-    for first in range(0, len(notable), _COLUMNS):
-        row = notable[first : first + _COLUMNS]
-        if sheet.will_page_break(CELL_MM + 14):
+    """Pictures in rows; the title stays with the first of them."""
+    for first in range(0, len(cells), _COLUMNS):
+        if sheet.will_page_break(CELL_MM + 15):
             sheet.add_page()
+        if not first:
+            sheet.line_of(title, 10, "B", 6)
         top = sheet.get_y()
-        for column, one in enumerate(row):
-            _one_cell(
-                sheet,
-                one,
-                picture(one.cell),
-                titles[one.label],
-                sheet.l_margin + column * (CELL_MM + GAP_MM),
-                top,
-            )
-        sheet.set_y(top + CELL_MM + 13)
+        for column, one in enumerate(cells[first : first + _COLUMNS]):
+            x = sheet.l_margin + column * (CELL_MM + GAP_MM)
+            _one_cell(sheet, one, picture(one.notable.cell), x, top)
+        sheet.set_y(top + CELL_MM + 10)
 
 
-def _one_cell(sheet: Sheet, one: Notable, image: bytes, title: str, x: float, y: float) -> None:
-    sheet.image(
-        io.BytesIO(image),
-        x,
-        y,
-        CELL_MM,
-        CELL_MM,
-        alt_text=f"{title} at {one.cell.x_px0}, {one.cell.y_px0}",
-    )
+def _one_cell(sheet: Sheet, one: ShownCell, image: bytes, x: float, y: float) -> None:
+    cell = one.notable.cell
+    place = f"{one.title}: {cell.x_px0}, {cell.y_px0}"
+    sheet.image(io.BytesIO(image), x, y, CELL_MM, CELL_MM, alt_text=place)
     sheet.set_xy(x, y + CELL_MM + 0.6)
-    sheet.set_font(FONT, "B", 7)
-    sheet.cell(CELL_MM, 3.2, title)
+    sheet.set_font(FONT, "B", 6.5)
+    sheet.cell(CELL_MM, 3.2, one.title)
     sheet.set_xy(x, y + CELL_MM + 3.8)
     sheet.set_font(FONT, size=5.5)
-    sheet.multi_cell(CELL_MM, 2.4, one.why[:110] or f"p {one.cell.sureness:.2f}", align="L")
+    sheet.multi_cell(CELL_MM, 2.4, one.why[:110], align="L")

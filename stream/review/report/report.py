@@ -25,9 +25,11 @@ from stream.review.images import FileStanding
 from stream.review.red_cells import JudgedReds, RedDetection
 from stream.review.review_state import Comment, Signature, Standing
 from stream.review.slides import SlideLibrary, SlideView
+from stream.review.texts import LANGUAGES, Language
 from stream.review.verification import small_count, verification, verified_sentence
 from stream.review.versions import changes_since
 
+from .letterhead import Letterhead, letterhead_of
 from .red_cells import RedLine, red_lines, red_sentences
 
 SHOWN_ALERTS = 24
@@ -69,7 +71,7 @@ class SlideReport:
     order of `classes`; `specimen` is whose slide it is, `codes` what of it goes into tables of
     cells; `features()` the encoder's features (n, F) float16, None where the store has
     none; `file` says whether the slide's file is the one that was read; `fonts` are for letters
-    that the printed report's own font has not.
+    that the printed report's own font has not; `language` is that of its texts.
     """
 
     slide_id: str
@@ -95,6 +97,8 @@ class SlideReport:
     features: Callable[[], np.ndarray | None] = lambda: None
     file: FileStanding = "there"
     specimen: Identity = Identity()
+    language: Language = "en"
+    letterhead: Letterhead = Letterhead()
     codes: JsonObject | None = None
 
     @property
@@ -215,9 +219,11 @@ def report_of(
     name: str,
     version: int | None = None,
     file: FileStanding = "there",
+    language: Language | None = None,
 ) -> SlideReport:
     """The report of a version; of the one that stands now without one. `file` says how the file at
-    the slide's path compares with the one that was read.
+    the slide's path compares with the one that was read. One that is not signed is in the
+    `language`, else in the laboratory's.
 
     Raises:
         ReportError: there is no such version, or what it was signed for was altered.
@@ -258,8 +264,16 @@ def report_of(
         shelf.reds,
         lambda: shelf.features(cells),
         file=file,
+        language=written_language(signature, language or library.config.review.language),
+        letterhead=letterhead_of(library.config.review),
         **specimen_facts(library, shelf, standing),
     )
+
+
+def written_language(signature: Signature | None, wanted: Language) -> Language:
+    """A signed report stays in the language that it was signed in."""
+    signed = signature and (signature.language or "en")
+    return next((language for language in LANGUAGES if language == signed), wanted)
 
 
 def specimen_facts(library: SlideLibrary, shelf: SlideView, standing: Standing) -> JsonObject:

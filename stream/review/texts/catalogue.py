@@ -7,6 +7,7 @@ import re
 from contextlib import suppress
 from datetime import datetime
 from functools import cache, cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -14,6 +15,7 @@ Language = Literal["en", "de"]
 LANGUAGES: tuple[Language, ...] = get_args(Language)
 _PLACE = re.compile(r"\{(\w+)\}")
 _NUMBER = re.compile(r"[-+]?[\d,]+(\.\d+)?")
+_VALUE = r"([-+\d.,]+)"  # what {value} stands for: a number, so that a name may have spaces
 _SEVERAL = re.compile("(, (?=[A-Z])| or |[+])")
 _WRITTEN = {"by", "names", "reader", "reason", "who"}  # what persons have written stays as it is
 
@@ -79,8 +81,10 @@ class Texts:
 
 
 def _shape(text: str) -> re.Pattern[str]:
-    words = _PLACE.split(text)[::2]
-    return re.compile("(.+?)".join(map(re.escape, words)), re.DOTALL)
+    parts = _PLACE.split(text)  # words and names by turns
+    shapes = [_VALUE if part == "value" else "(.+?)" for part in parts[1::2]]
+    words = [re.escape(part) for part in parts[::2]]
+    return re.compile("".join(chain(*zip(words, [*shapes, ""], strict=True))), re.DOTALL)
 
 
 def _fill(text: str, values: dict[str, str]) -> str:

@@ -2,6 +2,7 @@
 that a path may hold.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -14,10 +15,11 @@ from stream.review.compare import LookAlikes
 from stream.review.decisions import DecisionService
 from stream.review.images import Atlas, Crops, Reasons, Viewer
 from stream.review.slides import SlideLibrary, SlideView
+from stream.review.texts import Language, accepted_language
 from stream.review.worklist import WorklistView
 
 from .accounts import Person
-from .auth import Authenticator, need
+from .auth import Authenticator, DoorError, need
 from .exports import Exports
 from .live_updates import Hub
 
@@ -97,3 +99,12 @@ def shelf_of(slide_id: SlideId, parts: Having, person: Viewing) -> SlideView:
 
 
 Shelf = Annotated[SlideView, Depends(shelf_of)]
+
+
+def language_of(request: Request, parts: Parts) -> Language:
+    """The language that the person has chosen, else the browser's, else the laboratory's."""
+    chosen = None
+    with suppress(DoorError):
+        chosen = parts.doors.accounts.preferences(parts.doors.person(request).name).language
+    accepted = accepted_language(request.headers.get("accept-language", ""))
+    return chosen or accepted or parts.config.review.language

@@ -15,6 +15,7 @@ from fastapi import HTTPException
 
 from stream.review.images import FileStanding
 from stream.review.slides import FINISHED, SlideView
+from stream.review.texts import Language
 
 _KEPT_BYTES = 64 << 20
 
@@ -76,7 +77,12 @@ class Exports:
 
 
 def content_key(
-    shelf: SlideView, ending: str, name: str, version: int | None, file: FileStanding
+    shelf: SlideView,
+    ending: str,
+    name: str,
+    version: int | None,
+    file: FileStanding,
+    language: Language,
 ) -> str | None:
     """A digest of all that a file says: the cells and events of the slide, its review, name, facts
     and how its file stands. Taken before the file is made: then a change meanwhile makes it one
@@ -87,5 +93,5 @@ def content_key(
         return None
     seen = shelf.found.last_row, shelf.told.seq, shelf.standing.number
     specimen = shelf.specimen(shelf.standing).identity.body()
-    about = ending, shelf.slide_id, name, version, file, seen, shelf.facts(), specimen
+    about = ending, shelf.slide_id, name, version, file, language, seen, shelf.facts(), specimen
     return hashlib.blake2b(json.dumps(about, sort_keys=True, default=str).encode()).hexdigest()

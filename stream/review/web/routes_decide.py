@@ -21,10 +21,11 @@ from stream.review.report import (
 )
 from stream.review.review_state import Signature
 from stream.review.slides import SlideView
+from stream.review.texts import Language
 from stream.store import ACCOUNT_NAME
 
 from .accounts import BusyError
-from .dependencies import CHANGES, ID, Having, Parts, Reviewing, Shelf
+from .dependencies import CHANGES, ID, Having, Parts, Reviewing, Shelf, language_of
 from .responses import Changes
 from .routes_read import changes_of, shown_slide
 
@@ -168,8 +169,10 @@ def undo(shelf: Shelf, wish: Wish, person: Reviewing, parts: Having) -> Changes:
 def sign(shelf: Shelf, wish: Sign, person: Reviewing, request: Request, parts: Having) -> Changes:
     """Signs the count as it stands; the slide is locked."""
     confirm(parts, person.name, wish, request.cookies.get(parts.doors.cookie, ""))
-    check_printable(unsigned_report(parts, shelf, wish, person.name))
-    done = parts.desk.sign(shelf.slide_id, person.name, wish.comment, wish.saw, wish.identity)
+    language = language_of(request, parts)
+    check_printable(unsigned_report(parts, shelf, wish, person.name, language))
+    about = wish.comment, wish.saw, wish.identity, language
+    done = parts.desk.sign(shelf.slide_id, person.name, *about)
     return changes_of(done, parts, person.name, wish.row, wish.saw)
 
 
@@ -180,10 +183,12 @@ def amend(shelf: Shelf, wish: Amend, person: Reviewing, parts: Having) -> Change
     return changes_of(done, parts, person.name, wish.row, wish.saw)
 
 
-def unsigned_report(parts: Parts, shelf: SlideView, wish: Sign, by: str) -> SlideReport:
+def unsigned_report(
+    parts: Parts, shelf: SlideView, wish: Sign, by: str, language: Language
+) -> SlideReport:
     """The report as the signature would make it."""
     name = parts.board.name(shelf.slide_id, shelf.facts())
-    report = report_of(parts.library, shelf, name)
+    report = report_of(parts.library, shelf, name, language=language)
     pending = Signature(report.version, by, datetime.now(UTC), 0, 0, {}, wish.comment)
     return replace(report, signature=pending)
 

@@ -2,12 +2,12 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from stream.review.report import FORMS, report_of
 
-from .dependencies import REFUSALS, Having, RouteResponses, Shelf, Viewing
+from .dependencies import REFUSALS, Having, RouteResponses, Shelf, Viewing, language_of
 from .exports import content_key
 from .routes_read import file_standing
 
@@ -30,15 +30,22 @@ Version = Annotated[
     "/slides/{slide_id}/report.{ending}", response_class=Response, responses=FILE_RESPONSE
 )
 async def export_report(
-    shelf: Shelf, ending: ReportFormat, parts: Having, person: Viewing, version: Version = None
+    request: Request,
+    shelf: Shelf,
+    ending: ReportFormat,
+    parts: Having,
+    person: Viewing,
+    version: Version = None,
 ) -> Response:
     """The report: cells as CSV, Parquet, GeoJSON, AnnData, DICOM; red cells as CSV, Parquet; the
     count as FHIR and PDF; reviewed cells as images in a ZIP.
     """
     name = parts.board.name(shelf.slide_id, shelf.facts())
     file = await run_in_threadpool(file_standing, shelf, parts)
-    key = content_key(shelf, ending, name, version, file)
-    report = await run_in_threadpool(report_of, parts.library, shelf, name, version, file)
+    language = await run_in_threadpool(language_of, request, parts)
+    asked = name, version, file, language
+    key = content_key(shelf, ending, *asked)
+    report = await run_in_threadpool(report_of, parts.library, shelf, *asked)
     form = FORMS[ending]
     content = await parts.exports.file(person.name, key, lambda: form.make(report, parts.crops))
     headers = {

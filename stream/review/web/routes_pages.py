@@ -1,7 +1,6 @@
 """The pages themselves: empty documents that the scripts fill, and the printable report."""
 
 import base64
-from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
@@ -10,11 +9,11 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 from fastapi.templating import Jinja2Templates
 
-from stream.review.report import report_of
-from stream.review.texts import Language, Texts, accepted_language
+from stream.review.report import document_of, report_of
+from stream.review.texts import Texts
 
 from .auth import LOGIN_MODES, DoorError, local_name
-from .dependencies import Having, Parts, Shelf, SlideId, Viewing
+from .dependencies import Having, Shelf, SlideId, Viewing, language_of
 from .routes_export import Version
 
 HERE = Path(__file__).parent
@@ -33,15 +32,6 @@ def page_facts(request: Request) -> dict[str, object]:
     parts = request.app.state.parts
     texts = Texts(language_of(request, parts))
     return {"base": base_of(request), "read_only": parts.library.is_read_only, "t": texts}
-
-
-def language_of(request: Request, parts: Parts) -> Language:
-    """The language that the person has chosen, else the browser's, else the laboratory's."""
-    chosen = None
-    with suppress(DoorError):
-        chosen = parts.doors.accounts.preferences(parts.doors.person(request).name).language
-    accepted = accepted_language(request.headers.get("accept-language", ""))
-    return chosen or accepted or parts.config.review.language
 
 
 templates = Jinja2Templates(HERE / "templates", context_processors=[page_facts])
@@ -89,12 +79,14 @@ def slide_page(request: Request, slide_id: SlideId, parts: Having) -> Response:
 def report(
     request: Request, shelf: Shelf, parts: Having, person: Viewing, version: Version = None
 ) -> Response:
-    made = report_of(parts.library, shelf, parts.board.name(shelf.slide_id, shelf.facts()), version)
-    titles = {c.name: c.title for c in made.scheme.classes}
+    name = parts.board.name(shelf.slide_id, shelf.facts())
+    made = report_of(parts.library, shelf, name, version, language=language_of(request, parts))
     pictures = {
         n.cell.cell_id: _inline(parts.crops.jpeg(shelf.slide_id, n.cell)) for n in made.notable
     }
-    return page(request, parts, "report.html", report=made, titles=titles, pictures=pictures)
+    logo = made.letterhead.logo
+    shown = {"report": made, "document": document_of(made), "pictures": pictures}
+    return page(request, parts, "report.html", logo=_image(logo) if logo else "", **shown)
 
 
 @pages_router.get("/open")
@@ -125,6 +117,11 @@ def login_page(request: Request, parts: Having) -> Response:
 @pages_router.get("/favicon.ico")
 def icon() -> Response:
     return RedirectResponse("./static/icon.svg", 303)
+
+
+def _image(path: Path) -> str:
+    kind = "png" if path.suffix.lower() == ".png" else "jpeg"
+    return f"data:image/{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
 
 
 def _inline(jpeg: bytes) -> str:

@@ -20,7 +20,7 @@ export const inSentence = (title) => (language === "de" ? title : title.toLowerC
 
 const patterns = Object.entries(sentences).map(([text, to]) => ({
   to, names: [...text.matchAll(PLACE)].map((found) => found[1]),
-  shape: new RegExp(`^${text.replace(/[.*+?^$()|[\]\\]/g, "\\$&").replace(PLACE, "(.+?)")}$`, "s"),
+  shape: new RegExp(`^${text.replace(/[.*+?^$()|[\]\\]/g, "\\$&").replace(PLACE, (_, name) => (name === "value" ? "([-+\\d.,]+)" : "(.+?)"))}$`, "s"),
 })).sort((a, b) => b.shape.source.length - a.shape.source.length); // the most specific one fits
 
 /** A sentence that the server has made, with its values, in the person's language; one that the catalogue has not stays as it is. */

@@ -9,6 +9,7 @@ from jinja2 import Environment, FileSystemLoader
 
 import stream.review.web
 from stream.review.red_cells import RED_KINDS
+from stream.review.report.document import document_of
 from stream.review.report.fhir import fhir_of
 from stream.review.report.pdf import pdf_of
 from stream.review.report.red_cells import red_lines, red_sentences
@@ -104,12 +105,14 @@ def test_fhir_has_an_observation_a_graded_kind():
 def test_the_printable_page_has_their_table():
     folder = Path(stream.review.web.__file__).parent / "templates"
     page = Environment(loader=FileSystemLoader(folder), autoescape=True).get_template("report.html")
-    told = page.render(
-        report=report_with({"red_cells": figures()}), titles={}, pictures={}, t=Texts()
-    )
-    assert "Spherocytes" in told and "3+" in told and "Red cells and platelets" in told
-    told = page.render(report=report_with({}), titles={}, pictures={}, t=Texts())
-    assert "Red cells and platelets" not in told
+
+    def told(report):
+        said = {"report": report, "document": document_of(report), "pictures": {}}
+        return page.render(t=Texts(), logo="", **said)
+
+    with_reds = told(report_with({"red_cells": figures()}))
+    assert "Spherocytes" in with_reds and "3+" in with_reds and "210 x 10^9/l" in with_reds
+    assert "Spherocytes" not in told(report_with({}))
 
 
 def test_the_paper_has_their_table():

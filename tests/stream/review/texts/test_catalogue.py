@@ -126,8 +126,8 @@ SENTENCES = {
     "zugeordnet, erwartet 0,1: so viele oder mehr auf höchstens 1 von 1.000.000.000 normalen "
     "Präparaten",
     "blast, probability 0.93": "Blasten, Wahrscheinlichkeit 0,93",
-    "High: Blast 12.5 % (0 to 0), Monocyte 11.0 % (2 to 10).": "Erhöht: Blast 12,5 % (0 bis 0), "
-    "Monozyt 11,0 % (2 bis 10).",
+    "High: Band neutrophil 12.5 % (0 to 8), Immature granulocytes, all 11.0 % (0 to 1).": "Erhöht: "
+    "Stabkerniger Neutrophiler 12,5 % (0 bis 8), Unreife Granulozyten, gesamt 11,0 % (0 bis 1).",
     "3 of 40 cells were verified by ada, done.": "3 von 40 Zellen wurden geprüft von ada, done.",
     "Amended by open: done.": "Berichtigt von open: done.",
     "Blast: 2 before, 1 now.": "Blast: vorher 2, jetzt 1.",
