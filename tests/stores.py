@@ -23,7 +23,8 @@ from stream.events.slide_events import slide_event
 from stream.run.red_cells import RedJudge, keep_red_cells, kind_figures, platelet_figures
 from stream.run.red_morphology import JudgedRed
 from stream.store.outbox import Outbox
-from stream.store.results import ResultWriter, entry_of, store_path
+from stream.store.places import store_path
+from stream.store.results import ResultWriter, entry_of
 from stream.store.slide_facts import facts_of
 from stream.store.slide_store import SlideStore
 from tests.make import smear, white_cell

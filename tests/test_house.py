@@ -72,9 +72,11 @@ ORDER = {
 }
 # Where a third party may be imported.
 OWNERS = {
+    "aiohttp": {"stream.store"},
     "anndata": {"stream.review.report"},
     "argon2": {"stream.review.web"},
     "authlib": {"stream.oauth"},
+    "botocore": {"stream.store"},
     "cloudevents": {"stream.events"},
     "cuda": {"classify.engines"},
     "dask": {"ingest"},
@@ -95,6 +97,7 @@ OWNERS = {
     "psycopg": {"stream.store"},
     "requests": {"stream.oauth"},
     "rich": {"stream.cli"},
+    "s3fs": {"stream.store"},
     "skimage": {"segment"},
     "pydicom": {"stream.review.report"},
     "sqlalchemy": {"stream.store"},

@@ -31,7 +31,15 @@ from stream.config import Config, Reading
 from stream.events import Provenance
 from stream.run import EngineOpener, RedJudge, RunContext, ShadowJudge, ShadowModel
 from stream.sinks import Relay, open_sink
-from stream.store import Backlog, DiskLimits, Outbox, has_state, make_private_folder, use_server
+from stream.store import (
+    Backlog,
+    DiskLimits,
+    Outbox,
+    has_state,
+    make_private_folder,
+    use_bucket,
+    use_server,
+)
 
 from .console import print_error, say, screen
 from .models import ModelParts, RunModels
@@ -85,6 +93,8 @@ def open_outbox(store: Path, config: Config) -> Outbox:
         make_private_folder(store)
         if config.store.state:
             use_server(store, config.store.state)
+        if config.store.results:
+            use_bucket(store, config.store.results)
     except OSError as error:
         raise CytostreamError(
             f"{store}: cannot be made: {error.strerror}", "choose another --store"

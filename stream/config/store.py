@@ -27,6 +27,10 @@ class Store(Section):
         "",
         description="postgresql://USER@HOST/DATABASE for several hosts; empty: files of the store",
     )
+    results: str = Field(
+        "",
+        description="s3://BUCKET/PREFIX, with credentials in the environment; empty: its folder",
+    )
     free_gb: float = Field(1.0, ge=0, description="the run stops in order where the disk has less")
     waiting_gb: float = Field(
         20.0, gt=0, description="the run stops in order where the state file is larger"

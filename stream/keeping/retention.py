@@ -2,7 +2,6 @@
 time. Entries of the audit trail stay, and say what went.
 """
 
-import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,7 +10,7 @@ from typing import Literal
 from stream.config import RetentionSettings
 from stream.events import Provenance
 from stream.review import FINISHED, REVIEWS_FILE, SlideLibrary, Standing, TrailEntry, fold
-from stream.store import LikenessIndex, SlideStore, store_path
+from stream.store import LikenessIndex, SlideStore, remove_results, store_path
 from stream.store.upkeep import RemovedSlide, remove_marked_crops, remove_slide, remove_stated
 
 RemovedPart = Literal["pixels", "results", "identity"]
@@ -89,7 +88,7 @@ def remove_part(
         return None
     remove_marked_crops(library.store / REVIEWS_FILE, one.slide_id)
     removed = remove_slide(library.store / "state.db", one.slide_id)
-    shutil.rmtree(path, ignore_errors=True)
+    remove_results(path)
     LikenessIndex(library.store).remove()  # it has features of all slides
     return removed
 

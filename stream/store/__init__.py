@@ -8,6 +8,13 @@ from .leases import LeaseLostError
 from .outbox import DiskLimits, Outbox, Transaction
 from .outbox_record import OutboxRecord
 from .people import PreferenceTable, ProvidedPerson, ProvidedTable
+from .places import (
+    StorePlace,
+    remove_results,
+    store_path,
+    store_paths,
+    use_bucket,
+)
 from .private_files import (
     OTHERS,
     PRIVATE_FILE,
@@ -23,7 +30,6 @@ from .results import (
     ResultWriter,
     crop_digest,
     entry_of,
-    store_path,
     stored_features,
 )
 from .search import LikeCell, LikenessIndex, index_store, like_cells, slides_between, unit_features
@@ -109,7 +115,11 @@ __all__ = [
     "open_to_others",
     "slide_of",
     "slides_between",
+    "StorePlace",
+    "remove_results",
     "store_path",
+    "store_paths",
+    "use_bucket",
     "unit_features",
     "write_private_file",
 ]

@@ -9,7 +9,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from hashlib import blake2b
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
 
@@ -19,7 +18,7 @@ from segment import KIND_NAMES, MASK_LABELS, Cell, Stain, cell_labels
 
 from .journal import CellEntry, CellRow
 from .outbox import Outbox
-from .slide_store import CHUNK_ROWS, SlideStore
+from .slide_store import SlideStore
 
 LABEL_COLUMN = "labels/cell/0"
 FEATURE_COLUMN = "features"
@@ -103,8 +102,8 @@ class ResultWriter:
         """
         self.waiting += new
         self.take_in(wait=final)
-        while not self.under_way and self.waiting >= (1 if final else CHUNK_ROWS):
-            rows = list(islice(self.outbox.cells(self.slide_id, self.last), CHUNK_ROWS))
+        while not self.under_way and self.waiting >= (1 if final else self.store.block_rows):
+            rows = list(islice(self.outbox.cells(self.slide_id, self.last), self.store.block_rows))
             if not rows:
                 break
             self.under_way = Chunk(rows, self.thread.submit(self.store_rows, self.row, rows))
@@ -205,7 +204,3 @@ def label_image(columns: Mapping[str, np.ndarray], stain: Stain | None) -> dict[
     return {
         LABEL_COLUMN: np.stack([cell_labels(crop, KIND_NAMES[kind], stain) for crop, kind in pairs])
     }
-
-
-def store_path(folder: Path, slide_id: str) -> Path:
-    return folder / f"{slide_id}.zarr"

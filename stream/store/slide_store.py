@@ -1,9 +1,10 @@
 """The results of one slide as a zarr v3 store: one row a cell, one writer."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import zarr
@@ -12,10 +13,16 @@ from zarr.errors import GroupNotFoundError
 from ingest import StoreError
 
 from .ome_labels import mark_labels
+from .places import StorePlace, answered, open_group, patiently
 
 CHUNK_ROWS = 64
 SHARD_ROWS = 1024  # of columns with small rows, which would else be many small files
 SHARDED = ("features",)
+PIXEL_COLUMNS = ("crop", "labels/cell/0")
+OBJECT_ROWS = 1024  # of pixels and features an object of a bucket
+SMALL_OBJECT_ROWS = 1 << 16  # of the other columns, which are few bytes a row
+
+Given = TypeVar("Given")
 
 
 class SlideStore:
@@ -24,49 +31,53 @@ class SlideStore:
     rows written again are the same.
     """
 
-    def __init__(self, path: Path, group: zarr.Group):
+    def __init__(self, path: StorePlace, group: zarr.Group):
         self.path = path
         self.group = group
 
     @classmethod
-    def create(cls, path: Path, facts: Mapping[str, Any]) -> "SlideStore":
+    def create(cls, path: StorePlace, facts: Mapping[str, Any]) -> "SlideStore":
         """A new or existing store; `facts` is its provenance (JSON values).
 
         Raises:
             StoreError: the folder cannot be written, or is something else.
         """
-        try:
-            group = zarr.open_group(path, mode="a", zarr_format=3)
+
+        def begun() -> zarr.Group:
+            group = open_group(path, "a")
             group.attrs.update(json.loads(json.dumps(facts)))
-            return cls(path, group)
+            return group
+
+        try:
+            return cls(path, patiently(path, begun))
         except OSError as error:
             raise StoreError(
                 f"{path}: cannot be written: {error}", "free some space or choose another --store"
             ) from error
 
     @classmethod
-    def open(cls, path: Path) -> "SlideStore":
+    def open(cls, path: StorePlace) -> "SlideStore":
         """An existing store, to read.
 
         Raises:
             StoreError: there is none.
         """
         try:
-            return cls(path, zarr.open_group(path, mode="r", zarr_format=3))
+            return cls(path, reading(path, lambda: open_group(path, "r")))
         except (OSError, GroupNotFoundError) as error:
             raise StoreError(
                 f"{path}: no results here", "run `cytostream run SLIDE --store DIR` first"
             ) from error
 
     @classmethod
-    def open_to_change(cls, path: Path) -> "SlideStore":
+    def open_to_change(cls, path: StorePlace) -> "SlideStore":
         """An existing store, to take columns out of it.
 
         Raises:
             StoreError: there is none, or it cannot be written.
         """
         try:
-            return cls(path, zarr.open_group(path, mode="r+", zarr_format=3))
+            return cls(path, patiently(path, lambda: open_group(path, "r+")))
         except (OSError, GroupNotFoundError) as error:
             raise StoreError(f"{path}: cannot be changed: {error}", "check --store") from error
 
@@ -79,7 +90,7 @@ class SlideStore:
         try:
             for name in names:
                 if name in self.group:
-                    del self.group[name]
+                    patiently(self.path, partial(self.group.__delitem__, name))
         except OSError as error:
             raise StoreError(f"{self.path}: {error.strerror}", "check its rights") from error
 
@@ -99,12 +110,20 @@ class SlideStore:
         """
         try:
             for name, values in columns.items():
-                array = self.column(name, values)
-                array.resize((row + len(values), *values.shape[1:]))
-                array[row:] = values
+                patiently(self.path, partial(self._write_column, row, name, values))
         except OSError as error:
             hint = "free some space, then the same command goes on"
             raise StoreError(f"{self.path}: cannot be written: {error}", hint) from error
+
+    def _write_column(self, row: int, name: str, values: np.ndarray) -> None:
+        array = self.column(name, values)
+        array.resize((row + len(values), *values.shape[1:]))
+        array[row:] = values
+
+    @property
+    def block_rows(self) -> int:
+        """How many rows are best written at a time: a chunk's file, or an object of a bucket."""
+        return CHUNK_ROWS if isinstance(self.path, Path) else OBJECT_ROWS
 
     def column(self, name: str, values: np.ndarray) -> zarr.Array[Any]:
         if name in self.group:
@@ -113,9 +132,16 @@ class SlideStore:
             name,
             shape=(0, *values.shape[1:]),
             chunks=(CHUNK_ROWS, *values.shape[1:]),
-            shards=(SHARD_ROWS, *values.shape[1:]) if name in SHARDED else None,
+            shards=self._shard(name, values),
             dtype=values.dtype,
         )
+
+    def _shard(self, name: str, values: np.ndarray) -> tuple[int, ...] | None:
+        """The rows that share a file or object: in a bucket, many small ones are slow and dear."""
+        if isinstance(self.path, Path):
+            return (SHARD_ROWS, *values.shape[1:]) if name in SHARDED else None
+        is_large = name in (*SHARDED, *PIXEL_COLUMNS)
+        return (OBJECT_ROWS if is_large else SMALL_OBJECT_ROWS, *values.shape[1:])
 
     def has(self, name: str) -> bool:
         """Whether there is a column of this name."""
@@ -132,7 +158,10 @@ class SlideStore:
             chunks: tuple[int, ...] | Literal["auto"] = (
                 image_by_image if values.ndim > 2 else "auto"
             )
-            self.group.create_array(name, data=values, chunks=chunks, overwrite=True)
+            is_one_object = values.ndim > 2 and not isinstance(self.path, Path)
+            shards = (max(1, len(values)), *values.shape[1:]) if is_one_object else None
+            make = partial(self.group.create_array, name, data=values, chunks=chunks, shards=shards)
+            patiently(self.path, partial(make, overwrite=True))
         except OSError as error:
             hint = "free some space, then the same command goes on"
             raise StoreError(f"{self.path}: cannot be written: {error}", hint) from error
@@ -141,14 +170,23 @@ class SlideStore:
         self, name: str, mpp: float, values: Sequence[str] = (), source: str = ""
     ) -> None:
         """Say what the label images `labels/NAME/0` are; see `labels.mark_labels`."""
-        mark_labels(self.group, name, mpp, values, source)
+        patiently(self.path, lambda: mark_labels(self.group, name, mpp, values, source))
 
     def read(self, name: str, first: int = 0, end: int | None = None) -> np.ndarray:
         """Rows [first, end) of a column; all without them."""
-        return np.asarray(self._array(name)[first:end])
+        return reading(self.path, lambda: np.asarray(self._array(name)[first:end]))
 
     def _array(self, name: str) -> zarr.Array[Any]:
         found = self.group[name]
         if not isinstance(found, zarr.Array):
             raise StoreError(f"{self.path}: {name} is no column", "restore the store's folder")
         return found
+
+
+def reading(path: StorePlace, do: Callable[[], Given]) -> Given:
+    """What is read; a bucket that does not answer is no reason to wait, for a page.
+
+    Raises:
+        StoreError: the bucket does not answer.
+    """
+    return do() if isinstance(path, Path) else answered(path.url, do)

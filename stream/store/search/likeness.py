@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ingest import StoreError
+from stream.store.places import store_paths
 from stream.store.results import FEATURE_COLUMN
 from stream.store.slide_store import SlideStore
 
@@ -66,7 +67,7 @@ def index_store(store: Path, finished: Collection[str]) -> int:
         StoreError: the index cannot be read.
     """
     index = LikenessIndex(store)
-    there = {path.stem for path in store.glob("*.zarr")}
+    there = {path.stem for path in store_paths(store)}
     if set(index.slides) - there:
         index.remove()
     known = index.slides
@@ -84,7 +85,7 @@ def index_store(store: Path, finished: Collection[str]) -> int:
 
 def slide_stores(store: Path) -> Iterator[SlideStore]:
     """The slides of a store that have features."""
-    for path in sorted(store.glob("*.zarr")):
+    for path in store_paths(store):
         one = SlideStore.open(path)
         if one.has(FEATURE_COLUMN) and one.rows:
             yield one

@@ -33,7 +33,7 @@ from stream.run.context import RunContext
 from stream.run.pipeline import run_slide
 from stream.run.red_cells import RedJudge
 from stream.store.outbox import Outbox
-from stream.store.results import store_path
+from stream.store.places import store_path
 from stream.store.slide_store import SlideStore
 from tests.make import MPP, BrightnessEngine, smear, tiny_model, white_cell
 

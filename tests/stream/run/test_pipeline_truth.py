@@ -14,7 +14,7 @@ from stream.config import Alerts, Config, Kafka, Reading
 from stream.events.codec import to_line
 from stream.run.pipeline import run_slide, slide_lease
 from stream.store.leases import LeaseLostError
-from stream.store.results import store_path
+from stream.store.places import store_path
 from stream.store.slide_store import SlideStore
 from tests.make import MPP, smear
 from tests.stream.run.test_pipeline import lab_in

@@ -19,7 +19,7 @@ from stream.run.pipeline import begun_version, opened_slide, run_slide
 from stream.run.shadow import ShadowJudge, ShadowModel, is_compared, judge_again
 from stream.store import SlideStore, read_shadow, shadow_ids, shadow_tries
 from stream.store.outbox import Outbox
-from stream.store.results import store_path
+from stream.store.places import store_path
 from tests.make import BrightnessEngine, smear, tiny_model
 
 RULES = Alerts(classes=[{"label": "light", "above": 0.1}])

@@ -20,14 +20,12 @@ from stream.cli.console import say, screen
 from stream.cli.options import ModelChoice
 from stream.cli.session import open_model
 from stream.config import Config
-from stream.store import SlideStore, has_state
+from stream.store import SlideStore, StorePlace, has_state, store_paths
 
 from .explain import tell_skipped
 
 if TYPE_CHECKING:
     pass
-
-STORES = "*.zarr"
 
 
 def calibrate(
@@ -175,8 +173,8 @@ def counted_crops(store: SlideStore, loaded: Model) -> np.ndarray:
     return crops
 
 
-def stores_in(source: Path) -> list[Path]:
-    return [source] if source.suffix == ".zarr" else sorted(source.glob(STORES))
+def stores_in(source: Path) -> list[StorePlace]:
+    return [source] if source.suffix == ".zarr" else store_paths(source)
 
 
 def show_drift(source: Path, loaded: Model) -> None:
