@@ -1,10 +1,10 @@
 """The results of one slide as a zarr v3 store: one row a cell, one writer."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 import zarr
@@ -13,16 +13,14 @@ from zarr.errors import GroupNotFoundError
 from ingest import StoreError
 
 from .ome_labels import mark_labels
-from .places import StorePlace, answered, open_group, patiently
+from .places import StorePlace, open_group, patiently, reading
 
 CHUNK_ROWS = 64
 SHARD_ROWS = 1024  # of columns with small rows, which would else be many small files
 SHARDED = ("features",)
-PIXEL_COLUMNS = ("crop", "labels/cell/0")
+LARGE_COLUMNS = ("crop", "labels/cell/0")
 OBJECT_ROWS = 1024  # of pixels and features an object of a bucket
 SMALL_OBJECT_ROWS = 1 << 16  # of the other columns, which are few bytes a row
-
-Given = TypeVar("Given")
 
 
 class SlideStore:
@@ -140,7 +138,7 @@ class SlideStore:
         """The rows that share a file or object: in a bucket, many small ones are slow and dear."""
         if isinstance(self.path, Path):
             return (SHARD_ROWS, *values.shape[1:]) if name in SHARDED else None
-        is_large = name in (*SHARDED, *PIXEL_COLUMNS)
+        is_large = name in (*SHARDED, *LARGE_COLUMNS)
         return (OBJECT_ROWS if is_large else SMALL_OBJECT_ROWS, *values.shape[1:])
 
     def has(self, name: str) -> bool:
@@ -181,12 +179,3 @@ class SlideStore:
         if not isinstance(found, zarr.Array):
             raise StoreError(f"{self.path}: {name} is no column", "restore the store's folder")
         return found
-
-
-def reading(path: StorePlace, do: Callable[[], Given]) -> Given:
-    """What is read; a bucket that does not answer is no reason to wait, for a page.
-
-    Raises:
-        StoreError: the bucket does not answer.
-    """
-    return do() if isinstance(path, Path) else answered(path.url, do)

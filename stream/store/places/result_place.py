@@ -20,7 +20,7 @@ from ingest import StoreError
 from stream.store.private_files import write_private_file
 
 RESULTS_FILE = "results.url"
-PATIENT_S = 600.0  # how long a run waits for a bucket that went away
+BUCKET_WAIT_S = 600.0  # how long a run waits for a bucket that went away
 _PAUSE_S = 1.0
 _URL = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[\w.=-]+)*")
 _HINT = "check the bucket and AWS_ENDPOINT_URL, then the same command goes on"
@@ -33,7 +33,7 @@ _OPTIONS: dict[str, Any] = {
     },
     "use_listings_cache": False,
 }
-Given = TypeVar("Given")
+Obtained = TypeVar("Obtained")
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +135,8 @@ def open_group(place: StorePlace, mode: Any) -> zarr.Group:
     return zarr.open_group(place.url, mode=mode, zarr_format=3, storage_options=_OPTIONS)
 
 
-def patiently(place: StorePlace, do: Callable[[], Given]) -> Given:
-    """Does it; in a bucket that does not answer, again and again for `PATIENT_S`.
+def patiently(place: StorePlace, do: Callable[[], Obtained]) -> Obtained:
+    """Does it; in a bucket that does not answer, again and again for `BUCKET_WAIT_S`.
 
     Raises:
         StoreError: the bucket did not come back, or refuses.
@@ -144,7 +144,7 @@ def patiently(place: StorePlace, do: Callable[[], Given]) -> Given:
     """
     if isinstance(place, Path):
         return do()
-    until = monotonic() + PATIENT_S
+    until = monotonic() + BUCKET_WAIT_S
     while True:
         try:
             return answered(place.url, do)
@@ -154,11 +154,20 @@ def patiently(place: StorePlace, do: Callable[[], Given]) -> Given:
         sleep(_PAUSE_S)
 
 
+def reading(place: StorePlace, do: Callable[[], Obtained]) -> Obtained:
+    """What is read; a bucket that does not answer is no reason to wait, for a page.
+
+    Raises:
+        StoreError: the bucket does not answer.
+    """
+    return do() if isinstance(place, Path) else answered(place.url, do)
+
+
 class BucketAwayError(StoreError):
     """A bucket that does not answer now."""
 
 
-def answered(url: str, do: Callable[[], Given]) -> Given:
+def answered(url: str, do: Callable[[], Obtained]) -> Obtained:
     """What a bucket gives.
 
     Raises:

@@ -147,7 +147,7 @@ def test_a_bucket_that_stays_away_ends_the_run_in_order(monkeypatch):
 
     with pytest.raises(StoreError, match="no route"):
         patiently(BucketPlace(URL), away)
-    assert now[0] > result_place.PATIENT_S
+    assert now[0] > result_place.BUCKET_WAIT_S
 
 
 @pytest.mark.parametrize(

@@ -45,8 +45,8 @@ def test_a_full_disk_shows_and_the_rows_wait_in_the_journal(filled, monkeypatch)
 
     with monkeypatch.context() as full:
         full.setattr(filled.writer.store, "write", no_room)
-        filled.writer.write()
-        with pytest.raises(StoreError, match="no space left"):
+        with pytest.raises(StoreError, match="no space left"):  # at once, or when it is waited for
+            filled.writer.write()
             filled.writer.write(final=True)
     assert crops_kept(filled) == CHUNK_ROWS + 6
     filled.writer.write(final=True)
