@@ -15,6 +15,7 @@ import numpy as np
 
 from classify import (
     MODELS_FOLDER,
+    SHORT_NAMES,
     Engine,
     Model,
     ModelError,
@@ -221,10 +222,14 @@ def shadow_model(station: Session, name: str, engine: str) -> ShadowModel:
     Raises:
         ModelError, EngineError: it cannot be read or run.
     """
-    folder = models_in(station.store).find(name)
+    library = models_in(station.store)
+    folder = library.find(name)
     model = checked_for_slides(folder)
     tests = slide_tests(station, model, TaughtJudge(()))
-    return ShadowModel(name, model, open_warm_engine(model, engine), tests)
+    known = name in (*SHORT_NAMES, *library.names())
+    return ShadowModel(
+        name if known else folder.name, model, open_warm_engine(model, engine), tests
+    )
 
 
 def judge_there(config: Config, folder: Path, model: Model, engine: Engine) -> EngineOpener | None:

@@ -79,8 +79,6 @@ class ResultWriter:
         self.stain = stain
         self.thread = ThreadPoolExecutor(1, "results")
         self.under_way: Chunk | None = None
-        if stain:
-            store.mark_labels("cell", card.crop_um / card.crop_px, MASK_LABELS, source="../../crop")
         rows = [(row.row, row.crop is None) for row in outbox.cells(slide_id)]
         stored = [row for row, is_stored in rows if is_stored]
         self.row = len(stored)
@@ -113,6 +111,10 @@ class ResultWriter:
         """Put rows into the store, as the rows from `first` on, and onto the disk."""
         columns = cell_columns(rows, self.card, self.classes)
         self.store.write(first, columns | label_image(columns, self.stain))
+        mpp = self.card.crop_um / self.card.crop_px
+        self.store.mark_image(mpp)
+        if self.stain:
+            self.store.mark_labels("cell", mpp, MASK_LABELS, source="../../")
         os.sync()  # the journal lets go of the crops, so they must be on the disk
 
     def take_in(self, wait: bool) -> None:

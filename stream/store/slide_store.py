@@ -12,13 +12,16 @@ from zarr.errors import GroupNotFoundError
 
 from ingest import StoreError
 
-from .ome_labels import mark_labels
+from .ome_images import IMAGE_AXES, LABEL_AXES, mark_image, mark_labels
 from .places import StorePlace, open_group, patiently, reading
 
 CHUNK_ROWS = 64
-SHARD_ROWS = 1024  # of columns with small rows, which would else be many small files
-SHARDED = ("features",)
-LARGE_COLUMNS = ("crop", "labels/cell/0")
+# of a file, which holds many chunks: a slide of 10,000 cells is under 100 files. A chunk that is
+# added rewrites the file that it is in, so that a file of crops is not larger than so much
+SHARD_BYTES = 24 << 20
+MOST_SHARD_ROWS = 16_384
+IMAGE_COLUMN = "crop"  # pixels (n, h, w, c) in this program, (n, c, h, w) in the store
+LARGE_COLUMNS = ("crop", "labels/cell/0", "features")
 OBJECT_ROWS = 1024  # of pixels and features an object of a bucket
 SMALL_OBJECT_ROWS = 1 << 16  # of the other columns, which are few bytes a row
 
@@ -107,7 +110,8 @@ class SlideStore:
             StoreError: the disk is full or the folder gone.
         """
         try:
-            for name, values in columns.items():
+            for name, given in columns.items():
+                values = self._as_stored(name, given)
                 patiently(self.path, partial(self._write_column, row, name, values))
         except OSError as error:
             hint = "free some space, then the same command goes on"
@@ -132,14 +136,29 @@ class SlideStore:
             chunks=(CHUNK_ROWS, *values.shape[1:]),
             shards=self._shard(name, values),
             dtype=values.dtype,
+            dimension_names=_axes_of(name),
         )
 
-    def _shard(self, name: str, values: np.ndarray) -> tuple[int, ...] | None:
+    def _shard(self, name: str, values: np.ndarray) -> tuple[int, ...]:
         """The rows that share a file or object: in a bucket, many small ones are slow and dear."""
         if isinstance(self.path, Path):
-            return (SHARD_ROWS, *values.shape[1:]) if name in SHARDED else None
-        is_large = name in (*SHARDED, *LARGE_COLUMNS)
-        return (OBJECT_ROWS if is_large else SMALL_OBJECT_ROWS, *values.shape[1:])
+            return (shard_rows(values[:1].nbytes), *values.shape[1:])
+        return (OBJECT_ROWS if name in LARGE_COLUMNS else SMALL_OBJECT_ROWS, *values.shape[1:])
+
+    def _as_stored(self, name: str, values: np.ndarray) -> np.ndarray:
+        """Values in the order of the axes of their array; a store of an earlier version has the
+        pixels of crops as they are here.
+        """
+        if name != IMAGE_COLUMN or not self._has_image_axes():
+            return values
+        return np.moveaxis(values, -1, 1)
+
+    def _has_image_axes(self) -> bool:
+        """Whether crops are kept as OME-NGFF has images; so where there are none yet."""
+        if IMAGE_COLUMN not in self.group:
+            return True
+        kept = self._array(IMAGE_COLUMN).metadata
+        return getattr(kept, "dimension_names", None) == IMAGE_AXES
 
     def has(self, name: str) -> bool:
         """Whether there is a column of this name."""
@@ -152,13 +171,17 @@ class SlideStore:
             StoreError: the disk is full or the folder gone.
         """
         try:
+            is_images = values.ndim > 2 and len(values) > 0
             image_by_image: tuple[int, ...] = (1, *values.shape[1:])
-            chunks: tuple[int, ...] | Literal["auto"] = (
-                image_by_image if values.ndim > 2 else "auto"
+            chunks: tuple[int, ...] | Literal["auto"] = image_by_image if is_images else "auto"
+            make = partial(
+                self.group.create_array,
+                name,
+                data=values,
+                chunks=chunks,
+                shards=values.shape if is_images else None,
+                dimension_names=_axes_of(name),
             )
-            is_one_object = values.ndim > 2 and not isinstance(self.path, Path)
-            shards = (max(1, len(values)), *values.shape[1:]) if is_one_object else None
-            make = partial(self.group.create_array, name, data=values, chunks=chunks, shards=shards)
             patiently(self.path, partial(make, overwrite=True))
         except OSError as error:
             hint = "free some space, then the same command goes on"
@@ -167,15 +190,36 @@ class SlideStore:
     def mark_labels(
         self, name: str, mpp: float, values: Sequence[str] = (), source: str = ""
     ) -> None:
-        """Say what the label images `labels/NAME/0` are; see `labels.mark_labels`."""
+        """Say what the label images `labels/NAME/0` are; see `ome_images.mark_labels`."""
         patiently(self.path, lambda: mark_labels(self.group, name, mpp, values, source))
+
+    def mark_image(self, mpp: float) -> None:
+        """Say what the crops are, at `mpp` um/px; nothing in a store of an earlier version."""
+        if IMAGE_COLUMN in self.group and self._has_image_axes():
+            patiently(self.path, lambda: mark_image(self.group, IMAGE_COLUMN, mpp))
 
     def read(self, name: str, first: int = 0, end: int | None = None) -> np.ndarray:
         """Rows [first, end) of a column; all without them."""
-        return reading(self.path, lambda: np.asarray(self._array(name)[first:end]))
+        values = reading(self.path, lambda: np.asarray(self._array(name)[first:end]))
+        if name == IMAGE_COLUMN and self._has_image_axes():
+            return np.ascontiguousarray(np.moveaxis(values, 1, -1))
+        return values
 
     def _array(self, name: str) -> zarr.Array[Any]:
         found = self.group[name]
         if not isinstance(found, zarr.Array):
             raise StoreError(f"{self.path}: {name} is no column", "restore the store's folder")
         return found
+
+
+def shard_rows(row_bytes: int) -> int:
+    """Rows of a file of a column whose rows have so many bytes: whole chunks."""
+    rows = min(MOST_SHARD_ROWS, SHARD_BYTES // max(1, row_bytes))
+    return max(1, rows // CHUNK_ROWS) * CHUNK_ROWS
+
+
+def _axes_of(name: str) -> tuple[str, ...] | None:
+    """The names of an array's dimensions, where OME-NGFF demands them."""
+    if name == IMAGE_COLUMN:
+        return IMAGE_AXES
+    return LABEL_AXES if name.startswith("labels/") else None

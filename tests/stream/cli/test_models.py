@@ -18,7 +18,7 @@ from stream.review import SlideLibrary, Trail
 from stream.review.decisions import DecisionService
 from stream.review.models import compare_shadow, report_facts, shadows_of
 from stream.run.context import RunContext
-from stream.store import begin_shadow, put_shadow
+from tests.shadows import add_shadow
 from tests.stores import CARD, STAMP, filled
 
 
@@ -140,41 +140,6 @@ def test_a_model_that_the_command_names_stays(known):
     library.use("spring", "anna", "now")
     lab = lab_of(load_model())
     assert models.folder == SHIPPED and models.renewed(lab) is lab
-
-
-def add_shadow(made, changed):
-    """A second model that calls the first `changed` cells by the next class."""
-    store = made.writer.store
-    old = store.read("label")
-    new = old.copy()
-    new[:changed] = (old[:changed] + 1) % len(CARD.counted)
-    rows = len(old)
-    alerts = np.zeros((rows, 1), bool)
-    counted = alerts.copy()
-    alerts[0] = counted[1] = True
-    columns = {
-        "label": new,
-        "probability": np.eye(len(CARD.classes), dtype=np.float32)[new],
-        "anomaly": np.zeros((rows, 3), np.float32),
-        "draws": np.full(rows, 4, np.uint16),
-        "alerts": alerts,
-        "counted_alerts": counted,
-    }
-    facts = {
-        "model_id": "second-1",
-        "name": "second",
-        "classes": CARD.classes,
-        "parents": {name: CARD.parent_of(name) for name in CARD.classes},
-        "counted_parents": {},
-        "counted_model_id": "model-1",
-        "rules": ["anomaly"],
-        "slide_alerts": ["excess blast"],
-        "counted_slide_alerts": ["range monocyte"],
-        "at": "2026-11-28T00:00:00+00:00",
-    }
-    begin_shadow(store, "second-1")
-    put_shadow(store, "second-1", facts, columns)
-    return [CARD.classes[number] for number in new]
 
 
 def test_the_comparison_counts_cells_alerts_and_people(tmp_path, cytostream):

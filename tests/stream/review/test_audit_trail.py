@@ -199,7 +199,7 @@ def test_an_image_altered_under_a_signed_report_shows(tmp_path):
         assert altered_crop(library, slide_id, 6) is None
         group = zarr.open_group(store_path(made.store, slide_id))
         crop = group["crop"][4]
-        crop[64, 64] ^= 1
+        crop[..., 64, 64] ^= 1
         group["crop"][4] = crop
         with pytest.raises(StoreError, match="the image of cell"):
             check_store(library)

@@ -110,6 +110,53 @@ def test_store_journal_and_events_tell_the_same(reference):
     assert all(row.crop is None for row in lab.outbox.cells(report.slide.slide_id))
 
 
+def finished_store(reference):
+    lab, report, _ = reference
+    return SlideStore.open(store_path(lab.folder, report.slide.slide_id))
+
+
+def test_the_store_is_an_image_as_ome_ngff_has_it(reference):
+    """The same checks as those of ome-zarr-models, which a clean machine need not have."""
+    group = finished_store(reference).group
+    places = {"": ("crop", "t", "c", "y", "x"), "labels/cell": ("0", "t", "y", "x")}
+    places |= {"labels/red": ("0", "t", "y", "x")} if "labels/red" in group else {}
+    for place, (path, *names) in places.items():
+        image = group[place] if place else group
+        (scale,) = image.attrs["ome"]["multiscales"]
+        assert [axis["name"] for axis in scale["axes"]] == names
+        (level,) = scale["datasets"]
+        array = image[level["path"]]
+        assert level["path"] == path and array.metadata.dimension_names == tuple(names)
+        (transform,) = level["coordinateTransformations"]
+        assert len(transform["scale"]) == array.ndim == len(names)
+    assert group["crop"].shape[1] == 3
+    assert group["labels/cell"].attrs["ome"]["image-label"]["source"] == {"image": "../../"}
+
+
+def test_the_store_passes_ome_zarr_models(reference):
+    v05 = pytest.importorskip(
+        "ome_zarr_models.v05", reason="pip install --no-deps ome-zarr-models==1.7 pydantic-zarr"
+    )
+    group = finished_store(reference).group
+    image = v05.Image.from_zarr(group)
+    assert [axis.name for axis in image.attributes.ome.multiscales[0].axes] == list("tcyx")
+    for name in v05.Labels.from_zarr(group["labels"]).attributes.ome.labels:
+        v05.ImageLabel.from_zarr(group[f"labels/{name}"])
+
+
+def test_a_slide_of_ten_thousand_cells_is_under_a_hundred_files(reference):
+    group = finished_store(reference).group
+    found = dict(group.members(max_depth=None))
+    arrays = {name: one for name, one in found.items() if hasattr(one, "shards")}
+    assert {"crop", "features", "labels/cell/0", "probability"} <= set(arrays)
+    by_cell = [one for name, one in arrays.items() if not name.startswith(("reds", "labels/red"))]
+    files = 1 + len(found) + sum(-(-10_000 // one.shards[0]) for one in by_cell)
+    files += len(arrays) - len(by_cell)  # those of red cells are a file each
+    assert files < 100
+    path = finished_store(reference).path
+    assert sum(one.is_file() for one in path.rglob("*")) <= len(found) + 1 + len(arrays)
+
+
 @pytest.mark.parametrize("tile_px", [256, 1024])
 def test_the_same_cells_and_labels_whatever_the_tiles(slide_file, reference, tmp_path, tile_px):
     lab = lab_in(tmp_path, tile_px)

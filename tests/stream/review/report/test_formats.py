@@ -178,7 +178,7 @@ def test_tables_agree(signed):
     assert json.loads(parquet.schema.metadata[b"cytostream"])["status"] == "final"
     stored = SlideStore.open(store_path(signed.made.store, signed.made.slide.slide_id))
     features = stored.read("features")
-    assert features.dtype == np.float16 and stored.group["features"].shards[0] == 1024
+    assert features.dtype == np.float16 and stored.group["features"].shards[0] == 16_384
     assert np.array_equal(adata.obsm["features"], features.astype(np.float32))
     assert np.array_equal(np.array(parquet["features"].to_pylist()), features)
     assert adata.var_names.tolist() == [
