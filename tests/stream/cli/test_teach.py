@@ -14,8 +14,8 @@ from stream.cli.commands.demo import read_sheet
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
-    """Cells of one class and cells of others, as FOLDER/pPATIENT-NUMBER.png; the first six of each
-    class to teach, the others to classify.
+    """Cells of one class and cells of others, as FOLDER/pPATIENT-NUMBER.png; six of each class to
+    teach, the others to classify. The sheet has the most typical ones first, so both have some.
     """
     root = tmp_path_factory.mktemp("cells")
     card = load_model().card
@@ -24,8 +24,8 @@ def folders(tmp_path_factory):
     sheet = read_sheet(len(card.counted) + 1).reshape(len(card.counted) + 1, -1, px, px, 3)
     for name, cells in zip(card.counted, sheet[:-1], strict=True):
         for number, cell in enumerate(cells):
-            part = "teach" if number < 6 else "new"
-            kind = "eosinophil" if name == "eosinophil" else "normal"
+            part = "teach" if number % 5 < 3 else "new"
+            kind = "platelet" if name == "platelet" else "normal"
             crop = np.pad(cell, ((pad, pad), (pad, pad), (0, 0)), mode="edge")
             path = root / part / kind / f"p{number}-{name}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -35,10 +35,10 @@ def folders(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def taught(folders):
-    out = folders / "red.json"
+    out = folders / "giant.json"
     teach = folders / "teach"
-    given = ["--cells", teach / "eosinophil", "--normal", teach / "normal", "--out", out]
-    answer = run("teach", "--class", "red-granules", *given, "--by", "Dr. A")
+    given = ["--cells", teach / "platelet", "--normal", teach / "normal", "--out", out]
+    answer = run("teach", "--class", "giant-platelet", *given, "--by", "Dr. A")
     assert answer.exit_code == 0, answer.output
     return out
 
@@ -58,12 +58,12 @@ def test_new_cells_of_a_taught_class_get_its_score(folders, taught):
     answer = run("classify", folders / "new", *given)
     assert answer.exit_code == 0, answer.output
     found = lines(verdicts)
-    is_of = np.array(["eosinophil/" in line["path"] for line in found])
-    score = np.array([line["scores"]["red-granules"] for line in found])
+    is_of = np.array(["platelet/" in line["path"] for line in found])
+    score = np.array([line["scores"]["giant-platelet"] for line in found])
     assert is_of.sum() == 4 and np.median(score[is_of]) > 0.5
     assert np.quantile(score[~is_of], 0.95) < 0.05
     assert all(sum(line["scores"].values()) == pytest.approx(1, abs=1e-4) for line in found)
-    assert all(line["label"] in ("red-granules", line["standard_label"]) for line in found)
+    assert all(line["label"] in ("giant-platelet", line["standard_label"]) for line in found)
     assert np.load(features).shape == (len(found), load_model().card.features)
 
 
@@ -80,8 +80,8 @@ def test_without_it_verdicts_are_as_before(folders, taught):
 
 def test_a_store_takes_over_lists_and_disables_it(folders, taught, tmp_path):
     store = tmp_path / "results"
-    assert "red-granules" in run("teach", store, "--import", taught).output
-    assert run("teach", store, "--disable", "red-granules").exit_code == 0
+    assert "giant-platelet" in run("teach", store, "--import", taught).output
+    assert run("teach", store, "--disable", "giant-platelet").exit_code == 0
     assert "disabled" in run("teach", store).output
     answer = run("classify", folders / "new", "--taught", store / "taught")
     assert "no taught class here" in str(answer.exception)
@@ -91,7 +91,7 @@ def test_a_store_takes_over_lists_and_disables_it(folders, taught, tmp_path):
     ("words", "says"),
     [
         ([], "--class, --cells, --normal and --out are needed"),
-        (["--class", "x", "--cells", "{root}/teach/eosinophil"], "are needed"),
+        (["--class", "x", "--cells", "{root}/teach/platelet"], "are needed"),
         (["store", "--disable", "y"], "no taught class y"),
     ],
 )

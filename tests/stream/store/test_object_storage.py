@@ -96,7 +96,9 @@ def test_a_bucket_holds_what_a_folder_would(bucket, tmp_path):
 def test_ten_thousand_cells_are_fewer_than_a_hundred_objects(bucket):
     """Of 3 large columns and 10 small ones, and 15 of red cells, each with its description."""
     store = SlideStore.create(BucketPlace(f"{URL}/s1.zarr"), {})
-    store.write(0, {"label": np.ones(10_000, np.uint8), "crop": np.ones((10_000, 2), np.uint8)})
+    store.write(
+        0, {"label": np.ones(10_000, np.uint8), "crop": np.ones((10_000, 2, 2, 3), np.uint8)}
+    )
     store.put("reds/crop", np.ones((300, 4, 4, 3), np.uint8))
     counts = {
         name: len(bucket.find(f"{URL}/s1.zarr/{name}")) for name in ("crop", "label", "reds/crop")
