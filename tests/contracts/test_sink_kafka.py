@@ -1,35 +1,25 @@
-import uuid
-
 import pytest
 
-from stream.config import Kafka, Topics
+from stream.config import Kafka
 from stream.kafka.consumer import read_all
 from stream.kafka.sink import KafkaSink
 from stream.sinks.sink import SinkError, SinkFencedError
 from stream.store.outbox_record import OutboxRecord
-from tests.contracts.sink_contract import RefusalContract, SinkContract, make_event, records
+from tests.contracts.kafka_contract import KafkaContract, kafka_sinks, own_topics
+from tests.contracts.sink_contract import make_event, records
 
 pytestmark = pytest.mark.broker
 
 
 @pytest.fixture
 def config(broker):
-    name = uuid.uuid4().hex
-    topics = Topics(**{kind: f"{kind}-{name}" for kind in Topics.model_fields})
-    return Kafka(bootstrap=broker.bootstrap, topics=topics, linger_ms=0, answer_s=5)
+    return Kafka(bootstrap=broker.bootstrap, topics=own_topics(), linger_ms=0, answer_s=5)
 
 
 @pytest.fixture
 def open_sink(config):
-    sinks = []
-
-    def open_one(store_id="store-1"):
-        sinks.append(KafkaSink(config, f"{store_id}-{config.topics.cells}"))
-        return sinks[-1]
-
-    yield open_one
-    for sink in sinks:
-        sink.close()
+    with kafka_sinks(config) as open_one:
+        yield open_one
 
 
 @pytest.fixture
@@ -37,7 +27,7 @@ def received(config):
     return lambda: list(read_all(config))
 
 
-class TestKafkaSink(SinkContract, RefusalContract):
+class TestKafkaSink(KafkaContract):
     pass
 
 
@@ -46,16 +36,6 @@ def test_two_stores_send_side_by_side(open_sink, received):
     for sink, slide in ((first, "s1"), (second, "s2")):
         sink.send([OutboxRecord.of(1, make_event(1, slide))])
     assert {event.id for event in received()} == {"s1-e1", "s2-e1"}
-
-
-def test_a_second_relay_of_the_store_fences_the_first(open_sink, received):
-    old, new = open_sink(), open_sink()
-    old.send(records(1, 2))
-    new.send(records(3, 3))
-    with pytest.raises(SinkFencedError, match="another run"):
-        old.send(records(4, 4))
-    new.send(records(4, 4))
-    assert [event.data["number"] for event in received()] == [1, 2, 3, 4]
 
 
 def test_what_a_dead_relay_had_begun_is_not_seen(open_sink, received, monkeypatch):

@@ -16,12 +16,11 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from classify.evaluation.metrics import auc, sensitivity
+from classify.evaluation.metrics import auc, interval, sensitivity
 
 SIDE_UM = 15.2
 NORMAL = "red blood cell"
 LEFT_OUT = "leukocyte"
-SEED = 0
 RESAMPLES = 1000
 
 
@@ -65,7 +64,7 @@ def main() -> None:
         table.add_row(
             kind,
             str(mine.sum()),
-            interval(scores[chosen], mine[chosen]),
+            shown_auc(scores[chosen], mine[chosen]),
             f"{sensitivity(scores[chosen], mine[chosen]):.2f}",
             "  ".join(f"{name} {n}" for name, n in called.most_common(3)),
         )
@@ -75,13 +74,10 @@ def main() -> None:
     console.print(f"{(truth == NORMAL).sum()} other red cells, called: {words}")
 
 
-def interval(scores: np.ndarray, odd: np.ndarray) -> str:
+def shown_auc(scores: np.ndarray, odd: np.ndarray) -> str:
     """AUC with its 95 % bootstrap interval."""
-    rng = np.random.default_rng(SEED)
-    drawn = (rng.integers(0, len(odd), len(odd)) for _ in range(RESAMPLES))
-    values = [auc(scores[i], odd[i]) for i in drawn if 0 < odd[i].sum() < len(i)]
-    low, high = np.quantile(values, (0.025, 0.975))
-    return f"{auc(scores, odd):.3f} [{low:.3f}, {high:.3f}]"
+    value, low, high = interval(lambda i: auc(scores[i], odd[i]), odd, RESAMPLES)
+    return f"{value:.3f} [{low:.3f}, {high:.3f}]"
 
 
 if __name__ == "__main__":
