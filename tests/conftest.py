@@ -6,6 +6,7 @@ browser's driver are not loaded.
 """
 
 import os
+from contextlib import closing
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the tests' networks are too small for two
@@ -18,7 +19,7 @@ settings.load_profile("shared")
 
 HERE = Path(__file__).parent
 SLOW_MARKS = {"broker", "rtx", "slow", "train"}
-SLOW_FIXTURES = {"session_broker", "kafka_for"}
+SLOW_FIXTURES = {"apache", "session_broker", "kafka_for"}
 SLOW_PATHS = {
     "browser",
     "classify/benchmark",
@@ -52,6 +53,17 @@ SLOW_PATHS = {
     "stream/run/test_pipeline.py",
     "stream/store/test_backlog.py",
 }
+
+
+@pytest.fixture(scope="session")
+def apache():
+    """A node of Apache Kafka, where its jars are."""
+    from tests.apache_kafka import ApacheBroker, why_no_kafka
+
+    if reason := why_no_kafka():
+        pytest.skip(reason)
+    with closing(ApacheBroker()) as broker:
+        yield broker.start()
 
 
 def is_quick_run(config: pytest.Config) -> bool:

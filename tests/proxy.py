@@ -1,7 +1,7 @@
 """A TCP proxy before a Kafka broker: it can cut connections, refuse new ones, and end TLS.
 
-A broker tells its clients its own address, so the proxy writes its own in the place of it: same
-host, four bytes of port.
+A broker tells its clients its own address and those of its fellows, so the proxy writes its own and
+those of their proxies in the place of them: same host, four bytes of port.
 """
 
 import contextlib
@@ -15,13 +15,20 @@ HOST = "127.0.0.1"
 
 class Proxy:
     """Forwards to `target` (a port of this machine) until `close`; with `tls`, clients speak TLS to
-    it.
+    it. `ports` is shared by the proxies of a cluster: that of each broker and of its proxy.
     """
 
-    def __init__(self, target: int, tls: ssl.SSLContext | None = None):
+    def __init__(
+        self,
+        target: int,
+        tls: ssl.SSLContext | None = None,
+        ports: dict[int, int] | None = None,
+    ):
         self.target, self.tls = target, tls
+        self.ports = {} if ports is None else ports
         self.listener = socket.create_server((HOST, 0))
         self.port = self.listener.getsockname()[1]
+        self.ports[target] = self.port
         self.bootstrap = f"{HOST}:{self.port}"
         self.open, self.cuts = True, 0
         self.lines: set[socket.socket] = set()
@@ -62,15 +69,19 @@ class Proxy:
             back.join(1)
 
     def _answers(self, server: socket.socket, client: socket.socket) -> None:
-        """Whole answers, with our port in the place of the broker's."""
-        ours, theirs = (
-            HOST.encode() + struct.pack(">i", port) for port in (self.port, self.target)
-        )
+        """Whole answers, with our ports in the place of the brokers'."""
         with contextlib.suppress(OSError):
             while head := exactly(server, 4):
                 body = exactly(server, struct.unpack(">i", head)[0])
-                client.sendall(head + body.replace(theirs, ours))
+                for theirs, ours in self.ports.items():
+                    body = body.replace(address(theirs), address(ours))
+                client.sendall(head + body)
             client.shutdown(socket.SHUT_RDWR)
+
+
+def address(port: int) -> bytes:
+    """As a broker writes it."""
+    return HOST.encode() + struct.pack(">i", port)
 
 
 def forward(source: socket.socket, target: socket.socket) -> None:

@@ -38,6 +38,11 @@ _CLOSE_WAIT_S = 2.0
 NOTHING = OffsetAndMetadata(0, "", -1)
 
 
+def transactional_id(store_id: str) -> str:
+    """Names the transactions of a store, and the consumer group that keeps its place."""
+    return f"cytostream-relay-{store_id}"
+
+
 class KafkaSink:
     """Sends to the topics of the config, keyed by slide; connects at the first `send`, and anew
     after an error.
@@ -56,7 +61,7 @@ class KafkaSink:
         """
         self.name = f"kafka:{config.bootstrap}"
         self._config = config
-        self._group = f"cytostream-relay-{store_id}"
+        self._group = transactional_id(store_id)
         self._mark_at = TopicPartition(config.topics.slides, 0)
         self._producer: _Producer | None = None
         self._group_reader: KafkaConsumer | None = None

@@ -4,7 +4,7 @@ import pytest
 
 from stream.config import Kafka
 from stream.kafka.consumer import read_all
-from tests.apache_kafka import ApacheBroker, why_no_kafka
+from tests.apache_kafka import why_no_kafka
 from tests.contracts.kafka_contract import KafkaContract, kafka_sinks, own_topics
 
 pytestmark = [
@@ -12,15 +12,6 @@ pytestmark = [
     pytest.mark.timeout(400),  # a start on a busy machine
     pytest.mark.skipif(bool(why_no_kafka()), reason=why_no_kafka()),
 ]
-
-
-@pytest.fixture(scope="module")
-def apache():
-    broker = ApacheBroker()
-    try:
-        yield broker.start()
-    finally:
-        broker.close()
 
 
 @pytest.fixture

@@ -1,13 +1,15 @@
 """`make chaos`: real processes, killed at random points, again and again; then every event is
 counted as a consumer sees it.
 
-    python -m tests.tools.chaos --kills 200 --slides 400 [--state postgresql] [--broker apache]
+    python -m tests.tools.chaos --kills 200 --slides 300 [--state postgresql] [--broker cluster]
 
-What is killed: two pipelines that share a backlog, a relay, Dask workers (kill -9), the connection
-to the broker (cut at a proxy), the disk (filled to the last byte), the broker (stopped in order;
-and, at the end, kill -9: the embedded one keeps records in memory, so what it had acknowledged
-since its last stop is gone, and the relay has to notice and send it again; Apache Kafka keeps it).
-With `--state postgresql` the state is on a server, all processes of which are killed too.
+What is killed: two pipelines that share a backlog, a relay, Dask workers and their scheduler (kill
+-9), the connections to the brokers (cut at a proxy), the disk (filled to the last byte), the broker
+(stopped in order; and, at the end, kill -9: the embedded one keeps records in memory, so what it
+had acknowledged since its last stop is gone, and the relay has to notice and send it again; Apache
+Kafka keeps it). With `--broker cluster` there are three nodes of Apache Kafka with three copies of
+everything: one is killed at a time, also the one that coordinates the relay's transactions, and all
+at once. With `--state postgresql` the state is on a server, all processes of which are killed too.
 """
 
 import argparse
@@ -30,14 +32,14 @@ from rich.table import Table
 from ingest import CytostreamError
 from stream.config import Kafka
 from stream.kafka.consumer import read_all
-from stream.kafka.embedded_broker import Broker
+from stream.kafka.sink import transactional_id
 from stream.store import Outbox, has_state, use_server
 from stream.store.database import State
-from tests.apache_kafka import ApacheBroker
+from tests.dask_cluster import DaskCluster
 from tests.postgres_server import PostgresServer
-from tests.proxy import Proxy
 from tests.tools.chaos import pipeline
-from tests.tools.chaos.crew import Cluster, Crew, relay_forever, relay_once
+from tests.tools.chaos.brokers import Proxies, open_brokers
+from tests.tools.chaos.crew import Crew, relay_forever, relay_once
 from tests.tools.chaos.scenes import make_slides, write_config
 
 screen = Console()
@@ -63,20 +65,19 @@ def small_disk(folder: Path):
 
 
 class Chaos:
-    """The scene: broker, proxy, Dask cluster, crew."""
+    """The scene: brokers, proxies, Dask cluster, crew."""
 
     def __init__(self, folder: Path, disk: Path, options: argparse.Namespace):
         self.rng, self.disk = random.Random(options.seed), disk
-        is_apache = options.broker == "apache"
-        self.broker = ApacheBroker() if is_apache else Broker()
-        self.proxy = Proxy(self.broker.port)
-        self.broker.start()
-        port = free_port()
+        self.brokers = open_brokers(options.broker, self.rng)
+        self.proxies = Proxies(self.brokers.ports)
+        self.brokers.start()
+        self.cluster = DaskCluster(folder / "dask")
         config = write_config(
             folder,
-            self.proxy.bootstrap,
-            scheduler=f"tcp://127.0.0.1:{port}",
-            read_back=not is_apache,
+            self.proxies.bootstrap,
+            scheduler=self.cluster.settings,
+            read_back=self.brokers.read_back,
         )
         self.store, slides = disk / "store", folder / "slides"
         self.server = PostgresServer(fast=False) if options.state == "postgresql" else None
@@ -84,7 +85,7 @@ class Chaos:
             self.server.start()
             use_server(self.store, self.server.database())
         make_slides(slides, options.slides, options.whites, side_px=900)
-        self.cluster = Cluster(port, folder)
+        self.cluster.start()
         pipe = (pipeline.main, self.store, config, slides)
         self.crew = Crew(
             {
@@ -95,7 +96,7 @@ class Chaos:
             folder / "crew.log",
         )
         self.again = (self.store, config)
-        self.config = Kafka(bootstrap=self.broker.bootstrap)
+        self.config = Kafka(bootstrap=self.brokers.bootstrap)
         self.done: Counter = Counter()
         self.seen = 0
 
@@ -104,24 +105,39 @@ class Chaos:
             "pipeline": lambda: self.crew.kill(self.rng.choice(["pipeline 1", "pipeline 2"])),
             "relay": lambda: self.crew.kill("relay"),
             "worker": self.kill_worker,
+            "scheduler": self.kill_scheduler,
             "connection": self.cut,
             "disk": self.fill_disk,
-            "broker stopped": lambda: self.restart(self.broker.stop),
-            "broker killed": lambda: self.restart(self.broker.kill),
+            "broker stopped": lambda: self.hit(self.brokers.stop),
+            "broker killed": lambda: self.hit(self.brokers.kill),
+            "coordinator killed": self.kill_coordinator,
+            "all brokers killed": lambda: self.hit(self.brokers.kill_all),
             "server killed": self.restart_server,
         }[kind]()
 
+    def hit(self, strike) -> bool:
+        strike()
+        return True
+
     def kill_worker(self) -> bool:
-        if not (workers := self.cluster.workers()):
+        if not (workers := self.cluster.worker_processes()):
             return False
         self.rng.choice(workers).kill()
         return True
 
+    def kill_scheduler(self) -> bool:
+        self.cluster.kill_scheduler()
+        time.sleep(self.rng.uniform(0.0, 2.0))
+        self.cluster.start()
+        return True
+
+    def kill_coordinator(self) -> bool:
+        """The node that keeps the transactions of the store's relay."""
+        with Outbox(self.store / "state.db") as outbox:
+            return self.brokers.kill_coordinator(transactional_id(outbox.store_id))
+
     def cut(self) -> bool:
-        self.proxy.open = self.rng.random() < 0.5
-        self.proxy.cut()
-        time.sleep(self.rng.uniform(0.1, 1.5))
-        self.proxy.open = True
+        self.proxies.cut(refuse=self.rng.random() < 0.5, seconds=self.rng.uniform(0.1, 1.5))
         return True
 
     def fill_disk(self) -> bool:
@@ -137,12 +153,6 @@ class Chaos:
         ballast.unlink()
         return True
 
-    def restart(self, stop) -> bool:
-        stop()
-        time.sleep(self.rng.uniform(0.0, 1.0))
-        self.broker.start()
-        return True
-
     def restart_server(self) -> bool:
         self.server.kill()
         time.sleep(self.rng.uniform(0.0, 2.0))
@@ -153,9 +163,14 @@ class Chaos:
         """Until more events are committed than at the last strike: a kill is to hit the work."""
         end_s = time.monotonic() + limit_s
         while (events := self.events()) <= self.seen and time.monotonic() < end_s:
-            self.crew.watch()
+            self.watch()
             time.sleep(0.1)
         self.seen = events
+
+    def watch(self) -> None:
+        """Starts again what has ended: a worker ends where its scheduler does."""
+        self.crew.watch()
+        self.cluster.start()
 
     def events(self) -> int:
         return self.asked("SELECT count(*) FROM records") or 0
@@ -204,13 +219,13 @@ class Chaos:
         """No more strikes: until the backlog is empty and everything is sent."""
         end_s = time.monotonic() + limit_s
         while time.monotonic() < end_s:
-            self.crew.watch()
+            self.watch()
             time.sleep(2)
             with Outbox(self.store / "state.db") as outbox:
                 left = outbox.rows(
                     "SELECT count(*) FROM backlog WHERE state IN ('waiting', 'running')"
                 )[0][0]
-                unsent = outbox.count_unsent(f"kafka:{self.proxy.bootstrap}")
+                unsent = outbox.count_unsent(f"kafka:{self.proxies.bootstrap}")
             print(f"{time.strftime('%X')} {left} slides left, {unsent} events unsent", flush=True)
             if not left and not unsent:
                 break
@@ -251,19 +266,11 @@ class Chaos:
 
     def close(self) -> None:
         self.crew.end()
-        self.cluster.end()
-        self.proxy.close()
-        self.broker.close()
+        self.cluster.close()
+        self.proxies.close()
+        self.brokers.close()
         if self.server:
             self.server.close()
-
-
-def free_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def told(title: str, result: dict) -> Table:
@@ -289,7 +296,7 @@ def main() -> int:
         help="longest pause between progress and the next kill",
     )
     parser.add_argument("--state", choices=("sqlite", "postgresql"), default="sqlite")
-    parser.add_argument("--broker", choices=("embedded", "apache"), default="embedded")
+    parser.add_argument("--broker", choices=("embedded", "apache", "cluster"), default="embedded")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path, help="write the result here")
     options = parser.parse_args()
@@ -303,14 +310,17 @@ def main() -> int:
                 *["pipeline"] * 4,
                 *["relay"] * 3,
                 *["connection"] * 2,
-                "worker",
+                *["worker"] * 2,
+                "scheduler",
                 "broker stopped",
                 *["disk"] * mounted,
                 *["server killed"] * 2 * (options.state == "postgresql"),
             ]
             chaos.await_progress(600.0)
             chaos.run(kinds, options.kills - options.broker_kills, options.pause_s)
-            chaos.run(["broker killed"], options.broker_kills, options.pause_s)
+            chaos.run(
+                [*(chaos.brokers.kinds or ["broker killed"])], options.broker_kills, options.pause_s
+            )
             chaos.finish(1800)
             crew = {"starts": dict(chaos.crew.starts), "ends": dict(chaos.crew.ends)}
             results = {

@@ -1,20 +1,15 @@
-"""The processes under fire, and the Dask cluster behind them."""
+"""The processes under fire."""
 
-import contextlib
 import multiprocessing
 import os
-import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
 
-import psutil
 import typer
 
 from ingest import CytostreamError
 from stream.cli.commands.relay import relay
-
-ROOT = Path(__file__).parents[3]
 
 
 class Crew:
@@ -81,50 +76,3 @@ def relay_once(store: Path, config: Path, forever: bool = False) -> int:
         print(f"relay: {error}", file=sys.stderr)
         return 1
     return 0
-
-
-class Cluster:
-    """A Dask scheduler and two workers of one thread; the nanny starts a killed worker again."""
-
-    def __init__(self, port: int, folder: Path):
-        self.address, self.log = f"tcp://127.0.0.1:{port}", (folder / "dask.log").open("w")
-        dask = [sys.executable, "-m", "dask"]
-        self.parts = [
-            self.start(
-                [*dask, "scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard"]
-            ),
-            self.start(
-                [
-                    *dask,
-                    "worker",
-                    self.address,
-                    "--nthreads",
-                    "1",
-                    "--nworkers",
-                    "2",
-                    "--no-dashboard",
-                    "--local-directory",
-                    str(folder),
-                ]
-            ),
-        ]
-
-    def start(self, words: list[str]) -> subprocess.Popen:
-        return subprocess.Popen(words, cwd=ROOT, stdout=self.log, stderr=self.log)
-
-    def workers(self) -> list[psutil.Process]:
-        """The workers of the run; the process that they are forked from is none."""
-        return [
-            worker
-            for child in psutil.Process(self.parts[1].pid).children()
-            if "forkserver" in " ".join(child.cmdline())
-            for worker in child.children()
-        ]
-
-    def end(self) -> None:
-        for part in reversed(self.parts):
-            part.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                part.wait(20)
-            part.kill()
-        self.log.close()

@@ -13,6 +13,7 @@ import json
 import os
 import random
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -22,11 +23,10 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from tests.tools.chaos.__main__ import free_port
-from tests.tools.chaos.crew import ROOT
 from tests.tools.chaos.intake import JUMPS_S
 from tests.tools.chaos.scenes import make_slides
 
+ROOT = Path(__file__).parents[3]
 CONFIG = """[reading]
 scheduler = "tcp://127.0.0.1:{port}"
 insecure_scheduler = true
@@ -39,6 +39,12 @@ look_s = 0.5
 [red_cells]
 judged = 0
 """
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 class Field:

@@ -21,14 +21,11 @@ def write_config(
     folder: Path,
     bootstrap: str,
     workers: int = 2,
-    scheduler: str | None = None,
+    scheduler: str = "",
     read_back: bool = True,
 ) -> Path:
-    reading = (
-        f'scheduler = "{scheduler}"\ninsecure_scheduler = true\n'
-        if scheduler
-        else f"workers = {workers}\n"
-    )
+    """`scheduler`: the lines of `[reading]` that name one."""
+    reading = scheduler or f"workers = {workers}\n"
     path = folder / "chaos.toml"
     path.write_text(
         f'[kafka]\nbootstrap = "{bootstrap}"\nanswer_s = 3.0\ngive_up_s = 60.0\nlinger_ms = '
