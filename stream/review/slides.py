@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from classify import SHIPPED, read_card
+from classify import SHIPPED, UNIDENTIFIED, read_card
 from classify.teaching import TAUGHT_FOLDER, TaughtLibrary
 from ingest import Slide, StoreError
 from stream.config import Config
@@ -129,7 +129,22 @@ class SlideView:
 
     @property
     def scheme(self) -> Scheme:
-        return scheme_of(self.classes, self._library.config.review, self._library.taught.names())
+        """The classes of the count, with those that people have used and that the configuration has
+        no longer.
+        """
+        own = (*self._library.taught.names(), *self._called())
+        return scheme_of(self.classes, self._library.config.review, own)
+
+    def _called(self) -> list[str]:
+        """The classes that people have called cells of the count by."""
+        standing = self.standing
+        signed = [name for signature in standing.signatures for name in signature.counts]
+        decided = [
+            decision.label
+            for cell_id, decision in standing.decisions.items()
+            if cell_id in self.found.by_id or cell_id in standing.marks
+        ]
+        return sorted({*signed, *decided} - {UNIDENTIFIED})
 
     def status(self) -> str:
         return self._library.outbox.status(self.slide_id) or "seen"

@@ -9,12 +9,16 @@ from collections import Counter
 import pytest
 
 from ingest import StoreError
+from stream.config import Config
 from stream.events.alert import SlideAlert
 from stream.events.slide_events import slide_alert_event
 from stream.review.audit_trail import REVIEWS_FILE
+from stream.review.decisions import DecisionService
+from stream.review.images import Crops
+from stream.review.report import FORMS, report_of
 from stream.review.review_state import fold
 from stream.review.slides import SlideLibrary
-from tests.stores import STAMP
+from tests.stores import STAMP, filled
 
 
 def counts(changes):
@@ -282,3 +286,21 @@ def test_a_cell_tells_its_history(lab):
     )
     assert sum(said["verdict"]["scores"].values()) == pytest.approx(1)
     assert json.dumps(said).count("Smith") == 0
+
+
+def test_a_class_that_has_left_the_configuration_stays_in_the_count(tmp_path):
+    made = filled(tmp_path / "store", cells=6, odd=0)
+    made.close()
+    name = made.slide.slide_id
+    config = Config(review={"classes": ["hairy-cell"]})
+    with SlideLibrary(tmp_path / "store", config) as library:
+        cells = [cell.cell_id for cell in library.shelf(name).found.upto(None)[:2]]
+        desk = DecisionService(library, STAMP)
+        desk.decide(name, "ada", "reclassify", cells, "hairy-cell", 0)
+        desk.sign(name, "ada", None, library.trail.last(name))
+    with SlideLibrary(tmp_path / "store", Config()) as library:
+        shelf = library.shelf(name)
+        report = report_of(library, shelf, "smear.tiff")
+        crops = Crops(tmp_path / "store", library.queries, library.trail.marked)
+        assert {line.name: line.count for line in report.lines}["hairy-cell"] == 2
+        assert FORMS["pdf"].make(report, crops).startswith(b"%PDF")
