@@ -61,13 +61,15 @@ train-gpu: $(PACKED)
 golden: $(READY)  # after a shipped model was exchanged: its verdicts, for the tests
 	$(BIN)/python -m tests.tools.golden
 
-mutants: $(READY)
+mutants: $(READY) | runs/line-map
 	$(BIN)/python -m tests.tools.mutants $(MUTANTS)
 
-cover: $(READY)  # branches that no test takes; not a goal, a map
-	$(BIN)/python -m coverage run -m pytest
-	$(BIN)/python -m coverage combine --quiet
-	$(BIN)/python -m coverage report --skip-covered --sort=cover
+cover: $(READY)  # branches that no test takes: not a goal, a map, which `make mutants` reads
+	-$(BIN)/python -m tests.tools.mutants.line_map -n $(WORKERS) --dist loadfile
+	COVERAGE_FILE=runs/line-map/.coverage $(BIN)/python -m coverage report --skip-covered --sort=cover
+
+runs/line-map:
+	$(MAKE) cover
 
 docs: $(READY)  # the documentation, in docs/_build/index.html
 	$(BIN)/python -m sphinx -W -q -b html docs docs/_build

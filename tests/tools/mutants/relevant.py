@@ -5,6 +5,7 @@ own.
 import ast
 from collections import defaultdict
 from functools import cache
+from importlib.metadata import entry_points
 from pathlib import Path
 
 FOLDERS = ("ingest", "segment", "classify", "stream")
@@ -14,6 +15,25 @@ SLOW = ("browser", "test_readme.py", "tools/bench", "tools/chaos", "training", "
 def module_of(path: Path) -> str:
     parts = path.with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def foreign_packages(root: Path) -> list[str]:
+    """What the product and its tests import of others' packages; nothing that only a browser or a
+    special device needs, and none that starts threads, which a fork would lack.
+    """
+    found: set[str] = set()
+    for folder in (*FOLDERS, "tests"):
+        for path in (root / folder).rglob("*.py"):
+            if not any(part in ("browser", "tools") for part in path.parts):
+                for node in ast.walk(ast.parse(path.read_bytes())):
+                    if isinstance(node, ast.Import):
+                        found |= {alias.name for alias in node.names}
+                    elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
+                        found.add(node.module)
+    left = {*FOLDERS, "tests", "tensorrt", "tensorrt_rtx", "cuda", "playwright"}
+    left |= {"anndata", "openvino"}
+    plugins = {plugin.module for plugin in entry_points(group="pytest11")}
+    return sorted(name for name in found | plugins if name.partition(".")[0] not in left)
 
 
 class TestMap:

@@ -1,11 +1,17 @@
 """The harness itself: faults are where they say, and the tests of a module are found."""
 
 import ast
+import json
 
 import pytest
+from coverage import CoverageData
 
+from tests.tools.mutants import fork_runner
 from tests.tools.mutants.__main__ import ROOT, drawn, wilson
-from tests.tools.mutants.mutations import mutations_of
+from tests.tools.mutants.chosen import Chosen
+from tests.tools.mutants.fork_runner import Request
+from tests.tools.mutants.line_map import LineMap
+from tests.tools.mutants.mutations import Mutation, mutations_of
 from tests.tools.mutants.relevant import TestMap
 
 SOURCE = '''"""Text 1 < 2."""
@@ -77,3 +83,92 @@ def test_the_tests_of_a_module_are_those_beside_it_and_those_that_import_it():
 def test_the_interval_of_a_share():
     low, high = wilson(78, 100)
     assert low == pytest.approx(0.689, abs=0.002) and high == pytest.approx(0.850, abs=0.002)
+
+
+MEASURED = """LIMIT = 3
+
+
+def f(a: int = 4) -> bool:
+    return (
+        a
+        < LIMIT
+    )
+"""
+
+
+@pytest.fixture
+def kept(tmp_path):
+    """A map in which two tests ran `f`, one of them in a fixture of its file, and one did not."""
+    folder, root = tmp_path / "kept", tmp_path / "root"
+    for base in (folder / "sources", root):
+        (base / "ingest").mkdir(parents=True)
+        (base / "ingest" / "m.py").write_text(MEASURED)
+        (base / "tests" / "ingest").mkdir(parents=True)
+        for name in ("test_m", "test_n"):
+            (base / "tests" / "ingest" / f"{name}.py").write_text("from ingest.m import f\n")
+    data = CoverageData(str(folder / ".coverage"))
+    measured = "/elsewhere/ingest/m.py"
+    data.set_context("")
+    data.add_lines({measured: [1, 4]})
+    data.set_context("tests/ingest/test_n.py::test_slow")
+    data.add_lines({measured: [5, 6, 7]})
+    data.set_context("fixture tests/ingest/test_m.py::made")
+    data.add_lines({measured: [6]})
+    data.write()
+    rows = [
+        ("tests/ingest/test_m.py::test_fast", 0.1, {"fixture tests/ingest/test_m.py::made": 1.0}),
+        ("tests/ingest/test_n.py::test_slow", 30.0, {}),
+        ("tests/ingest/test_n.py::test_else", 0.1, {}),
+    ]
+    (folder / "times-1.jsonl").write_text(
+        "".join(
+            json.dumps({"test": test, "seconds": seconds, "passed": True, "fixtures": fixtures})
+            + "\n"
+            for test, seconds, fixtures in rows
+        )
+    )
+    return LineMap(root, folder)
+
+
+RUN_F = {"tests/ingest/test_m.py::test_fast", "tests/ingest/test_n.py::test_slow"}
+
+
+def test_the_tests_of_a_line_are_those_that_ran_it_and_those_of_a_shared_fixture_that_did(kept):
+    assert kept.tests_of("ingest/m.py", [6]) == RUN_F
+    assert kept.tests_of("ingest/m.py", [7]) == {"tests/ingest/test_n.py::test_slow"}
+    assert kept.tests_of("ingest/m.py", [1]) == set()
+    assert kept.seconds["tests/ingest/test_m.py::test_fast"] == pytest.approx(1.1)
+
+
+def test_lines_that_moved_keep_their_tests_and_a_changed_file_of_tests_runs_as_a_whole(kept):
+    (kept.root / "ingest" / "m.py").write_text("import os\n\n" + MEASURED)
+    (kept.root / "tests" / "ingest" / "test_m.py").write_text("from ingest.m import f  # changed\n")
+    found = kept.tests_of("ingest/m.py", [8])
+    assert found == {"tests/ingest/test_m.py", "tests/ingest/test_n.py::test_slow"}
+    assert kept.tests_of("ingest/m.py", [1]) == set()
+
+
+def test_a_fault_runs_the_near_and_fast_tests_first_and_a_constant_those_of_its_name(kept):
+    chosen = Chosen(kept.root, kept)
+    inside = Mutation("ingest/m.py", 6, "constant", 0, 0, "")
+    in_constant = Mutation("ingest/m.py", 1, "constant", 0, 0, "")
+    in_default = Mutation("ingest/m.py", 4, "constant", 0, 0, "")
+    assert chosen.bound_at("ingest/m.py", 6) is None
+    assert chosen.bound_at("ingest/m.py", 1) == {"LIMIT"}
+    assert chosen.bound_at("ingest/m.py", 4) == {"f"}
+    for mutation in (inside, in_constant):
+        batches = chosen.of(mutation)
+        assert batches[0] == ["tests/ingest/test_m.py::test_fast"]
+        assert batches[-1] == ["tests/ingest/test_n.py::test_slow"]
+    assert "tests/ingest/test_m.py" in sum(chosen.of(in_default), [])
+
+
+def test_a_fork_tells_the_first_test_that_fails_and_a_hang(tmp_path):
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    path = tmp_path / "test_one.py"
+    path.write_text("def test_a(): pass\ndef test_b(): assert 0\ndef test_c(): pass\n")
+    request = Request(tests=[str(path)], limit_s=30.0, scratch=str(tmp_path))
+    answer = fork_runner.run(request)
+    assert answer["status"] == 1 and answer["failed"].endswith("::test_b") and answer["ran"] == 2
+    path.write_text("import time\ndef test_a(): time.sleep(60)\n")
+    assert fork_runner.run(request | {"limit_s": 0.3})["status"] == fork_runner.LATE
