@@ -36,6 +36,7 @@ SLOW_PATHS = {
     "contracts/test_engine_torch.py",
     "ingest/readers/test_what_is_empty.py",
     "ingest/synthetic",
+    "ingest/test_cluster.py",
     "ingest/test_fuzz.py",
     "ingest/test_scheduler_access.py",
     "ingest/test_smear_map.py",

@@ -25,12 +25,11 @@ class DaskCluster:
     scheduler keeps its port.
     """
 
-    def __init__(self, folder: Path, workers: int = 2, folder_there: Path | None = None) -> None:
-        """Certificates and logs lie in `folder`; `folder_there` is where the workers work."""
+    def __init__(self, folder: Path, workers: int = 2) -> None:
+        """Certificates and logs lie in `folder`."""
         self._folder = folder
         folder.mkdir(exist_ok=True)
         self._workers_wanted = workers
-        self._work_in = folder_there or folder
         authority = trustme.CA()
         self.authority = folder / "ca.pem"
         self.certificate = folder / "dask.pem"
@@ -61,10 +60,11 @@ class DaskCluster:
         """Starts what does not run, and returns when the scheduler can be connected to."""
         if self._scheduler is None or self._scheduler.poll() is not None:
             own = ["--protocol", "tls", "--host", "127.0.0.1", "--port", str(self._port)]
+            own += ["--dashboard-address", "127.0.0.1:0"]  # it has a port for others than people
             self._scheduler = self._dask("scheduler", *own)
         if self._workers is None or self._workers.poll() is not None:
             counts = ["--nthreads", "1", "--nworkers", str(self._workers_wanted)]
-            where = ["--local-directory", str(self._work_in)]
+            where = ["--local-directory", str(self._folder)]
             self._workers = self._dask("worker", self.address, *counts, *where)
         until = time.monotonic() + _READY_S
         while time.monotonic() < until:
@@ -102,6 +102,11 @@ class DaskCluster:
         assert self._scheduler
         self._scheduler.kill()
         self._scheduler.wait()
+
+    def await_workers_end(self) -> None:
+        """Returns when the workers have ended, as they do where their scheduler has gone."""
+        assert self._workers
+        self._workers.wait(_READY_S)
 
     def close(self) -> None:
         """Stops all."""

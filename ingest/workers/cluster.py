@@ -7,6 +7,7 @@ over TLS, or on explicit request without.
 
 import logging
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
@@ -18,6 +19,7 @@ import dask
 import distributed.utils
 from distributed import Client, LocalCluster
 from distributed.security import Security
+from distributed.utils import silence_logging_cmgr
 
 from ingest.errors import CytostreamError
 
@@ -26,6 +28,8 @@ from .scheduler import Scheduler, connect
 from .workers import SerialWorkers, Workers
 
 WORKER_S = 30
+SAME_EVERYWHERE = "cytostream", "dask", "distributed", "numpy"
+Versions = dict[str, str]
 
 
 class BlamesTasks(Protocol):
@@ -80,10 +84,11 @@ def open_workers(
     distributed.utils._forkserver_preload_set = True
     with dask.config.set(settings):
         if scheduler:
-            with connect(scheduler) as client:
+            # of a scheduler that goes it would tell in many lines what one error says
+            with silence_logging_cmgr(logging.CRITICAL), connect(scheduler) as client:
                 check_workers(client)
                 blame_first_death(client)
-                yield DaskWorkers(client, of_others=True)
+                yield DaskWorkers(client, of_others=True, mounts=scheduler.mounts)
         else:
             with ExitStack() as stack:
                 with interrupts_later():
@@ -153,11 +158,7 @@ def check_workers(client: Client) -> None:
         ) from error
     finally:
         asked.cancel()
-    versions = client.run(own_version, on_error="return")
-    other = sorted(address for address, version in versions.items() if version != own_version())
-    if other:
-        what = f"workers {', '.join(other[:3])} have no cytostream {own_version()}"
-        raise CytostreamError(what, "install the same version there, with the same extras")
+    check_versions(client)
     if any(
         worker["nthreads"] != 1
         for worker in client.scheduler_info(n_workers=-1)["workers"].values()
@@ -168,19 +169,47 @@ def check_workers(client: Client) -> None:
         )
 
 
+def check_versions(client: Client) -> None:
+    """That scheduler and workers run what this process runs: what is pickled here is read there.
+
+    Raises:
+        CytostreamError: one of them has no cytostream, or another version of something.
+    """
+    ours = own_versions()
+    seen = {
+        f"worker {at}": found for at, found in client.run(own_versions, on_error="return").items()
+    }
+    try:
+        seen["the scheduler"] = client.run_on_scheduler(own_versions)
+    except ImportError as error:
+        seen["the scheduler"] = error
+    differing = [
+        f"{who} has {difference}"
+        for who, found in sorted(seen.items())
+        if (difference := difference_of(found, ours))
+    ]
+    if differing:
+        what = "; ".join(differing[:3])
+        what += f"; and {len(differing) - 3} more" if len(differing) > 3 else ""
+        raise CytostreamError(what, "install the same versions there, with the same extras")
+
+
+def difference_of(found: Versions | BaseException, ours: Versions) -> str:
+    """How versions differ from those here, as text; empty where they do not."""
+    if isinstance(found, BaseException):
+        return f"no cytostream {ours['cytostream']}"
+    return ", ".join(
+        f"{name} {found.get(name, 'none')} (here {version})"
+        for name, version in ours.items()
+        if found.get(name) != version
+    )
+
+
 def blame_first_death(client: Client) -> None:
     """A task that ends its worker is not given to another: the settings of this process, which say
     the same to a scheduler of its own, do not reach one of others.
-
-    Raises:
-        CytostreamError: the scheduler's process has no cytostream.
     """
-    try:
-        client.run_on_scheduler(allow_no_failures)
-    except ImportError as error:
-        raise CytostreamError(
-            f"the scheduler has no cytostream {own_version()}", "install the same version there"
-        ) from error
+    client.run_on_scheduler(allow_no_failures)
 
 
 def allow_no_failures(dask_scheduler: BlamesTasks) -> None:
@@ -188,5 +217,7 @@ def allow_no_failures(dask_scheduler: BlamesTasks) -> None:
     dask_scheduler.allowed_failures = 0
 
 
-def own_version() -> str:
-    return version("cytostream")
+def own_versions() -> Versions:
+    """Of what must be the same everywhere."""
+    python = {"python": ".".join(map(str, sys.version_info[:2]))}
+    return {name: version(name) for name in SAME_EVERYWHERE} | python

@@ -9,6 +9,7 @@ from distributed import Client, Future, KilledWorker
 from ingest.errors import CytostreamError
 
 from .limits import Item, Result, ended_error, limited
+from .mounts import Mounts, as_there, error_here
 from .own_process import call_in_own_process
 from .workers import only
 
@@ -30,9 +31,10 @@ class DaskWorkers:
     be lost with a worker that dies, and take its neighbours along.
     """
 
-    def __init__(self, client: Client, of_others: bool = False):
+    def __init__(self, client: Client, of_others: bool = False, mounts: Mounts = ()):
         self.client = client
         self.of_others = of_others
+        self.mounts = mounts
 
     @property
     def count(self) -> int:
@@ -44,8 +46,9 @@ class DaskWorkers:
     ) -> dict[str, Result | BaseException]:
         if not self.of_others:
             return {}
+        call, argument = self.there(function, item)
         found: dict[str, Result | BaseException] = self.client.run(
-            function, item, on_error="return"
+            call, argument, on_error="return"
         )
         return found
 
@@ -65,7 +68,7 @@ class DaskWorkers:
         ended: SimpleQueue[Future[Result | CytostreamError]] = SimpleQueue()
 
         def start(item: Item) -> None:
-            future = self.client.submit(limited, function, item, limit_s, pure=False)
+            future = self.begun(function, item, limit_s)
             alive[future] = item
             future.add_done_callback(ended.put)
 
@@ -78,7 +81,7 @@ class DaskWorkers:
                 yield None
                 continue
             item = alive.pop(future)
-            outcome = result_of(future)
+            outcome = self.result_of(future)
             for following in first(todo, 3 * self.count - len(alive)):
                 start(following)
             future.release()
@@ -87,6 +90,45 @@ class DaskWorkers:
             else:
                 yield item, outcome
         yield from self.one_by_one(function, suspects, limit_s)
+
+    def there(
+        self, function: Callable[[Item], Result], item: Item
+    ) -> tuple[Callable[[Item], Result], Item]:
+        """Both as a worker is to be given them."""
+        return as_there((function, item), self.mounts) if self.mounts else (function, item)
+
+    def begun(
+        self, function: Callable[[Item], Result], item: Item, limit_s: float
+    ) -> "Future[Result | CytostreamError]":
+        """The call, on its way to a worker.
+
+        Raises:
+            CytostreamError: the scheduler has gone.
+        """
+        call, argument = self.there(function, item)
+        try:
+            return self.client.submit(limited, call, argument, limit_s, pure=False)
+        except (OSError, RuntimeError) as error:
+            raise lost(error) from error
+
+    def result_of(
+        self, future: "Future[Result | CytostreamError]"
+    ) -> Result | CytostreamError | Killed:
+        """The outcome; KILLED where workers died of it, or died with it: a result stays on its
+        worker until it is fetched.
+
+        Raises:
+            CytostreamError: the cluster lost the task, or its workers lack this package.
+        """
+        try:
+            result: Result | CytostreamError = future.result()
+        except KilledWorker:
+            return KILLED
+        except Exception as error:  # whatever a cluster of others may raise
+            raise lost(error) from error
+        if self.mounts and isinstance(result, CytostreamError):
+            return error_here(result, self.mounts)
+        return result
 
     def wait_for_one(self) -> None:
         """Until there is a worker again.
@@ -100,6 +142,8 @@ class DaskWorkers:
             raise CytostreamError(
                 f"no worker has come back for {RESTART_S} s", "the same command goes on"
             ) from error
+        except (OSError, RuntimeError) as error:
+            raise lost(error) from error
 
     def one_by_one(
         self, function: Callable[[Item], Result], suspects: list[Item], limit_s: float
@@ -111,29 +155,18 @@ class DaskWorkers:
             for _ in range(TRIES):
                 self.wait_for_one()
                 start_s = monotonic()
-                future = self.client.submit(limited, function, item, limit_s, pure=False)
-                outcome = result_of(future)
+                outcome = self.result_of(self.begun(function, item, limit_s))
                 if not isinstance(outcome, Killed) or monotonic() - start_s >= limit_s:
                     break
             yield item, ended_error(limit_s) if isinstance(outcome, Killed) else outcome
 
 
-def result_of(future: "Future[Result | CytostreamError]") -> Result | CytostreamError | Killed:
-    """The outcome; KILLED where workers died of it, or died with it: a result stays on its worker
-    until it is fetched.
-
-    Raises:
-        CytostreamError: the cluster lost the task, or its workers lack this package.
-    """
-    try:
-        result: Result | CytostreamError = future.result()
-        return result
-    except KilledWorker:
-        return KILLED
-    except Exception as error:  # whatever a cluster of others may raise
-        raise CytostreamError(
-            f"the Dask cluster failed: {error}", "do its workers have this version of cytostream?"
-        ) from error
+def lost(error: Exception) -> CytostreamError:
+    """What is said where the cluster itself fails: the scheduler has gone, or a task was lost."""
+    return CytostreamError(
+        f"the Dask cluster failed: {' '.join(str(error).split()) or type(error).__name__}",
+        "start it again, with this version of cytostream everywhere; the same command goes on",
+    )
 
 
 def first(items: Iterator[Item], n: int) -> list[Item]:

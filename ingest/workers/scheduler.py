@@ -1,13 +1,17 @@
 """The Dask scheduler of a cluster of others, and the way to it."""
 
 import ssl
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 from distributed import Client
 from distributed.security import Security
+from distributed.versions import VersionMismatchWarning
 
 from ingest.errors import CytostreamError
+
+from .mounts import Mounts
 
 CONNECT_S = 10.0
 
@@ -17,6 +21,7 @@ class Scheduler:
     """A Dask cluster of others: `address` as tls://host:8786, and PEM files of the authority, of
     the own certificate and its key (where none is given, those of Dask's own configuration).
     `insecure` permits tcp://, where anyone who reaches the port runs code on the cluster and here.
+    `mounts` are folders here, each with the path that the workers see it at, where it is another.
     """
 
     address: str
@@ -24,6 +29,7 @@ class Scheduler:
     certificate: Path | None = None
     key: Path | None = None
     insecure: bool = False
+    mounts: Mounts = ()
 
 
 def connect(scheduler: Scheduler) -> Client:
@@ -34,7 +40,11 @@ def connect(scheduler: Scheduler) -> Client:
     """
     security = security_of(scheduler)
     try:
-        return Client(scheduler.address, timeout=CONNECT_S, set_as_default=False, security=security)
+        with warnings.catch_warnings():  # differing versions: `check_versions` says them in a line
+            warnings.simplefilter("ignore", VersionMismatchWarning)
+            return Client(
+                scheduler.address, timeout=CONNECT_S, set_as_default=False, security=security
+            )
     except (OSError, ValueError, TypeError, RuntimeError) as error:
         hint = (
             "start one with `dask scheduler`, with the same certificates, or leave out --scheduler"

@@ -312,6 +312,7 @@ def open_pool(reading: Reading) -> AbstractContextManager[Workers]:
         certificate=reading.scheduler_certificate,
         key=reading.scheduler_key,
         insecure=reading.insecure_scheduler,
+        mounts=tuple(reading.mounts.items()),
     )
     return open_workers(reading.workers, scheduler or None, reading.workers_most, reading.dashboard)
 

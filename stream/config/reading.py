@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from ingest import MPP_RANGE
 
@@ -28,6 +28,11 @@ class Reading(Section):
     scheduler_key: Path | None = Field(None, description="PEM file of its key")
     insecure_scheduler: bool = Field(
         False, description="permits tcp://, where anyone who reaches it runs code here"
+    )
+    mounts: dict[Path, Path] = Field(
+        {},
+        description="folders here, and where the workers of the cluster see them: "
+        '"/srv/scans" = "/mnt/scans"',
     )
     dashboard: str = Field(
         "", description="host and port of Dask's pages, as 127.0.0.1:8787; needs bokeh"
@@ -56,3 +61,11 @@ class Reading(Section):
     survey_limit_s: float = Field(
         300.0, gt=0, description="a first look that takes longer is given up"
     )
+
+    @field_validator("mounts")
+    @classmethod
+    def _are_absolute(cls, mounts: dict[Path, Path]) -> dict[Path, Path]:
+        wrong = [str(path) for pair in mounts.items() for path in pair if not path.is_absolute()]
+        if wrong:
+            raise ValueError(f"{', '.join(wrong)}: whole paths are wanted, as /srv/scans")
+        return mounts

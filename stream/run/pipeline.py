@@ -125,7 +125,9 @@ def check_workers_see(lab: RunContext, slide: Slide) -> None:
         what = f"{slide.path}: not seen, or seen otherwise, by {', '.join(blind[:3])}"
         what += f" and {len(blind) - 3} more" if len(blind) > 3 else ""
         raise UnseenByWorkerError(
-            what, "mount the share there as here, or end that worker; the slide waits"
+            what,
+            "mount the share there as here, name its place there in reading.mounts, or end that "
+            "worker; the slide waits",
         )
 
 

@@ -11,8 +11,6 @@ from pathlib import Path
 import psutil
 import pytest
 import trustme
-from distributed import LocalCluster
-from distributed.security import Security
 
 from ingest import CytostreamError, Scheduler, SlideError, open_workers
 from ingest.workers.limits import limited
@@ -109,36 +107,6 @@ def test_certificates_that_are_not_there(tmp_path: Path) -> None:
     absent = Scheduler("tls://127.0.0.1:9", tmp_path / "a", tmp_path / "b", tmp_path / "c")
     with pytest.raises(CytostreamError, match="cannot be read"), open_workers(scheduler=absent):
         pass
-
-
-def test_a_cluster_of_others_over_tls(tmp_path: Path) -> None:
-    authority = trustme.CA()
-    both, trusted = tmp_path / "both.pem", tmp_path / "authority.pem"
-    authority.cert_pem.write_to_path(str(trusted))
-    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(both))
-    names = (
-        "tls_client_cert",
-        "tls_client_key",
-        "tls_scheduler_cert",
-        "tls_scheduler_key",
-        "tls_worker_cert",
-        "tls_worker_key",
-    )
-    security = Security(
-        require_encryption=True, tls_ca_file=str(trusted), **dict.fromkeys(names, str(both))
-    )
-    theirs = {
-        "n_workers": 1,
-        "threads_per_worker": 1,
-        "processes": False,
-        "dashboard_address": None,
-        "security": security,
-    }
-    with LocalCluster(protocol="tls://", silence_logs=50, **theirs) as cluster:
-        access = Scheduler(cluster.scheduler_address, authority=trusted, certificate=both, key=both)
-        with open_workers(scheduler=access) as workers:
-            assert workers.count == 1
-            assert cluster.scheduler.allowed_failures == 0
 
 
 def hoard(_: int) -> int:
