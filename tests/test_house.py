@@ -60,7 +60,7 @@ ORDER = {
         {"cli"},
     ],
     "stream.review": [
-        {"cell_classes", "detections", "texts"},
+        {"cell_classes", "detections", "seen_area", "texts"},
         {"red_cells"},
         {"review_state", "differential", "images", "custody"},
         {"audit_trail", "verification"},

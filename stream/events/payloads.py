@@ -273,6 +273,9 @@ class ReviewData(Payload):
     label: str | None = Field(None, description="what the person calls the cell")
     was: str | None = Field(None, description="what it was called before")
     comment: str | None = None
+    place_px0: tuple[int, int] | None = Field(
+        None, description="x, y: the place of the slide that the comment is about, in level-0 px"
+    )
     version: int = Field(1, description="of the signed report: 1 until an amendment")
     number: int | None = Field(
         None,

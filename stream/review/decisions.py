@@ -148,16 +148,27 @@ class DecisionService:
             ]
             return self._write(shelf, by, "acknowledge", about)
 
-    def comment(self, slide_id: str, by: str, text: str, cell_id: str | None) -> SlideView:
-        """Says something about a cell or the slide; also after it is signed.
+    def comment(
+        self,
+        slide_id: str,
+        by: str,
+        text: str,
+        cell_id: str | None = None,
+        place_px0: tuple[int, int] | None = None,
+    ) -> SlideView:
+        """Says something about a cell, a place of the slide or the slide; also after it is signed.
 
         Raises:
-            DeskError: there is no such cell.
+            DeskError: there is no such cell, or the place is not on the slide.
         """
         with self._open(slide_id, even_locked=True) as shelf:
             if cell_id:
                 _cell(shelf, cell_id)
-            return self._write(shelf, by, "comment", [{"cell_id": cell_id, "comment": text}])
+            about: JsonObject = {"cell_id": cell_id, "comment": text}
+            if place_px0:
+                _check_place(shelf, cell_id, place_px0)
+                about["place_px0"] = place_px0
+            return self._write(shelf, by, "comment", [about])
 
     def undo(self, slide_id: str, by: str) -> SlideView:
         """Takes back the person's last act, where nobody has built upon it.
@@ -339,6 +350,16 @@ def _cell(shelf: SlideView, cell_id: str) -> Detection | RedDetection:
     if cell is None:
         raise DeskError("absent", f"no cell {cell_id} on this slide", "load the page again")
     return cell
+
+
+def _check_place(shelf: SlideView, cell_id: str | None, place_px0: tuple[int, int]) -> None:
+    """A comment is about a cell or about a place, and the place is on the slide."""
+    if cell_id:
+        raise DeskError("wrong", "a comment is about a cell or a place", "leave one of them out")
+    slide = shelf.slide()
+    if slide and not (place_px0[0] < slide.width_px0 and place_px0[1] < slide.height_px0):
+        size = f"{slide.width_px0} x {slide.height_px0}"
+        raise DeskError("wrong", f"{place_px0} is not on the slide of {size} px", "load it again")
 
 
 def _check_new(shelf: SlideView, judged: JudgedCell, mpp: float) -> None:

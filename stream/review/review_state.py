@@ -47,13 +47,14 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Comment:
-    """On a cell, or on the slide where `cell_id` is None."""
+    """On a cell, on a place (x, y) of the slide, or on the slide as a whole where both are None."""
 
     cell_id: str | None
     text: str
     by: str
     at: datetime
     number: int
+    place_px0: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +242,8 @@ def _undo(standing: Standing, review: ReviewEntry, data: ReviewData) -> None:
 
 def _comment(standing: Standing, review: ReviewEntry, data: ReviewData) -> None:
     text = _needed(review, "comment")
-    standing.comments.append(Comment(data.cell_id, text, data.reviewer, review.at, review.number))
+    about = data.reviewer, review.at, review.number, data.place_px0
+    standing.comments.append(Comment(data.cell_id, text, *about))
 
 
 def _sign(standing: Standing, review: ReviewEntry, data: ReviewData) -> None:

@@ -179,7 +179,11 @@ class SlideView:
         return Resolution("signed", stated)
 
     def standing_at(self, version: int | None) -> Standing:
-        """The standing now, or as a version was signed."""
+        """The standing as a version was signed, the last one without a `version`; now, where it is
+        not signed.
+        """
+        if version is None and self.standing.locked:
+            version = self.standing.version  # what was said since is not in it
         signed = next((s for s in self.standing.signatures if s.version == version), None)
         if signed is None:
             return self.standing

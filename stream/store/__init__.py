@@ -7,7 +7,7 @@ from .journal import CellEntry, KeptFailure
 from .leases import LeaseLostError
 from .outbox import DiskLimits, Outbox, Transaction
 from .outbox_record import OutboxRecord
-from .people import PreferenceTable, ProvidedPerson, ProvidedTable
+from .people import PreferenceTable, ProvidedPerson, ProvidedTable, SeenAreaTable
 from .places import (
     StorePlace,
     remove_results,
@@ -72,6 +72,7 @@ __all__ = [
     "OutboxRecord",
     "PRIVATE_FILE",
     "PreferenceTable",
+    "SeenAreaTable",
     "ProvidedPerson",
     "ProvidedTable",
     "RUNNING",

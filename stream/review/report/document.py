@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from stream.review.differential import DifferentialLine
+from stream.review.review_state import Comment
 from stream.review.texts import Texts
 
 from .red_cells import RedLine
@@ -90,10 +91,21 @@ def document_of(report: SlideReport) -> ReportDocument:
         further_title=t("Further cells"),
         further=tuple(_shown(t, report, one) for one in report.notable[LEADING:]),
         remarks=tuple(map(t.sentence, changed)),
-        comments=tuple(f"{c.by}, {t.time(c.at)}: {c.text}" for c in report.comments),
+        comments=tuple(
+            f"{c.by}, {t.time(c.at)}{place_words(t, report, c)}: {c.text}" for c in report.comments
+        ),
         method=_method(t, report),
         page=t("page"),
     )
+
+
+def place_words(t: Texts, report: SlideReport, comment: Comment) -> str:
+    """Where on the slide a comment is pinned, as it follows its author; empty where it is not."""
+    place = report.place_mm(comment)
+    if place is None:
+        return ""
+    x, y = (t.number(mm, 3) for mm in place)
+    return f", {t('at {x} mm, {y} mm of the slide', x=x, y=y)}"
 
 
 def _status(t: Texts, report: SlideReport) -> str:

@@ -13,7 +13,9 @@ from uuid import NAMESPACE_URL, uuid5
 
 from stream.events import JsonObject
 from stream.review.differential import DifferentialLine
+from stream.review.texts import Texts
 
+from .document import place_words
 from .red_cells import GRADE_WORDS, RedLine
 from .report import SlideReport
 
@@ -194,7 +196,8 @@ def _counted(report: SlideReport, what: str) -> JsonObject:
 
 def _narrative(report: SlideReport) -> str:
     """What the report says in words, as XHTML (FHIR R4, Narrative)."""
-    comments = [f"{each.by}: {each.text}" for each in report.comments]
+    t = Texts()
+    comments = [f"{each.by}{place_words(t, report, each)}: {each.text}" for each in report.comments]
     conclusion = report.signature.comment if report.signature else None
     spoken = [conclusion] if conclusion else []
     sentences = [*report.remarks, *report.red_sentences, *comments, *spoken]

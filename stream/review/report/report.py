@@ -114,6 +114,13 @@ class SlideReport:
         known = self.specimen.known()
         return [(SPECIMEN_TITLES[name], known[name]) for name in SPECIMEN_TITLES if name in known]
 
+    def place_mm(self, comment: Comment) -> tuple[float, float] | None:
+        """The place (x, y) of the slide that a comment is about; None where it is about none."""
+        if comment.place_px0 is None or not self.facts.get("mpp"):
+            return None
+        x, y = (px0 * float(self.facts["mpp"]) / 1000 for px0 in comment.place_px0)
+        return x, y
+
     @property
     def status(self) -> str:
         """FHIR's word: preliminary until signed, then final, amended from the second version on."""

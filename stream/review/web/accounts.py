@@ -22,6 +22,7 @@ from classify import ClassName
 from ingest import CytostreamError
 from stream.config import ClassKey, OidcSettings
 from stream.oauth import ProvidedPeople, role_of
+from stream.review.seen_area import SeenGrid
 from stream.review.texts import Language
 from stream.store import (
     ACCOUNT_NAME,
@@ -29,6 +30,7 @@ from stream.store import (
     AccountRow,
     AccountTable,
     PreferenceTable,
+    SeenAreaTable,
     close_to_others,
 )
 
@@ -97,6 +99,8 @@ class Accounts:
         """Opens the file; of one that cannot be written, sessions are kept in memory."""
         self._table = AccountTable(store / FILE, unwritable="copy")
         self._preferences = PreferenceTable(store / FILE, unwritable="copy")
+        self._seen = SeenAreaTable(store / FILE, unwritable="copy")
+        self._seeing = threading.Lock()
         self.provided = ProvidedPeople(store / FILE)
         if self._table.is_kept:
             for name in (FILE, f"{FILE}-wal", f"{FILE}-shm"):  # of a version that left them open
@@ -168,6 +172,7 @@ class Accounts:
             change.remove(name, time())
             change.end_sessions(f"{_PROVIDED}{name}")
         self._preferences.put(name, None)
+        self._seen.forget(name)
 
     def check(self, name: str, password: str) -> Person | None:
         """The person, where the password is right. An unknown name takes as long as a wrong
@@ -261,8 +266,31 @@ class Accounts:
         """
         self._preferences.put(name, chosen.model_dump_json())
 
+    def seen(self, name: str, slide_id: str, grid: SeenGrid) -> str:
+        """Which squares of a slide a person has seen, as text; nothing where what is kept is of
+        another grid.
+        """
+        kept = self._seen.squares(name, slide_id)
+        try:
+            return grid.text(grid.squares(kept))
+        except ValueError:  # the slide was read anew
+            return grid.text(grid.squares(""))
+
+    def see(self, name: str, slide_id: str, grid: SeenGrid, squares: str) -> str:
+        """Adds squares to those that a person has seen of a slide; all of them.
+
+        Raises:
+            ValueError: the text is not of this grid.
+            StoreError: the file cannot be written.
+        """
+        with self._seeing:
+            joined = grid.joined(self.seen(name, slide_id, grid), squares)
+            self._seen.put(name, slide_id, joined)
+        return joined
+
     def close(self) -> None:
         self._preferences.close()
+        self._seen.close()
         self.provided.close()
         self._table.close()
 

@@ -80,6 +80,7 @@ class AlertSays(BaseModel):
 
 class CommentSays(BaseModel):
     cell_id: str | None
+    place_px0: tuple[int, int] | None
     text: str
     by: str
     at: str
@@ -128,7 +129,8 @@ class VerifiedClass(BaseModel):
 class BeforeSigning(BaseModel):
     """What a person should know before a signature; `missing` is what the laboratory's rule still
     asks for, `changes` what an amendment has changed since the last signed version; `identity` is
-    whose slide it is, `identity_digest` goes back with the signature.
+    whose slide it is, `identity_digest` goes back with the signature; `seen_share` is the share of
+    the slide that this person has had on the screen, None where the slide cannot be shown.
     """
 
     classes: list[VerifiedClass]
@@ -137,6 +139,7 @@ class BeforeSigning(BaseModel):
     changes: list[str]
     identity: str = ""
     identity_digest: str | None = None
+    seen_share: float | None = None
 
 
 class ViewSays(BaseModel):
@@ -285,7 +288,12 @@ def standing_says(shelf: SlideView, by: str) -> StandingSays:
         ],
         comments=[
             CommentSays(
-                cell_id=c.cell_id, text=c.text, by=c.by, at=c.at.isoformat(), number=c.number
+                cell_id=c.cell_id,
+                place_px0=c.place_px0,
+                text=c.text,
+                by=c.by,
+                at=c.at.isoformat(),
+                number=c.number,
             )
             for c in standing.comments
         ],

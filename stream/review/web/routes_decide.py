@@ -85,6 +85,9 @@ class Acknowledge(Wish):
 class Say(Wish):
     text: Text
     cell_id: OneId | None = None
+    place_px0: tuple[PlacePx, PlacePx] | None = Field(
+        None, description="x, y: a place of the slide, in level-0 px"
+    )
 
 
 class Sign(Wish):
@@ -151,10 +154,11 @@ def acknowledge(shelf: Shelf, wish: Acknowledge, person: Reviewing, parts: Havin
 
 @decide_router.post("/comments")
 def comment(shelf: Shelf, wish: Say, person: Reviewing, parts: Having) -> Changes:
-    """Says something about a cell or the slide."""
+    """Says something about a cell, a place of the slide, or the slide."""
     letters = printable_letters([Path(font) for font in parts.config.review.fonts])
     check_letters([wish.text], letters)
-    done = parts.desk.comment(shelf.slide_id, person.name, wish.text, wish.cell_id)
+    about = wish.text, wish.cell_id, wish.place_px0
+    done = parts.desk.comment(shelf.slide_id, person.name, *about)
     return changes_of(done, parts, person.name, wish.row, wish.saw)
 
 

@@ -1,17 +1,19 @@
 """What a page reads: the worklist, a slide and its cells, one cell, pictures, what is new."""
 
 import logging
+from dataclasses import asdict
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, HTTPException, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from ingest import VIEW_PX, CytostreamError, Slide
 from stream.events import JsonObject
 from stream.identity import is_sufficient
 from stream.review.detections import Detection
 from stream.review.images import CheckedSlide, FileStanding
+from stream.review.seen_area import ENOUGH_UM, SeenGrid
 from stream.review.slides import SlideView, reason_says
 from stream.review.store_lessons import cells_to_review
 from stream.review.worklist import Waiting, WorklistRow
@@ -19,7 +21,7 @@ from stream.review.worklist import Waiting, WorklistRow
 from . import responses as says
 from .accounts import Person
 from .auth import HEADER, DoorError
-from .dependencies import REFUSALS, CellId, Having, Parts, RouteResponses, Shelf, Viewing
+from .dependencies import CHANGES, REFUSALS, CellId, Having, Parts, RouteResponses, Shelf, Viewing
 
 _PAGE = 4000
 SHOWN_FACTS = ("model_id", "config_id", "mpp", "at", "calibration")
@@ -207,7 +209,7 @@ def what_to_review(shelf: Shelf) -> list[str]:
 
 
 @read_router.get("/slides/{slide_id}/before-signing")
-def before_signing(shelf: Shelf, parts: Having) -> says.BeforeSigning:
+def before_signing(shelf: Shelf, parts: Having, person: Viewing) -> says.BeforeSigning:
     """How much of the count people have verified, and what prevents a signature now."""
     with shelf.lock:
         said = says.signing_says(shelf, parts.config.review)
@@ -219,8 +221,68 @@ def before_signing(shelf: Shelf, parts: Having) -> says.BeforeSigning:
                 "missing": unsettled or said.missing,
                 "identity": ", ".join(texts),
                 "identity_digest": parts.library.identity_digest(shelf.slide_id, found.identity),
+                "seen_share": seen_share(shelf, parts, person),
             }
         )
+
+
+def seen_grid(shelf: SlideView) -> SeenGrid | None:
+    """The squares of a slide, seen or not; None where its size is not known."""
+    slide = shelf.slide()
+    return SeenGrid.of(slide.width_px0, slide.height_px0) if slide else None
+
+
+def seen_share(shelf: SlideView, parts: Parts, person: Person) -> float | None:
+    grid = seen_grid(shelf)
+    if grid is None:
+        return None
+    return grid.share(parts.doors.accounts.seen(person.name, shelf.slide_id, grid))
+
+
+class SeenSquares(BaseModel):
+    """Squares of the slide that were on the screen: a bit each, row by row, in base64."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    squares: Annotated[str, StringConstraints(max_length=50_000, pattern=r"^[A-Za-z0-9+/=]*$")]
+
+
+class SeenSays(BaseModel):
+    """What a person has seen of a slide; a square counts once a pixel of the screen shows at most
+    `enough_um` of it.
+    """
+
+    side_px0: int
+    columns: int
+    rows: int
+    squares: str
+    share: float
+    enough_um: float = ENOUGH_UM
+
+
+@read_router.get("/slides/{slide_id}/seen")
+def seen(shelf: Shelf, parts: Having, person: Viewing) -> SeenSays:
+    """What this person has seen of the slide."""
+    return seen_says(shelf, parts, person, "")
+
+
+@read_router.post("/slides/{slide_id}/seen", responses=CHANGES)
+def see(shelf: Shelf, wish: SeenSquares, parts: Having, person: Viewing) -> SeenSays:
+    """Adds to what this person has seen of the slide."""
+    return seen_says(shelf, parts, person, wish.squares)
+
+
+def seen_says(shelf: SlideView, parts: Parts, person: Person, added: str) -> SeenSays:
+    grid = seen_grid(shelf)
+    if grid is None:
+        raise HTTPException(404, "the slide is no longer where it was read")
+    accounts = parts.doors.accounts
+    about = person.name, shelf.slide_id, grid
+    try:
+        squares = accounts.see(*about, added) if added else accounts.seen(*about)
+    except ValueError as error:
+        raise HTTPException(400, "these are not the squares of this slide") from error
+    return SeenSays(**asdict(grid), squares=squares, share=grid.share(squares))
 
 
 class CellSays(BaseModel):

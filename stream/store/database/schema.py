@@ -228,6 +228,7 @@ _table(
 )
 Table("secret", ACCESS_SCHEMA, _words("value"))
 Table("preferences", ACCESS_SCHEMA, _key("name"), _words("body"))
+_table(ACCESS_SCHEMA, "seen_areas", _key("name"), _key("slide_id"), _words("squares"))
 _table(ACCESS_SCHEMA, "removed", _key("name"), Column("at", Double, nullable=False))
 
 _KEPT = "the audit trail only grows"

@@ -17,6 +17,7 @@ export class Marking {
   }
 
   switch(on) {
+    if (on) this.viewer.only("mark");
     this.on = on;
     this.stop();
     $("#mark").setAttribute("aria-pressed", String(on));

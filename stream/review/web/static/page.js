@@ -44,10 +44,11 @@ export async function me() {
   return person;
 }
 
-export async function call(method, path, body) {
+/** Asks the API; `more` are further options of `fetch`. */
+export async function call(method, path, body, more = {}) {
   if (method !== "GET" && !stamp) await me();
   const headers = { ...(method === "GET" ? {} : stamp), ...(body ? { "Content-Type": "application/json" } : {}) };
-  const answer = await fetched(siteUrl(path), { method, headers, body: body && JSON.stringify(body) });
+  const answer = await fetched(siteUrl(path), { method, headers, body: body && JSON.stringify(body), ...more });
   if (answer.status === 401 && location.href !== siteUrl("login")) location.assign(siteUrl("login"));
   if (!answer.ok) throw new Refusal(answer.status, await answer.json().catch(() => ({})));
   return answer.status === 204 ? null : answer.json();

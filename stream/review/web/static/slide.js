@@ -16,6 +16,7 @@ const { slideId, viewer: viewerWord } = document.body.dataset;
 const base = `api/slides/${slideId}`;
 const FINISHED = ["done", "failures"];
 const WORDS = { failures: "done, with failures", seen: "waiting" };
+let pins = []; // comments on places of the slide
 let person, slide, cells, gallery, count, alerts, compare, second, viewer, detail, last;
 const KEY = "[1-9bdefhijklopqrstvwyzBDEFHIJKLOPQRSTVWYZ]"; // as the server takes them
 let asking = null; // resolves once the page has what the server had
@@ -102,8 +103,29 @@ function head({ row, standing, failures }) {
   $("#sign").disabled = !FINISHED.includes(row.status);
   notice($("#late"), standing.late_cells > 0 && t("{count} cells were found after the signature: amend to include them.", { count: standing.late_cells }));
   notice($("#failures"), failures.length > 0 && `${plural(failures.length, "1 failure", "{count} failures")}: ${sentence(failures.at(-1).what)}. ${sentence(failures.at(-1).hint)}`);
-  $("#comments").replaceChildren(...standing.comments.filter((c) => !c.cell_id).map((c) => h("li", {}, `${clock(c.at)} ${c.by}: ${c.text}`)));
-  $("#comments-box").hidden = $("#comments").children.length === 0;
+  showComments(standing.comments.filter((c) => !c.cell_id));
+}
+
+/** The comments on the slide and its places; those of a place are numbered as on the map, and lead there. */
+function showComments(comments) {
+  pins = comments.filter((c) => c.place_px0);
+  $("#comments").replaceChildren(...comments.map((c) => h("li", { id: `comment-${c.number}` }, `${clock(c.at)} ${c.by}: ${c.text} `,
+    c.place_px0 ? h("button", { type: "button", class: "pin", onclick: () => toPlace(c) }, t("Place {count}", { count: pins.indexOf(c) + 1 })) : "")));
+  $("#comments-box").hidden = comments.length === 0;
+  if (!viewer) return;
+  viewer.pins = pins;
+  viewer.soon();
+}
+
+function toPlace(comment) {
+  tab("slide");
+  viewer?.goTo(comment.place_px0);
+}
+
+/** A pin on the map was clicked. */
+function readComment(comment) {
+  say(`${comment.by}: ${comment.text}`);
+  $(`#comment-${comment.number}`)?.scrollIntoView({ block: "nearest" });
 }
 
 /** The number of white cells that people have verified, against the number that the person wants to reach. */
@@ -248,15 +270,21 @@ function ask(id, values = {}) {
   });
 }
 
-async function comment(cell) {
-  $("#comment-about").textContent = cell ? t("About the chosen cell ({name})", { name: title(cells.label(cell)) }) : t("About the slide");
+/** Comments on a cell, on a place (x, y) of the slide, or on the slide. */
+async function comment(cell, place = null) {
+  const about = cell ? t("About the chosen cell ({name})", { name: title(cells.label(cell)) }) : place ? t("About a place of the slide") : t("About the slide");
+  $("#comment-about").textContent = about;
   const answer = await ask("#comment-box");
-  if (answer?.text) await request("comments", { text: answer.text, cell_id: cell?.id ?? null }, t("comment saved"));
+  if (answer?.text) await request("comments", { text: answer.text, cell_id: cell?.id ?? null, place_px0: place }, t("comment saved"));
   if (cell) detail.show(cell);
 }
 
+/** A comment on the middle of the picture, for who has no pointer. */
+const commentHere = () => (viewer ? comment(null, viewer.middle()) : undefined);
+
 async function sign() {
   await answered;
+  await viewer?.overview.keep();
   const saw = cells.number; // what is signed is what the box shows
   const before = await call("GET", `${base}/before-signing`).catch((error) => say(error.message, true));
   if (!before) return;
@@ -267,6 +295,7 @@ async function sign() {
     unknown ? h("p", {}, t("{count} cells are unidentified and outside the hundred per cent.", { count: unknown })) : "",
     open ? h("p", { class: "notice bad" }, t("{count} alerts are not acknowledged.", { count: open })) : "",
     before.identity ? h("p", {}, sentence(before.identity)) : "",
+    before.seen_share === null ? "" : h("p", {}, t("You have had {percent} % of the slide on the screen at 0.5 µm a pixel or closer.", { percent: number(100 * before.seen_share, 0) })),
     before.missing ? h("p", { class: "notice bad" }, t("This laboratory's rule is not met: {what}.", { what: sentence(before.missing) })) : "",
     ...before.warnings.map((text) => h("p", { class: "notice" }, sentence(text))),
     ...before.changes.map((text) => h("p", {}, sentence(text))));
@@ -321,7 +350,7 @@ function keys(event) {
   if (control || event.altKey) return;
   const of = slide.classes.find((c) => c.key === event.key.toLowerCase());
   const acts = {
-    c: confirm, u: unidentified, m: () => comment(cells.byId.get(gallery.active)), n: nextAlert, a: seeThis,
+    c: confirm, u: unidentified, m: () => (event.shiftKey ? commentHere() : comment(cells.byId.get(gallery.active))), n: nextAlert, a: seeThis,
     "?": () => $("#help-box").showModal(), g: toGallery, x: sideBySide, "+": () => viewer?.marking?.switch(true),
   };
   const act = of ? () => rename(of.name) : acts[event.key.toLowerCase()];
@@ -442,7 +471,8 @@ function openViewer() {
   if (slide.view.changed) return absent(t("The slide file has changed since it was read, so only its cells can be shown."));
   if (!slide.view.available) return absent(t("The slide file is no longer where it was read, so only its cells can be shown."));
   return import("./viewer.js").then(({ Viewer }) => {
-    viewer = new Viewer($("#map"), slide.view, cells, slideId, (cell) => goTo(cell.id));
+    viewer = new Viewer($("#map"), slide.view, cells, slideId, { pick: (cell) => goTo(cell.id), pin: (place) => comment(null, place), comment: readComment });
+    viewer.pins = pins;
     if (person.role !== "viewer") viewer.letMark((box) => (mayDecide() ? mark(box) : say(t("the slide is signed: amend it to mark a cell"))));
     viewer.show(cells.byId.get(gallery.active), 0); // a cell may have been chosen while this module was loading
   });

@@ -1,17 +1,19 @@
 // The slide with its cells over it. Leaflet moves and zooms the picture; the boxes are drawn on one canvas.
 /* global L */
 import { Marking } from "./marking.js";
+import { Overview } from "./overview.js";
 import { $, h, number, siteUrl } from "./page.js";
 import { t } from "./texts.js";
 
 const BAR_PX = 120; // the scale bar is at most this wide
 const RESTS_MS = 150;
 const REACH_PX0 = 2048; // beyond the slide's edge, so that a cell at the edge can be in the middle of a large screen
+const PIN_PX = 12; // a click within this of a pin is on it
 const NAMED_FROM_PX = 46; // a box this wide on the screen has its label written beside it
 
 export class Viewer {
-  constructor(box, view, cells, slideId, onPick) {
-    Object.assign(this, { cells, onPick, active: null, goal: null, whole: true, mpp: view.mpp, shown: "all", points: null });
+  constructor(box, view, cells, slideId, on) {
+    Object.assign(this, { cells, on, pins: [], view, active: null, goal: null, whole: true, mpp: view.mpp, shown: "all", points: null });
     this.scale = view.levels - 1;
     const corner = (x, y) => this.map.unproject([x, y], this.scale);
     this.map = L.map(box, { crs: L.CRS.Simple, minZoom: 0, maxZoom: this.scale + 2, zoomSnap: 0.5, attributionControl: false, zoomAnimation: !matchMedia("(prefers-reduced-motion: reduce)").matches });
@@ -32,7 +34,8 @@ export class Viewer {
     this.map.on("zoomanim", () => this.clear());
     this.map.on("dragstart zoomstart", () => this.leave());
     this.drawn = null; // the box of a cell that is being marked
-    this.map.on("click", (event) => (this.marking?.on ? null : this.points ? this.measure(event.latlng) : this.pick(event.latlng)));
+    this.map.on("click", (event) => this.click(event.latlng));
+    this.overview = new Overview(this, box, slideId);
     new ResizeObserver(() => this.resize()).observe(box);
     this.names = new Map(cells.classes.map((c) => [c.name, c]));
     this.addControls(box.parentElement);
@@ -50,7 +53,9 @@ export class Viewer {
       if (event.key !== "Escape") return;
       if (this.points) this.measuring(false);
       if (this.marking?.on) this.marking.switch(false);
+      if (this.pinning) this.pin(false);
     });
+    $("#pin").addEventListener("click", () => this.pin(!this.pinning));
     for (const slider of document.querySelectorAll("#picture input")) slider.addEventListener("input", () => this.tone());
     $("#plain").addEventListener("click", () => { $("#picture form").reset(); this.tone(); });
     $("#viewer-acts").hidden = false;
@@ -68,6 +73,7 @@ export class Viewer {
   letMark(onMark) {
     this.marking = new Marking(this, onMark);
     $("#mark").hidden = false;
+    $("#pin").hidden = false;
   }
 
   /** The place of a pointer in level-0 px. */
@@ -77,12 +83,48 @@ export class Viewer {
   }
 
   measuring(on) {
-    if (on) this.marking?.switch(false);
+    if (on) this.only("measure");
     this.points = on ? [] : null;
     $("#measure").setAttribute("aria-pressed", String(on));
     $("#map").classList.toggle("measuring", on);
     $("#length").textContent = on ? t("Click two points.") : "";
     this.soon();
+  }
+
+  /** Ends what else a click in the picture may mean. */
+  only(act) {
+    if (act !== "mark" && this.marking?.on) this.marking.switch(false);
+    if (act !== "measure" && this.points) this.measuring(false);
+    if (act !== "pin" && this.pinning) this.pin(false);
+  }
+
+  /** The next click says where a comment is pinned. */
+  pin(on) {
+    if (on) this.only("pin");
+    this.pinning = on;
+    $("#pin").setAttribute("aria-pressed", String(on));
+    $("#map").classList.toggle("measuring", on);
+    $("#length").textContent = on ? t("Click the place that the comment is about.") : "";
+  }
+
+  click(latlng) {
+    if (this.marking?.on) return;
+    if (this.points) { this.measure(latlng); return; }
+    const { x, y } = this.map.project(latlng, this.scale);
+    if (!this.pinning) { this.pick(x, y); return; }
+    this.pin(false);
+    this.on.pin(this.onSlide(x, y));
+  }
+
+  /** A place in whole level-0 px, on the slide. */
+  onSlide(x, y) {
+    return [[x, this.view.width_px0], [y, this.view.height_px0]].map(([place, size]) => Math.min(size - 1, Math.max(0, Math.round(place))));
+  }
+
+  /** The middle of the picture, for who has no pointer. */
+  middle() {
+    const { x, y } = this.map.project(this.map.getCenter(), this.scale);
+    return this.onSlide(x, y);
   }
 
   /** Takes a point; the second one gives the length in um, the third begins anew. */
@@ -152,6 +194,9 @@ export class Viewer {
     }
     this.canvas.dataset.boxes = drawn;
     this.map.getContainer().dataset.middle = this.isInMiddle(width, height) ? this.goal.id : "";
+    this.pins.forEach(({ place_px0: [x, y] }, at) => pinAt(pen, (x - left) * scale, (y - top) * scale, at + 1));
+    this.canvas.dataset.pins = this.pins.length;
+    this.overview.show([left, top, right, bottom], scale);
     if (this.points?.length) this.line(pen, left, top, scale);
     if (this.drawn) this.frame(pen, this.drawn.map((place, n) => (place - (n % 2 ? top : left)) * scale));
     this.bar(pen, height, scale);
@@ -217,12 +262,15 @@ export class Viewer {
     pen.fillText(text, x + 4, y - 4);
   }
 
-  pick(place) {
-    const { x, y } = this.map.project(place, this.scale);
+  /** The comment that is pinned here, else the cell. */
+  pick(x, y) {
+    const reach = PIN_PX / this.map.getZoomScale(this.map.getZoom(), this.scale);
+    const pinned = this.pins.find(({ place_px0: at }) => Math.hypot(at[0] - x, at[1] - y) < reach);
+    if (pinned) { this.on.comment(pinned); return; }
     const inside = [...this.cells.byId.values()].filter((c) => x >= c.box[0] && x <= c.box[2] && y >= c.box[1] && y <= c.box[3]);
     const area = (c) => (c.box[2] - c.box[0]) * (c.box[3] - c.box[1]);
     const cell = inside.sort((a, b) => area(a) - area(b))[0];
-    if (cell) this.onPick(cell);
+    if (cell) this.on.pick(cell);
   }
 
   /** Whether the picture shows the cell that was chosen last in its middle. */
@@ -243,10 +291,32 @@ export class Viewer {
     else this.centre();
   }
 
+  /** Brings a place in level-0 px into the middle. */
+  goTo([x, y], closely = true) {
+    this.leave();
+    this.goal = null;
+    this.map.setView(this.corner(x, y), closely ? Math.max(this.map.getZoom(), this.scale) : this.map.getZoom(), { animate: false });
+  }
+
   centre() {
     this.map.setView(this.corner(this.goal.x, this.goal.y), Math.max(this.map.getZoom(), this.scale), { animate: false });
     this.whole = false;
   }
+}
+
+/** The mark of a pinned comment, with its number in the list. */
+export function pinAt(pen, x, y, number) {
+  pen.beginPath();
+  pen.arc(x, y, 9, 0, 7);
+  pen.fillStyle = "#0b3d91";
+  pen.fill();
+  pen.lineWidth = 2;
+  pen.strokeStyle = "#fff";
+  pen.stroke();
+  pen.fillStyle = "#fff";
+  pen.textAlign = "center";
+  pen.fillText(String(number), x, y + 4);
+  pen.textAlign = "start";
 }
 
 /** A tile at the edge of the slide has fewer pixels: it covers as much less, so that no pixel is drawn larger than others. */

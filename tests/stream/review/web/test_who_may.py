@@ -31,6 +31,8 @@ MAY = {
     "GET /api/slides/{slide_id}/changes": "viewer",
     "GET /api/slides/{slide_id}/before-signing": "viewer",
     "GET /api/slides/{slide_id}/review-order": "viewer",
+    "GET /api/slides/{slide_id}/seen": "viewer",
+    "POST /api/slides/{slide_id}/seen": "viewer",
     "GET /api/slides/{slide_id}/identity": "viewer",
     "POST /api/slides/{slide_id}/identity": "reviewer",
     "GET /slides/{slide_id}/red": "viewer",
