@@ -3,7 +3,8 @@
 The databases come first, each as it is at one moment, reviews before results: what a signature is
 for is there. Those of a server are kept as files, so that what is restored is a store of files. The
 folders of slides come after them: whatever a database calls stored is in them already, and what is
-newer is written again by whoever goes on with the copy.
+newer is written again by whoever goes on with the copy. Results in a bucket are kept as folders,
+too.
 """
 
 import fcntl
@@ -17,6 +18,7 @@ from tempfile import TemporaryDirectory
 
 from ingest import StoreError
 from stream.store import SERVER_FILE, Outbox, has_state, make_private_folder, server_of
+from stream.store.places import RESULTS_FILE, BucketObject, bucket_objects, fetch_object
 from stream.store.upkeep import snapshot
 
 from .manifest import (
@@ -30,7 +32,7 @@ from .manifest import (
 )
 
 DATABASES = ("reviews.db", "access.db", "state.db")  # in this order
-_LEFT_OUT = (SERVER_FILE, ".db", ".db-wal", ".db-shm", ".db-journal", ".lock", ".new")
+_LEFT_OUT = (SERVER_FILE, RESULTS_FILE, ".db", ".db-wal", ".db-shm", ".db-journal", ".lock", ".new")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,11 @@ def _locked(store: Path, backup: Path, on_file: Callable[[str], None]) -> Backup
                 kept, copied = _keep(path, name, backup, before)
                 files += [kept] if kept else []
                 new_bytes += copied
+            for one in bucket_objects(store):
+                on_file(one.path)
+                kept, copied = _keep_object(store, one, Path(folder) / "object", backup, before)
+                files += [kept] if kept else []
+                new_bytes += copied
         with Outbox(store / "state.db", unwritable="read") as outbox:
             store_id = outbox.store_id
         made = datetime.now(UTC).isoformat(timespec="milliseconds")
@@ -115,6 +122,24 @@ def _known(backup: Path) -> dict[str, KeptFile]:
     """The files of the last backup, by path."""
     last = manifests(backup)[-1:]
     return {one.path: one for path in last for one in read_manifest(path).files}
+
+
+def _keep_object(
+    store: Path, one: BucketObject, beside: Path, backup: Path, before: dict[str, KeptFile]
+) -> tuple[KeptFile | None, int]:
+    """As `_keep`, of an object in a bucket; one that is as the last backup has it is not
+    fetched.
+    """
+    known = before.get(one.path)
+    if known and (known.size_bytes, known.changed_ns) == (one.size_bytes, one.changed_ns):
+        held = object_path(backup, known.sha256)
+        if held.is_file() and held.stat().st_size == one.size_bytes:
+            return known, 0
+    try:
+        fetch_object(store, one, beside)
+    except FileNotFoundError:
+        return None, 0
+    return _keep(beside, one.path, backup, {})
 
 
 def _keep(

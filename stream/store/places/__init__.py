@@ -1,9 +1,13 @@
 """Where the results of a store lie: in its folder, or in a bucket."""
 
 from .result_place import (
+    RESULTS_FILE,
+    BucketObject,
     BucketPlace,
     StorePlace,
     answered,
+    bucket_objects,
+    fetch_object,
     open_group,
     patiently,
     reading,
@@ -15,9 +19,13 @@ from .result_place import (
 )
 
 __all__ = [
+    "RESULTS_FILE",
+    "BucketObject",
     "BucketPlace",
     "StorePlace",
     "answered",
+    "bucket_objects",
+    "fetch_object",
     "open_group",
     "patiently",
     "reading",

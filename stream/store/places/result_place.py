@@ -5,6 +5,7 @@ Credentials and endpoint are those of the environment (AWS_ACCESS_KEY_ID, AWS_SE
 AWS_ENDPOINT_URL and so on), and are kept nowhere.
 """
 
+import os
 import re
 import shutil
 from collections.abc import Callable
@@ -114,6 +115,58 @@ def store_paths(folder: Path) -> list[StorePlace]:
         return [*sorted(folder.glob("*.zarr"))]
     names = answered(url, lambda: _bucket().glob(f"{url}/*.zarr"))
     return [BucketPlace(f"{url}/{Path(name).name}") for name in sorted(names)]
+
+
+@dataclass(frozen=True, slots=True)
+class BucketObject:
+    """An object of a store's results: its path below them, its bytes, and the time in ns when it
+    was written.
+    """
+
+    path: str
+    size_bytes: int
+    changed_ns: int
+
+
+def bucket_objects(folder: Path) -> list[BucketObject]:
+    """What a bucket holds of the slides of a store, by path; nothing where its folder has them.
+
+    Raises:
+        StoreError: the bucket does not answer.
+    """
+    url = results_of(folder)
+    if not url:
+        return []
+    found = answered(url, lambda: _bucket().find(url, detail=True))
+    base = url.removeprefix("s3://")
+    objects = []
+    for name, facts in sorted(found.items()):
+        path = name.removeprefix(f"{base}/")
+        if path.partition("/")[0].endswith(".zarr"):
+            changed_ns = int(facts["LastModified"].timestamp() * 1000) * 1_000_000
+            objects.append(BucketObject(path, int(facts["size"]), changed_ns))
+    return objects
+
+
+def fetch_object(folder: Path, one: BucketObject, target: Path) -> None:
+    """Copies an object of a store's results to a file, which gets its time.
+
+    Raises:
+        StoreError: the bucket does not answer.
+        FileNotFoundError: it has been removed.
+    """
+    url = f"{results_of(folder)}/{one.path}"
+
+    def get() -> bool:
+        try:
+            _bucket().get_file(url, str(target))
+        except FileNotFoundError:
+            return False
+        return True
+
+    if not answered(url, get):
+        raise FileNotFoundError(url)
+    os.utime(target, ns=(one.changed_ns, one.changed_ns))
 
 
 def remove_results(place: StorePlace) -> None:

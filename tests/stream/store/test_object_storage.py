@@ -7,6 +7,7 @@ import pytest
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from ingest import StoreError
+from stream.keeping import back_up, backup, check_backup, restore
 from stream.store import SlideStore, remove_results, store_path, store_paths, use_bucket
 from stream.store.places import BucketPlace, result_place
 from stream.store.places.result_place import patiently
@@ -91,6 +92,49 @@ def test_a_bucket_holds_what_a_folder_would(bucket, tmp_path):
     assert list(made[1].store.glob("*.zarr")) == []
     remove_results(there.path)
     assert bucket.find("results") == [] and not there.path.is_dir()
+
+
+def test_a_backup_holds_the_bucket_and_is_restored_as_files(bucket, tmp_path, monkeypatch):
+    made = filled(tmp_path / "store", URL)
+    made.done().writer.close()
+    made.close()
+    bucket.pipe(f"{URL}/notes.txt", b"of others")
+    first = back_up(made.store, tmp_path / "kept")
+    changed = f"{made.slide.slide_id}.zarr/zarr.json"
+    bucket.pipe(f"{URL}/{changed}", bucket.cat(f"{URL}/{changed}") + b" ")
+    fetch, fetched = backup.fetch_object, []
+
+    def fetch_and_say(store, one, target):
+        fetched.append(one.path)
+        fetch(store, one, target)
+
+    monkeypatch.setattr(backup, "fetch_object", fetch_and_say)
+    again = back_up(made.store, tmp_path / "kept")
+    assert fetched == [changed], "the others are kept already"
+    assert again.files == first.files > 10 and first.new_bytes > again.new_bytes
+    assert check_backup(tmp_path / "kept").files == again.files
+    restore(tmp_path / "kept", tmp_path / "restored")
+    there, here = (
+        SlideStore.open(store_path(folder, made.slide.slide_id))
+        for folder in (made.store, tmp_path / "restored")
+    )
+    assert here.path == tmp_path / "restored" / f"{made.slide.slide_id}.zarr"
+    assert {*here.group} == {*there.group}
+    for name in there.group:
+        np.testing.assert_array_equal(here.read(name), there.read(name))
+    assert not (tmp_path / "restored" / "notes.txt").exists()
+
+
+def test_a_backup_says_that_the_bucket_does_not_answer(bucket, server, tmp_path):
+    made = filled(tmp_path / "store", URL)
+    made.done().writer.close()
+    made.close()
+    server.stop()
+    try:
+        with pytest.raises(StoreError, match=f"{URL}: does not answer"):
+            back_up(made.store, tmp_path / "kept")
+    finally:
+        server.start()
 
 
 def test_ten_thousand_cells_are_fewer_than_a_hundred_objects(bucket):
