@@ -83,7 +83,7 @@ class Copy:
         return json.loads(self.runner.stdout.readline())
 
     def run(self, tests: list[str]) -> Answer:
-        limit_s = 20 + 5 * sum(self.chosen.seconds(test) for test in tests)
+        limit_s = 30 + 3 * sum(self.chosen.seconds(test) for test in tests)
         return self.asked(Request(tests=tests, limit_s=limit_s, scratch=str(self.folder)))
 
     def write(self, path: Path, source: bytes) -> None:
@@ -204,8 +204,11 @@ def main() -> None:
     known = {key_of(one): one for one in rows}
     mutations = drawn(ROOT, asked.only, asked.count, asked.seed)
     passed = ("noticed", "late", "equivalent") if asked.again else OUTCOMES
+    rows_of = {one: row_of(one) for one in mutations}
     todo = [
-        one for one in mutations if known.get(key_of(row_of(one)), {}).get("outcome") not in passed
+        one
+        for one, row in rows_of.items()
+        if known.get(key_of(row), {}).get("outcome") not in passed
     ]
     if not (KEPT / DATA).exists():
         raise SystemExit("no map of lines and tests: run `make cover` first")
@@ -224,7 +227,7 @@ def main() -> None:
                 found = copy.outcome(mutation)
             finally:
                 free.put(copy)
-            return row_of(mutation) | found | {"seconds": round(time.monotonic() - began, 1)}
+            return rows_of[mutation] | found | {"seconds": round(time.monotonic() - began, 1)}
 
         for number, done in enumerate(as_completed([pool.submit(tried, m) for m in todo]), 1):
             one = done.result()
@@ -238,7 +241,7 @@ def main() -> None:
             sys.stdout.flush()
         while not free.empty():
             free.get().close()
-    report([known[key] for key in map(key_of, map(row_of, mutations)) if key in known])
+    report([known[key] for key in map(key_of, rows_of.values()) if key in known])
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from tests.tools.mutants.relevant import FOLDERS, TestMap, module_of
 HEAVY_S = 10.0
 UNKNOWN_S = 2.0  # of a file of tests that is not measured
 WORD = re.compile(r"[A-Za-z_]\w*")
+RARE = 8  # files of tests that have a word, at most
 STEPS = 3  # names that stand for a name, at most
 
 
@@ -38,7 +39,8 @@ class Chosen:
         found |= self.using(path, bound or set())
         imports = set(self.importers.of(module_of(Path(path)), 12))
         fresh = {file for file in imports if self.map.is_changed(file)}
-        ordered = sorted(found | fresh, key=lambda test: self.rank(path, test))
+        words = self.having_words_of(path, line)
+        ordered = sorted(found | fresh, key=lambda test: self.rank(path, words, test))
         fast = [test for test in ordered if self.seconds(test) < HEAVY_S]
         first, cost = 0, 0.0
         while first < len(fast) and cost < HEAVY_S:
@@ -51,12 +53,34 @@ class Chosen:
     def seconds(self, test: str) -> float:
         return self.map.seconds.get(test, UNKNOWN_S)
 
-    def rank(self, path: str, test: str) -> tuple[int, float]:
-        """Near ones first: the file of the module's name, its folder; then by seconds."""
+    def rank(self, path: str, words: set[str], test: str) -> tuple[int, float]:
+        """Near ones first: the file of the module's name, its folder, those that import the module
+        or have its rare words; then by seconds.
+        """
         file = Path(test.partition("::")[0])
         mirror = Path("tests", path).parent
-        near = 2 - (file.parent == mirror) - (file.stem == f"test_{Path(path).stem}")
-        return near, self.seconds(test)
+        signs = [
+            file.parent == mirror,
+            file.stem == f"test_{Path(path).stem}",
+            file in self.importers.users[module_of(Path(path))],
+            str(file) in words,
+        ]
+        return -sum(signs), self.seconds(test)
+
+    def having_words_of(self, path: str, line: int) -> set[str]:
+        """Files of tests with a word of the statement that few of them have."""
+        lines = (self.root / path).read_text().splitlines()
+        words = {w for number in self.span(path, line) for w in WORD.findall(lines[number - 1])}
+        found = [self.test_words[word] for word in words if len(self.test_words[word]) <= RARE]
+        return set().union(*found)
+
+    @cached_property
+    def test_words(self) -> dict[str, set[str]]:
+        found: dict[str, set[str]] = defaultdict(set)
+        for file in sorted((self.root / "tests").rglob("test_*.py")):
+            for word in set(WORD.findall(file.read_text())):
+                found[word].add(str(file.relative_to(self.root)))
+        return found
 
     def tree(self, path: str) -> ast.Module:
         if path not in self.trees:
