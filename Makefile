@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 READY = $(VENV)/.ready-$(subst $(comma),-,$(EXTRAS))
 comma := ,
 
-.PHONY: demo page test quick check bench gpu-check chaos fuzz siege golden mutants cover docs browser postgres lis-node oidc-node lock notices sbom install-check train-gpu clean
+.PHONY: demo page test quick check bench gpu-check chaos fuzz siege golden mutants cover docs pictures browser postgres lis-node oidc-node lock notices sbom install-check train-gpu clean
 
 demo: $(READY)
 	$(BIN)/cytostream demo
@@ -73,6 +73,9 @@ runs/line-map:
 
 docs: $(READY)  # the documentation, in docs/_build/index.html
 	$(BIN)/python -m sphinx -W -q -b html docs docs/_build
+
+pictures: $(READY)  # those of the README, of the demo's generated cells: docs/pictures; needs Chromium
+	$(BIN)/python -m tests.tools.pictures
 
 browser:  # what tests/browser needs beside the test extra; without it they skip
 	command -v chromium > /dev/null || (apt-get update -qq && apt-get install -y -qq chromium)

@@ -64,7 +64,7 @@ ORDER = {
         {"red_cells"},
         {"review_state", "differential", "images", "custody"},
         {"audit_trail", "verification"},
-        {"slides", "alert_list", "signed_counts", "store_lessons"},
+        {"slides", "alert_list", "signed_counts", "store_lessons", "signed_heads"},
         {"versions", "compare", "models"},
         {"decisions", "worklist", "audit_check", "report"},
         {"web"},

@@ -58,8 +58,9 @@ def _opened(page: Page, settings: Config, relays: "list[Relay]") -> Iterator["Re
     """
     from stream.intake import intake_router
     from stream.oauth import OpenIdProvider
-    from stream.review import SlideLibrary, custody_folder
+    from stream.review import SlideLibrary, custody_folder, head_sinks
     from stream.review.web import Accounts, Setting, make_app
+    from stream.sinks import Relay
     from stream.store import Backlog
 
     with ExitStack() as stack:
@@ -78,6 +79,9 @@ def _opened(page: Page, settings: Config, relays: "list[Relay]") -> Iterator["Re
         )
         for spec in page.sinks if is_kept else ():
             relays += relay_to(spec, settings, library.trail.outbox, stack)
+        if is_kept:
+            for head_sink in head_sinks(settings.audit, library.trail):
+                relays.append(stack.enter_context(Relay(library.trail.outbox, head_sink)))
         with screen.status("starting the process that reads slides"):
             workers = stack.enter_context(open_workers(1))
         warn(page, mode)

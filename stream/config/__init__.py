@@ -1,4 +1,5 @@
 from .alerts import Alerts, ClassRule, ExcessRule, RatioRule
+from .audit import AuditSettings
 from .config import Config, load_config
 from .identity import IdentitySettings
 from .kafka import CLIENT_CREDENTIALS, Kafka, KafkaTokens, Topics
@@ -15,6 +16,7 @@ from .watch import WatchSettings
 
 __all__ = [
     "Alerts",
+    "AuditSettings",
     "BacklogSettings",
     "ClassRule",
     "CLIENT_CREDENTIALS",

@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from .alerts import Alerts
+from .audit import AuditSettings
 from .environment import check_passwords, merged, stated_by_environment, variable_of
 from .identity import IdentitySettings
 from .kafka import Kafka
@@ -36,6 +37,7 @@ class Config(Section):
     identity: IdentitySettings = IdentitySettings()
     lis: LisSettings = LisSettings()
     retention: RetentionSettings = RetentionSettings()
+    audit: AuditSettings = AuditSettings()
     monitoring: MonitoringSettings = MonitoringSettings()
     source: str = Field("cytostream", description="CloudEvents source: name your lab and scanner")
     shadow: str = Field(

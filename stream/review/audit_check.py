@@ -3,7 +3,7 @@ was signed for.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,18 +13,20 @@ from stream.events import ACCESS, REVIEW, Event, to_line
 from stream.store import CHUNK_ROWS, SlideStore, crop_digest, store_path
 
 from .audit_trail import Trail, digest_of
+from .signed_heads import check_signed_heads
 from .slides import SlideLibrary
 
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """What was compared: entries, how many of them are sealed, heads kept outside, events of the
-    topic, signatures.
+    """What was compared: entries, how many of them are sealed, heads kept outside, how many of
+    those are signed, events of the topic, signatures.
     """
 
     entries: int
     sealed: int
     heads: int
+    signed_heads: int
     events: int
     signatures: int
     head: str
@@ -39,13 +41,15 @@ def check_store(library: SlideLibrary, events: Iterable[Event] = (), expected: s
     """
     trail = library.trail
     check_identity(trail)
+    signed = check_signed_heads(library.config.audit, trail)
     entries = trail.verify()
     check_stated(library)
     check_marked(library)
     return Audit(
         entries=entries,
         sealed=trail.sealed(),
-        heads=check_heads(trail, expected),
+        heads=check_heads(trail, signed, expected),
+        signed_heads=len(signed),
         events=check_topic(trail, events),
         signatures=check_signatures(library),
         head=f"{entries}:{trail.digest(entries) or ''}",
@@ -70,13 +74,15 @@ def check_identity(trail: Trail) -> None:
         )
 
 
-def check_heads(trail: Trail, expected: str = "") -> int:
-    """Compares with the heads that the trail had; returns how many.
+def check_heads(trail: Trail, signed: Sequence[tuple[int, str]], expected: str = "") -> int:
+    """Compares with the heads that the trail had, among them those `signed` (number and digest);
+    returns how many.
 
     Raises:
         StoreError: it was cut, or written anew.
     """
     heads = [(head.number, head.digest) for head in trail.custody.heads()] if trail.custody else []
+    heads += signed
     if expected:
         number, _, digest = expected.partition(":")
         heads.append((int(number) if number.isdecimal() else -1, digest))

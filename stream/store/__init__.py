@@ -9,6 +9,7 @@ from .outbox import DiskLimits, Outbox, Transaction
 from .outbox_record import OutboxRecord
 from .people import PreferenceTable, ProvidedPerson, ProvidedTable, SeenAreaTable
 from .places import (
+    KeptObjects,
     StorePlace,
     remove_results,
     store_path,
@@ -62,6 +63,7 @@ __all__ = [
     "FigureQueries",
     "FAILED",
     "Job",
+    "KeptObjects",
     "LABEL_COLUMN",
     "LeaseLostError",
     "LikeCell",

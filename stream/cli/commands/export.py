@@ -213,8 +213,8 @@ def audit(
     found = audit_store(store, load_config(config), kafka, expect, new_key)
     screen.print(
         f"{found.entries} entries, each as it was written; {found.sealed} sealed, "
-        f"{found.signatures} signatures hold; compared with {found.heads} heads and "
-        f"{found.events} sent events",
+        f"{found.signatures} signatures hold; compared with {found.heads} heads "
+        f"({found.signed_heads} of them signed) and {found.events} sent events",
         highlight=False,
     )
     screen.print(f"head {found.head}", highlight=False)

@@ -1,5 +1,6 @@
 """Where the results of a store lie: in its folder, or in a bucket."""
 
+from .kept_objects import KeptObjects
 from .result_place import (
     RESULTS_FILE,
     BucketObject,
@@ -22,6 +23,7 @@ __all__ = [
     "RESULTS_FILE",
     "BucketObject",
     "BucketPlace",
+    "KeptObjects",
     "StorePlace",
     "answered",
     "bucket_objects",

@@ -57,7 +57,7 @@ class BucketPlace:
         Raises:
             StoreError: the bucket does not answer.
         """
-        return bool(answered(self.url, lambda: _bucket().exists(f"{self.url}/zarr.json")))
+        return bool(answered(self.url, lambda: bucket_files().exists(f"{self.url}/zarr.json")))
 
 
 StorePlace = Path | BucketPlace
@@ -113,7 +113,7 @@ def store_paths(folder: Path) -> list[StorePlace]:
     url = results_of(folder)
     if not url:
         return [*sorted(folder.glob("*.zarr"))]
-    names = answered(url, lambda: _bucket().glob(f"{url}/*.zarr"))
+    names = answered(url, lambda: bucket_files().glob(f"{url}/*.zarr"))
     return [BucketPlace(f"{url}/{Path(name).name}") for name in sorted(names)]
 
 
@@ -178,7 +178,7 @@ def remove_results(place: StorePlace) -> None:
     if isinstance(place, Path):
         shutil.rmtree(place, ignore_errors=True)
     elif place.is_dir():
-        answered(place.url, lambda: _bucket().rm(place.url, recursive=True))
+        answered(place.url, lambda: bucket_files().rm(place.url, recursive=True))
 
 
 def open_group(place: StorePlace, mode: Any) -> zarr.Group:
@@ -238,7 +238,7 @@ def answered(url: str, do: Callable[[], Obtained]) -> Obtained:
         raise BucketAwayError(f"{url}: does not answer: {error}", _HINT) from error
 
 
-def _bucket() -> Any:
+def bucket_files() -> Any:
     """The files of object storage; fsspec keeps one a process."""
     import s3fs
 

@@ -8,7 +8,14 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 
 from ingest import StoreError
 from stream.keeping import back_up, backup, check_backup, restore
-from stream.store import SlideStore, remove_results, store_path, store_paths, use_bucket
+from stream.store import (
+    KeptObjects,
+    SlideStore,
+    remove_results,
+    store_path,
+    store_paths,
+    use_bucket,
+)
 from stream.store.places import BucketPlace, result_place
 from stream.store.places.result_place import patiently
 from tests.stores import Filled
@@ -214,3 +221,14 @@ def test_results_do_not_move(tmp_path):
     (tmp_path / "b" / "s1.zarr").mkdir(parents=True)
     with pytest.raises(StoreError, match="its results are in its folder"):
         use_bucket(tmp_path / "b", URL)
+
+
+@pytest.mark.parametrize("place", ["folder", "bucket"])
+def test_small_objects_are_written_once_and_stay(bucket, tmp_path, place):
+    kept = KeptObjects(str(tmp_path) if place == "folder" else f"{URL}/heads/")
+    for name, content in (("a/2", b"two"), ("a/1", b"one"), ("b/1", b"other"), ("a/1", b"anew")):
+        kept.put(name, content)
+    assert kept.names() == ["a/1", "a/2", "b/1"]
+    assert kept.read("a/1") == b"one"
+    with pytest.raises(StoreError, match="a/9"):
+        kept.read("a/9")
