@@ -137,7 +137,7 @@ def bucket_objects(folder: Path) -> list[BucketObject]:
     url = results_of(folder)
     if not url:
         return []
-    found = answered(url, lambda: _bucket().find(url, detail=True))
+    found = answered(url, lambda: bucket_files().find(url, detail=True))
     base = url.removeprefix("s3://")
     objects = []
     for name, facts in sorted(found.items()):
@@ -159,7 +159,7 @@ def fetch_object(folder: Path, one: BucketObject, target: Path) -> None:
 
     def get() -> bool:
         try:
-            _bucket().get_file(url, str(target))
+            bucket_files().get_file(url, str(target))
         except FileNotFoundError:
             return False
         return True
