@@ -21,10 +21,9 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key, l
 from ingest import StoreError
 from stream.config import AuditSettings
 from stream.events import to_line
+from stream.review.audit_trail import Trail, digest_of
 from stream.sinks import SinkError
 from stream.store import OTHERS, KeptObjects, OutboxRecord
-
-from .audit_trail import Trail, digest_of
 
 _MAKE_KEY = "make one: openssl genpkey -algorithm ed25519 -out KEY.pem; keep it outside the store"
 
