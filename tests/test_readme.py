@@ -65,6 +65,11 @@ def test_every_make_target_of_the_readme_exists(target):
     subprocess.run(["make", "-n", target], cwd=ROOT, check=True, capture_output=True)
 
 
+def test_the_pictures_of_the_readme_are_small():
+    shown = re.findall(r"!\[[^]]+\]\(([^)]+)\)", README.read_text())
+    assert len(shown) == 2 and all((ROOT / path).stat().st_size < 150_000 for path in shown)
+
+
 def test_the_documentation_is_built_without_a_warning(tmp_path):
     """With every link and every page of the reference."""
     pytest.importorskip("sphinx", reason="the docs extra is not installed")

@@ -58,7 +58,8 @@ def _opened(page: Page, settings: Config, relays: "list[Relay]") -> Iterator["Re
     """
     from stream.intake import intake_router
     from stream.oauth import OpenIdProvider
-    from stream.review import SlideLibrary, custody_folder, head_sinks
+    from stream.review import SlideLibrary, custody_folder
+    from stream.review.signed_heads import head_sinks
     from stream.review.web import Accounts, Setting, make_app
     from stream.sinks import Relay
     from stream.store import Backlog

@@ -5,7 +5,6 @@ from .custody import custody_folder
 from .differential import DifferentialLine
 from .review_state import Standing, fold
 from .signed_counts import signed_slides
-from .signed_heads import head_sinks
 from .slides import FINISHED, SlideLibrary, SlideView
 from .store_lessons import reviewed_cells, teach_from_store
 from .worklist import WorklistView
@@ -25,7 +24,6 @@ __all__ = [
     "check_store",
     "custody_folder",
     "fold",
-    "head_sinks",
     "list_alerts",
     "reviewed_cells",
     "signed_slides",

@@ -13,7 +13,6 @@ from stream.events import ACCESS, REVIEW, Event, to_line
 from stream.store import CHUNK_ROWS, SlideStore, crop_digest, store_path
 
 from .audit_trail import Trail, digest_of
-from .signed_heads import check_signed_heads
 from .slides import SlideLibrary
 
 
@@ -39,6 +38,8 @@ def check_store(library: SlideLibrary, events: Iterable[Event] = (), expected: s
     Raises:
         StoreError: something was altered, cut or put in.
     """
+    from .signed_heads import check_signed_heads  # loads the library of its keys
+
     trail = library.trail
     check_identity(trail)
     signed = check_signed_heads(library.config.audit, trail)

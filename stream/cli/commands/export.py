@@ -230,7 +230,6 @@ def audit_store(
         CytostreamError: nothing was reviewed there, or something was altered.
     """
     from stream.review import REVIEWS_FILE, SlideLibrary, check_store, custody_folder
-    from stream.review.web import local_name
 
     if not (store / REVIEWS_FILE).is_file():
         raise CytostreamError(
@@ -238,6 +237,8 @@ def audit_store(
         )
     with SlideLibrary(store, settings, custody_folder(settings.review.audit_folder)) as library:
         if new_key:
+            from stream.review.web import local_name
+
             library.trail.renew_key(local_name(), Provenance(settings.source))
         return check_store(library, sent(settings) if kafka else (), expect)
 

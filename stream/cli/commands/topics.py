@@ -11,7 +11,6 @@ from stream.cli.options import RESULTS, ConfigOption, JsonLinesOption, StoreOpti
 from stream.cli.session import require_store
 from stream.config import ConfigError, Kafka, load_config
 from stream.events import TOPICS, Event, to_line, write_schemas
-from stream.kafka import write_asyncapi
 from stream.store import KeptFailure, Outbox
 
 if TYPE_CHECKING:
@@ -77,6 +76,8 @@ def write_documents(out: Path, asyncapi_of: Kafka | None) -> Iterator[Path]:
     """Writes the schema of every event type, and the AsyncAPI document of a broker's settings."""
     yield from write_schemas(out)
     if asyncapi_of:
+        from stream.kafka import write_asyncapi
+
         write_asyncapi(out / "asyncapi.json", asyncapi_of)
         yield out / "asyncapi.json"
 

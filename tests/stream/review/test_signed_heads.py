@@ -21,8 +21,9 @@ from ingest import StoreError, open_workers
 from stream.cli import review_page
 from stream.cli.page_server import Page
 from stream.config import AuditSettings, Config
-from stream.review import SlideLibrary, Trail, check_store, head_sinks
+from stream.review import SlideLibrary, Trail, check_store
 from stream.review.audit_trail import REVIEWS_FILE
+from stream.review.signed_heads import head_sinks
 from stream.sinks import Relay
 from tests.stores import filled
 from tests.stream.review.test_audit_trail import SLIDE, altered, writes

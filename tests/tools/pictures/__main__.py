@@ -16,9 +16,7 @@ from tests.browser.conftest import CHROMIUM, Site
 OUT = Path("docs/pictures")
 SIZE = {"width": 1366, "height": 768}
 MOST_BYTES = 150_000
-LOADED = """() => [...document.images]
-    .filter((one) => one.offsetParent && one.getBoundingClientRect().top < innerHeight)
-    .every((one) => one.complete)"""
+SETTLES_MS = 8000  # pictures of cells and tiles of the slide arrive one after the other
 
 
 def keep(page: Page, name: str) -> None:
@@ -31,13 +29,16 @@ def keep(page: Page, name: str) -> None:
 
 
 def main() -> None:
-    """Runs the demo in a folder of its own, and takes the pictures."""
+    """Runs the demo in a folder of its own, and takes the pictures. A folder that is named keeps
+    the demo for the next time.
+    """
     if not CHROMIUM:
         sys.exit("no Chromium: make browser")
     OUT.mkdir(exist_ok=True)
     with TemporaryDirectory() as work, sync_playwright() as run:
-        folder = Path(work)
-        run_demo(folder).rename(folder / "store")
+        folder = Path(sys.argv[1] if len(sys.argv) > 1 else work)
+        if not (folder / "store").is_dir():
+            run_demo(folder).rename(folder / "store")
         site = Site(folder, store=folder / "store")
         words = ["--no-sandbox", "--disable-gpu"]
         browser = run.chromium.launch(executable_path=CHROMIUM, args=words)
@@ -49,10 +50,10 @@ def main() -> None:
         page.wait_for_selector("body[data-ready=yes]")
         page.locator(".thumb").nth(2).click()
         expect(page.locator("#map[data-middle] canvas.boxes")).to_be_visible()
-        page.wait_for_function(LOADED)
+        page.wait_for_timeout(SETTLES_MS)
         keep(page, "page")
         page.goto(f"{address}/report")
-        page.wait_for_function(LOADED)
+        page.wait_for_timeout(SETTLES_MS)
         keep(page, "report")
         browser.close()
         site.close()
