@@ -230,3 +230,22 @@ def test_a_tile_at_the_edge_is_as_large_as_its_pixels(open_site, open_page):
     assert any(width < 256 or height < 256 for width, height, *_ in tiles)
     scales = [scale for *_, across, down in tiles for scale in (across, down)]
     assert max(scales) / min(scales) < 1.02
+
+
+def test_what_is_in_sight_is_confirmed_as_a_group_and_the_next_class_is_chosen(slide):
+    site, page = slide
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('.thumb img')].every((i) => i.naturalWidth > 0)"
+    )
+    groups = page.evaluate(
+        "[...document.querySelectorAll('.group')].sort((a, b) => a.offsetTop - b.offsetTop)"
+        ".map((g) => [...g.querySelectorAll('.thumb')].map((t) => t.dataset.id))"
+    )
+    page.keyboard.press("Shift+C")
+    assert chosen(page) == groups[1][:1]
+    asked = let_go(page)
+    assert asked["action"] == "confirm" and asked["cell_ids"] == groups[0]
+    expect(page.locator(".thumb .mark.sent")).to_have_count(0)
+    standing = site.library.shelf(site.made.slide.slide_id).standing
+    assert len({decision.act for decision in standing.decisions.values()}) == 1
+    assert page.complaints == []

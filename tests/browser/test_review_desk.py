@@ -154,3 +154,15 @@ def test_outlines_and_tone_change_the_picture_and_nothing_else(desk):
     expect(pane).not_to_have_attribute("style", re.compile("filter"))
     assert decided(site) == []
     assert not page.complaints
+
+
+def test_reviewed_look_alikes_stand_beside_an_alert(desk):
+    site, page = desk
+    page.keyboard.press("g")
+    page.keyboard.press("1")
+    expect(page.locator(".thumb .mark.sent")).to_have_count(0)
+    page.locator("#alert-strip li:not(.whole) .pick").first.click()
+    card = page.locator("#alert-strip li.at")
+    expect(card.locator(".alike a.figure")).to_have_count(1)
+    expect(card).to_contain_text("Reviewed cells that look like it: 1 blast")
+    assert not page.complaints

@@ -38,7 +38,7 @@ export class Alerts {
 
   card(alert) {
     const reason = sentence(alert.reason);
-    const picture = alert.cell_id ? h("button", { class: "pick", type: "button", "aria-label": `${t("show the cell")}: ${reason}`, onclick: () => this.on.go(alert.cell_id) },
+    const picture = alert.cell_id ? h("button", { class: "pick", type: "button", "aria-label": `${t("show the cell")}: ${reason}`, onclick: () => this.goTo(alert) },
       h("img", { src: siteUrl(`api/slides/${this.slideId}/cells/${alert.cell_id}/image`), alt: "", loading: "lazy" })) : null;
     const act = alert.seen_by ? h("span", { class: "dim" }, t("acknowledged by {by}", { by: alert.seen_by }))
       : this.on.mayDecide() ? h("button", { type: "button", onclick: () => this.on.see([alert.alert_id]), "aria-label": `${t("Acknowledge")}: ${reason}` }, t("Acknowledge")) : null;
@@ -70,8 +70,27 @@ export class Alerts {
     return alert;
   }
 
+  /** The alert of a cell that was chosen by its card. */
+  goTo(alert) {
+    this.at = alert.alert_id;
+    this.mark();
+    this.on.go(alert.cell_id);
+  }
+
+  /** Reviewed cells that look like the one of the alert, beside it; once a card. */
+  async compare(card) {
+    const alert = this.all.find((a) => a.alert_id === card.dataset.alert);
+    if (!alert?.cell_id || card.dataset.compared) return;
+    card.dataset.compared = "yes";
+    const found = await this.on.alike(alert.cell_id).catch(() => ""); // what cannot be had is left out
+    if (found) card.querySelector(".about").append(found);
+    card.classList.toggle("wider", Boolean(found));
+  }
+
   mark() {
     for (const card of document.querySelectorAll("#alert-strip li")) card.classList.toggle("at", card.dataset.alert === this.at);
+    const at = document.querySelector("#alert-strip li.at");
+    if (at) this.compare(at);
     document.querySelector("#alert-strip li.at")?.scrollIntoView({ block: "nearest", inline: "nearest" });
   }
 }

@@ -243,6 +243,24 @@ export class Gallery {
     this.on.choose(cell, this.selected);
   }
 
+  /** Ids of the cells of one class that are wholly in sight with their pictures: the chosen cell's class, else the topmost one. */
+  inSight() {
+    const { top, bottom } = this.box.getBoundingClientRect();
+    const isWhole = (node) => { const at = node.getBoundingClientRect(); return at.top >= top && at.bottom <= bottom; };
+    const isShown = ({ complete, naturalWidth }) => complete && naturalWidth > 0;
+    const seen = (part) => part.group.map((cell) => cell.id).filter((id) => this.shown.has(id) && isShown(this.shown.get(id).querySelector("img")) && isWhole(this.shown.get(id)));
+    const active = this.cells.byId.get(this.active);
+    const own = active && this.layout.find((part) => part.of.name === this.cells.label(active));
+    const parts = own ? [own, ...this.layout] : this.layout;
+    return parts.map(seen).find((ids) => ids.length) ?? [];
+  }
+
+  /** Brings a cell to the top, so that the next ones are in sight. */
+  toTop(id) {
+    const at = this.spot(this.cells.byId.get(id));
+    if (at) this.box.scrollTop = at.top - HEAD - PAD;
+  }
+
   /** The cell to go on to after a decision on `ids`: the next in the gallery that `isDone` does not hold; undefined at the end. */
   after(ids, isDone) {
     const all = this.layout.flatMap((part) => part.group);

@@ -18,6 +18,7 @@ const FINISHED = ["done", "failures"];
 const WORDS = { failures: "done, with failures", seen: "waiting" };
 let pins = []; // comments on places of the slide
 let person, slide, cells, gallery, count, alerts, compare, second, viewer, detail, last;
+const LIKE_AN_ALERT = 5; // look-alikes beside an alert
 const KEY = "[1-9bdefhijklopqrstvwyzBDEFHIJKLOPQRSTVWYZ]"; // as the server takes them
 let asking = null; // resolves once the page has what the server had
 let askAgain = false;
@@ -211,6 +212,15 @@ function changedMeanwhile(known) {
 
 const rename = (name, ids) => decide(name === "unidentified" ? name : "reclassify", name, ids);
 const confirm = () => decide("confirm");
+
+/** Confirms the cells of one class that are in sight and that this person has not decided on, as a group; the next ones come into sight. */
+function confirmInSight() {
+  const ids = gallery.inSight().filter((id) => cells.decision(id)?.by !== person.name);
+  if (!ids.length) { say(t("nothing in sight is left to confirm")); return; }
+  decide("confirm", undefined, ids);
+  const [next] = gallery.selected;
+  if (next) gallery.toTop(next);
+}
 const unidentified = () => rename("unidentified");
 
 /** The chosen cells side by side, at most six; one alone beside reference cells. */
@@ -350,7 +360,7 @@ function keys(event) {
   if (control || event.altKey) return;
   const of = slide.classes.find((c) => c.key === event.key.toLowerCase());
   const acts = {
-    c: confirm, u: unidentified, m: () => (event.shiftKey ? commentHere() : comment(cells.byId.get(gallery.active))), n: nextAlert, a: seeThis,
+    c: event.shiftKey ? confirmInSight : confirm, u: unidentified, m: () => (event.shiftKey ? commentHere() : comment(cells.byId.get(gallery.active))), n: nextAlert, a: seeThis,
     "?": () => $("#help-box").showModal(), g: toGallery, x: sideBySide, "+": () => viewer?.marking?.switch(true),
   };
   const act = of ? () => rename(of.name) : acts[event.key.toLowerCase()];
@@ -491,7 +501,7 @@ async function begin() {
   detail = new Detail($("#detail"), slide, cells, { act: actOn, comment, mayDecide, beside: (...about) => compare.beside(...about) });
   gallery = new Gallery($("#gallery"), cells, slideId, { choose: chosen, target, touching, open: () => tab("detail") });
   count = new Count($("#count-rows"), slide, { go: (name) => { tab("cells"); gallery.toClass(name); }, target });
-  alerts = new Alerts(slideId, { go: (id) => goTo(id), see, mayDecide, called });
+  alerts = new Alerts(slideId, { go: (id) => goTo(id), see, mayDecide, called, alike: (id) => compare.alike(cells.byId.get(id), LIKE_AN_ALERT) });
   addControls();
   await sync();
   openViewer();
