@@ -2,7 +2,7 @@
 import { call, h, number, say, siteUrl } from "./page.js";
 import { t } from "./texts.js";
 
-const LONGEST_PX = 132;
+const LONGEST_PX = 88;
 const RESTS_MS = 400; // what is on the screen for less is not seen
 const KEPT_MS = 2000; // what is new is sent to the server this often
 
