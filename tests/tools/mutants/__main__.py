@@ -107,14 +107,14 @@ class Copy:
         path = self.root / mutation.path
         faulty = mutation.applied(path.read_bytes())
         found: Outcome = {"outcome": "survived" if batches else "untested", "ran": 0, "test": ""}
-        end = time.monotonic() + self.limit_s
+        left_s = self.limit_s
         for batch in batches:
-            left = end - time.monotonic()
-            tests = self.within(batch, left)
+            tests = self.within(batch, left_s)
             while tests:
                 with self.with_text(path, faulty):
                     answer = self.run(tests)
                 found["ran"] = int(found["ran"]) + answer["ran"]
+                left_s -= answer["seconds"]
                 if answer["status"] in (0, NO_TESTS):
                     break
                 blamed = [answer["failed"]] if answer["failed"] else tests
