@@ -276,6 +276,7 @@ def test_a_retraining_takes_its_minutes_and_a_killed_one_goes_on(place, tmp_path
         rows
     ) > 3
     assert done.took["minutes"] >= 0.02 and rows[-2]["seconds"] < 1.2
+    assert done.took["images"] == done.took["steps"] * plan.recipe.batch
     assert retrain(plan, lambda row: pytest.fail("trained again")).took == {
         **done.took,
         "classes": list(done.classes),

@@ -204,3 +204,10 @@ def test_other_machines_need_tls(address):
     with pytest.raises(ValueError, match="without TLS"):
         Config(lis={"results_to": address})
     assert Config(lis={"results_to": address, "insecure": True})
+
+
+def test_the_numbers_of_an_order_stand_in_its_orc_or_its_obr():
+    (order,) = orders_of(ORM.replace("ORC|NW|O-9", "ORC|NW").encode()).orders
+    assert (order.identity.order, order.identity.accession) == ("O-9", "S26-9")
+    (order,) = orders_of(ORM.replace("ORC|NW|O-9", "ORC|NW|O-8|S26-8").encode()).orders
+    assert (order.identity.order, order.identity.accession) == ("O-8", "S26-8")

@@ -58,6 +58,14 @@ def marked_row(answer):
     return next(row for row in answer["cells"] if row[11])
 
 
+def test_a_cell_is_marked_once_the_slide_is_done(lab):
+    lab.made.say("running")
+    refused = mark(lab)
+    assert refused.status_code == 409 and refused.json()["kind"] == "early"
+    lab.made.say("done")
+    assert mark(lab).status_code == 200
+
+
 def test_it_is_counted_shown_and_undone(lab):
     before = lab.one.get(f"{lab.slide}/changes").json()
     made = mark(lab).json()

@@ -1,6 +1,7 @@
 """What a report says of red cells, and that FHIR and PDF say it too."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,7 +14,7 @@ from stream.review.report.document import document_of
 from stream.review.report.fhir import fhir_of
 from stream.review.report.pdf import pdf_of
 from stream.review.report.red_cells import red_lines, red_sentences
-from stream.review.report.report import SlideReport
+from stream.review.report.report import FILE_CHANGED, SlideReport
 from stream.review.review_state import Standing
 from stream.review.texts import Texts
 from stream.run.red_morphology import GRADES
@@ -118,3 +119,11 @@ def test_the_printable_page_has_their_table():
 def test_the_paper_has_their_table():
     without = pdf_of(report_with({}), lambda cell: b"")
     assert len(pdf_of(report_with({"red_cells": figures()}), lambda cell: b"")) > len(without) + 500
+
+
+@pytest.mark.parametrize(
+    ("file", "is_said"), [("changed", True), ("there", False), ("gone", False)]
+)
+def test_a_report_says_where_the_file_is_no_longer_the_slide(file, is_said):
+    report = replace(report_with({}), file=file)
+    assert (FILE_CHANGED in report.remarks) is is_said

@@ -118,6 +118,10 @@ def test_tables_of_the_red_cells_have_a_row_each(lab):
         area = math.pi * float(row["diameter_um"]) ** 2 / 4
         assert row["kind"] == "rbc" and area == pytest.approx(float(row["area_um2"]), rel=0.01)
     assert table.schema.field("pallor").type == "double"
+    box = [[int(row[f"box_{name}_px0"]) for name in ("x0", "y0", "x1", "y1")] for row in rows]
+    middles = [(int(row["x_px0"]), int(row["y_px0"])) for row in rows]
+    assert box == [[x - 5, y - 5, x + 5, y + 5] for x, y in middles]
+    assert middles == [(10 * (n % 60) + 8, 10 * (n // 60) + 8) for n in range(100)]
 
 
 def test_a_slide_without_judged_red_cells_has_an_empty_page(open_lab):
