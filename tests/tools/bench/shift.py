@@ -2,13 +2,17 @@
 in a real Chromium.
 
 With a slide: 100 cells reviewed, ten of them renamed to blast, two missed cells marked, the alerts
-acknowledged, signed, amended, signed again: acts of the person, and seconds. Without: a slide of
-10,000 cells; how long until the first cells are there, until a decision is on the screen and until
-it is answered, and the memory of the tab while decisions go on for `--minutes`.
+acknowledged, signed, amended, signed again: acts of the person, and seconds. `--single` decides on
+each cell by its key, else what is in sight is confirmed as a group; `--store` takes the folder of a
+run that is done. `--earlier CHECKOUT` does the same at the page of an earlier commit, as far as it
+can be done there, on made cells. Without: a slide of 10,000 cells; how long until the first cells
+are there, until a decision is on the screen, and what the tab holds (heap, nodes, listeners) while
+decisions go on for `--minutes`.
 """
 
 import argparse
 import json
+import shutil
 import statistics
 import subprocess
 import sys
@@ -64,7 +68,103 @@ class Person:
         self.page.fill(selector, text)
 
 
-def work(page: Page):
+def review_single(person: Person) -> None:
+    """Each cell by a key, which leads to the next."""
+    for n in range(100):
+        person.key("1" if n % 10 == 9 else "c")
+
+
+def review_in_sight(person: Person) -> None:
+    """Ten of the cells in sight are renamed, the others confirmed together, until 100 are done."""
+    page = person.page
+    renamed = 0
+    while verified(page) < 100:
+        for _ in range(min(3, 10 - renamed)):
+            person.acts += 1
+            page.locator(".thumb:not(:has(.mark))").nth(1).click()
+            person.key("1")
+            renamed += 1
+        page.wait_for_function(
+            "() => [...document.querySelectorAll('.thumb img')].every((i) => i.complete)"
+        )
+        before = verified(page)
+        person.key("Shift+C")
+        expect(page.locator("#tally")).not_to_have_text(f"{before} of")
+
+
+def verified(page: Page) -> int:
+    """White cells that are decided on."""
+    return int(page.locator("#tally").inner_text().split()[0])
+
+
+def earlier_work(page: Page):
+    """The script at the page of an earlier commit: a key lands on the cell that is chosen when the
+    one before was answered, and a missed cell cannot be marked.
+    """
+    person = Person(page)
+    start = time.perf_counter()
+    person.key("g")
+    person.key("ArrowRight")
+    for n in range(100):
+        with page.expect_response("**/decisions"):
+            person.key("1" if n % 10 == 9 else "c")
+    yield "100 cells reviewed, 10 of them renamed", person.acts, time.perf_counter() - start
+    person.acts = 0
+    start = time.perf_counter()
+    person.key("n")
+    person.key("a")
+    person.click("#see-all")
+    page.wait_for_selector("#see-all", state="hidden")
+    yield "alerts acknowledged", person.acts, time.perf_counter() - start
+    for name in ("signed", "amended and signed again"):
+        person.acts = 0
+        start = time.perf_counter()
+        if name != "signed":
+            person.click("#amend")
+            person.type("#reason", "one cell renamed")
+            person.click("#amend-box button.primary")
+            page.wait_for_selector("#sign:not([hidden])")
+            person.key("g")
+            with page.expect_response("**/decisions"):
+                person.key("2")
+        person.click("#sign")
+        person.click("#sign-box button.primary")
+        page.wait_for_selector("#amend:not([hidden])")
+        yield name, person.acts, time.perf_counter() - start
+
+
+SERVE = """
+import pathlib, sys, tempfile
+from tests.browser.conftest import Site
+with tempfile.TemporaryDirectory() as folder:
+    site = Site(pathlib.Path(folder))
+    site.made.add(296, odd=3)
+    site.made.done()
+    print(site.slide, flush=True)
+    sys.stdin.read()
+    site.close()
+"""
+
+
+def earlier(checkout: Path):
+    """The script at the page of a checkout, which serves made cells."""
+    command = [sys.executable, "-c", SERVE]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=checkout, stdin=pipe, stdout=pipe, text=True) as server:
+        address = server.stdout.readline().strip()
+        with sync_playwright() as run:
+            browser = run.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+            page = browser.new_page(viewport={"width": 1366, "height": 768})
+            page.goto(address)
+            page.wait_for_selector("body[data-ready=yes]")
+            parts = list(earlier_work(page))
+            browser.close()
+        server.stdin.close()
+    yield from parts
+    yield "in all", sum(acts for _, acts, _ in parts), sum(s for *_, s in parts)
+
+
+def work(page: Page, single: bool):
     """The technologist's script; (what, acts, seconds) of each part."""
     person = Person(page)
     start = time.perf_counter()
@@ -77,8 +177,7 @@ def work(page: Page):
         return found
 
     person.key("g")
-    for n in range(100):
-        person.key("1" if n % 10 == 9 else "c")
+    (review_single if single else review_in_sight)(person)
     expect(page.locator("#toast")).not_to_have_text("", timeout=60_000)
     page.wait_for_selector(".thumb .mark.sent", state="detached", timeout=60_000)
     yield part("100 cells reviewed, 10 of them renamed")
@@ -86,9 +185,10 @@ def work(page: Page):
     for number, (x, y) in enumerate(MISSED, 1):
         person.click("#fit")
         person.key("+")
-        person.point(x, y)
-        expect(page.locator("#toast")).to_contain_text("marked", timeout=60_000)
-        expect(page.locator("#white")).to_contain_text(f"of {found + number}")
+        with page.expect_response("**/marks", timeout=120_000) as answer:
+            person.point(x, y)
+        assert answer.value.ok, answer.value.text()
+        expect(page.locator("#white")).to_contain_text(f"of {found + number}", timeout=60_000)
     yield part("2 missed cells marked")
     person.key("n")
     person.key("a")
@@ -114,15 +214,18 @@ def signed(person: Person, part, name: str):
     yield part(name)
 
 
-def technologist(slide: Path, folder: Path):
+def technologist(slide: Path, folder: Path, single: bool, ready: Path | None = None):
     store = folder / "store"
-    command = [sys.executable, "-m", "stream.cli", "run", str(slide)]
-    subprocess.run([*command, "--sink", "none", "--store", str(store)], check=True)
+    if ready:
+        shutil.copytree(ready, store)
+    else:
+        command = [sys.executable, "-m", "stream.cli", "run", str(slide)]
+        subprocess.run([*command, "--sink", "none", "--store", str(store)], check=True)
     site = Site(folder, store=store)
     try:
         with sync_playwright() as run:
             page = opened(run, site, site.address_of(slide))
-            parts = list(work(page))
+            parts = list(work(page, single))
         yield from parts
         yield "in all", sum(acts for _, acts, _ in parts), sum(s for *_, s in parts)
     finally:
@@ -140,9 +243,13 @@ def opened(run, site: Site, address: str) -> Page:
     return page
 
 
-def heap_mb(session) -> float:
+def memory_of(session, when: str):
+    """What the tab holds after its garbage is collected."""
     session.send("HeapProfiler.collectGarbage")
-    return session.send("Runtime.getHeapUsage")["usedSize"] / 1e6
+    yield f"memory {when}, MB", session.send("Runtime.getHeapUsage")["usedSize"] / 1e6
+    counts = session.send("Memory.getDOMCounters")
+    yield f"nodes {when}", counts["nodes"]
+    yield f"listeners {when}", counts["jsEventListeners"]
 
 
 def long_work(folder: Path, minutes: float):
@@ -163,10 +270,11 @@ def long_work(folder: Path, minutes: float):
             yield "a decision on the screen, ms, 95 of 100", sorted(times)[int(0.95 * len(times))]
             session = page.context.new_cdp_session(page)
             session.send("HeapProfiler.enable")
-            yield "memory at the beginning, MB", heap_mb(session)
-            yield "decisions", decide_on(page, minutes)
-            page.wait_for_selector(".thumb .mark.sent", state="detached", timeout=60_000)
-            yield f"memory after {minutes:g} minutes, MB", heap_mb(session)
+            for when in ("at the beginning", "in the middle", "at the end"):
+                if when != "at the beginning":
+                    yield "decisions", decide_on(page, minutes / 2)
+                page.wait_for_selector(".thumb .mark.sent", state="detached", timeout=60_000)
+                yield from memory_of(session, when)
     finally:
         site.close()
 
@@ -191,11 +299,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("slide", type=Path, nargs="?")
     parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--single", action="store_true")
+    parser.add_argument("--store", type=Path)
+    parser.add_argument("--earlier", type=Path)
     options = parser.parse_args()
     console = Console()
     with tempfile.TemporaryDirectory() as folder:
-        if options.slide:
-            for what, acts, seconds in technologist(options.slide.resolve(), Path(folder)):
+        if options.slide or options.earlier:
+            parts = (
+                earlier(options.earlier)
+                if options.earlier
+                else technologist(
+                    options.slide.resolve(), Path(folder), options.single, options.store
+                )
+            )
+            for what, acts, seconds in parts:
                 console.print(json.dumps({"part": what, "acts": acts, "s": round(seconds, 1)}))
             return
         for what, value in long_work(Path(folder), options.minutes):
