@@ -41,6 +41,19 @@ def test_what_was_on_the_screen_closely_stays_seen_after_a_reload(desk):
     assert page.complaints == []
 
 
+def test_what_was_on_the_screen_before_the_server_answered_is_seen_too(open_site, open_page):
+    site, page = open_site(), open_page()
+    (cell_id,) = site.made.add(1)
+    site.made.done()
+    held = []
+    page.route("**/seen", lambda route: held.append(route) if not held else route.continue_())
+    page.goto(site.opened)
+    page.goto(f"{site.slide}#{cell_id}")
+    expect(page.locator(f"#map[data-middle='{cell_id}']")).to_be_visible()
+    held[0].continue_()
+    expect(page.locator(".overview")).to_have_attribute("data-share", SOME)
+
+
 def test_a_comment_is_pinned_listed_jumped_to_and_read(desk):
     site, page = desk
     whole_slide(page)

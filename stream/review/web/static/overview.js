@@ -31,6 +31,7 @@ export class Overview {
     this.shade = h("canvas", { width: said.columns, height: said.rows });
     this.shadow();
     this.tell(said.share);
+    this.at = null; // what is on the screen by now counts from here on
     this.viewer.soon();
   }
 
