@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
+from itertools import groupby
 from pathlib import Path
 from statistics import median
 
@@ -51,16 +52,16 @@ BODY = json.dumps(  # of as many bytes as a run writes
 )
 
 
-def commits(outbox: Outbox, count: int) -> float:
+def commits(outbox: Outbox, count: int, slide: str = "bench") -> float:
     """Events a second, committed with their cells as the pipeline does."""
-    events = make_events(count * COMMIT, "bench")
+    events = make_events(count * COMMIT, slide)
     begun = time.monotonic()
     for start in range(0, len(events), COMMIT):
         some = events[start : start + COMMIT]
         with outbox.transaction() as tx:
             tx.add(some)
-            tx.add_cells("bench", [(event.id, BODY, None, None) for event in some])
-            tx.tile_done("bench", str(start))
+            tx.add_cells(slide, [(event.id, BODY, None, None) for event in some])
+            tx.tile_done(slide, str(start))
     return len(events) / (time.monotonic() - begun)
 
 
@@ -74,10 +75,11 @@ def relayed(outbox: Outbox, batch: int = 2000) -> float:
     return count / (time.monotonic() - begun)
 
 
-def fill(outbox: Outbox, cells: int) -> None:
-    """Slides of 10,000 cells."""
-    for slide in range(cells // SLIDE_CELLS):
-        rows = [(f"{slide}-{each}", BODY, None, None) for each in range(SLIDE_CELLS)]
+def fill(outbox: Outbox, cells: int, first: int = 0) -> None:
+    """That many cells after the `first`, in slides of 10,000."""
+    numbers = range(first, first + cells)
+    for slide, each in groupby(numbers, key=lambda number: number // SLIDE_CELLS):
+        rows = [(f"cell-{number}", BODY, None, None) for number in each]
         with outbox.transaction() as tx:
             tx.add_cells(f"s{slide}", rows)
             tx.set_status(f"s{slide}", "done", progress={"cells": SLIDE_CELLS})
