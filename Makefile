@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 READY = $(VENV)/.ready-$(subst $(comma),-,$(EXTRAS))
 comma := ,
 
-.PHONY: demo page test quick check bench gpu-check chaos fuzz siege golden mutants cover docs pictures browser postgres lis-node oidc-node lock notices sbom install-check train-gpu clean
+.PHONY: demo page test quick check bench bench-growth gpu-check chaos fuzz siege golden mutants cover docs pictures browser postgres lis-node oidc-node lock notices sbom install-check train-gpu clean
 
 demo: $(READY)
 	$(BIN)/cytostream demo
@@ -31,6 +31,9 @@ check: $(READY)
 
 bench: $(READY)  # how long slides take beside a user's own script: python -m tests.tools.bench.waiting SLIDES
 	$(BIN)/python -m tests.tools.bench
+
+bench-growth: $(READY)  # what a further cell costs in a store of 1,000 cells and of a million; draws growth.png
+	$(BIN)/python -m tests.tools.bench.growth $(GROWTH)
 
 gpu-check:  # on a machine with an NVIDIA GPU and torch with CUDA: one JSON file, under 4 minutes
 	$(or $(wildcard $(BIN)/python),$(PYTHON)) -m tests.tools.gpu_check $(GPU_CHECK)
