@@ -112,11 +112,23 @@ class DaskCluster:
         """Stops all."""
         for part in (self._workers, self._scheduler):
             if part:
+                started = _with_children(
+                    part.pid
+                )  # `dask worker` leaves its own where it is killed
                 part.terminate()
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     part.wait(_STOP_S)
-                part.kill()
+                for process in started:
+                    with contextlib.suppress(psutil.Error):
+                        process.kill()
                 part.wait()
+
+
+def _with_children(pid: int) -> list[psutil.Process]:
+    with contextlib.suppress(psutil.Error):
+        process = psutil.Process(pid)
+        return [process, *process.children(recursive=True)]
+    return []
 
 
 def _runs_tasks(process: psutil.Process) -> bool:
