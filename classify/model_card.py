@@ -185,7 +185,7 @@ class Model:
     (`elimination.chance_of`);
     `bias` (K,), added to the logits: none but what a laboratory's own labelled cells set;
     `mean`, `spread` (D, K): errors that normal cells of a class have under it; `centre`,
-    `covariance`, `parts`, `part_tails`,
+    `covariance`, `parts`, `part_tails`, `part_weights`,
     `normal` and `tail` as `oddity.Oddity` has them. Of calibration cells as the judge ends
     them: `ill` (K, q), how ill their own
     class suits them (`conformal.label_scores`); `usual` (K, q) sorted, the absolute anomaly of
@@ -214,6 +214,7 @@ class Model:
     covariance: np.ndarray | None = None
     parts: np.ndarray | None = None
     part_tails: np.ndarray | None = None
+    part_weights: np.ndarray | None = None
     tail: np.ndarray | None = None
     ill: np.ndarray | None = None
     usual: np.ndarray | None = None

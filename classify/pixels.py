@@ -43,7 +43,8 @@ def background(crops: np.ndarray) -> np.ndarray:
     """
     density = DENSITY[crops[:, ::2, ::2]].reshape(len(crops), -1, 3)
     lo, hi = (int(share * density.shape[1]) for share in FAINTEST)
-    faintest = np.argpartition(density.sum(axis=2), (lo, hi), axis=1)[:, lo : hi + 1]
+    dark = density[..., 0] + density[..., 1] + density[..., 2]  # `sum` takes five times as long
+    faintest = np.argpartition(dark, (lo, hi), axis=1)[:, lo : hi + 1]
     result: np.ndarray = np.minimum(
         np.take_along_axis(density, faintest[..., None], axis=1).mean(axis=1), DENSEST_BACKGROUND
     )

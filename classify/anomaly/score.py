@@ -22,7 +22,7 @@ BANDS = 4
 DETAIL = 0.12
 _SHRINK = 0.05  # of the covariance towards its diagonal
 FOLDS = 5
-WEIGHTS = (
+ANOMALY_WEIGHTS = (
     0.5,
     1.0,
     1.0,
@@ -37,7 +37,8 @@ class Oddity:
     `sigma` (D,); `centre` (D, F) and `covariance` (D, F, F) of the features after 1 .. D draws,
     and the covariance's `whitening`;
     `parts` (D, 3, n) sorted scores of normal cells and `part_tails` (D, 3, 3); `normal` (D, n)
-    sorted and `tail` (D, 3) of all three together.
+    sorted and `tail` (D, 3) of all three together, in which each has its weight of `part_weights`
+    (3,).
     """
 
     sigma: np.ndarray
@@ -47,6 +48,7 @@ class Oddity:
     part_tails: np.ndarray
     normal: np.ndarray
     tail: np.ndarray
+    part_weights: np.ndarray
     whitening: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:
@@ -58,7 +60,7 @@ class Oddity:
         """
         d = errors.shape[1] - 1
         three = scores(errors, self.sigma, self.centre[d], self.whitening[d])
-        return together(three, self.parts[d], self.part_tails[d])
+        return together(three, self.parts[d], self.part_tails[d], self.part_weights)
 
     def p_value(self, errors: np.ndarray) -> np.ndarray:
         """Probability (m,) of a normal cell at least as anomalous as errors (m, d, K)."""
@@ -66,7 +68,7 @@ class Oddity:
         return p_values(self.raw(errors), self.normal[d], self.tail[d])
 
 
-SCORE_TABLES = ("centre", "covariance", "parts", "part_tails", "normal", "tail")
+SCORE_TABLES = ("centre", "covariance", "parts", "part_tails", "normal", "tail", "part_weights")
 
 
 def oddity_of(model: Model) -> Oddity:
@@ -79,7 +81,10 @@ def oddity_of(model: Model) -> Oddity:
         raise ModelError(
             f"{model.graph.parent}: nothing on normal cells in its tables", "export the model again"
         )
-    return Oddity(model.sigma, *(getattr(model, name) for name in SCORE_TABLES))
+    kept = {name: getattr(model, name) for name in SCORE_TABLES}
+    if model.part_weights is None:
+        kept["part_weights"] = np.array(ANOMALY_WEIGHTS)
+    return Oddity(model.sigma, **kept)
 
 
 def tables_of(oddity: Oddity) -> dict[str, np.ndarray]:
@@ -153,13 +158,15 @@ def whitening_of(covariance: np.ndarray) -> np.ndarray:
     return np.linalg.inv(np.linalg.cholesky(np.asarray(covariance, np.float64)))
 
 
-def together(three: np.ndarray, parts: np.ndarray, tails: np.ndarray) -> np.ndarray:
-    """Fisher's -2 sum log p (m,), weighted, of scores (3, m) against sorted ones (3, n)."""
+def together(
+    three: np.ndarray, parts: np.ndarray, tails: np.ndarray, weights: np.ndarray
+) -> np.ndarray:
+    """Fisher's -2 sum log p (m,), weighted (3,), of scores (3, m) against sorted ones (3, n)."""
     logs = [
         np.log(np.maximum(p_values(s, n, t), _FLOOR))
         for s, n, t in zip(three, parts, tails, strict=True)
     ]
-    result: np.ndarray = -2 * (np.array(WEIGHTS)[:, None] * np.stack(logs)).sum(axis=0)
+    result: np.ndarray = -2 * (weights[:, None] * np.stack(logs)).sum(axis=0)
     return result
 
 
@@ -198,28 +205,35 @@ def regular(covariance: np.ndarray) -> np.ndarray:
 
 
 def fit_oddity(
-    errors: np.ndarray, sigma: np.ndarray, home: Moments | Oddity | None = None, seed: int = 0
+    errors: np.ndarray,
+    sigma: np.ndarray,
+    home: Moments | Oddity | None = None,
+    seed: int = 0,
+    part_weights: tuple[float, float, float] = ANOMALY_WEIGHTS,
 ) -> Oddity:
-    """Learnt on normal cells' errors (n, D, K).
+    """Learnt on normal cells' errors (n, D, K); the weights of the three scores are `home`'s where
+    there is one.
 
     The scores that new cells are set against come from cells that neither the moments nor the parts
     were learnt on (5-fold), else they would lie too near. Of another laboratory's cells only those
     scores are measured, about the moments of `home`: learnt again on a few hundred, the moments
     would take in what tells its anomalies.
     """
+    weights = home.part_weights if isinstance(home, Oddity) else np.array(part_weights)
     fold = np.random.default_rng(seed).permutation(len(errors)) % FOLDS
-    held = np.empty((errors.shape[1], len(WEIGHTS), len(errors)))
+    held = np.empty((errors.shape[1], len(ANOMALY_WEIGHTS), len(errors)))
     for f in range(FOLDS):
         held[:, :, fold == f] = all_scores(
             errors[fold == f], sigma, home or moments(errors[fold != f], sigma)
         )
     joint = np.empty((errors.shape[1], len(errors)))
     for f in range(FOLDS):
-        joint[:, fold == f] = joined(held[:, :, fold == f], *ranked(held[:, :, fold != f]))
+        others = ranked(held[:, :, fold != f])
+        joint[:, fold == f] = joined(held[:, :, fold == f], *others, weights)
     of = home or moments(errors, sigma)
     joint = np.sort(joint, axis=1)
     tail = np.array([fit_tail(row) for row in joint])
-    return Oddity(sigma, of.centre, of.covariance, *ranked(held), joint, tail)
+    return Oddity(sigma, of.centre, of.covariance, *ranked(held), joint, tail, weights)
 
 
 def ranked(held: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -228,9 +242,11 @@ def ranked(held: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return parts, np.array([[fit_tail(part) for part in draw] for draw in parts])
 
 
-def joined(held: np.ndarray, parts: np.ndarray, tails: np.ndarray) -> np.ndarray:
+def joined(
+    held: np.ndarray, parts: np.ndarray, tails: np.ndarray, weights: np.ndarray
+) -> np.ndarray:
     """All three together (D, m) of scores (D, 3, m), against those of other normal cells."""
-    return np.stack([together(*draw) for draw in zip(held, parts, tails, strict=True)])
+    return np.stack([together(*draw, weights) for draw in zip(held, parts, tails, strict=True)])
 
 
 def all_scores(errors: np.ndarray, sigma: np.ndarray, of: Moments | Oddity) -> np.ndarray:

@@ -30,6 +30,7 @@ CERTAINTY_NAMES = (
     "covariance",
     "parts",
     "part_tails",
+    "part_weights",
     "tail",
     "ill",
     "usual",

@@ -52,9 +52,10 @@ def fit(
     sigma: np.ndarray,
     normal: np.ndarray,
     bias: np.ndarray,
+    part_weights: tuple[float, float, float],
 ) -> dict[str, np.ndarray]:
     """The calibration of a model with draws of these weights and noise levels (D,), as `Model`
-    names it.
+    names it; `part_weights` are those of the three anomaly scores.
 
     Temperature (D,), bias (K,), mean and spread (D, K), and what the errors of cells of the
     `normal` classes (K,) are like (`anomaly.score`).
@@ -77,7 +78,8 @@ def fit(
         "mean": mean,
         "spread": spread,
     }
-    return scale | tables_of(fit_oddity(table.errors[normal[table.y]], sigma))
+    errors = table.errors[normal[table.y]]
+    return scale | tables_of(fit_oddity(errors, sigma, part_weights=part_weights))
 
 
 def own_errors(table: ErrorTable) -> tuple[np.ndarray, np.ndarray]:

@@ -3,6 +3,7 @@ a CUDA graph. Needs torch with CUDA and onnx; on a CPU the same passes run witho
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 
 import numpy as np
 import torch
@@ -110,12 +111,21 @@ class TorchCudaEngine:
 
         @torch.inference_mode()
         def step(*given: Tensor) -> Tensor:
-            with torch.autocast(kind, DTYPES[self.precision], enabled=low, cache_enabled=False):
+            with (
+                exact_convolutions(),
+                torch.autocast(kind, DTYPES[self.precision], enabled=low, cache_enabled=False),
+            ):
                 return function(*given).float()
 
         examples = [torch.from_numpy(padded_rows(x[:1], self.batch)) for x in inputs]
         recorder = RecordedPass if kind == "cuda" else PlainPass
         return recorder(step, examples, self.device)
+
+
+def exact_convolutions() -> AbstractContextManager[None]:
+    """Convolutions in the arithmetic asked for: cuDNN's own default shortens f32 to 10 bits."""
+    flags: AbstractContextManager[None] = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
+    return flags
 
 
 class PlainPass:

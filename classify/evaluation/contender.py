@@ -195,7 +195,11 @@ def denoiser_arm(
         errors = remembered(folder / "calibration.npy", lambda: raw(cells.images))
         fitted = (
             score_scale_of(ErrorTable(errors, cells.y), weight, log_priors(recipe, done.classes)),
-            fit_oddity(errors[np.array(done.classes)[cells.y] != OTHER_CLASS], listed.sigma),
+            fit_oddity(
+                errors[np.array(done.classes)[cells.y] != OTHER_CLASS],
+                listed.sigma,
+                part_weights=recipe.anomaly_weights,
+            ),
         )
     return denoising(done.classes, seeing(recipe, px), raw, fitted, folder)
 

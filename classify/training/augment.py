@@ -50,7 +50,7 @@ def window_grid(
     """Sampling grid (b, window, window, 2) of turned, scaled, mirrored windows around `centres` (b,
     2), in crop px.
     """
-    r = torch.arange(window_px, dtype=torch.float32) + 0.5 - window_px / 2
+    r = torch.arange(window_px, dtype=torch.float32, device=turn.device) + 0.5 - window_px / 2
     y, x = torch.meshgrid(r, r, indexing="ij")
     cos = (turn.cos() * zoom)[:, None, None]
     sin = (turn.sin() * zoom)[:, None, None]
@@ -62,8 +62,8 @@ def window_grid(
 
 def off_centre(n: int, crop_px: int, rng: torch.Generator) -> Tensor:
     """Centres (n, 2) away from the cell: red cells, clumps, borders, cut cells."""
-    radius = crop_px * (0.30 + 0.18 * torch.rand(n, generator=rng))
-    angle = 2 * torch.pi * torch.rand(n, generator=rng)
+    radius = crop_px * (0.30 + 0.18 * torch.rand(n, generator=rng, device=rng.device))
+    angle = 2 * torch.pi * torch.rand(n, generator=rng, device=rng.device)
     return crop_px / 2 + radius[:, None] * torch.stack([angle.cos(), angle.sin()], dim=1)
 
 
@@ -80,19 +80,23 @@ def view(
     Where `other` (b,) holds, the window is moved off the cell.
     """
     b, px = images.shape[:2]
+    place = rng.device
 
     def unit() -> Tensor:
-        return torch.randn(b, generator=rng)
+        return torch.randn(b, generator=rng, device=place)
 
-    turn = 2 * torch.pi * torch.rand(b, generator=rng) if jitter.rotate else torch.zeros(b)
-    flip = torch.randint(0, 2, (b,), generator=rng) * 2.0 - 1 if jitter.rotate else torch.ones(b)
+    turn = torch.zeros(b, device=place)
+    flip = torch.ones(b, device=place)
+    if jitter.rotate:
+        turn = 2 * torch.pi * torch.rand(b, generator=rng, device=place)
+        flip = torch.randint(0, 2, (b,), generator=rng, device=place) * 2.0 - 1
     zoom = (jitter.scale * unit()).clamp(-0.25, 0.25).exp()
     near = px / 2 + jitter.shift_px * torch.stack([unit(), unit()], dim=1)
     centres = torch.where(other[:, None], off_centre(b, px, rng), near)
     x = images.permute(0, 3, 1, 2).float() / 127.5 - 1
     grid = window_grid(centres, turn, zoom, flip, window_px, px)
     x = F.grid_sample(x, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
-    a = torch.from_numpy(resample_matrix(window_px, image_px))
+    a = torch.from_numpy(resample_matrix(window_px, image_px)).to(place)
     return a @ x @ a.T
 
 
@@ -106,17 +110,22 @@ def recolour(
     colours.
     """
     b = len(x)
+    place = rng.device
+    dyes_here = DYES.to(place)
 
     def normal(*shape: int) -> Tensor:
-        return torch.randn(b, *shape, generator=rng)
+        return torch.randn(b, *shape, generator=rng, device=place)
 
-    strong = (torch.rand(b, generator=rng) >= jitter.mild_share).float()
-    s = (strong * (0.3 + 0.7 * torch.rand(b, generator=rng)) + (1 - strong) * 0.15)[:, None, None]
+    def unit() -> Tensor:
+        return torch.rand(b, generator=rng, device=place)
+
+    strong = (unit() >= jitter.mild_share).float()
+    s = (strong * (0.3 + 0.7 * unit()) + (1 - strong) * 0.15)[:, None, None]
     density = -((x.flatten(2) + 1) / 2).clamp(1 / 255, 1).log()
     density = density if mix_first is None else mix_first @ density
-    stains = torch.linalg.solve(DYES, density)
-    dyes = DYES * (jitter.stain * s * normal(1, 3) + jitter.hue * s * normal(3, 3)).exp()
-    mix = torch.eye(3) + jitter.colour * s * normal(3, 3)
+    stains = torch.linalg.solve(dyes_here, density)
+    dyes = dyes_here * (jitter.stain * s * normal(1, 3) + jitter.hue * s * normal(3, 3)).exp()
+    mix = torch.eye(3, device=place) + jitter.colour * s * normal(3, 3)
     density = mix @ (dyes @ stains) + jitter.white * s * normal(3, 1)
     if jitter.faded:
         density = fade(density, jitter.faded, rng)
@@ -128,8 +137,9 @@ def fade(density: Tensor, share: float, rng: torch.Generator) -> Tensor:
     """Densities (b, 3, n) of which a share of images is drawn towards grey, so that shape must tell
     what colour does not.
     """
-    b = len(density)
-    lost = (torch.rand(b, 1, 1, generator=rng) < share) * torch.rand(b, 1, 1, generator=rng)
+    shape = (len(density), 1, 1)
+    chosen = torch.rand(shape, generator=rng, device=rng.device) < share
+    lost = chosen * torch.rand(shape, generator=rng, device=rng.device)
     return density + lost * (density.mean(dim=1, keepdim=True) - density)
 
 
@@ -137,20 +147,20 @@ def jpeg(x: Tensor, chosen: Tensor, rng: torch.Generator) -> Tensor:
     """Images (b, 3, px, px) in [-1, 1]; the chosen (b,) after JPEG at a random quality from 30 to
     90.
     """
-    quality = torch.randint(30, 91, (len(x),), generator=rng)
-    x = x.clone()
-    for i in torch.nonzero(chosen).flatten().tolist():
+    quality = torch.randint(30, 91, (len(x),), generator=rng, device=rng.device)[chosen].tolist()
+    levels = ((x[chosen].permute(0, 2, 3, 1) + 1) * 127.5).round().byte().cpu().numpy()
+    for image, each in zip(levels, quality, strict=True):
         file = io.BytesIO()
-        Image.fromarray(((x[i].permute(1, 2, 0) + 1) * 127.5).round().byte().numpy()).save(
-            file, "JPEG", quality=int(quality[i])
-        )
-        x[i] = torch.from_numpy(np.array(Image.open(file))).permute(2, 0, 1) / 127.5 - 1
+        Image.fromarray(image).save(file, "JPEG", quality=each)
+        image[:] = np.array(Image.open(file))
+    x = x.clone()
+    x[chosen] = torch.from_numpy(levels).to(x.device).permute(0, 3, 1, 2) / 127.5 - 1
     return x
 
 
 def blur(x: Tensor, sigma_px: Tensor) -> Tensor:
     """Gaussian blur of each image by its own sigma (b,)."""
-    t = torch.arange(-3, 4, dtype=torch.float32)
+    t = torch.arange(-3, 4, dtype=torch.float32, device=x.device)
     k = (-(t**2) / (2 * sigma_px[:, None].clamp(min=0.05) ** 2)).exp()
     k = (k / k.sum(1, keepdim=True)).repeat_interleave(3, 0)
     y = F.pad(x, (3, 3, 3, 3), mode="reflect").reshape(1, -1, x.shape[2] + 6, x.shape[3] + 6)
@@ -169,17 +179,17 @@ def augment_crops(
 ) -> Tensor:
     """All of training's augmentation; shapes as `view`, `mix_first` as `recolour`."""
     x = recolour(view(images, other, window_px, image_px, jitter, rng), jitter, rng, mix_first)
-    chosen = torch.rand(len(x), generator=rng) < 0.3
-    x = blur(x, chosen * jitter.blur_px * torch.rand(len(x), generator=rng))
+    place = rng.device
+
+    def unit(*shape: int) -> Tensor:
+        return torch.rand(len(x), *shape, generator=rng, device=place)
+
+    chosen = unit() < 0.3
+    x = blur(x, chosen * jitter.blur_px * unit())
     if jitter.sharpen_share:
-        amount = (torch.rand(len(x), 1, 1, 1, generator=rng) < jitter.sharpen_share) * torch.rand(
-            len(x), 1, 1, 1, generator=rng
-        )
-        x = x + amount * (x - blur(x, torch.ones(len(x))))
-    grain = jitter.noise * torch.rand(len(x), 1, 1, 1, generator=rng)
-    x = (x + 2 * grain * torch.randn(x.shape, generator=rng)).clamp(-1, 1)
-    return (
-        jpeg(x, torch.rand(len(x), generator=rng) < jitter.jpeg_share, rng)
-        if jitter.jpeg_share
-        else x
-    )
+        amount = (unit(1, 1, 1) < jitter.sharpen_share) * unit(1, 1, 1)
+        x = x + amount * (x - blur(x, torch.ones(len(x), device=place)))
+    grain = jitter.noise * unit(1, 1, 1)
+    noise = torch.randn(x.shape, generator=rng, device=place)
+    x = (x + 2 * grain * noise).clamp(-1, 1)
+    return jpeg(x, unit() < jitter.jpeg_share, rng) if jitter.jpeg_share else x

@@ -70,16 +70,21 @@ def partial_cross_entropy(logits: Tensor, allowed: Tensor) -> Tensor:
 
 @torch.no_grad()
 def validate(model: Denoiser, x: Tensor, y: np.ndarray, draws: int = 4, seed: int = 1) -> float:
-    """Balanced accuracy on inputs x (n, 3, px, px) after a few draws between sigma 0.25 and 1.5."""
-    total = torch.zeros(())
+    """Balanced accuracy on inputs x (n, 3, px, px) after a few draws between sigma 0.25 and 1.5,
+    where the model is.
+    """
+    place = model.gain.device
+    x = x.to(place)
+    total = torch.zeros((), device=place)
     for i, s in enumerate(np.geomspace(0.25, 1.5, draws)):
-        noise = torch.randn(1, *x.shape[1:], generator=torch.Generator().manual_seed(seed + i))
-        sigma = torch.full((len(x),), float(s))
-        with torch.autocast("cpu", torch.bfloat16):
+        rng = torch.Generator().manual_seed(seed + i)
+        noise = torch.randn(1, *x.shape[1:], generator=rng).to(place)
+        sigma = torch.full((len(x),), float(s), device=place)
+        with torch.autocast(place.type, torch.bfloat16):
             parts = zip(x.split(64), sigma.split(64), strict=True)
             errors = torch.cat(
                 [model.errors(images, noise.expand_as(images), level) for images, level in parts]
             )
         total = total - model.log_gain(sigma).exp()[:, None] * errors
-    right = total.argmax(1).numpy() == y
+    right = total.argmax(1).cpu().numpy() == y
     return float(np.mean([right[y == c].mean() for c in np.unique(y)]))

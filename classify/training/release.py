@@ -158,7 +158,14 @@ def build(run_folder: Path, out: Path, name: str) -> None:
     draws = choose_draws(out, ordering_cells(cfg, classes, run.network.image_px))
     engine = open_engine(draws, "openvino", "f32")
     table = ErrorTable(error_table(engine, cells.images, draws), cells.y)
-    fitted = fit(table, draws.weight, draws.sigma, normal_classes(draft), log_prior(draft))
+    fitted = fit(
+        table,
+        draws.weight,
+        draws.sigma,
+        normal_classes(draft),
+        log_prior(draft),
+        cfg.anomaly_weights,
+    )
     low = error_table(open_engine(draws, "openvino", "bf16"), cells.images, draws)
     scale = Fitted(draws.weight, fitted["temperature"], fitted["bias"])
     probabilities = [posterior(errors, scale) for errors in (table.errors, low)]

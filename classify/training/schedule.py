@@ -16,9 +16,12 @@ def draw_sigma(n: int, cfg: TrainConfig, rng: torch.Generator) -> Tensor:
     """Noise levels (n,): log-normal where classes part, some over the whole range for
     generation.
     """
-    main = math.log(cfg.sigma_centre) + cfg.sigma_spread * torch.randn(n, generator=rng)
-    wide = math.log(0.01) + math.log(6000) * torch.rand(n, generator=rng)
-    return torch.where(torch.rand(n, generator=rng) < cfg.wide_share, wide, main).exp()
+    place = rng.device
+    normal = torch.randn(n, generator=rng, device=place)
+    main = math.log(cfg.sigma_centre) + cfg.sigma_spread * normal
+    wide = math.log(0.01) + math.log(6000) * torch.rand(n, generator=rng, device=place)
+    chosen = torch.rand(n, generator=rng, device=place) < cfg.wide_share
+    return torch.where(chosen, wide, main).exp()
 
 
 def learning_rate(step: int, cfg: TrainConfig) -> float:

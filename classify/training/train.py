@@ -81,9 +81,11 @@ def prepare(run: TrainingState[TrunkNetwork], data: LabelledCrops) -> None:
     cfg = run.cfg
     if not cfg.sources:
         return
-    run.targets = torch.from_numpy(targets_of(data.classes, cfg.parents, cfg.groups))
+    targets = targets_of(data.classes, cfg.parents, cfg.groups)
+    run.targets = torch.from_numpy(targets).to(run.device)
     if cfg.alike and data.laboratories is not None:
-        run.maps = torch.from_numpy(colour_maps(data, cfg.window_px, cfg.alike))
+        maps = colour_maps(data, cfg.window_px, cfg.alike)
+        run.maps = torch.from_numpy(maps).to(run.device)
 
 
 def learn(
@@ -94,19 +96,29 @@ def learn(
     ranks = run.ranks
     labels = len(data.classes) if cfg.sources else len(run.classes)
     around = data.classes.index(OTHER_CLASS) if OTHER_CLASS in data.classes else len(data.classes)
+    # all crops lie on the device from the start: a GPU would wait for them at every step
+    images = torch.from_numpy(data.images).to(run.device)
+    known = torch.from_numpy(data.labels).to(run.device)
+    laboratories = on_device(data.laboratories, run.device)
+    attributes = on_device(data.attributes, run.device)
     for chosen, y in balanced_batches(data.labels, labels, cfg.batch, cfg.seed, steps, around):
         start = time.perf_counter()
-        mine = ranks.part(chosen)
-        numbers = torch.from_numpy(ranks.part(y))
-        off = (numbers == around) & torch.from_numpy(data.labels[mine] != around)
-        laboratories = (
-            None if data.laboratories is None else torch.from_numpy(data.laboratories[mine])
+        mine = torch.from_numpy(ranks.part(chosen)).to(run.device)
+        numbers = torch.from_numpy(ranks.part(y)).to(run.device)
+        off = (numbers == around) & (known[mine] != around)
+        row = run.advance(
+            images[mine],
+            numbers,
+            off,
+            None if laboratories is None else laboratories[mine],
+            None if attributes is None else attributes[mine],
         )
-        attributes = None if data.attributes is None else torch.from_numpy(data.attributes[mine])
-        images = torch.from_numpy(data.images[mine])
-        row = run.advance(images, numbers, off, laboratories, attributes)
         row["images_per_s"] = len(chosen) / (time.perf_counter() - start)
         yield row
+
+
+def on_device(column: np.ndarray | None, device: str) -> Tensor | None:
+    return None if column is None else torch.from_numpy(column).to(device)
 
 
 def rows(
@@ -124,7 +136,7 @@ def rows(
         used += time.perf_counter() - start
         last = share_done(cfg, run.step, used) >= 1
         if run.ranks.rank == 0 and (run.step % cfg.validate_every == 0 or last):
-            row["val_balanced_accuracy"] = validate(run.averaged(), *validation)
+            row["val_balanced_accuracy"] = validate(run.averaged().to(run.device), *validation)
         yield row | {"seconds": used, "last": last}
 
 

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from classify.anomaly import ANOMALY_WEIGHTS
 from classify.errors import DataError
 from classify.model_card import ClassEntry
 
@@ -58,6 +59,15 @@ class TrainConfig(BaseModel):
     guide_weight: float = Field(
         0.0, ge=0, description="weight of a second one, of a linear layer that only training has"
     )
+    frozen_statistics: bool = Field(
+        False, description="batch norms of a pretrained encoder keep its statistics"
+    )
+    mix_style: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="share of steps in which images mix statistics of the encoder's first stages",
+    )
     optimizer: Literal["adamw", "muon"] = "adamw"
     sigma_centre: float = 0.6
     sigma_spread: float = 0.9
@@ -81,6 +91,11 @@ class TrainConfig(BaseModel):
     )
     compact: bool = Field(
         False, description="checkpoints of half the size: averages and moments in 16 bits"
+    )
+    anomaly_weights: tuple[float, float, float] = Field(
+        ANOMALY_WEIGHTS,
+        description="of the anomaly score's parts: no class stands out, none explains the cell, "
+        "the pattern of their errors",
     )
     error_level: float = Field(
         0.005, gt=0, lt=1, description="how often elimination may decide otherwise than all draws"

@@ -14,6 +14,7 @@ from .augment import augment_crops
 from .checkpoint import halved, whole
 from .data_parallel import Ranks
 from .muon import muon
+from .regularise import regularise
 from .schedule import draw_sigma, learning_rate
 from .train_config import TrainConfig
 
@@ -52,11 +53,12 @@ class TrainingState(ABC, Generic[NetworkType]):
         self.ranks = ranks
         self.step = 0
         self.network = NetworkConfig(classes=len(classes), **cfg.network)
-        self.targets = torch.eye(len(classes), dtype=torch.bool)
+        self.targets = torch.eye(len(classes), dtype=torch.bool, device=device)
         self.maps: Tensor | None = None
         self.model = self.new_model()
         if isinstance(self.model.trunk, EncoderTrunk):
             self.model.trunk.encoder.load_pretrained()
+            regularise(self.model.trunk.encoder, cfg)
         # the overloads that torch states lack `memory_format`
         self.model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
@@ -88,28 +90,26 @@ class TrainingState(ABC, Generic[NetworkType]):
         attributes: Tensor | None = None,
     ) -> dict[str, float]:
         """One optimizer step on this process's 8-bit crops (b, px, px, 3) with label numbers y
-        (b,).
+        (b,), all on the device of the training.
         """
         cfg = self.cfg
-        rng = torch.Generator().manual_seed(
-            (cfg.seed * 1_000_003 + self.step) * self.ranks.world + self.ranks.rank
-        )
+        number = (cfg.seed * 1_000_003 + self.step) * self.ranks.world + self.ranks.rank
+        torch.manual_seed(number)  # of what is drawn inside the network
+        rng = torch.Generator(self.device).manual_seed(number)
         mix = (
             None
             if laboratories is None or self.maps is None
             else self.other_colours(self.maps, laboratories, rng)
         )
-        x = augment_crops(
-            images, other, cfg.window_px, self.network.image_px, cfg.jitter, rng, mix
-        ).to(self.device)
-        sigma = draw_sigma(len(x), cfg, rng).to(self.device)
-        noise = torch.randn(x.shape, generator=rng).to(self.device)
-        said = None if attributes is None else attributes.to(self.device)
-        losses = self.losses(x, self.targets[y].to(self.device), sigma, noise, said)
+        x = augment_crops(images, other, cfg.window_px, self.network.image_px, cfg.jitter, rng, mix)
+        sigma = draw_sigma(len(x), cfg, rng)
+        noise = torch.randn(x.shape, generator=rng, device=rng.device)
+        losses = self.losses(x, self.targets[y], sigma, noise, attributes)
         for group in self.optimizer.param_groups:
             group["lr"] = group.get("share", 1.0) * learning_rate(self.step, cfg)
         self.optimizer.zero_grad(set_to_none=True)
-        sum((weight * loss for weight, loss in losses.values()), torch.zeros(())).backward()
+        none = torch.zeros((), device=self.device)
+        sum((weight * loss for weight, loss in losses.values()), none).backward()
         self.ranks.average(self.model)
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), cfg.clip)
         self.optimizer.step()
@@ -126,19 +126,23 @@ class TrainingState(ABC, Generic[NetworkType]):
         laboratory's colours.
         """
         n = len(laboratories)
-        target = torch.randint(0, len(maps), (n,), generator=rng)
-        way = torch.rand(n, 1, 1, generator=rng) * 1.15
-        chosen = (torch.rand(n, 1, 1, generator=rng) < self.cfg.jitter.laboratories).float()
-        same = torch.eye(3)
+        place = rng.device
+        target = torch.randint(0, len(maps), (n,), generator=rng, device=place)
+        way = torch.rand(n, 1, 1, generator=rng, device=place) * 1.15
+        drawn = torch.rand(n, 1, 1, generator=rng, device=place)
+        chosen = (drawn < self.cfg.jitter.laboratories).float()
+        same = torch.eye(3, device=place)
         return same + chosen * way * (maps[laboratories, target] - same)
 
     @torch.no_grad()
     def update_average(self) -> None:
         decay = min(self.cfg.ema, (1 + self.step) / (10 + self.step))
-        for key, value in self.model.state_dict().items():
-            self.average[key].lerp_(
-                value, 1 - decay
-            ) if value.is_floating_point() else self.average[key].copy_(value)
+        now = self.model.state_dict()
+        floating = [name for name, value in now.items() if value.is_floating_point()]
+        averages = [self.average[name] for name in floating]
+        torch._foreach_lerp_(averages, [now[name] for name in floating], 1 - decay)
+        for name in now.keys() - set(floating):
+            self.average[name].copy_(now[name])
 
     def averaged(self) -> NetworkType:
         model = self.new_model()

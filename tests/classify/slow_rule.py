@@ -44,7 +44,7 @@ def score_of(model, errors):
             [pattern_of(model, errors)],
         ]
     )
-    raw = together(three, oddity.parts[d], oddity.part_tails[d])
+    raw = together(three, oddity.parts[d], oddity.part_tails[d], oddity.part_weights)
     return 1 - float(p_values(raw, oddity.normal[d], oddity.tail[d])[0])
 
 

@@ -7,9 +7,11 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from time import perf_counter
+from time import monotonic, perf_counter
 
 import numpy as np
 import torch
@@ -19,9 +21,13 @@ from classify.engines import draw_errors_and_features
 from classify.engines.cuda import Device, FixedPass, open_device
 from classify.engines.engine import JUDGED
 from classify.engines.tensorrt import shapes_of
-from classify.engines.torch_cuda import DRAWN, PlainPass, TorchCudaEngine
+from classify.engines.torch_cuda import DRAWN, PlainPass, TorchCudaEngine, exact_convolutions
+from classify.model_card import read_sheet
 from tests.contracts.emulated_gpu import EmulatedCuda
 
+BARRIER_S = 60.0
+FAILED_LINES = 12
+together: dict[str, Barrier] = {}
 TOLERANCE = {"f32": 1e-4, "f16": 2e-2, "bf16": 5e-2}
 
 
@@ -34,6 +40,7 @@ class Plan:
     batches: tuple[int, ...] = (64, 256, 1024, 4096)
     cells: int = 4096
     seconds: float = 6.0
+    judges: int = 8
 
     @property
     def place(self) -> torch.device:
@@ -46,9 +53,10 @@ def check(plan: Plan, out: Path, model: Model | None = None) -> dict:
     steps: dict[str, Callable[[], dict]] = {
         "machine": lambda: machine(plan),
         "compile ahead": lambda: compiled(plan, model),
-        "capture and replay": lambda: replayed(plan, model),
-        "contract": lambda: contract(plan),
         "speed": lambda: speeds(plan, model),
+        "several judges": lambda: several_judges(plan, model),
+        "contract": lambda: contract(plan),
+        "capture and replay": lambda: replayed(plan, model),  # last: a fault here ends the process
     }
     found: dict = {"plan": asdict(plan)}
     for name, step in steps.items():
@@ -90,6 +98,8 @@ class TorchContext:
         self.shapes = shapes
         self.plan = plan
         self.tensors: dict[str, torch.Tensor] = {}
+        # a recording replays into the memory that it was made with: torch must not reuse it
+        self.pool = None if plan.rehearsal else torch.cuda.MemPool()
 
     def set_tensor_address(self, name: str, address: int) -> bool:
         self.tensors[name] = memory_at(address, self.shapes[name], self.plan.place)
@@ -106,14 +116,16 @@ class TorchContext:
         if self.plan.rehearsal:
             self.cuda.do(self.compute)
         else:
-            with torch.cuda.stream(torch.cuda.ExternalStream(stream, device=self.plan.place)):
+            external = torch.cuda.ExternalStream(stream, device=self.plan.place)
+            with torch.cuda.stream(external), torch.cuda.use_mem_pool(self.pool, self.plan.place):
                 self.compute()
         return True
 
     @torch.inference_mode()
     def compute(self) -> None:
         image, noise, sigma = (self.tensors[name] for name in ("image", "noise", "sigma"))
-        found = self.net.errors_and_features(image, noise, sigma)
+        with exact_convolutions():
+            found = self.net.errors_and_features(image, noise, sigma)
         for name, values in zip(("errors", "features"), found, strict=True):
             self.tensors[name].copy_(values)
 
@@ -160,17 +172,18 @@ def contract(plan: Plan) -> dict:
     which = "TestOnTheCpu" if plan.rehearsal else "TestOnAGpu"
     words = ["-m", "pytest", "-q", "tests/contracts/test_engine_torch_cuda.py", "-k", which]
     ended = subprocess.run([sys.executable, *words], capture_output=True, text=True)
-    told = ended.stdout.strip().splitlines()[-1]
+    lines = ended.stdout.strip().splitlines()
     if ended.returncode:
-        raise AssertionError(told)
-    return {"tests": told}
+        failed = [line for line in lines if line.startswith("E  ")][:FAILED_LINES]
+        raise AssertionError(" ".join([*failed, lines[-1]]))
+    return {"tests": lines[-1]}
 
 
 def speeds(plan: Plan, model: Model) -> dict:
     """Pairs/s of the bare engine and cells/s of the judge, of each batch size, of eager torch and
     of OpenVINO; how far errors are from fp32.
     """
-    crops = np.random.default_rng(0).integers(0, 256, (64, 128, 128, 3)).astype(np.uint8)
+    crops = generated_crops()
     given = arrays(model, 64)
     reference = TorchCudaEngine(model, "f32", plan.batches[0], plan.place).errors(*given)
     rows = {}
@@ -194,6 +207,46 @@ def speeds(plan: Plan, model: Model) -> dict:
             "cells_per_s": cells_per_s(cpu, model, crops, plan.cells // 16),
         }
     return {"rows": rows}
+
+
+def generated_crops() -> np.ndarray:
+    """Crops (n, 128, 128, 3) of the shipped model's generated cells on white, the classes in
+    turn.
+    """
+    cells = read_sheet(len(load_model().card.counted) + 1)[:-1].swapaxes(0, 1)
+    cells = cells.reshape(-1, *cells.shape[2:])
+    edge = (128 - cells.shape[1]) // 2
+    return np.pad(cells, ((0, 0), (edge, edge), (edge, edge), (0, 0)), constant_values=255)
+
+
+def several_judges(plan: Plan, model: Model) -> dict:
+    """Cells/s of processes that share the card, as the workers of a cluster do: each has an engine
+    and a judge of its own, and all begin at the same time.
+    """
+    processes = get_context("spawn")
+    start = processes.Barrier(plan.judges)
+    with processes.Pool(plan.judges, share_start, (start,)) as pool:
+        spans = pool.map(judge_alone, [(plan, model.graph.parent)] * plan.judges, chunksize=1)
+    seconds = max(end for _, end in spans) - min(begin for begin, _ in spans)
+    return {"judges": plan.judges, "cells_per_s": round(plan.judges * plan.cells / seconds, 1)}
+
+
+def share_start(start: Barrier) -> None:
+    """Keep in a process what it begins at with the others."""
+    together["start"] = start
+
+
+def judge_alone(given: tuple[Plan, Path]) -> tuple[float, float]:
+    """When one of several judges began and ended; its engine is warm then."""
+    plan, folder = given
+    model = load_model(folder)
+    engine = TorchCudaEngine(model, None, max(plan.batches[:2]), plan.place)
+    crops = generated_crops()
+    cells_per_s(engine, model, crops, engine.batch)
+    together["start"].wait(BARRIER_S)
+    begin = monotonic()
+    cells_per_s(engine, model, crops, plan.cells)
+    return begin, monotonic()
 
 
 def pairs_per_s(engine, model: Model, seconds: float) -> float:
