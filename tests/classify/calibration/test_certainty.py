@@ -1,5 +1,7 @@
 """Error rates are what they say, by simulation and against slow counting."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -14,7 +16,13 @@ from classify.anomaly.conformal import (
     prediction_sets,
 )
 from classify.anomaly.drift import calibration_drift
-from classify.anomaly.score import fit_oddity, moments, oddity_of
+from classify.anomaly.score import (
+    ANOMALY_WEIGHTS,
+    fit_oddity,
+    moments,
+    oddity_of,
+    tables_of,
+)
 from classify.calibration.psychometric import curve, fit_psychometric
 from tests.make import tiny_model
 
@@ -76,6 +84,27 @@ def test_in_another_laboratory_new_cells_are_spread_evenly_about_the_moments_of_
 def test_a_models_own_oddity_is_what_was_fitted():
     model = tiny_model()
     assert oddity_of(model).p_value(np.full((1, 6, 3), 9.0))[0] < 0.01
+
+
+def test_the_weights_of_the_three_scores_are_the_models_own():
+    """A cell of which all classes err alike is anomalous to the first score."""
+    rng = np.random.default_rng(5)
+    normal = normal_errors(800, rng)
+    between = normal.mean(axis=2, keepdims=True).repeat(normal.shape[2], axis=2)[:100]
+    first = fit_oddity(normal, SIGMA, part_weights=(1.0, 0.0, 0.0))
+    second = fit_oddity(normal, SIGMA, part_weights=(0.0, 1.0, 0.0))
+    assert (first.p_value(between) <= 0.01).mean() > 0.9
+    np.testing.assert_array_equal(
+        second.raw(normal), second.raw(normal[:, :, ::-1])
+    )  # the least error alone
+    kept = replace(tiny_model(), **tables_of(first))
+    assert oddity_of(kept).part_weights.tolist() == [1.0, 0.0, 0.0]
+    assert fit_oddity(normal, SIGMA, first).part_weights is first.part_weights
+
+
+def test_a_model_that_keeps_no_weights_has_those_of_before():
+    kept = replace(tiny_model(), part_weights=None)
+    assert oddity_of(kept).part_weights.tolist() == list(ANOMALY_WEIGHTS)
 
 
 def softmax_cells(n, rng):

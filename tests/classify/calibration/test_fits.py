@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from classify.anomaly import ANOMALY_WEIGHTS
 from classify.anomaly.conformal import fit_tail, p_values
 from classify.calibration.fit import ErrorTable, fit
 from classify.elimination import chance_of
@@ -32,7 +33,9 @@ def loss(made, draw, temperature, bias):
 def test_each_temperature_is_the_one_under_which_the_labels_are_likeliest():
     made = table()
     bias = np.log(np.array([0.4, 0.3, 0.2, 0.1]))
-    found = fit(made, WEIGHT, np.array([0.3, 0.6, 0.9]), np.ones(CLASSES, bool), bias)
+    found = fit(
+        made, WEIGHT, np.array([0.3, 0.6, 0.9]), np.ones(CLASSES, bool), bias, ANOMALY_WEIGHTS
+    )
     np.testing.assert_array_equal(found["bias"], bias)
     for draw, temperature in enumerate(found["temperature"]):
         best = loss(made, draw, temperature, bias)
