@@ -27,6 +27,8 @@ STEM_CHANNELS = 32
 SKIPS = (1, 2, 4, 6)  # stages whose results the decoder takes: strides 4, 8, 16, 32
 SKIP_CHANNELS = tuple(STAGES[i][3] for i in SKIPS)
 BEFORE = {"_bn0": "_expand_conv", "_bn1": "_depthwise_conv", "_bn2": "_project_conv"}
+MIXED_STAGES = (0, 1, 2)  # of MixStyle
+SPREAD = 0.1  # of the Beta distribution that says how much of the own statistics is kept
 DROPPED = ("_conv_head", "_bn1", "_fc")
 
 
@@ -135,6 +137,40 @@ class Encoder(EncoderLike):
                     found.append(h)
                 stage += 1
         return found
+
+
+def regularise(encoder: EncoderLike, frozen_statistics: bool, mix_style: float) -> None:
+    """Keep an encoder from leaning on one laboratory's look in training: batch norms keep their
+    statistics; the first stages of a shipped encoder mix styles in a share of the steps.
+    """
+    if frozen_statistics:
+        for module in encoder.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()
+    if mix_style and isinstance(encoder, Encoder):
+        for stage in MIXED_STAGES:
+            block = encoder.get_submodule(f"_blocks.{encoder.ends[stage]}")
+            block.register_forward_hook(MixStyle(mix_style))
+
+
+class MixStyle:
+    """Features whose mean and spread are mixed with those of another image of the batch, in a share
+    of the steps of a training (Zhou et al. 2021, arXiv 2104.02008).
+    """
+
+    def __init__(self, share: float):
+        self.share = share
+
+    def __call__(self, block: nn.Module, given: tuple[Tensor, ...], found: Tensor) -> Tensor | None:
+        if not block.training or torch.rand(()) >= self.share:
+            return None  # the features as they are
+        mean = found.mean(dim=(2, 3), keepdim=True).detach()
+        spread = found.std(dim=(2, 3), keepdim=True).detach() + 1e-5
+        kept = torch.distributions.Beta(SPREAD, SPREAD).sample((len(found), 1, 1, 1)).to(found)
+        other = torch.randperm(len(found), device=found.device)
+        plain = (found - mean) / spread
+        mixed_mean = kept * mean + (1 - kept) * mean[other]
+        return plain * (kept * spread + (1 - kept) * spread[other]) + mixed_mean
 
 
 def imagenet_weights() -> dict[str, Tensor]:

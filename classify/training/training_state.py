@@ -8,13 +8,13 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
+from classify.encoder import regularise
 from classify.network import EncoderTrunk, NetworkConfig, Trunk, TrunkNetwork
 
 from .augment import augment_crops
 from .checkpoint import halved, whole
 from .data_parallel import Ranks
 from .muon import muon
-from .regularise import regularise
 from .schedule import draw_sigma, learning_rate
 from .train_config import TrainConfig
 
@@ -58,7 +58,7 @@ class TrainingState(ABC, Generic[NetworkType]):
         self.model = self.new_model()
         if isinstance(self.model.trunk, EncoderTrunk):
             self.model.trunk.encoder.load_pretrained()
-            regularise(self.model.trunk.encoder, cfg)
+            regularise(self.model.trunk.encoder, cfg.frozen_statistics, cfg.mix_style)
         # the overloads that torch states lack `memory_format`
         self.model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}

