@@ -12,9 +12,11 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+from scipy.special import softmax
 
 from classify import SHIPPED, load_model, open_engine, to_input
 from classify.engines import draw_errors_and_features
+from classify.evaluation.metrics import interval
 from classify.image_folder import image_paths, read_crop
 from classify.pixels import turned
 from classify.rule import class_parents, posterior, within
@@ -22,11 +24,6 @@ from classify.rule import class_parents, posterior, within
 SETS = ("pbc/val", "raabin", "deepapl/normal", "lisc", "jtsc", "cellavision-blog")
 RESAMPLES = 1000
 screen = Console(width=120)
-
-
-def log_softmax(logits):
-    away = logits - logits.max(axis=-1, keepdims=True)
-    return away - np.log(np.exp(away).sum(axis=-1, keepdims=True))
 
 
 def evidence(folder, engine, model, draws):
@@ -53,16 +50,14 @@ def evidence(folder, engine, model, draws):
 def right_of(logits, labels, model):
     """Which cells (n,) get the parent of their folder, by logits (n, K) without prior."""
     parents = class_parents(model)
-    share = np.exp(log_softmax(logits + model.bias))
-    best = within(share, parents.inside).argmax(axis=1)
+    best = within(softmax(logits + model.bias, axis=1), parents.inside).argmax(axis=1)
     return np.array(parents.names)[best] == labels
 
 
-def interval(right):
-    rng = np.random.default_rng(0)
-    drawn = rng.integers(len(right), size=(RESAMPLES, len(right)))
-    low, high = np.quantile(right[drawn].mean(axis=1), (0.025, 0.975))
-    return f"{right.mean():.3f} [{low:.3f}, {high:.3f}]"
+def shown(right, labels):
+    """The share that is right, and its 95 % interval, of cells drawn again within each label."""
+    value, low, high = interval(lambda i: right[i].mean(), labels, RESAMPLES)
+    return f"{value:.3f} [{low:.3f}, {high:.3f}]"
 
 
 def main():
@@ -77,8 +72,8 @@ def main():
     for name in SETS:
         labels, errors, guide = evidence(args.data / name, engine, model, args.draws)
         ways = (errors, guide, errors + guide)
-        shown = [interval(right_of(logits, labels, model)) for logits in ways]
-        table.add_row(name, str(len(labels)), *shown)
+        figures = [shown(right_of(logits, labels, model), labels) for logits in ways]
+        table.add_row(name, str(len(labels)), *figures)
     screen.print(table)
 
 

@@ -22,7 +22,7 @@ from classify.engines.cuda import Device, FixedPass, open_device
 from classify.engines.engine import JUDGED
 from classify.engines.tensorrt import shapes_of
 from classify.engines.torch_cuda import DRAWN, PlainPass, TorchCudaEngine, exact_convolutions
-from classify.model_card import read_sheet
+from classify.model_card import SHIPPED, read_card, read_sheet
 from tests.contracts.emulated_gpu import EmulatedCuda
 
 BARRIER_S = 60.0
@@ -213,7 +213,7 @@ def generated_crops() -> np.ndarray:
     """Crops (n, 128, 128, 3) of the shipped model's generated cells on white, the classes in
     turn.
     """
-    cells = read_sheet(len(load_model().card.counted) + 1)[:-1].swapaxes(0, 1)
+    cells = read_sheet(len(read_card(SHIPPED).counted) + 1)[:-1].swapaxes(0, 1)
     cells = cells.reshape(-1, *cells.shape[2:])
     edge = (128 - cells.shape[1]) // 2
     return np.pad(cells, ((0, 0), (edge, edge), (edge, edge), (0, 0)), constant_values=255)
