@@ -61,8 +61,9 @@ $(PACKED):
 train-gpu: $(PACKED)
 	$(BIN)/cytostream train $(PACKED) --out $(RUN) --device $(DEVICE) --minutes $(MINUTES) --batch $(BATCH) --compact
 
-golden: $(READY)  # after a shipped model was exchanged: its verdicts, for the tests
+golden: $(READY)  # after a change that moves figures, or an exchanged model: what the tests hold them against
 	$(BIN)/python -m tests.tools.golden
+	$(BIN)/python -m pytest -q --remake-golden tests
 
 mutants: $(READY) | runs/line-map
 	$(BIN)/python -m tests.tools.mutants $(MUTANTS)

@@ -14,6 +14,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # the tests' networks are too sma
 import pytest  # noqa: E402
 from hypothesis import HealthCheck, settings  # noqa: E402
 
+from tests.golden_figures import GoldenFile  # noqa: E402
+
 settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("shared")
 
@@ -56,6 +58,16 @@ SLOW_PATHS = {
 }
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--remake-golden", action="store_true", help="writes the golden figures anew")
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> GoldenFile:
+    """Holds figures against those that are written down in `golden` beside the test's file."""
+    return GoldenFile(request.path.parent / "golden", request.config.getoption("remake_golden"))
+
+
 @pytest.fixture(scope="session")
 def apache():
     """A node of Apache Kafka, where its jars are."""
@@ -78,8 +90,10 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if is_quick_run(config) and path in SLOW_PATHS else None
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks the quick ones."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Marks the quick ones; with `--remake-golden` only those that hold golden figures stay."""
+    if config.getoption("remake_golden"):
+        items[:] = [item for item in items if "golden" in getattr(item, "fixturenames", ())]
     for item in items:
         marks = {mark.name for mark in item.iter_markers()}
         fixtures = set(getattr(item, "fixturenames", ()))
