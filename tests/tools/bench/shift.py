@@ -29,6 +29,7 @@ from tests.browser.conftest import CHROMIUM, Site
 
 CELLS = 10_000
 KEYS_A_SECOND = 10
+ANSWERED_MS = 300_000  # also on a machine that does much else
 REST_MS = 200  # between two keys of the long work
 MISSED = ((0.30, 0.35), (0.70, 0.65))  # of the viewer, after the slide is shown whole and zoomed
 FIRST = """() => {
@@ -237,6 +238,8 @@ def opened(run, site: Site, address: str) -> Page:
     words = ["--no-sandbox", "--disable-gpu", "--enable-precise-memory-info"]
     browser = run.chromium.launch(executable_path=CHROMIUM, args=words)
     page = browser.new_page(viewport={"width": 1366, "height": 768})
+    page.complaints = []
+    page.on("pageerror", lambda error: page.complaints.append(str(error)))
     page.goto(site.opened)
     page.goto(address, wait_until="commit")
     page.wait_for_selector(".thumb img", state="attached", timeout=120_000)
@@ -317,7 +320,6 @@ def memory_by_time(page: Page, minutes: float):
     for minute in range(round(minutes) + 1):
         while time.monotonic() < begun + 60 * minute:
             acts += piece_of_work(page, acts)
-        expect(page.locator(".thumb .mark.sent")).to_have_count(0, timeout=60_000)
         session.send("HeapProfiler.collectGarbage")
         counts = session.send("Memory.getDOMCounters")
         heap = session.send("Runtime.getHeapUsage")["usedSize"] / 1e6
@@ -327,6 +329,7 @@ def memory_by_time(page: Page, minutes: float):
             "heap, MB": round(heap, 3),
             "nodes": counts["nodes"],
             "listeners": counts["jsEventListeners"],
+            "errors": len(page.complaints),
         }
 
 
@@ -339,6 +342,7 @@ def piece_of_work(page: Page, before: int) -> int:
     for number in range(20):
         page.keyboard.press("1234"[(before // 20 + number // 5) % 4])
         page.wait_for_timeout(REST_MS)
+    expect(page.locator(".thumb .mark.sent")).to_have_count(0, timeout=ANSWERED_MS)
     page.keyboard.press("Control+z")
     page.keyboard.press("n")
     page.keyboard.press("Shift+ArrowRight")
