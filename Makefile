@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 READY = $(VENV)/.ready-$(subst $(comma),-,$(EXTRAS))
 comma := ,
 
-.PHONY: demo page test quick check bench bench-growth gpu-check chaos fuzz siege golden mutants cover docs pictures browser postgres lis-node oidc-node lock notices sbom install-check train-gpu clean
+.PHONY: demo page test quick check bench bench-growth gpu-check chaos fuzz siege golden approved mutants cover docs pictures browser postgres lis-node oidc-node lock notices sbom install-check train-gpu clean
 
 demo: $(READY)
 	$(BIN)/cytostream demo
@@ -64,6 +64,11 @@ train-gpu: $(PACKED)
 golden: $(READY)  # after a change that moves figures, or an exchanged model: what the tests hold them against
 	$(BIN)/python -m tests.tools.golden
 	$(BIN)/python -m pytest -q --remake-golden tests
+
+APPROVING = $$(grep -rl "import approved" tests --include="test_*.py")
+approved: $(READY)  # after outputs were changed on purpose: read what differs before it is kept
+	CYTOSTREAM_APPROVE=1 $(BIN)/python -m pytest -q $(APPROVING)
+	git diff --stat -- "tests/**/approved"
 
 mutants: $(READY) | runs/line-map
 	$(BIN)/python -m tests.tools.mutants $(MUTANTS)

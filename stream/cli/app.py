@@ -155,7 +155,7 @@ def settings(
     ] = False,
     _version: Annotated[
         bool,
-        typer.Option("--version", help="Show the version.", is_eager=True, callback=show_version),
+        typer.Option("--version", help="Show the version.", callback=show_version),
     ] = False,
 ) -> None:
     """Finds every cell of a blood smear slide, classifies it, and streams labels and alerts

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import betabinom
 
 from stream.alerts.expected import MeasuredAlarms, MeasuredFile, expected_alarms, measured_alarms
 from stream.alerts.rare_classes import rare_classes
@@ -21,6 +22,14 @@ def test_it_is_what_simulation_gives():
     assert row.false_per_100 <= 1
     assert row.found[5] == pytest.approx((sick >= row.alarm_from).mean(), abs=0.02)
     assert row.found[2] < row.found[5] < row.found[10] < row.found[20]
+
+
+def test_false_alarms_are_counted_in_a_hundred_normal_slides():
+    row = expected_alarms(RARE, 0.01, 200)
+    tail = betabinom.sf(row.alarm_from - 1, 200, RARE.false_calls, RARE.right_calls)
+    assert row.false_per_100 == pytest.approx(100 * tail, rel=1e-6)
+    before = betabinom.sf(row.alarm_from - 2, 200, RARE.false_calls, RARE.right_calls)
+    assert tail <= 0.01 < before
 
 
 def test_a_share_that_is_not_known_gives_no_sensitivity():

@@ -45,12 +45,13 @@ def test_the_lines_of_the_grades_are_those_of_the_recommendations():
     1 and 2 %.
     """
     by_size = {"macrocyte", "microcyte", "hypochromic", "anisocytosis"}
-    for name, (few, *lines) in GRADES.items():
+    for name in GRADES:
+        grades = [grade_of(name, percent / 10) for percent in range(1001)]
+        lines = [grades.index(grade) / 10 for grade in (1, 2, 3)]
         if name == "schistocyte":
-            assert [few, *lines] == [0.2, 1, 2]
+            assert lines == [0.2, 1, 2]
         else:
-            assert lines == ([11, 20] if name in by_size else [5, 20])
-            assert few == lines[0] / 2
+            assert lines == ([5.5, 11, 20] if name in by_size else [2.5, 5, 20]), name
 
 
 def test_a_share_has_wilson_s_interval():
