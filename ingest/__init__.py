@@ -1,5 +1,6 @@
 from .deep_zoom import VIEW_PX, associated_image, view_levels, view_tile
 from .errors import (
+    ClusterLostError,
     CytostreamError,
     DamagedSlideError,
     HeldError,
@@ -52,6 +53,7 @@ from .workers import Scheduler, SerialWorkers, Workers, open_slide_on, open_work
 
 __all__ = [
     "MPP_RANGE",
+    "ClusterLostError",
     "CytostreamError",
     "DamagedSlideError",
     "Failure",

@@ -54,5 +54,9 @@ class HeldError(SlideError):
         return type(self), (self.what, self.hint, self.code, self.figures)
 
 
+class ClusterLostError(CytostreamError):
+    """The workers as a whole have gone: no slide is at fault, and the run ends."""
+
+
 class StoreError(CytostreamError):
     """A result store that cannot be opened or written."""

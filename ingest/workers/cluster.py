@@ -23,7 +23,7 @@ from distributed.utils import silence_logging_cmgr
 
 from ingest.errors import CytostreamError
 
-from .dask_workers import DaskWorkers
+from .dask_workers import DaskWorkers, loss_told
 from .scheduler import Scheduler, connect
 from .workers import SerialWorkers, Workers
 
@@ -86,8 +86,9 @@ def open_workers(
         if scheduler:
             # of a scheduler that goes it would tell in many lines what one error says
             with silence_logging_cmgr(logging.CRITICAL), connect(scheduler) as client:
-                check_workers(client)
-                blame_first_death(client)
+                with loss_told():
+                    check_workers(client)
+                    blame_first_death(client)
                 yield DaskWorkers(client, of_others=True, mounts=scheduler.mounts)
         else:
             with ExitStack() as stack:

@@ -1,12 +1,13 @@
 """Workers of a Dask cluster. In-flight work is bounded."""
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 from time import monotonic
 
 from distributed import Client, Future, KilledWorker
 
-from ingest.errors import CytostreamError
+from ingest.errors import ClusterLostError, CytostreamError
 
 from .limits import Item, Result, ended_error, limited
 from .mounts import Mounts, as_there, error_here
@@ -21,6 +22,7 @@ class Killed:
 KILLED = Killed()
 TRIES = 3  # of an item that ended its worker before the limit: it may have been ended by others
 RESTART_S = 60
+COUNT_S = 1.0  # between two looks at how many workers there are, while tasks come back
 POLL_S = 0.01  # that `each` waits for the next result before it says that there is none yet
 
 
@@ -35,11 +37,22 @@ class DaskWorkers:
         self.client = client
         self.of_others = of_others
         self.mounts = mounts
+        self.most = 0
+        self.counted_s = -COUNT_S
 
     @property
     def count(self) -> int:
         """Workers there are now: an adaptive cluster has more while tasks wait."""
         return max(1, len(self.client.scheduler_info(n_workers=-1)["workers"]))
+
+    def room(self) -> int:
+        """How many items may be in flight: three a worker. The scheduler is asked now and then, and
+        not at each result: it answers with all it knows of every worker.
+        """
+        if monotonic() - self.counted_s >= COUNT_S:
+            self.most = 3 * self.count
+            self.counted_s = monotonic()
+        return self.most
 
     def everywhere(
         self, function: Callable[[Item], Result], item: Item
@@ -47,9 +60,10 @@ class DaskWorkers:
         if not self.of_others:
             return {}
         call, argument = self.there(function, item)
-        found: dict[str, Result | BaseException] = self.client.run(
-            call, argument, on_error="return"
-        )
+        with loss_told():
+            found: dict[str, Result | BaseException] = self.client.run(
+                call, argument, on_error="return"
+            )
         return found
 
     def call(self, function: Callable[[Item], Result], item: Item, limit_s: float) -> Result:
@@ -72,7 +86,7 @@ class DaskWorkers:
             alive[future] = item
             future.add_done_callback(ended.put)
 
-        for item in first(todo, 3 * self.count):
+        for item in first(todo, self.room()):
             start(item)
         while alive:
             try:
@@ -82,7 +96,7 @@ class DaskWorkers:
                 continue
             item = alive.pop(future)
             outcome = self.result_of(future)
-            for following in first(todo, 3 * self.count - len(alive)):
+            for following in first(todo, self.room() - len(alive)):
                 start(following)
             future.release()
             if isinstance(outcome, Killed):
@@ -103,7 +117,7 @@ class DaskWorkers:
         """The call, on its way to a worker.
 
         Raises:
-            CytostreamError: the scheduler has gone.
+            ClusterLostError: the scheduler has gone.
         """
         call, argument = self.there(function, item)
         try:
@@ -118,7 +132,7 @@ class DaskWorkers:
         worker until it is fetched.
 
         Raises:
-            CytostreamError: the cluster lost the task, or its workers lack this package.
+            ClusterLostError: the cluster lost the task, or its workers lack this package.
         """
         try:
             result: Result | CytostreamError = future.result()
@@ -134,12 +148,12 @@ class DaskWorkers:
         """Until there is a worker again.
 
         Raises:
-            CytostreamError: none comes back.
+            ClusterLostError: none comes back.
         """
         try:
             self.client.wait_for_workers(1, timeout=RESTART_S)
         except TimeoutError as error:
-            raise CytostreamError(
+            raise ClusterLostError(
                 f"no worker has come back for {RESTART_S} s", "the same command goes on"
             ) from error
         except (OSError, RuntimeError) as error:
@@ -161,10 +175,28 @@ class DaskWorkers:
             yield item, ended_error(limit_s) if isinstance(outcome, Killed) else outcome
 
 
-def lost(error: Exception) -> CytostreamError:
+@contextmanager
+def loss_told() -> Iterator[None]:
+    """What a client raises that finds no scheduler, which differs by the time, as one error.
+
+    Raises:
+        ClusterLostError: the scheduler has gone.
+    """
+    try:
+        yield
+    except CytostreamError:
+        raise
+    except Exception as error:
+        raise lost(error) from error
+
+
+def lost(error: Exception) -> ClusterLostError:
     """What is said where the cluster itself fails: the scheduler has gone, or a task was lost."""
-    return CytostreamError(
-        f"the Dask cluster failed: {' '.join(str(error).split()) or type(error).__name__}",
+    what = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, AttributeError):  # of a client that has given up
+        what = "the connection to the scheduler is lost"
+    return ClusterLostError(
+        f"the Dask cluster failed: {what}",
         "start it again, with this version of cytostream everywhere; the same command goes on",
     )
 

@@ -3,6 +3,7 @@ there.
 """
 
 import pickle
+import re
 from io import BytesIO
 from pathlib import Path
 from typing import TypeVar
@@ -45,9 +46,13 @@ def path_there(path: Path, mounts: Mounts) -> Path:
 
 
 def error_here(error: CytostreamError, mounts: Mounts) -> CytostreamError:
-    """The error of a worker, with the paths in its text as they are here."""
+    """The error of a worker, with paths in its text as they are here, by the longest folder
+    that each lies in.
+    """
     kind, (what, *more) = error.__reduce__()
-    for here, there in mounts:
-        what = str(what).replace(f"{there}/", f"{here}/")
-    named: CytostreamError = kind(what, *more)
-    return named
+    here_of = {str(there): str(here) for here, there in reversed(mounts)}
+    folders = "|".join(re.escape(there) for there in sorted(here_of, key=len, reverse=True))
+    # whole folders from the root on: not /mnt/a in /srv/mnt/a, nor in /mnt/a-old
+    named = re.sub(rf"(?<![\w.-])({folders})(?![\w.-])", lambda found: here_of[found[1]], str(what))
+    told: CytostreamError = kind(named, *more)
+    return told

@@ -18,6 +18,7 @@ class Workers(Protocol):
 
         Raises:
             CytostreamError: it failed, or ended the worker, or took longer than `limit_s`.
+            ClusterLostError: the workers as a whole have gone.
         """
 
     def call_here(self, function: Callable[[Item], Result], item: Item, limit_s: float) -> Result:
@@ -28,6 +29,9 @@ class Workers(Protocol):
     ) -> dict[str, Result | BaseException]:
         """`function(item)` on every worker of other machines, by its address, or what it raised.
         Empty where all workers are processes of this machine.
+
+        Raises:
+            ClusterLostError: the workers as a whole have gone.
         """
 
     def each(
@@ -38,6 +42,9 @@ class Workers(Protocol):
 
         A `CytostreamError`, or the death of the worker, is the item's outcome. A call that takes
         longer than `limit_s` ends its worker process, since a hung decoder cannot be asked to stop.
+
+        Raises:
+            ClusterLostError: the workers as a whole have gone.
         """
 
 

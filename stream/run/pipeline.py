@@ -13,6 +13,7 @@ from pathlib import Path
 from time import monotonic
 
 from ingest import (
+    ClusterLostError,
     CytostreamError,
     DamagedSlideError,
     Failure,
@@ -62,12 +63,13 @@ def run_slide(
     Raises:
         SlideBusyError, LeaseLostError: another process is at this slide, or has taken it over.
         SlideAwayError: it is not there now, or changes.
+        ClusterLostError: the workers as a whole have gone.
         StoreError: results cannot be written.
     """
     try:
         lab, slide = begun_version(lab, opened_slide(lab, path, mpp, root))
         check_workers_see(lab, slide)
-    except SlideAwayError:
+    except (SlideAwayError, ClusterLostError):
         raise
     except OtherWorkError as error:
         return refuse(lab, failure_of(error, "", "open"), path)
@@ -215,7 +217,7 @@ def run_leased(lab: RunContext, slide: Slide, path: Path) -> SlideOutcome:
         reading = lab.config.reading
         begin = partial(begin_reading, area=reading.area, red_cell_um=reading.red_cell_um)
         outlook = lab.workers.call(begin, slide, lab.config.reading.survey_limit_s)
-    except SlideAwayError:
+    except (SlideAwayError, ClusterLostError):
         raise
     except CytostreamError as error:
         failure = failure_of(error, slide.slide_id, "survey")

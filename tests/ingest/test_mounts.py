@@ -1,6 +1,7 @@
 """Paths as a worker of another machine sees them."""
 
 from functools import partial
+from itertools import permutations
 from pathlib import Path
 
 import pytest
@@ -60,3 +61,20 @@ def test_what_a_worker_says_names_paths_of_this_machine(error):
     assert type(found) is type(error) and found.hint == error.hint
     assert found.what == error.what.replace("/mnt/", "/srv/")
     assert getattr(found, "code", "") == getattr(error, "code", "")
+
+
+@pytest.mark.parametrize(
+    ("there", "here"),
+    [
+        ("/mnt/scans/fast/2.svs: damaged", "/ssd/2.svs: damaged"),
+        ("/mnt/scans/fast: is the share there?", "/ssd: is the share there?"),
+        ("/mnt/scans/1.svs and '/mnt/scans/fast/2'", "/srv/scans/1.svs and '/ssd/2'"),
+        ("/mnt/scans-old/1, /data/mnt/scans/1", "/mnt/scans-old/1, /data/mnt/scans/1"),
+        ("/srv/new/3.svs", "/mnt/scans/3.svs"),
+    ],
+)
+def test_in_what_a_worker_says_the_longest_folder_counts_too(there, here):
+    scans, fast = (Path("/srv/scans"), Path("/mnt/scans")), (Path("/ssd"), Path("/mnt/scans/fast"))
+    swapped = (Path("/mnt/scans"), Path("/srv/new"))
+    for mounts in permutations((scans, fast, swapped)):
+        assert error_here(CytostreamError(there), mounts).what == here

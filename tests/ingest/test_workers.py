@@ -9,10 +9,12 @@ import time
 from urllib.request import urlopen
 
 import pytest
+from distributed.core import CommClosedError
 
-from ingest import CytostreamError, Scheduler, SlideError, open_workers
-from ingest.workers import scheduler
+from ingest import ClusterLostError, CytostreamError, Scheduler, SlideError, open_workers
+from ingest.workers import dask_workers, scheduler
 from ingest.workers.cluster import interrupts_later
+from ingest.workers.dask_workers import DaskWorkers
 from ingest.workers.own_process import call_in_own_process
 
 
@@ -131,3 +133,40 @@ def test_ctrl_c_while_workers_start_comes_after_the_start():
         ended = True
     assert ended and child.stdout.strip() == b"True"  # a process that is started never hears it
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
+class GoneClient:
+    """Dask's client of a scheduler that has gone; what it raises depends on when it is asked."""
+
+    def __init__(self, raised):
+        self.raised, self.asked = raised, 0
+
+    def run(self, *_, **__):
+        raise self.raised
+
+    def scheduler_info(self, n_workers):
+        self.asked += 1
+        return {"workers": dict.fromkeys("abc")}
+
+
+@pytest.mark.parametrize(
+    "raised",
+    [
+        AttributeError("'NoneType' object has no attribute 'broadcast'"),
+        CommClosedError("in <TLS>: Stream is closed"),
+        TimeoutError("timed out"),
+        RuntimeError("cannot schedule new futures\nafter shutdown"),
+    ],
+)
+def test_asking_every_worker_where_the_scheduler_has_gone(raised):
+    with pytest.raises(ClusterLostError, match="the Dask cluster failed") as ended:
+        DaskWorkers(GoneClient(raised), of_others=True).everywhere(work, 1)
+    assert "\n" not in str(ended.value) and "NoneType" not in str(ended.value)
+
+
+def test_the_scheduler_is_not_asked_at_each_result_how_many_workers_there_are(monkeypatch):
+    client = GoneClient(None)
+    pool = DaskWorkers(client)
+    assert [pool.room() for _ in range(9)] == [9] * 9 and client.asked == 1
+    monkeypatch.setattr(dask_workers, "COUNT_S", 0.0)
+    assert pool.room() == 9 and client.asked == 2

@@ -3,6 +3,7 @@ engine.
 """
 
 import json
+import threading
 from collections import Counter
 from dataclasses import replace
 
@@ -12,6 +13,7 @@ import tifffile
 from typer.testing import CliRunner
 
 from ingest import (
+    ClusterLostError,
     SerialWorkers,
     SlideAwayError,
     SlideError,
@@ -32,6 +34,8 @@ from stream.review.images.outlines import Shapes
 from stream.run.context import RunContext
 from stream.run.pipeline import run_slide
 from stream.run.red_cells import RedJudge
+from stream.run.worker import work
+from stream.store.backlog import Backlog, Job
 from stream.store.outbox import Outbox
 from stream.store.places import store_path
 from stream.store.slide_store import SlideStore
@@ -255,6 +259,32 @@ def test_a_slide_that_one_worker_does_not_see_waits_and_is_no_failure(slide_file
         run_slide(replace(lab, workers=BlindWorkers()), slide_file)
     assert events_of(lab) == []
     assert run_slide(lab, slide_file).status == "done"
+
+
+class LostWorkers:
+    """A cluster whose scheduler goes when it is asked for something."""
+
+    def __init__(self, at):
+        self.at, self.workers = at, SerialWorkers()
+
+    def __getattr__(self, name):
+        if name == self.at:
+            raise ClusterLostError("the Dask cluster failed", "start it again")
+        return getattr(self.workers, name)
+
+
+@pytest.mark.parametrize("at", ["call_here", "everywhere", "call", "each"])
+def test_a_slide_whose_cluster_is_lost_waits_and_is_no_failure(slide_file, tmp_path, at):
+    lab = replace(lab_in(tmp_path, tile_px=1500), workers=LostWorkers(at))
+    backlog = Backlog(lab.outbox, lab.config.backlog)
+    backlog.add([Job(slide_file)])
+    with pytest.raises(ClusterLostError):
+        work(lab, backlog, threading.Event())
+    assert not [event for event in events_of(lab) if event.kind == "failures"]
+    told = [event.data["status"] for event in events_of(lab) if event.kind == "slides"]
+    assert told == (["running", "interrupted"] if at == "each" else [])
+    (job,) = backlog.jobs()
+    assert (job.state, job.tries, job.reason) == ("waiting", 0, None)
 
 
 class OneBadTile:
