@@ -28,8 +28,8 @@ class Device:
     cuda: ModuleType
     name: str
     target: str
-    number: int = 0
-    driver: int = 0
+    number: int
+    driver: int
 
 
 def open_device(cuda: ModuleType | None = None, number: int = 0) -> Device:

@@ -40,7 +40,7 @@ def told():
 def opened(model, cuda, tmp_path, told):
     def open_one(library=None, precision="f32", batch=8):
         store = PlanStore(tmp_path / "plans", tell=told.append)
-        device = Device(cuda, "Emulated", "sm_89", 1)
+        device = Device(cuda, "Emulated", "sm_89", number=1, driver=13020)
         return TensorRtEngine(
             model, library or EmulatedLibrary(cuda), device, store, precision, batch
         )

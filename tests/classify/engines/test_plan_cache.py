@@ -8,6 +8,7 @@ import signal
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from functools import partial
+from hashlib import sha256
 from time import sleep
 
 import pytest
@@ -58,6 +59,19 @@ def test_a_key_makes_a_plain_file_name():
         KEY.file_name
         == "aaaaaaaaaaaa-tensorrt-rtx_1.7.1.116-NVIDIA_RTX_4090_sm_89-f16-b64-errors.plan"
     )
+
+
+def test_a_plan_that_was_kept_before_is_found_again(store, told):
+    """A laboratory waits minutes for an engine once, not after each update."""
+    store.folder.mkdir()
+    kept = (
+        b'{"model": "' + b"a" * 64 + b'", "library": "tensorrt-rtx 1.7.1.116", '
+        b'"target": "NVIDIA RTX 4090 sm_89", "precision": "f16", "batch": 64, '
+        b'"output": "errors", "recipe": 2, '
+        b'"sha256": "' + sha256(b"plan").hexdigest().encode() + b'"}\nplan'
+    )
+    (store.folder / KEY.file_name).write_bytes(kept)
+    assert store.get(KEY, lambda: pytest.fail("built again")) == b"plan" and not told
 
 
 @pytest.mark.parametrize(

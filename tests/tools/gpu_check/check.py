@@ -142,7 +142,7 @@ def replayed(plan: Plan, model: Model) -> dict:
     """`FixedPass` of cuda.py records a pass of torch and replays it, on two sets of inputs."""
     batch = plan.batches[0]
     engine = TorchCudaEngine(model, "f32", batch, plan.place)
-    device = Device(EmulatedCuda(), "emulated", "sm_89")
+    device = Device(EmulatedCuda(), "emulated", "sm_89", number=0, driver=0)
     if not plan.rehearsal:
         device = open_device(number=plan.device)
     inputs, outputs = shapes_of(model, batch, JUDGED)
