@@ -280,6 +280,7 @@ def similar(
 
     Example: cytostream similar 6f3a09c2d17b4e58 --class blast --since 2026-01-01
     """
+    require_store(store)
     if index:
         index_finished(store)
     wanted = None
@@ -299,7 +300,6 @@ def index_finished(store: Path) -> None:
     """Adds the finished slides of a store to its index."""
     from stream.review import FINISHED
 
-    require_store(store)
     queries = SlideQueries(store / "state.db", unwritable="read")
     try:
         states = queries.slide_states()
