@@ -10,7 +10,12 @@ from .section import Section
 class RedCells(Section):
     """Red cells and platelets of the sampled fields."""
 
-    judged: int = Field(2000, ge=0, description="red cells of a slide that are classified; 0: none")
+    judged: int = Field(
+        1000,
+        ge=0,
+        description="red cells of a slide that are classified; 0: none. Schistocytes are counted "
+        "among 1,000 at the least (ICSH, Zini et al. 2021)",
+    )
     normal_diameter_um: tuple[float, float] = Field(
         (6.7, 7.7), description="of normal red cells on the laboratory's smears; the page shows it"
     )

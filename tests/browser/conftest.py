@@ -17,6 +17,7 @@ from stream.oauth import OpenIdProvider
 from stream.review.slides import SlideLibrary
 from stream.review.web.accounts import Accounts
 from stream.review.web.app import Setting, make_app
+from tests.cheap_hashes import cheap_hashes  # noqa: F401
 from tests.stores import Filled
 
 CHROMIUM = (

@@ -15,6 +15,7 @@ from stream.review.web.accounts import Accounts
 from stream.review.web.app import Setting, make_app
 from stream.review.web.auth import local_name
 from stream.store import Backlog
+from tests.cheap_hashes import cheap_hashes  # noqa: F401
 from tests.oidc_provider import Provider
 from tests.stores import Filled, filled
 
