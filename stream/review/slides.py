@@ -40,7 +40,7 @@ from .audit_trail import Trail
 from .cell_classes import Scheme, scheme_of
 from .detections import Detection, FoundCells, marked_detection
 from .red_cells import JudgedReds, RedDetection
-from .review_state import Mark, Standing, fold
+from .review_state import Mark, ReviewEntry, Standing, fold
 
 KEPT_SLIDES = 12
 FINISHED = ("done", "failures")
@@ -82,6 +82,7 @@ class SlideView:
         self.found = FoundCells(slide_id)
         self.told = SlideEvents()
         self.standing = Standing()
+        self.entries: dict[str, list[ReviewEntry]] = {}  # of the trail, by cell
         self.lock = threading.RLock()
         self._reds: JudgedReds | None = None  # read when they are asked for first
         self._reds_of = ""
@@ -96,6 +97,8 @@ class SlideView:
                 self._hear(event)
             for review in self._library.trail.reviews(self.slide_id, self.standing.number):
                 self.standing.take(review)
+                if review.data.cell_id:
+                    self.entries.setdefault(review.data.cell_id, []).append(review)
         return self
 
     def _hear(self, event: StoredEvent) -> None:

@@ -20,6 +20,7 @@ def test_a_person_chooses_german_and_no_english_is_left(open_site, open_page):
     site.made.add(12, odd=1)
     site.made.done()
     ready(page, site)
+    page.click("details.account summary")
     page.locator("#language").select_option("de")
     expect(page.locator("#confirm")).to_have_text("Bestätigen")
     page.wait_for_selector("body[data-ready=yes]")

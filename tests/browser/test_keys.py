@@ -249,3 +249,16 @@ def test_what_is_in_sight_is_confirmed_as_a_group_and_the_next_class_is_chosen(s
     standing = site.library.shelf(site.made.slide.slide_id).standing
     assert len({decision.act for decision in standing.decisions.values()}) == 1
     assert page.complaints == []
+
+
+def test_what_a_cell_has_asked_for_ends_when_the_person_leaves_it(open_site, open_page):
+    site, page = open_site(), open_page()
+    site.made.add(6)
+    site.made.done()
+    page.route("**/words", lambda route: None)  # a model that does not answer
+    ready(page, site)
+    with page.expect_request("**/words"):
+        page.locator(".thumb").nth(0).click()
+    with page.expect_event("requestfailed", lambda request: request.url.endswith("/words")):
+        page.locator(".thumb").nth(1).click()
+    assert not page.complaints

@@ -16,6 +16,7 @@ def test_a_person_comes_in_by_another_site_and_leaves_to_it(open_site, open_page
         expect(page.locator("header")).to_contain_text("Ada Ito, ada (reviewer)")
         page.wait_for_selector("#rows tr")  # its scripts run now
         assert page.url == f"{site.url}/"
+        page.click("details.account summary")
         page.click("#logout")
         page.wait_for_url(f"{provider.issuer}/end_session?**")
         page.goto(site.url)

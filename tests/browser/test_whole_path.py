@@ -208,6 +208,7 @@ def test_markup_in_names_and_comments_is_text(open_site, open_page):
     site.made.add(5)
     site.made.done()
     page = ready(open_page(), site)
+    page.click("details.more summary")
     page.click("#remark")
     page.fill("#text", "<script>alert(2)</script>")
     page.click("#comment-box button.primary")

@@ -89,7 +89,9 @@ class LookAlikes:
         if known.features.shape[1:] != wanted.shape:  # judged by another model
             return []
         distance = 1 - known.features @ wanted
-        order = np.argsort(distance, kind="stable")
+        nearest = distance.argpartition(count)[: count + 1] if len(distance) > count else ...
+        rows = np.arange(len(distance))[nearest]
+        order = rows[np.lexsort((rows, distance[rows]))]
         others = [row for row in order if known.cells[row][0] != cell.cell_id][:count]
         return [LookAlike(float(distance[row]), slide_id, *known.cells[row]) for row in others]
 

@@ -16,7 +16,7 @@ LANGUAGES: tuple[Language, ...] = get_args(Language)
 _PLACE = re.compile(r"\{(\w+)\}")
 _NUMBER = re.compile(r"[-+]?[\d,]+(\.\d+)?")
 _VALUE = r"([-+\d.,]+)"  # what {value} stands for: a number, so that a name may have spaces
-_SEVERAL = re.compile("(, (?=[A-Z])| or |[+])")
+_SEVERAL = re.compile("(, (?!all)| or |[+])")
 _WRITTEN = {"by", "names", "reader", "reason", "who"}  # what persons have written stays as it is
 
 

@@ -303,15 +303,14 @@ def cell_of(shelf: SlideView, cell_id: str) -> Detection:
 
 
 @read_router.get("/slides/{slide_id}/cells/{cell_id}")
-def cell(shelf: Shelf, cell_id: CellId, parts: Having) -> CellSays:
+def cell(shelf: Shelf, cell_id: CellId) -> CellSays:
     """Probabilities, anomaly, place, history and provenance of a cell."""
     found = cell_of(shelf, cell_id)
     body = shelf.body(found)
     facts = shelf.facts()
     history = [
         {"at": r.at.isoformat(), **r.data.model_dump(include=HISTORY)}
-        for r in parts.library.trail.reviews(shelf.slide_id)
-        if r.data.cell_id == cell_id
+        for r in tuple(shelf.entries.get(cell_id, ()))
     ]
     return CellSays(
         cell=body["cell"],

@@ -11,7 +11,10 @@ from ingest import StoreError
 from stream.review.images import Crops
 from stream.review.models import DifferingCell, ShadowReport
 from stream.review.slides import SlideLibrary
+from stream.review.texts import Texts
 from stream.review.web.routes_pages import HERE
+
+_AXES = "counted (rows) and second model (columns)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +58,8 @@ def shadow_values(
     return {
         "shadow": report,
         "matrices": [
-            ("Classes of the differential count", matrix_of(report.parent_confusion)),
-            ("Classes of the models", matrix_of(report.confusion)),
+            (f"Classes of the differential count: {_AXES}", matrix_of(report.parent_confusion)),
+            (f"Classes of the models: {_AXES}", matrix_of(report.confusion)),
         ],
         "changed": changed,
         "slide_names": {one.slide_id: names(one.slide_id) for one in report.slides},
@@ -65,13 +68,15 @@ def shadow_values(
 
 
 def shadow_page(library: SlideLibrary, report: ShadowReport) -> str:
-    """The comparison as one HTML file with its pictures."""
+    """The comparison as one HTML file with its pictures, in the laboratory's language."""
     environment = Environment(
         loader=FileSystemLoader(HERE / "templates"), autoescape=select_autoescape()
     )
     values = shadow_values(report, lambda slide_id: slide_id, inlined(library))
     style = (HERE / "static" / "app.css").read_text()
-    return environment.get_template("shadow_file.html").render(**values, style=style, base="")
+    return environment.get_template("shadow_file.html").render(
+        **values, style=style, base="", t=Texts(library.config.review.language)
+    )
 
 
 def inlined(library: SlideLibrary) -> Callable[[DifferingCell], str]:

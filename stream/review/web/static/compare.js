@@ -33,8 +33,8 @@ export class Compare {
   }
 
   /** Reviewed cells of all slides that look most like a cell, with what people called them. */
-  async alike(cell, most = 10) {
-    const found = await call("GET", `api/slides/${this.slide.slide_id}/cells/${cell.id}/like?count=${most}`);
+  async alike(cell, most = 10, more = {}) {
+    const found = await call("GET", `api/slides/${this.slide.slide_id}/cells/${cell.id}/like?count=${most}`, undefined, more);
     if (!found.length) return "";
     const counts = new Map();
     for (const one of found) counts.set(one.label, (counts.get(one.label) ?? 0) + 1);
@@ -44,11 +44,11 @@ export class Compare {
         h("img", { src: siteUrl(`api/slides/${one.slide_id}/cells/${one.cell_id}/image`), alt: "", loading: "lazy" }), this.title(one.label)))));
   }
 
-  /** The words, look-alikes and reference cells beside a cell, as they come. */
-  async beside(cell, label, box) {
-    const words = call("GET", `api/slides/${this.slide.slide_id}/cells/${cell.id}/words`).then((said) => (said.words ? h("p", { class: "words" }, sentence(said.words)) : ""));
+  /** The words, look-alikes and reference cells beside a cell, as they come, until the person leaves it (`signal`). */
+  async beside(cell, label, box, signal) {
+    const words = call("GET", `api/slides/${this.slide.slide_id}/cells/${cell.id}/words`, undefined, { signal }).then((said) => (said.words ? h("p", { class: "words" }, sentence(said.words)) : ""));
     const reference = this.reference().then(({ generated }) => (generated ? "" : this.row(label))); // a coarse likeness helps nobody here
-    const parts = [words, this.alike(cell), reference].map((part) => part.catch(() => "")); // what cannot be had is left out
+    const parts = [words, this.alike(cell, 10, { signal }), reference].map((part) => part.catch(() => "")); // what cannot be had is left out
     for (const part of parts) {
       const made = await part;
       if (!box.isConnected) return;
@@ -65,7 +65,7 @@ export class Compare {
     const rivals = said.flatMap(({ verdict }) => Object.entries(verdict.scores).sort((a, b) => b[1] - a[1]).slice(0, 2).map(([name]) => name));
     const names = [...new Set([...chosen.map((cell) => this.cells.label(cell)), ...rivals])].slice(0, REFERENCE_ROWS);
     $("#compared-references").replaceChildren(...await Promise.all(names.map((name) => this.row(name))));
-    $("#atlas-credit").textContent = (await this.reference()).credit;
+    $("#atlas-credit").textContent = sentence((await this.reference()).credit);
     $("#compare-box").showModal();
   }
 

@@ -14,10 +14,12 @@ export class Detail {
   async show(cell) {
     const asked = ++this.asked;
     clearTimeout(this.timer);
+    this.left?.abort(); // what the cell before has asked for would keep a decision waiting: a browser has six connections
+    this.left = new AbortController();
     if (!cell) return this.box.replaceChildren(h("p", { class: "dim" }, t("Choose a cell to see what it is called and why.")));
     await new Promise((done) => { this.timer = setTimeout(done, 120); }); // while a person moves through the gallery, only the last cell is loaded
     if (asked !== this.asked) return undefined;
-    const says = await call("GET", `api/slides/${this.slide.slide_id}/cells/${cell.id}`);
+    const says = await call("GET", `api/slides/${this.slide.slide_id}/cells/${cell.id}`, undefined, { signal: this.left.signal }).catch((error) => { if (asked === this.asked) throw error; });
     if (asked === this.asked) this.fill(cell, says);
     return undefined;
   }
@@ -29,14 +31,14 @@ export class Detail {
     const base = `api/slides/${this.slide.slide_id}/cells/${cell.id}`;
     const label = decision ? decision.label : verdict.label;
     const title = (name) => this.titles.get(name) ?? name;
-    const um = (px) => ((px * says.provenance.mpp) / 1000).toFixed(3);
+    const mm = (px) => number((px * says.provenance.mpp) / 1000, 3);
     const facts = [
       [t("machine"), `${title(verdict.label)}, ${number(100 * verdict.scores[verdict.label], 1)} %${verdict.decided ? "" : `, ${t("undecided")}`}`],
       [t("people"), decision ? [t("{how} by {by}", { how: t(decision.how), by: decision.by }), decision.at && clock(decision.at)].filter(Boolean).join(", ") : t("not reviewed")],
       [t("anomaly"), `${number(verdict.anomaly.score, 3)}: ${sentence(verdict.anomaly.reason)}`],
       ...(verdict.marked_by ? [[t("marked"), t("by {by}: no run has found this cell", { by: verdict.marked_by })]] : []),
-      [t("place"), `${says.cell.x_px0}, ${says.cell.y_px0} px (${um(says.cell.x_px0)}, ${um(says.cell.y_px0)} mm)`],
-      [t("area"), `${number(says.cell.area_um2, 1)} um\u00b2, ${t(says.cell.kind)}`],
+      [t("place"), `${says.cell.x_px0}, ${says.cell.y_px0} px (${mm(says.cell.x_px0)}; ${mm(says.cell.y_px0)} mm)`],
+      [t("area"), `${number(says.cell.area_um2, 1)} \u00b5m\u00b2, ${t(says.cell.kind)}`],
       [t("made by"), t("model {model}, {draws} draws", { model: says.provenance.model_id, draws: verdict.draws })],
     ];
     this.box.replaceChildren(
@@ -57,7 +59,7 @@ export class Detail {
       says.history.length && !reading ? h("h3", {}, t("History")) : "",
       h("ul", { class: "history" }, (reading ? [] : says.history).map((e) => h("li", {}, `${clock(e.at)} ${e.reviewer}: ${entryLine(e, title)}`))));
     const box = $("#beside");
-    setTimeout(() => { if (box.isConnected) this.on.beside(cell, label, box); }, RESTS_MS);
+    this.timer = setTimeout(() => this.on.beside(cell, label, box, this.left.signal), RESTS_MS);
   }
 
   probabilities(scores) {
@@ -73,7 +75,7 @@ export class Detail {
     button.textContent = t("working\u2026");
     let made;
     try {
-      made = draw(await call("GET", path));
+      made = draw(await call("GET", path, undefined, { signal: this.left.signal }));
     } catch (error) {
       made = [h("p", { class: "dim" }, error.message)];
     }

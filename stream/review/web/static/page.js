@@ -60,7 +60,8 @@ async function fetched(path, options) {
     let answer;
     try {
       answer = await fetch(path, options);
-    } catch {
+    } catch (error) {
+      if (options.signal?.aborted) throw error;
       throw new Refusal(0, { detail: "the server does not answer", hint: "try again when the connection is back" });
     }
     const wait = answer.status === 429 && Number(answer.headers.get("Retry-After"));
@@ -143,5 +144,8 @@ if (chosen) {
     location.reload();
   }));
 }
+addEventListener("click", (event) => { // a menu closes once something else is clicked
+  for (const menu of document.querySelectorAll("details.menu[open]")) if (!menu.contains(event.target)) menu.open = false;
+});
 const leave = $("#logout");
 if (leave) leave.addEventListener("click", () => trying(async () => { await call("POST", "api/logout"); location.assign(siteUrl(leave.dataset.to)); }));

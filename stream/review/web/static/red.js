@@ -83,7 +83,7 @@ function figures(found) {
     const of = keys.get(line.name);
     const name = of
       ? h("button", { type: "button", class: "plain name", title: t("go to {name}", { name: t(line.title) }), onclick: () => { tab("cells"); gallery.toClass(line.name); } },
-        h("kbd", {}, of.key || "\u00a0"), h("span", { class: "dot", style: { background: of.colour } }), h("span", {}, t(line.title)))
+        h("kbd", {}, of.key ? of.key.toUpperCase() : "\u00a0"), h("span", { class: "dot", style: { background: of.colour } }), h("span", {}, t(line.title)))
       : h("span", { class: "name sum" }, t(line.title));
     const row = h("tr", { "data-class": line.name, class: line.count ? "" : "none" }, h("th", { scope: "row" }, name), h("td", { class: "n count-n" }, line.count),
       h("td", { class: "n percent" }, number(line.percent, 1)), h("td", { class: "n wide" }, `${number(line.low, 1)}\u2013${number(line.high, 1)}`),

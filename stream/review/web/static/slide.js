@@ -426,7 +426,7 @@ function addControls() {
   $("#assign").addEventListener("click", () => trying(assign));
   $("#versions").addEventListener("click", () => trying(() => showVersions(slideId, clock)));
   for (const button of [$("#next"), $("#onward")]) button.addEventListener("click", () => trying(goNext));
-  for (const button of document.querySelectorAll(".more button")) button.addEventListener("click", () => { $(".more").open = false; });
+  for (const button of document.querySelectorAll("details.more button")) button.addEventListener("click", () => { $("details.more").open = false; });
   $("#order").addEventListener("change", () => trying(reorder));
   $("#telling").addEventListener("click", () => trying(nextTelling));
   $("#filter").addEventListener("change", () => { cells.filter = $("#filter").value; cells.sort(); gallery.draw(); });

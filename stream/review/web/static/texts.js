@@ -38,6 +38,6 @@ export function sentence(said) {
 
 /** A value within a sentence: a number, a name, or several. */
 function value(said) {
-  const parts = sentences[said] || words[said] || NUMBER.test(said) ? [said] : said.split(/(, (?=[A-Z])| or |\+)/);
+  const parts = sentences[said] || words[said] || NUMBER.test(said) ? [said] : said.split(/(, (?!all)| or |\+)/);
   return parts.map((part) => (part === " or " ? " oder " : sentence(part))).join("");
 }

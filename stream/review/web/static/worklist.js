@@ -24,7 +24,7 @@ let filter = localStorage.getItem("filter") ?? "all";
 if (!(filter in FILTERS)) filter = "all";
 
 function glance(shares) {
-  const words = shares.map((s) => `${t(s.title)} ${s.percent.toFixed(0)} %`).join(", ");
+  const words = shares.map((s) => `${t(s.title)} ${s.percent.toFixed(0)}\u00a0%`).join(", ");
   const parts = shares.map((s) => h("span", { style: { width: `${s.percent}%`, background: s.colour } }));
   return h("td", {}, h("div", { class: "glance", "aria-hidden": "true" }, parts), h("div", { class: "words" }, words || t("no white cells yet")));
 }

@@ -1,5 +1,6 @@
 """No text of page and report is outside the catalogue, and each has a German one."""
 
+import ast
 import json
 import re
 from html.parser import HTMLParser
@@ -9,6 +10,7 @@ import pytest
 
 import stream.review.web
 from classify import SHIPPED, read_card
+from classify.explain.morphology import phrase
 from stream.alerts.slide_rules import EXCESS_ADVICE, RANGE_ADVICE
 from stream.config import ReviewSettings
 from stream.review.cell_classes import scheme_of
@@ -16,11 +18,7 @@ from stream.review.red_cells import RED_KINDS
 from stream.review.texts import Texts, accepted_language
 
 WEB = Path(stream.review.web.__file__).parent
-TEMPLATES = sorted(
-    path
-    for path in (WEB / "templates").glob("*.html")
-    if not path.name.startswith("shadow")  # an admin's comparison of models, in English
-)
+TEMPLATES = sorted((WEB / "templates").glob("*.html"))
 SCRIPTS = sorted((WEB / "static").glob("*.js"))
 STRING = r'"((?:[^"\\\n]|\\.)*)"'
 CALL = re.compile(r"(?<![\w.$])t\(" + STRING)
@@ -105,6 +103,37 @@ def test_scripts_say_nothing_outside_the_catalogue(path):
     assert children == []
 
 
+REFUSALS = {"HTTPException", "DoorError", "DeskError", "ReasonError", "BusyError", "SignInError"}
+NO_SENTENCE = {"absent", "wrong", "conflict", "locked", "early", "{}: {}"}  # kinds; a sum of two
+
+
+def said_of(node):
+    """The texts that an expression may be, with {} for each value; none of a name."""
+    if isinstance(node, ast.IfExp):
+        return [*said_of(node.body), *said_of(node.orelse)]
+    if isinstance(node, ast.JoinedStr):
+        return ["".join(p.value if isinstance(p, ast.Constant) else "{}" for p in node.values)]
+    is_text = isinstance(node, ast.Constant) and isinstance(node.value, str)
+    return [node.value] if is_text else []
+
+
+def refusals():
+    files = [*WEB.rglob("*.py"), *(WEB.parent / name for name in ("decisions.py", "images"))]
+    for path in (
+        each for file in files for each in (file.rglob("*.py") if file.is_dir() else [file])
+    ):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in REFUSALS:
+                yield from (text for part in node.args for text in said_of(part))
+
+
+def test_every_refusal_of_the_server_is_said_in_german():
+    samples = {text.replace("{}", "17 x") for text in refusals() if text not in NO_SENTENCE}
+    assert len(samples) > 60
+    german = de()
+    assert sorted(said for said in samples if german.sentence(said) == said) == []
+
+
 def test_a_german_text_names_the_same_values():
     for part in de().catalogue.values():
         for text, german in part.items():
@@ -133,6 +162,16 @@ SENTENCES = {
     "Blast: 2 before, 1 now.": "Blast: vorher 2, jetzt 1.",
     "2.0 erythroblast+blast per 100 white cells, more than 1": "2,0 Erythroblasten+Blasten pro 100 "
     "Leukozyten, mehr als 1",
+    "pink granules, segmented nucleus: speak for segmented neutrophil; small granules is evidence "
+    "against eosinophil": "rosa Granula, segmentierter Kern: sprechen für segmentkerniger "
+    "Neutrophiler; feine Granula: spricht gegen Eosinophile",
+    "23.1 % schistocytes (128 of 554 red cells), 1 % or more: think of a thrombotic "
+    "microangiopathy": "23,1 % Fragmentozyten (128 von 554 Erythrozyten), 1 % oder mehr: an eine "
+    "thrombotische Mikroangiopathie denken",
+    "nearest to basophil (p 0.94), which explains it as well as it explains normal cells of it; "
+    "then promyelocyte (p 0.04); 0.78 in 1,000 normal cells are as anomalous": "am nächsten: "
+    "Basophile (p 0,94), passt so gut wie zu normalen Zellen dieser Klasse; dann Promyelozyten "
+    "(p 0,04); 0,78 von 1.000 normalen Zellen sind ebenso auffällig",
     "a sentence that nobody knows": "a sentence that nobody knows",
 }
 
@@ -141,6 +180,13 @@ SENTENCES = {
 def test_sentences_that_were_made_in_english_are_said_in_german(said):
     assert de().sentence(said) == SENTENCES[said]
     assert Texts("en").sentence(said) == said
+
+
+def test_every_phrase_of_morphology_is_german():
+    attributes = read_card(SHIPPED).attributes.items()
+    phrases = [phrase(name, value) for name, values in attributes for value in values]
+    german = de()
+    assert [said for said in phrases if german.sentence(said) == said] == []
 
 
 @pytest.mark.parametrize("said", [EXCESS_ADVICE, RANGE_ADVICE])

@@ -14,6 +14,23 @@ def decide(lab, cells, label):
     assert lab.one.post(f"{lab.slide}/decisions", about).is_success
 
 
+def test_a_cell_is_shown_without_the_whole_trail_being_read(open_lab, monkeypatch):
+    lab = open_lab()
+    first, *others = lab.cells()
+    decide(lab, others, "blast")
+    decide(lab, [first], "monocyte")
+    assert lab.one.get(f"{lab.slide}/cells/{first}").is_success
+    reviews = lab.library.trail.reviews
+    read = []
+
+    def noted(*about):
+        return (read.append(one) or one for one in reviews(*about))
+
+    monkeypatch.setattr(lab.library.trail, "reviews", noted)
+    said = lab.one.get(f"{lab.slide}/cells/{first}").json()
+    assert [one["label"] for one in said["history"]] == ["monocyte"] and read == []
+
+
 def test_look_alikes_are_reviewed_cells_nearest_first(open_lab):
     lab = open_lab()
     wanted, *others = lab.cells()

@@ -29,7 +29,7 @@ def test_page_and_report_are_german(lab):
     slide = f"/slides/{lab.made.slide.slide_id}"
     for path, words in [
         ("/", "Arbeitsliste"),
-        (slide, "Übersehene Zelle markieren"),
+        (slide, "Zelle markieren"),
         (f"{slide}/red", "Erythrozytenformen"),
         (f"{slide}/report", "VORLÄUFIG, Version 1: nicht signiert"),
     ]:
