@@ -293,9 +293,10 @@ def _open_folder(source: Path) -> "Iterator[Mapping[str, IO[bytes]]]":
                 raise ModelError(
                     f"{source / part}: {error.strerror}, or a link", "give the files themselves"
                 ) from error
-            parts[part] = os.fdopen(number, "rb")
             if not stat.S_ISREG(os.fstat(number).st_mode):
+                os.close(number)
                 raise ModelError(f"{source / part}: no file", "give the files themselves")
+            parts[part] = os.fdopen(number, "rb")
         yield parts
     finally:
         for part_file in parts.values():
