@@ -45,6 +45,10 @@ def long_and_joined() -> np.ndarray:
         disc(image, x, y, 8.0, (186, 160, 200))
     for x, y in rng.integers(30, 390, (10, 2)):
         white_cell(image, x, y, 3.6, 2)
+    for x, y in ((70, 350), (340, 60)):  # smudges: a pale net of nuclear stain
+        net = rng.random((90, 90)) < 0.5
+        rows, cols = np.nonzero(net & (np.hypot(*np.mgrid[-45:45, -45:45]) < 34))
+        image[y - 45 + rows, x - 45 + cols] = (150, 120, 185)
     light = (
         1 - 0.12 * np.linspace(0, 1, 420)[None, :, None] * np.linspace(0.3, 1, 420)[:, None, None]
     )

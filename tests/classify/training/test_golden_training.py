@@ -49,6 +49,7 @@ from classify.training.training_crops import (  # noqa: E402
     validation_set,
 )
 from classify.training.training_state import optimizer_of  # noqa: E402
+from tests.classify.training.random_encoder import RandomEncoder  # noqa: E402
 from tests.golden_figures import GoldenFile  # noqa: E402
 from tests.make import white_cell  # noqa: E402
 
@@ -334,6 +335,7 @@ def test_losses_of_partial_labels_and_attributes(golden: GoldenFile) -> None:
         "none": None,
         "unknown": torch.full((3, 2), -1),
         "some": torch.tensor([[1, -1], [0, -1], [-1, -1]]),
+        "first": torch.tensor([[0, -1], [0, -1], [-1, -1]]),
         "both": torch.tensor([[1, 2], [0, -1], [-1, 0]]),
     }
     figures = {
@@ -386,6 +388,23 @@ def test_a_pretrained_encoder_learns_at_its_own_rate() -> None:
     assert len(groups[0]["params"]) == len(list(net.trunk.encoder.parameters()))
     assert sum(len(group["params"]) for group in groups) == len(list(net.parameters()))
     assert {(g["betas"], g["weight_decay"], g["lr"]) for g in groups} == {((0.9, 0.99), 0.03, 0.0)}
+
+
+class PretrainedEncoder(RandomEncoder):
+    def load_pretrained(self) -> None:
+        for p in self.parameters():
+            nn.init.constant_(p, 0.125)
+
+
+def test_a_training_begins_with_the_pretrained_weights_of_its_encoder() -> None:
+    name = f"{__name__}:PretrainedEncoder"
+    shape = {"image_px": 32, "channels": (16,) * 4, "blocks": (1,) * 4, "encoder": name}
+    run = Training(recipe(network=shape | {"patch_px": 4}), ("a", "b"))
+    encoder = run.model.trunk.encoder
+    assert all((p == 0.125).all() for p in encoder.parameters())
+    assert not (run.model.heads.weight == 0.125).any()
+    kept = {k: v for k, v in run.average.items() if "encoder" in k}
+    assert len(kept) == len(encoder.state_dict()) and all((v == 0.125).all() for v in kept.values())
 
 
 def labelled(count: int = 30) -> LabelledCrops:
