@@ -189,6 +189,12 @@ COMMANDS = {
     "accounts": Entry(
         "Service", "serve", "accounts_app", "Who may open the review page from another machine."
     ),
+    "atlas": Entry(
+        "Service",
+        "laboratory.atlas",
+        "atlas",
+        "Take reference cells of each class from slides that the laboratory has signed.",
+    ),
     "lis": Entry(
         "Service",
         "laboratory.lis",

@@ -74,7 +74,9 @@ class ReviewSettings(Section):
     )
     alerts_first: bool = Field(True, description="no signature before every alert is acknowledged")
     atlas: str = Field(
-        "", description="folder CLASS/NAME.png of reference cells, with their source in CREDIT.txt"
+        "",
+        description="folder CLASS/NAME.png of reference cells, with their source in CREDIT.txt; "
+        "`cytostream atlas` makes one",
     )
     sign_cells: int = Field(
         0, ge=0, description="white cells that people must have verified before a signature"

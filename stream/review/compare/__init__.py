@@ -1,4 +1,12 @@
 from .agreement import SecondReading, cohen_kappa, second_readings
 from .look_alikes import LookAlike, LookAlikes
+from .signed_atlas import write_atlas
 
-__all__ = ["LookAlike", "LookAlikes", "SecondReading", "cohen_kappa", "second_readings"]
+__all__ = [
+    "LookAlike",
+    "LookAlikes",
+    "SecondReading",
+    "cohen_kappa",
+    "second_readings",
+    "write_atlas",
+]

@@ -13,8 +13,9 @@ from stream.review.compare import SecondReading, second_readings
 from stream.review.versions import CountVersion, versions_of
 
 from .dependencies import REFUSALS, CellId, Having, RouteResponses, Shelf, Viewing
-from .routes_read import LATER, cell_of
+from .routes_read import cell_of
 
+SOON = "private, max-age=300"  # another folder may be named
 compare_router = APIRouter(prefix="/api", responses=REFUSALS)
 _PNG: RouteResponses = {200: {"content": {"image/png": {}}, "description": "a picture"}}
 
@@ -33,13 +34,13 @@ class LookAlikeSays(BaseModel):
 
 
 class AtlasSays(BaseModel):
-    """How many reference cells there are of each class, what they are, and whether a model has
-    generated them.
+    """How many reference cells there are of each class, what they are (a line each), and of which
+    classes a model has generated them.
     """
 
     classes: dict[str, int]
     credit: str
-    generated: bool
+    generated: list[str]
 
 
 class WordsSay(BaseModel):
@@ -89,10 +90,10 @@ def versions_said(shelf: Shelf) -> list[CountVersion]:
 
 
 @compare_router.get("/atlas")
-def atlas(parts: Having, person: Viewing) -> AtlasSays:
+def reference_cells(parts: Having, person: Viewing) -> AtlasSays:
     """Which classes have reference cells, and what the pictures are."""
     found = parts.atlas
-    return AtlasSays(classes=found.classes(), credit=found.credit, generated=found.is_generated)
+    return AtlasSays(classes=found.classes(), credit=found.credit, generated=list(found.generated))
 
 
 @compare_router.get("/atlas/{name}/{number}", response_class=Response, responses=_PNG)
@@ -106,4 +107,4 @@ def reference_cell(
     picture = parts.atlas.png(name, number)
     if picture is None:
         raise HTTPException(404, "no such reference cell")
-    return Response(picture, media_type="image/png", headers={"Cache-Control": LATER})
+    return Response(picture, media_type="image/png", headers={"Cache-Control": SOON})

@@ -18,7 +18,7 @@ export class Compare {
 
   /** Which classes have reference cells; asked for once. */
   reference() {
-    this.atlas ??= call("GET", "api/atlas").catch(() => ({ classes: {}, credit: "", generated: true }));
+    this.atlas ??= call("GET", "api/atlas").catch(() => ({ classes: {}, credit: "", generated: [] }));
     return this.atlas;
   }
 
@@ -27,7 +27,7 @@ export class Compare {
     const { classes, credit, generated } = await this.reference();
     const count = Math.min(classes[name] ?? 0, most);
     if (!count) return "";
-    return h("div", { class: "references" }, h("h3", {}, generated ? t("Generated likenesses, no photographs: {name}", { name: this.title(name) }) : t("Reference cells: {name}", { name: this.title(name) })),
+    return h("div", { class: "references" }, h("h3", {}, generated.includes(name) ? t("Generated likenesses, no photographs: {name}", { name: this.title(name) }) : t("Reference cells: {name}", { name: this.title(name) })),
       h("div", { class: "panels", tabindex: 0, role: "group", "aria-label": t("Reference cells: {name}", { name: this.title(name) }), title: credit },
         Array.from({ length: count }, (_, n) => h("img", { src: siteUrl(`api/atlas/${encodeURIComponent(name)}/${n}`), alt: this.title(name), loading: "lazy" }))));
   }
@@ -47,7 +47,7 @@ export class Compare {
   /** The words, look-alikes and reference cells beside a cell, as they come, until the person leaves it (`signal`). */
   async beside(cell, label, box, signal) {
     const words = call("GET", `api/slides/${this.slide.slide_id}/cells/${cell.id}/words`, undefined, { signal }).then((said) => (said.words ? h("p", { class: "words" }, sentence(said.words)) : ""));
-    const reference = this.reference().then(({ generated }) => (generated ? "" : this.row(label))); // a coarse likeness helps nobody here
+    const reference = this.reference().then(({ generated }) => (generated.includes(label) ? "" : this.row(label))); // a coarse likeness helps nobody here
     const parts = [words, this.alike(cell, 10, { signal }), reference].map((part) => part.catch(() => "")); // what cannot be had is left out
     for (const part of parts) {
       const made = await part;
@@ -65,7 +65,7 @@ export class Compare {
     const rivals = said.flatMap(({ verdict }) => Object.entries(verdict.scores).sort((a, b) => b[1] - a[1]).slice(0, 2).map(([name]) => name));
     const names = [...new Set([...chosen.map((cell) => this.cells.label(cell)), ...rivals])].slice(0, REFERENCE_ROWS);
     $("#compared-references").replaceChildren(...await Promise.all(names.map((name) => this.row(name))));
-    $("#atlas-credit").textContent = sentence((await this.reference()).credit);
+    $("#atlas-credit").textContent = (await this.reference()).credit.split("\n").map(sentence).join(" ");
     $("#compare-box").showModal();
   }
 
