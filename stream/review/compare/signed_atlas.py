@@ -112,7 +112,7 @@ def typical(cells: Sequence[SignedCell], count: int) -> list[SignedCell]:
     middle = np.median([one.features for one in known], axis=0) if known else np.zeros(0)
     distances = {id(one): float(np.linalg.norm(one.features - middle)) for one in known}
     ranks: dict[str, int] = defaultdict(int)
-    ordered = []
+    ordered: list[tuple[int, int, SignedCell]] = []
     for one in sorted(
         cells, key=lambda each: (distances.get(id(each), np.inf), -each.cell.sureness)
     ):
