@@ -1,9 +1,14 @@
 """axe-core finds no violation: every page, light and dark, at the desk and on a phone."""
 
+import numpy as np
 import pytest
 
+from classify import SHIPPED, ModelLibrary, load_model
+from classify.model_card import GRAPH, TABLES_FILE, save_tables, write_card
 from stream.review.web.auth import local_name
-from tests.browser.conftest import ready
+from tests.browser.conftest import SIZES, Site, ready
+from tests.shadows import add_shadow
+from tests.stores import filled
 
 axe_playwright = pytest.importorskip(
     "axe_playwright_python.sync_playwright", reason="the test extra is not installed"
@@ -36,6 +41,63 @@ def test_no_violation(open_site, open_page, size, scheme):
     page.keyboard.press("?")
     assert violations(page) == []
     page.goto(f"{site.slide}/report")
+    assert violations(page) == []
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory):
+    """A store with an imported model that has judged a slide beside the one that counts, and with
+    red cells.
+    """
+    folder = tmp_path_factory.mktemp("models")
+    second = folder / "second"
+    second.mkdir()
+    (second / GRAPH).hardlink_to(SHIPPED / GRAPH)
+    model = load_model()
+    with np.load(SHIPPED / TABLES_FILE) as tables:
+        save_tables(second, {**dict(tables), "bias": model.bias + 1})
+    write_card(second, {**model.card.model_dump(exclude={"sha256"}), "name": "spring"})
+    ModelLibrary(folder / "store" / "models").add(second)
+    made = filled(folder / "store", cells=20)
+    made.add_reds({"schistocyte": 4, "normal": 6})
+    made.done()
+    add_shadow(made, changed=5, model_id=load_model(second).model_id)
+    made.close()
+    site = Site(folder, store=folder / "store")
+    yield site
+    site.stop()
+
+
+def test_models_red_cells_and_menus(compared, open_page):
+    page = open_page("phone")
+    page.goto(compared.opened)
+    page.goto(f"{compared.url}/models")
+    page.click("#use")
+    page.wait_for_selector("#choose-box[open]")
+    assert violations(page) == []
+    page.keyboard.press("Escape")
+    page.emulate_media(color_scheme="dark")
+    page.click("details.account summary")
+    assert violations(page) == []
+    (slide_id,) = compared.library.outbox.slide_ids()
+    page.goto(f"{compared.url}/slides/{slide_id}/red")
+    page.locator(".thumb").first.click()
+    page.wait_for_selector("#detail h2", state="attached")
+    assert violations(page) == []
+    page.goto(f"{compared.url}/slides/{'0' * 20}")
+    assert violations(page) == []
+    page.goto(f"{compared.url}/slides/{slide_id}")
+    page.wait_for_selector("body[data-ready=yes]")
+    for button in ("taught", "remark"):
+        page.click("details.more summary")
+        box = page.locator(f"#{button}").bounding_box()
+        assert box["x"] >= 0 and box["x"] + box["width"] <= SIZES["phone"]["width"]
+        page.click(f"#{button}")
+        page.wait_for_selector("dialog[open]")
+        assert violations(page) == []
+        page.keyboard.press("Escape")
+    page.click("#whose")
+    page.wait_for_selector("#whose-box[open]")
     assert violations(page) == []
 
 
