@@ -24,6 +24,7 @@ TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:?\d\d| 
 CHANGING = (
     (TIME, "time"),
     (re.compile(r"\b\d\d:\d\d:\d\d\b|\d{4}-\d\d-\d\dT\d{6}\.\d+Z"), "time"),
+    (re.compile(r"\b20[2-9]\d{11}[+-]\d{4}\b"), "time"),  # of HL7
     (re.compile(r"\b20[2-9]\d-\d\d-\d\d( \d\d:\d\d)?\b"), "date"),
     (re.compile(r"\b\d\d\.\d\d\.\d{4}( \d\d:\d\d)?\b"), "date"),
     (re.compile(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"), "id"),
