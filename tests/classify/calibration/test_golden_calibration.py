@@ -170,6 +170,18 @@ def test_the_psychometric_function_is_the_likeliest_with_its_priors() -> None:
     assert found.width == pytest.approx(np.exp(best.x[1]), rel=0.03)
 
 
+def test_the_psychometric_function_stays_within_its_bounds() -> None:
+    """Threshold -0.5 to 1.5, width 0.01 to 5, lapses up to nearly a half."""
+    sure = np.linspace(0.05, 0.95, 400)
+    chance = np.random.default_rng(0).random(400)
+    never = fit_psychometric(sure, chance < 0.01, 2, resamples=0)
+    slips = fit_psychometric(sure, (sure > 0.2) & (chance < 0.5), 10**6, resamples=0)
+    flat = fit_psychometric(sure, chance < 0.5, 10**6, resamples=0)
+    assert never.threshold == 1.5 and flat.width == pytest.approx(5.0)
+    assert never.lapse == pytest.approx(0.5 / (1 + np.exp(12)), rel=1e-6, abs=0)
+    assert slips.lapse == pytest.approx(0.5 / (1 + np.exp(-4)), rel=1e-4)
+
+
 def judged_model() -> Model:
     model = tiny_model()
     light = ClassEntry(parent="light", code="LI", title="Light", normal=False, prior=0.2)

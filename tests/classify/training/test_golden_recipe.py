@@ -17,6 +17,7 @@ from classify.evaluation.suite import Suite  # noqa: E402
 from classify.image_folder import CropFolder, image_paths, load_crops, read_crop  # noqa: E402
 from classify.model_card import CellSize, ClassEntry  # noqa: E402
 from classify.network import NetworkConfig  # noqa: E402
+from classify.pixels import on_white  # noqa: E402
 from classify.training import Jitter, TrainConfig  # noqa: E402
 from classify.training.field_crops import (  # noqa: E402
     FieldBox,
@@ -35,6 +36,7 @@ from classify.training.release import (  # noqa: E402
 )
 from classify.training.sources import Source, read_attributes, read_sources  # noqa: E402
 from classify.training.train import like  # noqa: E402
+from classify.training.training_crops import read_data  # noqa: E402
 from ingest import open_slide  # noqa: E402
 from tests.classify.training.test_golden_training import CROPS, TINY, filled  # noqa: E402
 from tests.golden_figures import GoldenFile  # noqa: E402
@@ -203,6 +205,42 @@ def test_cells_of_several_laboratories(golden: GoldenFile, tmp_path: Path) -> No
         read_sources((), 8, False, ("seg",))
     assert refused.value.what == "no readable image in any source"
     assert refused.value.hint == "name folders of images in `sources`"
+
+
+def test_what_a_training_reads(golden: GoldenFile, tmp_path: Path) -> None:
+    """Cells to train and to validate on, of one folder or of several laboratories."""
+    for name in ("train/a/1.png", "train/b/2.png", "val/a/3.png", "val/b/4.png"):
+        write_image(tmp_path / name, tone=40)
+    folders = {"train": tmp_path / "train", "val": tmp_path / "val", "crop_px": 16}
+    for white in (False, True):
+        for other, names in ((True, ("a", "b", "other")), (False, ("a", "b"))):
+            cfg = TrainConfig(**folders, white=white, other=other)
+            data, val, classes, values = read_data(cfg)
+            assert classes == names and values is None and data.classes == ("a", "b")
+            assert [path.name for path in (*data.paths, *val.paths)] == [
+                f"{n}.png" for n in (1, 2, 3, 4)
+            ]
+            plain = load_crops(tmp_path / "train", 16).images
+            expected = on_white(plain) if white else plain
+            np.testing.assert_array_equal(data.images, expected)
+    given = sources(tmp_path)
+    several = TrainConfig(
+        val=tmp_path / "home",
+        sources=given,
+        crop_px=8,
+        taxonomy={"seg": "n", "mono": "p"},
+        attributes=table_of(tmp_path),
+    )
+    data, val, classes, values = read_data(several)
+    figures = {
+        "trained on": [path.name for path in data.paths],
+        "validated on": [path.name for path in val.paths],
+        "labels": [data.labels, val.labels, data.classes],
+        "classes": classes,
+        "values": values,
+        "attributes": data.attributes,
+    }
+    golden("read", figures)
 
 
 def fields(count: int = 60) -> FieldBoxes:
