@@ -20,6 +20,7 @@ let pins = []; // comments on places of the slide
 let person, slide, cells, gallery, count, alerts, compare, second, viewer, detail, last;
 const LIKE_AN_ALERT = 5; // look-alikes beside an alert
 const KEY = "[1-9bdefhijklopqrstvwyzBDEFHIJKLOPQRSTVWYZ]"; // as the server takes them
+let first = null; // the first page of cells, asked for before anything else is known
 let asking = null; // resolves once the page has what the server had
 let askAgain = false;
 let answered = Promise.resolve(); // resolves once every request so far is answered
@@ -39,11 +40,13 @@ async function load() {
   try {
     while (askAgain) {
       askAgain = false;
-      const changes = await call("GET", `${base}/changes?row=${cells.row}&number=${cells.number}`);
+      const changes = await (first ?? call("GET", `${base}/changes?row=${cells.row}&number=${cells.number}`));
+      first = null;
       take(changes);
       askAgain ||= changes.more;
     }
   } catch (error) {
+    first = null;
     say(error.message, true);
   } finally {
     asking = null;
@@ -489,8 +492,9 @@ function openViewer() {
 }
 
 async function begin() {
-  person = await me();
-  slide = await call("GET", base);
+  first = call("GET", `${base}/changes`);
+  first.catch(() => null); // it is said where it is awaited
+  [person, slide] = await Promise.all([me(), call("GET", base)]);
   for (const of of slide.classes) of.title = t(of.title);
   document.title = `${slide.name} \u2013 cytostream`;
   $("#name").textContent = [slide.name, ...slide.other_names].join(" = ");
