@@ -165,7 +165,7 @@ def test_generated_cells_and_the_sheet(golden: GoldenFile) -> None:
         "mixed": sample(engine, noise, mixed, 3),
         "polished": polish(engine, noise, classes, np.random.default_rng(1)),
         "cells": cells,
-        "many": len(list(generate_cells(model, engine, [0] * 17, steps=2))),
+        "many": np.stack(list(generate_cells(model, engine, [0] * 17, steps=2))),
         "mixtures": mixtures(model, engine, 2),
         "disc": soft_disc(16),
         "own": own_probability(model, engine, cells, np.array([0, 1, 2])),
