@@ -193,3 +193,22 @@ def test_a_store_keeps_its_place(tmp_path):
     Outbox(tmp_path / "b" / "state.db").close()
     with pytest.raises(StoreError, match="leave out --state"):
         use_server(tmp_path / "b", "postgresql://me@db/lab")
+
+
+def test_a_neighbour_s_tables_are_not_taken_for_the_own(folder, administer):
+    """Two laboratories on one server: what the one has is added for the other all the same."""
+    with Outbox(folder / "state.db") as outbox:
+        assert outbox.slide_ids() == []
+    own = "cytostream_state.backlog"
+    administer("DROP SCHEMA IF EXISTS neighbour CASCADE")
+    administer("CREATE SCHEMA neighbour")
+    administer(f"CREATE TABLE neighbour.backlog (LIKE {own})")
+    administer("CREATE INDEX backlog_of_state ON neighbour.backlog (state)")
+    administer("DROP INDEX cytostream_state.backlog_of_state")
+    administer(f"ALTER TABLE {own} DROP COLUMN announced")
+    with Outbox(folder / "state.db") as outbox:
+        found = outbox.rows("SELECT announced FROM backlog")
+        sql = """SELECT count(*) FROM pg_indexes
+            WHERE schemaname = current_schema() AND indexname = 'backlog_of_state'"""
+        assert found == [] and outbox.rows(sql) == [(1,)]
+    administer("DROP SCHEMA neighbour CASCADE")

@@ -92,3 +92,16 @@ def test_a_class_without_cells_and_a_smear_too_small_are_errors(cells, tmp_path)
         simulated(cells, tmp_path / "b.tiff", "--whites", "500")
     with pytest.raises(DataError, match="no class for the other"):
         cell_counts({"blast": 5.0}, ["blast"], 10)
+
+
+def test_cells_are_those_of_normal_blood_to_the_cell():
+    kinds = ["neutrophil", "lymphocyte", "monocyte", "eosinophil", "basophil", "blast"]
+    for whites, shares, expected in (
+        (100, {}, [60, 30, 6, 3, 1]),
+        (200, {"blast": 10.0}, [108, 54, 11, 5, 2, 20]),
+        (7, {}, [4, 2, 1]),
+        (100, {"blast": 100.0}, [0, 0, 0, 0, 0, 100]),
+    ):
+        counts = cell_counts(shares, kinds if shares else kinds[:5], whites)
+        found = [counts[name] for name in kinds]
+        assert found == expected + [0] * (6 - len(expected)), (whites, shares)

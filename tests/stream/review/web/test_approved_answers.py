@@ -52,8 +52,8 @@ class Talk:
             return laid_out(changed(before, said) if is_change else said)
         if kind.startswith("image/"):
             return picture(answer.content)
-        shown, end, _ = answer.text.partition("</header>\n<")  # below it is what the script fills
-        return SPACE.sub("\n", INLINE.sub("...", shown + end))
+        shown, end, _ = answer.text.partition("\n<header")  # the rest is the script's
+        return SPACE.sub("\n", INLINE.sub("...", shown if end else answer.text))
 
     def begin(self):
         """What is the case before the first act."""
@@ -179,6 +179,7 @@ def test_what_is_refused(talk):
     talk.ask("decisions", {"action": "confirm", "cell_ids": [cell], "saw": 7})
     act(talk, "acknowledgements", alert_ids=[none])
     act(talk, "comments", text=" ")
+    act(talk, "comments", text="on no cell", cell_id=none)
     act(talk, "comments", text="both", cell_id=cell, place_px0=[3, 4])
     for place in ([700, 0], [0, 700], [699, 699]):
         act(talk, "comments", text="at the border", place_px0=place)
