@@ -19,6 +19,7 @@ SPACE = re.compile(r"\n\s*\n+")
 INLINE = re.compile(
     r"(?s)<style.*?</style>|data:[\w/]+;base64,[\w+/=]+|(?<=json\" id=\"texts\">).*?(?=</script)"
 )
+FIXED = re.compile(r"<(?:html|title|body)[^\n]*")
 HEADERS = ("cache-control", "content-disposition", "content-type", "location", "retry-after")
 
 
@@ -52,8 +53,9 @@ class Talk:
             return laid_out(changed(before, said) if is_change else said)
         if kind.startswith("image/"):
             return picture(answer.content)
-        shown, end, _ = answer.text.partition("\n<header")  # the rest is the script's
-        return SPACE.sub("\n", INLINE.sub("...", shown if end else answer.text))
+        if not answer.request.url.path.endswith("/report"):  # what a script fills
+            return "\n".join(FIXED.findall(answer.text)) or answer.text
+        return SPACE.sub("\n", INLINE.sub("...", answer.text))
 
     def begin(self):
         """What is the case before the first act."""
