@@ -256,6 +256,8 @@ def test_fields_are_spread_over_the_monolayer_alone() -> None:
         (390, 390, 80, 1)
     }
     assert [f.box_px0[:2] for f in sample_fields(slide, found, 2)] == [corners[0], corners[-1]]
+    narrow = SmearMap(ground[:3], np.ones((3, 40)), 50.0, 0.5)
+    assert sample_fields(slide, narrow) == []
     small = Slide("s", Path("x"), 780, 300, 0.5, (Level(780, 300, 1.0),), "", "", "image")
     assert sample_fields(small, found) == [TileSpec(0, 0, 780, 300, 80, 1)]
     larger = Slide("s", Path("x"), 781, 300, 0.5, (Level(781, 300, 1.0),), "", "", "image")

@@ -9,9 +9,7 @@ from ingest import (
     battlement,
     map_smear,
     open_slide,
-    sample_fields,
     survey_slide,
-    thumbnail,
 )
 from ingest.smear_map import edge_width_px
 from ingest.synthetic import Layer, Synthetic, write_synthetic
@@ -97,23 +95,3 @@ def test_the_path_is_a_part_of_the_monolayer_and_reaches_across_it():
 def test_too_little_monolayer_is_read_whole():
     ground = np.full((20, 20), SmearZone.THICK, np.uint8)
     assert battlement(SmearMap(ground, np.full(ground.shape, 1.0), 32.0, 0.5)).all()
-
-
-def test_the_thumbnail_has_the_slides_shape(smear, tmp_path):
-    slide, _ = mapped(tmp_path / "s.tiff", smear)
-    small = thumbnail(slide, 400)
-    assert max(small.shape) <= 400 and small.shape[1] / small.shape[0] == pytest.approx(
-        1.5, rel=0.02
-    )
-
-
-def test_fields_lie_in_the_monolayer_and_none_on_a_slide_too_small_for_one(smear, tmp_path):
-    slide, found = mapped(tmp_path / "s.tiff", replace(smear, thin=0.8, thick=1.0))
-    fields = sample_fields(slide, found, 6)
-    assert 1 <= len(fields) <= 6 and len({f.box_px0 for f in fields}) == len(fields)
-    block = found.block_um / slide.mpp
-    for f in fields:
-        x0, y0, x1, y1 = (round(v / block) for v in f.box_px0)
-        assert (found.ground[y0:y1, x0:x1] == SmearZone.MONOLAYER).mean() > 0.7
-    tiny = SmearMap(np.full((3, 3), SmearZone.MONOLAYER, np.uint8), np.ones((3, 3)), 32.0, 0.5)
-    assert sample_fields(slide, tiny) == []
