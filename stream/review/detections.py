@@ -6,6 +6,7 @@ import re
 import threading
 from bisect import bisect_right
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from classify import CLASS_NAME
@@ -65,24 +66,24 @@ class FoundCells:
         """Reads the cells that came since; returns how many."""
         with self._lock:
             before = len(self.cells)
-            while page := queries.cells_page(self.slide_id, self.last_row):
-                self._take(page)
+            while self._take(queries.cells_page(self.slide_id, self.last_row)):
+                pass
             return len(self.cells) - before
 
-    def _take(self, page: list[tuple[int, str, CellBody]]) -> None:
-        new = [
-            _found(row, len(self.cells) + n, cell_id, body)
-            for n, (row, cell_id, body) in enumerate(page)
-        ]
-        if not self.classes:
-            classes = tuple(page[0][2].verdict.scores)
-            _checked(_CLASS, *classes)
-            self.classes = classes
-        _checked(_CLASS, *{cell.label for cell in new})
+    def _take(self, page: Iterable[tuple[int, str, CellBody]]) -> bool:
+        """Adds the cells of a page; False where it has none."""
+        classes = self.classes
+        new = []
+        for place, (row, cell_id, body) in enumerate(page, len(self.cells)):
+            classes = classes or tuple(body.verdict.scores)
+            new.append(_found(row, place, cell_id, body))
+        _checked(_CLASS, *classes, *{cell.label for cell in new})
         _checked(_ID, *(cell.cell_id for cell in new))
+        self.classes = classes
         self.by_id.update((cell.cell_id, cell) for cell in new)
         self.labels.update(cell.label for cell in new)
         self.cells += new
+        return bool(new)
 
     def after(self, row: int, limit: int | None = None) -> list[Detection]:
         """The cells beyond a row of the journal."""

@@ -85,12 +85,15 @@ class SlideQueries(IdentityReader):
         for event_id, value, path in self._state.rows(sql, type=FAILURE):
             yield event_id, json.loads(value), path
 
-    def cells_page(self, slide_id: str, after_row: int) -> list[tuple[int, str, CellBody]]:
+    def cells_page(self, slide_id: str, after_row: int) -> Iterator[tuple[int, str, CellBody]]:
         """The next cells of a slide after a row of the journal: row, id and body; none at the
         end.
+
+        Read at once and decoded one by one: thousands of bodies that live at a time cost as much
+        again, in the collector of garbage.
         """
         rows = self._state.rows(CELLS_PAGE, slide_id=slide_id, after_row=after_row)
-        return [(row, cell_id, decoded_body(body)) for row, cell_id, body in rows]
+        return ((row, cell_id, decoded_body(body)) for row, cell_id, body in rows)
 
     def cell_bodies(self, slide_id: str) -> dict[int, CellBody]:
         """The bodies of all cells of a slide, by row."""

@@ -116,7 +116,7 @@ class StoreContract:
         with outbox.transaction() as tx:
             tx.drop_crops("s1", cells[9].row)
         assert [cell.crop is None for cell in outbox.cells("s1")] == [True] * 10 + [False] * 590
-        page = queries.cells_page("s1", cells[597].row)
+        page = list(queries.cells_page("s1", cells[597].row))
         assert [(row, cell_id) for row, cell_id, _ in page] == [
             (cell.row, cell.cell_id) for cell in cells[598:]
         ]
@@ -147,7 +147,7 @@ class StoreContract:
             with outbox.transaction() as tx:
                 tx.add_cells(f"s{body}", [("c1", body, None, None)])
             with pytest.raises(StoreError, match="no run writes"):
-                queries.cells_page(f"s{body}", 0)
+                list(queries.cells_page(f"s{body}", 0))
 
     def test_status_facts_and_failures(self, outbox, queries):
         with outbox.transaction() as tx:

@@ -20,7 +20,15 @@ from matplotlib.figure import Figure
 
 from stream.store import Outbox, SlideQueries, use_server
 from tests.postgres_server import PostgresServer, why_absent
-from tests.tools.bench.state import COMMIT, SLIDE_CELLS, analyse, commits, fill, relayed
+from tests.tools.bench.state import (
+    COMMIT,
+    SLIDE_CELLS,
+    analyse,
+    commits,
+    fill,
+    read_page,
+    relayed,
+)
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
 COMMITS = 20
@@ -58,7 +66,7 @@ def costs_of(path: Path, size: int, repeats: int, server: int) -> Costs:
         with closing(SlideQueries(path)) as queries:
             last = queries.last_cell_row()
             asked: dict[str, Callable[[], object]] = {
-                "page: 4,096 cells of a slide": lambda: queries.cells_page("s0", 0),
+                "page: 4,096 cells of a slide": lambda: read_page(queries, "s0"),
                 "page: the newest 4,096 cells": lambda: queries.new_cell_rows(last - 4096),
                 "page: one cell": lambda: queries.cell_body(last),
                 "page: all slides": queries.slide_states,

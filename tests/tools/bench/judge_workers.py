@@ -99,7 +99,7 @@ def seconds(workers: int, each: int, pass_s: float) -> tuple[float, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="judge_workers", description=__doc__)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4, 8, 16, 32])
-    parser.add_argument("--tiles", type=int, default=12, help="a worker")
+    parser.add_argument("--tiles", type=int, default=40, help="a worker")
     parser.add_argument("--pass-s", type=float, default=0.5)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
