@@ -149,6 +149,15 @@ class StoreContract:
             with pytest.raises(StoreError, match="no run writes"):
                 list(queries.cells_page(f"s{body}", 0))
 
+    def test_the_cells_of_a_page_are_decoded_one_by_one(self, outbox, queries):
+        """Thousands that live at a time are walked by the collector of garbage."""
+        with outbox.transaction() as tx:
+            tx.add_cells("s1", [("c1", made_body(1), None, None), ("c2", "{}", None, None)])
+        page = queries.cells_page("s1", 0)
+        assert next(page)[1] == "c1"
+        with pytest.raises(StoreError, match="no run writes"):
+            next(page)
+
     def test_status_facts_and_failures(self, outbox, queries):
         with outbox.transaction() as tx:
             for number in range(3):
