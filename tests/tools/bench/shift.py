@@ -235,6 +235,15 @@ def technologist(slide: Path, folder: Path, single: bool, ready: Path | None = N
 
 
 def opened(run, site: Site, address: str) -> Page:
+    """The page of a slide, with its cells and its viewer."""
+    page = begun(run, site, address)
+    page.wait_for_selector(".thumb img", state="attached", timeout=120_000)
+    page.wait_for_selector("body[data-ready=yes]", timeout=120_000)
+    return page
+
+
+def begun(run, site: Site, address: str) -> Page:
+    """A page in a browser of its own, as soon as the server answers."""
     words = ["--no-sandbox", "--disable-gpu", "--enable-precise-memory-info"]
     browser = run.chromium.launch(executable_path=CHROMIUM, args=words)
     page = browser.new_page(viewport={"width": 1366, "height": 768})
@@ -242,8 +251,6 @@ def opened(run, site: Site, address: str) -> Page:
     page.on("pageerror", lambda error: page.complaints.append(str(error)))
     page.goto(site.opened)
     page.goto(address, wait_until="commit")
-    page.wait_for_selector(".thumb img", state="attached", timeout=120_000)
-    page.wait_for_selector("body[data-ready=yes]", timeout=120_000)
     return page
 
 
@@ -256,7 +263,7 @@ def long_work(folder: Path, minutes: float):
     site.made.done()
     try:
         with sync_playwright() as run:
-            page = opened(run, site, site.slide)
+            page = begun(run, site, site.slide)
             yield {"first cells, first visit, s": seconds_to_cells(page)}
             yield {"first cells, 9 visits, s": [seconds_to_cells(again(page)) for _ in range(9)]}
             times = decision_times(page)
