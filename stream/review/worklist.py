@@ -131,19 +131,20 @@ class WorklistView:
                 slide_id, status, facts, Standing(), told, facts.get("counts", {}), told.alerts
             )
         shelf = self._library.shelf(slide_id)
-        alerts = shelf.told.alerts
-        change = {
-            "cells": len(shelf.found.cells) + len(shelf.standing.marks),
-            "alerts": len(alerts),
-            "failures": len(shelf.told.failures),
-        }
-        if status in ACTIVE_STATES:
-            change["tiles_done"] = self._library.tiles_done(slide_id)
-        unseen = sum(a not in shelf.standing.seen for a in alerts)
-        told = told.model_copy(update=change)
-        return self._filled(
-            slide_id, status, facts, shelf.standing, told, shelf.counts(shelf.standing), unseen
-        )
+        with shelf.lock:  # a decision would change what is counted
+            alerts = shelf.told.alerts
+            change = {
+                "cells": len(shelf.found.cells) + len(shelf.standing.marks),
+                "alerts": len(alerts),
+                "failures": len(shelf.told.failures),
+            }
+            if status in ACTIVE_STATES:
+                change["tiles_done"] = self._library.tiles_done(slide_id)
+            unseen = sum(a not in shelf.standing.seen for a in alerts)
+            told = told.model_copy(update=change)
+            return self._filled(
+                slide_id, status, facts, shelf.standing, told, shelf.counts(shelf.standing), unseen
+            )
 
     def _filled(
         self,

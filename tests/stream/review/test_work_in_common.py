@@ -1,6 +1,7 @@
 """Several people at one worklist: who has a slide in hand, what is urgent, and how far it is."""
 
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 
 from stream.store import STAT, Backlog, Job
 
@@ -67,3 +68,32 @@ def test_versions_are_told_side_by_side(open_lab):
         for one in (first, second)
     ]
     assert counts == [0, 1]
+
+
+class Watched(dict):
+    """Decisions that say, whenever they are gone through, whether another thread could take the
+    lock that a decision needs.
+    """
+
+    def __init__(self, decisions, lock):
+        super().__init__(decisions)
+        self.lock = lock
+        self.was_free = []
+
+    def items(self):
+        with ThreadPoolExecutor(1) as another:
+            self.was_free.append(another.submit(self.lock.acquire, False).result())
+        return super().items()
+
+
+def test_a_row_is_counted_while_nobody_can_decide(open_lab):
+    lab = open_lab()
+    cells = lab.cells()
+    about = {"action": "confirm", "cell_ids": cells[:3], "saw": lab.number()}
+    assert lab.one.post(f"{lab.slide}/decisions", about).is_success
+    shelf = lab.library.shelf(lab.made.slide.slide_id)
+    watched = shelf.standing.decisions = Watched(shelf.standing.decisions, shelf.lock)
+    board = lab.app.state.parts.board
+    board._kept.clear()
+    assert board.row(shelf.slide_id).seen == 3
+    assert watched.was_free and not any(watched.was_free)
