@@ -92,6 +92,9 @@ class Hub:
         ) as error:  # a store that is busy or gone for a moment must not silence the page for good
             _log.warning("%s", error)
             return {}
+        except Exception:  # nor a fault of ours: the pages look at everything
+            _log.exception("looking for changes failed")
+            return {"all": True}
 
     def _tell(self, message: str) -> None:
         for queue in self._listeners:
