@@ -165,8 +165,8 @@ def battlement(found: SmearMap) -> np.ndarray:
 
 
 def sample_fields(slide: Slide, found: SmearMap, most: int = 20) -> list[TileSpec]:
-    """Fields of a 100x objective spread evenly over the monolayer, as tiles; none where there
-    is no monolayer. A slide that is hardly larger than a field is one.
+    """Fields of a 100x objective spread evenly over the monolayer, as tiles that share no cell;
+    none where there is no monolayer. A slide that is hardly larger than a field is one.
     """
     if max(slide.width_px0, slide.height_px0) * slide.mpp <= 2 * _FIELD_UM:
         return [whole_field(slide)]
@@ -187,7 +187,7 @@ def sample_fields(slide: Slide, found: SmearMap, most: int = 20) -> list[TileSpe
         * block_px0
     )
     margin = math.ceil(MARGIN_UM / slide.mpp / step) * step
-    px0 = round(_FIELD_UM / slide.mpp / step) * step
+    px0 = min(round(_FIELD_UM / slide.mpp / step), side * block_px0 // step) * step
     return [
         TileSpec(int(x) // step * step, int(y) // step * step, px0, px0, margin, step)
         for y, x in chosen

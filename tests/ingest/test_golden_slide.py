@@ -264,6 +264,18 @@ def test_fields_are_spread_over_the_monolayer_alone() -> None:
     assert len(sample_fields(larger, found)) == 5
 
 
+@pytest.mark.parametrize("block_um", [30.0, 42.0, 50.0, 61.0])
+def test_no_cell_is_of_two_fields(block_um: float) -> None:
+    """Else it is counted twice, and its second crop is lost behind the first."""
+    slide = Slide("s", Path("x"), 4000, 3000, 0.5, (Level(4000, 3000, 1.0),), "", "", "image")
+    found = SmearMap(np.full((30, 40), SmearZone.MONOLAYER), np.ones((30, 40)), block_um, 0.5)
+    taken = np.zeros((3000, 4000), int)
+    for field in sample_fields(slide, found, 100):
+        x0, y0, x1, y1 = field.box_px0
+        taken[y0:y1, x0:x1] += 1
+    assert taken.max() == 1
+
+
 def test_the_glass_is_the_bright_fifth_that_is_not_blown_out() -> None:
     tones = np.arange(100)[:, None] + np.array([100, 90, 80])
     assert background_of(tones) == (189, 179, 169)
