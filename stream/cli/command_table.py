@@ -193,7 +193,7 @@ COMMANDS = {
         "Service",
         "laboratory.atlas",
         "atlas",
-        "Take reference cells of each class from slides that the laboratory has signed.",
+        "Take typical cells of each class from signed slides, as reference cells.",
     ),
     "lis": Entry(
         "Service",

@@ -25,6 +25,7 @@ CLASSES = ("a", "b")
 @pytest.fixture
 def store(tmp_path):
     """Two slides of 70 cells each, one without features of its last cell, and one older slide."""
+    Outbox(tmp_path / "state.db").close()
     rng = np.random.default_rng(2)
     for number in range(2):
         features = rng.normal(size=(70, 12)).astype(np.float16)

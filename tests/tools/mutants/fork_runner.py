@@ -95,6 +95,7 @@ def run(request: Request) -> Answer:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child, signal.SIGKILL)  # what the tests started and left goes, too
     if not ended:
+        os.kill(child, signal.SIGKILL)  # it may not have begun its own group yet
         os.waitpid(child, 0)
     found = {"status": LATE if not ended else 1, "failed": "", "ran": 0}
     if ended and answer.exists():
