@@ -70,7 +70,8 @@ class PostgresServer:
         for process in processes:
             process.kill()
         psutil.wait_procs(processes, timeout=1)  # nobody may be there to reap them
-        (self.data / "postmaster.pid").unlink(missing_ok=True)
+        for lock in (self.data / "postmaster.pid", *self.folder.glob(".s.PGSQL.*.lock")):
+            lock.unlink(missing_ok=True)
 
     def database(self) -> str:
         """The URL of a new, empty database."""
