@@ -152,7 +152,7 @@ def test_a_run_of_two_laboratories_becomes_a_model_that_engines_agree_on(
         monkeypatch.setattr(releasing, name, value)
     run = train_model(config(laboratories, tmp_path / "run"))
     assert run.step == 3 and run.network.attributes == (2, 2)
-    model = releasing.release_model(tmp_path / "run", tmp_path / "model", "tiny")
+    model = releasing.release_model(tmp_path / "run", tmp_path / "models" / "tiny", "tiny")
     card = model.card
     assert card.parents == ("neutrophil", "blast", "other") and card.features == 320
     assert card.attributes == {"cell_size": ("big", "small"), "granularity": ("no", "yes")}

@@ -7,6 +7,7 @@ from base64 import urlsafe_b64encode
 
 import pytest
 from joserfc import jwt
+from joserfc.jws import JWSRegistry
 from pydantic import ValidationError
 
 from ingest import CytostreamError
@@ -197,6 +198,13 @@ def test_a_provider_that_does_not_name_itself_need_not(provider):
     answer = query_of(provider.approve(page.address(request)))
     del answer["iss"]
     assert page.finish(request, answer).name == "ada"
+
+
+def test_a_token_may_have_a_header_of_the_provider_s_own(provider):
+    registry = JWSRegistry(algorithms=["RS256"], strict_check_header=False)
+    header = {"alg": "RS256", "kid": "k1", "x-tenant": "lab"}
+    provider.sign = lambda claims: jwt.encode(header, claims, provider.key, registry=registry)
+    assert signed_in(provider).name == "ada"
 
 
 def test_what_the_token_leaves_out_comes_from_the_user_info(provider):
