@@ -3,6 +3,7 @@ what is written down.
 """
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -27,6 +28,7 @@ from classify.benchmark.paper_procedure import steps, survivors  # noqa: E402
 from classify.benchmark.scaling import chances, quality  # noqa: E402
 from classify.calibration import ErrorTable  # noqa: E402
 from classify.evaluation import metrics  # noqa: E402
+from classify.evaluation.axis_generated import counted_in  # noqa: E402
 from classify.evaluation.figures import (  # noqa: E402
     DIFFERENCE,
     Figure,
@@ -51,7 +53,7 @@ from classify.evaluation.scoring import (  # noqa: E402
     search_scores,
 )
 from classify.evaluation.training_report import losses_of, smoothed  # noqa: E402
-from classify.model_card import ClassEntry  # noqa: E402
+from classify.model_card import SHIPPED, ClassEntry, read_card  # noqa: E402
 from tests.golden_figures import GoldenFile  # noqa: E402
 from tests.make import BrightnessEngine, tiny_model  # noqa: E402
 
@@ -262,3 +264,12 @@ def test_losses_are_smoothed_over_fifty_steps() -> None:
     assert list(found) == ["denoising", "guide"]
     assert found["denoising"][[0, 1, 49, 50, 119]].tolist() == [0.0, 0.5, 24.5, 25.5, 94.5]
     assert smoothed([4.0, 8.0]).tolist() == [4.0, 6.0]
+
+
+def test_the_classes_that_the_crops_are_labelled_with_or_their_parents() -> None:
+    """Generated cells are compared with real ones of these."""
+    card = read_card(SHIPPED)
+    real = SimpleNamespace(classes=("lymphocyte", "ig", "band-neutrophil"))
+    assert counted_in(real, card) == ("band-neutrophil", "ig", "lymphocyte")
+    parents = SimpleNamespace(classes=("neutrophil", "blast"))
+    assert counted_in(parents, card) == ("neutrophil", "blast")

@@ -173,6 +173,7 @@ def test_what_is_not_there(shell):
         "models use none --store store",
         "models back --store store",
         "models import none --store store",
+        "models import none --store none",
         "models verify none --store store",
         "replay none --store store --sink none",
         "replay --store store --sink none",
