@@ -37,7 +37,8 @@ class Chosen:
         bound = self.bound_at(path, line)
         found = self.map.tests_of(path, self.span(path, line)) if bound is None else set()
         found |= self.using(path, bound or set())
-        imports = set(self.importers.of(module_of(Path(path)), 12))
+        whole = bound is not None  # such a value is seen by who looks at all of them, too
+        imports = set(self.importers.of(module_of(Path(path)), 24 if whole else 12))
         fresh = {file for file in imports if self.map.is_changed(file)}
         words = self.having_words_of(path, line)
         ordered = sorted(found | fresh, key=lambda test: self.rank(path, words, test))
@@ -47,7 +48,7 @@ class Chosen:
             cost += self.seconds(fast[first])
             first += 1
         heavy = [test for test in ordered if self.seconds(test) >= HEAVY_S]
-        wider = [file for file in sorted(imports - found - fresh)] if len(found) < 20 else []
+        wider = sorted(imports - found - fresh) if whole or len(found) < 20 else []
         return [batch for batch in (fast[:first], fast[first:], wider, heavy) if batch]
 
     def seconds(self, test: str) -> float:
