@@ -5,7 +5,7 @@ from .engines import ENGINE_NAMES as ENGINES
 from .engines import Compiled, Engine, compile_ahead, open_engine
 from .errors import DataError, EngineError, ModelError
 from .explain import Explanation, Nearest, NearestCell, cell_words, explain_cell
-from .image_folder import OTHER_CLASS, CropFolder, read_crop
+from .image_folder import OTHER_CLASS, CropFolder, Source, read_crop
 from .judge import judge
 from .model_card import (
     CLASS_NAME,
@@ -52,6 +52,7 @@ __all__ = [
     "Nearest",
     "NearestCell",
     "SHIPPED",
+    "Source",
     "SHORT_NAMES",
     "Verdict",
     "by_chance",

@@ -1,4 +1,4 @@
-"""Image folders of labelled crops. numpy and Pillow alone."""
+"""Image folders of labelled crops."""
 
 import math
 from collections.abc import Iterator
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
+from pydantic import BaseModel, ConfigDict, Field
 
 from .errors import DataError
 
@@ -43,6 +44,38 @@ class LabelledCrops:
 
 def image_paths(folder: Path) -> list[Path]:
     return sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
+
+
+class Source(BaseModel):
+    """One folder of crops and how its labels are read: `labels` maps "CLASS" or "CLASS/FILE PREFIX"
+    to a class or a parent.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    folder: Path
+    laboratory: str = ""
+    labels: dict[str, str] = {}
+    held_out: int = Field(
+        0, ge=0, description="one in so many is kept to validate and calibrate on; 0: none"
+    )
+
+    def paths(self, held_out: bool = False) -> list[Path]:
+        """Images to train on, or those that are kept from it."""
+        found = image_paths(self.folder)
+        if not self.held_out:
+            return [] if held_out else found
+        return [path for i, path in enumerate(found) if (i % self.held_out == 0) == held_out]
+
+    def label_of(self, path: Path) -> str | None:
+        """The label of an image of this folder, or None where the map leaves it out."""
+        name = path.relative_to(self.folder).as_posix()
+        found = [key for key in self.labels if name.startswith(key)]
+        return (
+            self.labels[max(found, key=len)]
+            if found
+            else (None if self.labels else name.split("/")[0])
+        )
 
 
 def read_crop(path: Path, px: int, side_px: float | None = None) -> np.ndarray:

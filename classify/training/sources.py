@@ -7,43 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
 
 from classify.errors import DataError
-from classify.image_folder import LabelledCrops, image_paths, read_crop
+from classify.image_folder import LabelledCrops, Source, read_crop
 from classify.pixels import DENSITY, central, on_white
-
-
-class Source(BaseModel):
-    """One folder of crops and how its labels are read: `labels` maps "CLASS" or "CLASS/FILE PREFIX"
-    to a class or a parent.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    folder: Path
-    laboratory: str = ""
-    labels: dict[str, str] = {}
-    held_out: int = Field(
-        0, ge=0, description="one in so many is kept to validate and calibrate on; 0: none"
-    )
-
-    def paths(self, held_out: bool = False) -> list[Path]:
-        """Images to train on, or those that are kept from it."""
-        found = image_paths(self.folder)
-        if not self.held_out:
-            return [] if held_out else found
-        return [path for i, path in enumerate(found) if (i % self.held_out == 0) == held_out]
-
-    def label_of(self, path: Path) -> str | None:
-        """The label of an image of this folder, or None where the map leaves it out."""
-        name = path.relative_to(self.folder).as_posix()
-        found = [key for key in self.labels if name.startswith(key)]
-        return (
-            self.labels[max(found, key=len)]
-            if found
-            else (None if self.labels else name.split("/")[0])
-        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,10 +7,10 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from classify.anomaly import ANOMALY_WEIGHTS
 from classify.errors import DataError
+from classify.image_folder import Source
 from classify.model_card import ClassEntry
 
 from .augment import Jitter
-from .sources import Source
 
 
 class TrainConfig(BaseModel):

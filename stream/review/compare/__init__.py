@@ -1,5 +1,6 @@
 from .agreement import SecondReading, cohen_kappa, second_readings
 from .look_alikes import LookAlike, LookAlikes
+from .open_atlas import write_open_atlas
 from .signed_atlas import write_atlas
 
 __all__ = [
@@ -9,4 +10,5 @@ __all__ = [
     "cohen_kappa",
     "second_readings",
     "write_atlas",
+    "write_open_atlas",
 ]

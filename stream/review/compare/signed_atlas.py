@@ -3,8 +3,8 @@ signed.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,25 +16,14 @@ from stream.review.review_state import Signature
 from stream.review.slides import SlideLibrary, SlideView
 from stream.store import unit_features
 
+from .atlas_folder import FEWEST, ReferenceCell, chosen_cells, require_new, write_cells
+
 _LAST_SLIDES = 200
-_FEWEST = 3  # of a class; with fewer the shipped likenesses are shown
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class SignedCell:
-    """A cell that a person has decided on and a signature holds; `features` (F,) are of length 1,
-    or not numbers.
-    """
-
-    slide_id: str
-    cell: Detection
-    label: str
-    signed_by: str
-    features: np.ndarray
+_Picture = Callable[[str, Detection], bytes]
 
 
 def write_atlas(
-    library: SlideLibrary, picture: Callable[[str, Detection], bytes], folder: Path, count: int
+    library: SlideLibrary, picture: _Picture, folder: Path, count: int
 ) -> dict[str, int]:
     """Writes `count` typical cells of each class as CLASS/CELL.png with CREDIT.txt, for
     `review.atlas`; how many of each. `picture` gives a cell as PNG. No slide or patient is named.
@@ -42,42 +31,35 @@ def write_atlas(
     Raises:
         StoreError: no class has enough signed cells, or the folder has files.
     """
-    if folder.exists() and any(folder.iterdir()):
-        raise StoreError(f"{folder}: has files", "name a new folder")
-    chosen = {name: typical(cells, count) for name, cells in signed_cells(library).items()}
-    chosen = {name: cells for name, cells in sorted(chosen.items()) if len(cells) >= _FEWEST}
+    require_new(folder)
+    chosen = chosen_cells(signed_cells(library, picture), count)
     if not chosen:
         raise StoreError(
-            f"{library.store}: no class has {_FEWEST} signed cells that a person decided on",
+            f"{library.store}: no class has {FEWEST} signed cells that a person decided on",
             "confirm or rename cells on the page, and sign",
         )
-    for name, cells in chosen.items():
-        (folder / name).mkdir(parents=True)
-        for place, one in enumerate(cells):
-            path = folder / name / f"{place:02}-{one.cell.cell_id}.png"
-            path.write_bytes(picture(one.slide_id, one.cell))
-    names = sorted({one.signed_by for cells in chosen.values() for one in cells})
-    (folder / "CREDIT.txt").write_text(
-        f"Cells of this laboratory, signed by {', '.join(names)}.\n", encoding="utf-8"
-    )
-    return {name: len(cells) for name, cells in chosen.items()}
+    names = sorted({one.by for cells in chosen.values() for one in cells})
+    return write_cells(chosen, folder, f"Cells of this laboratory, signed by {', '.join(names)}.")
 
 
-def signed_cells(library: SlideLibrary) -> dict[str, list[SignedCell]]:
+def signed_cells(library: SlideLibrary, picture: _Picture) -> dict[str, list[ReferenceCell]]:
     """The cells of the slides signed last that a person has decided on, by what they are called.
     A slide that is being amended is left out.
     """
-    shelves = [library.shelf(slide_id) for slide_id in library.outbox.slide_ids()]
-    signed = [shelf for shelf in shelves if shelf.standing.locked]
-    signed.sort(key=lambda shelf: shelf.standing.signatures[-1].at, reverse=True)
-    found: dict[str, list[SignedCell]] = defaultdict(list)
-    for shelf in signed[:_LAST_SLIDES]:
-        for one in _cells_of(shelf):
-            found[one.label].append(one)
+    signed = sorted(
+        (shelf.standing.signatures[-1].at, shelf.slide_id)
+        for shelf in map(library.shelf, library.outbox.slide_ids())
+        if shelf.standing.locked
+    )
+    found: dict[str, list[ReferenceCell]] = defaultdict(list)
+    for _, slide_id in reversed(signed[-_LAST_SLIDES:]):
+        for label, cell in _cells_of(library.shelf(slide_id), picture):
+            found[label].append(cell)
     return found
 
 
-def _cells_of(shelf: SlideView) -> list[SignedCell]:
+def _cells_of(shelf: SlideView, picture: _Picture) -> Iterator[tuple[str, ReferenceCell]]:
+    """Cells with what people call them."""
     standing = shelf.standing_at(None)
     doubtful = {UNIDENTIFIED, *amended_away(standing.signatures)}
     labels = {cell_id: said.label for cell_id, said in standing.decisions.items()}
@@ -87,10 +69,12 @@ def _cells_of(shelf: SlideView) -> list[SignedCell]:
     kept = shelf.features(cells) if cells else None
     features = np.full((len(cells), 1), np.nan) if kept is None else unit_features(kept)
     by = standing.signatures[-1].by
-    return [
-        SignedCell(shelf.slide_id, cell, labels[cell.cell_id], by, row)
-        for cell, row in zip(cells, features, strict=True)
-    ]
+    for cell, row in zip(cells, features, strict=True):
+        png = partial(picture, shelf.slide_id, cell)
+        yield (
+            labels[cell.cell_id],
+            ReferenceCell(cell.cell_id, shelf.slide_id, by, cell.sureness, row, png),
+        )
 
 
 def amended_away(signatures: Sequence[Signature]) -> set[str]:
@@ -102,20 +86,3 @@ def amended_away(signatures: Sequence[Signature]) -> set[str]:
         for name, cells in before.counts.items()
         if after.counts.get(name, 0) < cells
     }
-
-
-def typical(cells: Sequence[SignedCell], count: int) -> list[SignedCell]:
-    """The cells nearest to the middle of their class, in turn of each slide."""
-    widths = [len(one.features) for one in cells if np.isfinite(one.features).all()]
-    width = max(set(widths), key=widths.count, default=0)
-    known = [one for one in cells if len(one.features) == width and np.isfinite(one.features).all()]
-    middle = np.median([one.features for one in known], axis=0) if known else np.zeros(0)
-    distances = {id(one): float(np.linalg.norm(one.features - middle)) for one in known}
-    ranks: dict[str, int] = defaultdict(int)
-    ordered: list[tuple[int, int, SignedCell]] = []
-    for one in sorted(
-        cells, key=lambda each: (distances.get(id(each), np.inf), -each.cell.sureness)
-    ):
-        ordered.append((ranks[one.slide_id], len(ordered), one))
-        ranks[one.slide_id] += 1
-    return [one for _, _, one in sorted(ordered, key=lambda each: each[:2])][:count]

@@ -1,7 +1,7 @@
 """Reference cells of each class beside which a cell is looked at: photographs of a folder that the
 laboratory names, with the credit that stands in it.
 
-None are shipped; `cytostream atlas` makes such a folder of the slides that a laboratory has signed.
+None are shipped; `cytostream atlas` makes such a folder of signed slides or of open data.
 Of a class without photographs, cells that the model itself has generated are shown: coarse
 likenesses, and said to be so.
 """
