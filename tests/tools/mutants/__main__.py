@@ -28,7 +28,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from tests.tools.mutants.chosen import Chosen
+from tests.tools.mutants.chosen import LIST, Chosen
 from tests.tools.mutants.fork_runner import LATE, Answer, Request
 from tests.tools.mutants.line_map import DATA, KEPT, LineMap
 from tests.tools.mutants.mutations import Mutation, mutations_of
@@ -109,7 +109,7 @@ class Copy:
         found: Outcome = {"outcome": "survived" if batches else "untested", "ran": 0, "test": ""}
         left_s = self.limit_s
         for batch in batches:
-            tests = self.within(batch, left_s)
+            tests = self.within(batch, self.limit_s if LIST in batch[0] else left_s)
             while tests:
                 with self.with_text(path, faulty):
                     answer = self.run(tests)
@@ -172,7 +172,11 @@ def report(outcomes: list[Outcome]) -> None:
     console.print(table)
     seconds = sum(float(one["seconds"]) for one in outcomes)
     late = sum(one["outcome"] == "late" for one in outcomes)
-    console.print(f"{seconds:.0f} s of tests, {late} noticed by a time limit")
+    listed = sum(LIST in str(one["test"]) for one in outcomes)
+    console.print(
+        f"{seconds:.0f} s of tests, {late} noticed by a time limit, {listed} by a list of chosen "
+        "numbers alone"
+    )
     for one in outcomes:
         if one["outcome"] not in ("noticed", "late"):
             print(f"{one['outcome']}: {one['path']}:{one['line']} {one['kind']}")

@@ -18,6 +18,7 @@ UNKNOWN_S = 2.0  # of a file of tests that is not measured
 WORD = re.compile(r"[A-Za-z_]\w*")
 RARE = 8  # files of tests that have a word, at most
 STEPS = 3  # names that stand for a name, at most
+LIST = "test_fixed_values.py"  # lists of chosen numbers: what they alone notice, no behaviour shows
 
 
 class Chosen:
@@ -31,7 +32,7 @@ class Chosen:
 
     def of(self, mutation: Mutation) -> list[list[str]]:
         """Batches of tests: near and fast ones, the others that run the line, those that import
-        the module.
+        the module, the lists of chosen numbers.
         """
         path, line = mutation.path, mutation.line
         bound = self.bound_at(path, line)
@@ -49,7 +50,10 @@ class Chosen:
             first += 1
         heavy = [test for test in ordered if self.seconds(test) >= HEAVY_S]
         wider = sorted(imports - found - fresh) if whole or len(found) < 20 else []
-        return [batch for batch in (fast[:first], fast[first:], wider, heavy) if batch]
+        batches = [fast[:first], fast[first:], wider, heavy]
+        shown = [[test for test in batch if LIST not in test] for batch in batches]
+        lists = [test for batch in batches for test in batch if LIST in test]
+        return [batch for batch in (*shown, lists) if batch]
 
     def seconds(self, test: str) -> float:
         return self.map.seconds.get(test, UNKNOWN_S)
