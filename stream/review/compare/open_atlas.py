@@ -18,6 +18,7 @@ from stream.store import unit_features
 from .atlas_folder import FEWEST, ReferenceCell, chosen_cells, require_new, write_cells
 
 _TRIED = 60  # of a class in a source, evenly over its files
+_SHOWN_UM = 24.0  # of a crop, about its middle: as much as the page shows of a slide's cell
 _Place = tuple[str, str, Path]  # class, laboratory, file
 
 
@@ -60,7 +61,7 @@ def write_open_atlas(
     for (label, laboratory, path), verdict in judge(_crops(places, card.crop_px), engine, model):
         if verdict.label == label and verdict.features is not None:
             row = unit_features(verdict.features[None])[0]
-            png = partial(_png, path, card.crop_px)
+            png = partial(_png, path, card.crop_px, min(1.0, _SHOWN_UM / card.crop_um))
             cell = ReferenceCell(path.stem, laboratory, "", verdict.scores[label], row, png)
             found.setdefault(label, []).append(cell)
     chosen = chosen_cells(found, count)
@@ -112,7 +113,9 @@ def _crops(places: list[_Place], px: int) -> Iterator[tuple[_Place, np.ndarray]]
             continue
 
 
-def _png(path: Path, px: int) -> bytes:
+def _png(path: Path, px: int, share: float) -> bytes:
+    """The middle of a crop."""
+    edge = round(px * (1 - share) / 2)
     out = io.BytesIO()
-    Image.fromarray(read_crop(path, px)).save(out, "PNG")
+    Image.fromarray(read_crop(path, px)[edge : px - edge, edge : px - edge]).save(out, "PNG")
     return out.getvalue()
