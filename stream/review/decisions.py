@@ -270,7 +270,13 @@ class DecisionService:
             raise DeskError("early", "no cell was found", "scan the slide again")
         unseen = sum(a not in shelf.standing.seen for a in shelf.told.alerts)
         if unseen and self._library.config.review.alerts_first:
-            raise DeskError("early", f"{unseen} alerts are not acknowledged", "look at them first")
+            raise DeskError(
+                "early",
+                "1 alert is not acknowledged"
+                if unseen == 1
+                else f"{unseen} alerts are not acknowledged",
+                "look at them first",
+            )
         found = verification(shelf.scheme, shelf.standing, shelf.cells(shelf.standing))
         if missing := missing_looks(found, self._library.config.review):
             raise DeskError("early", missing, "verify the others first: the laboratory asks for it")

@@ -1,5 +1,7 @@
 """axe-core finds no violation: every page, light and dark, at the desk and on a phone."""
 
+from contextlib import closing
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from classify import SHIPPED, ModelLibrary, load_model
 from classify.model_card import GRAPH, TABLES_FILE, save_tables, write_card
 from stream.review.web.auth import local_name
 from tests.browser.conftest import SIZES, Site, ready
+from tests.oidc_provider import Provider
 from tests.shadows import add_shadow
 from tests.stores import filled
 
@@ -106,6 +109,35 @@ def test_the_login(open_site, open_page):
     page.goto(site.url)
     page.wait_for_selector("#password")
     assert violations(page) == []
+
+
+def in_both_schemes(page):
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        assert violations(page) == []
+
+
+def test_closed_to_who_has_not_opened_the_printed_address(compared, open_page):
+    page = open_page("phone")
+    page.goto(compared.url)
+    assert page.locator("h1").count() == 1
+    in_both_schemes(page)
+
+
+def test_sign_in_at_a_provider_and_its_refusal(open_site, open_page):
+    with closing(Provider()) as provider:
+        site, page = open_site("oidc", oidc=provider.settings), open_page("phone")
+        page.goto(site.url)
+        page.wait_for_selector("#sign-in")
+        in_both_schemes(page)
+        page.route(f"{site.url}/", lambda route: route.fulfill(status=204))  # it leads no further
+        page.click("#sign-in")
+        page.wait_for_selector("meta[http-equiv=refresh]", state="attached")
+        in_both_schemes(page)
+        provider.claims = {"groups": []}
+        page.goto(f"{site.url}/login/start")
+        page.wait_for_selector("text=Sign in again")
+        in_both_schemes(page)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -22,6 +22,7 @@ export class Alerts {
     this.all = [...alerts].sort((a, b) => Boolean(a.seen_by) - Boolean(b.seen_by) || WEIGHT[a.severity] - WEIGHT[b.severity] || Boolean(a.cell_id) - Boolean(b.cell_id) || b.score - a.score);
     $("#alerts").hidden = alerts.length === 0;
     $("#alerts-told").textContent = t("{open} open of {all}", { open: this.open().length, all: alerts.length });
+    $("#alerts-told").classList.toggle("urgent", this.open().length > 0);
     this.fold(this.open().length === 0);
     $("#alerts-show").hidden = this.open().length > 0;
     $("#see-all").hidden = this.open().length === 0 || !this.on.mayDecide();

@@ -38,7 +38,7 @@ export class Compare {
     if (!found.length) return "";
     const counts = new Map();
     for (const one of found) counts.set(one.label, (counts.get(one.label) ?? 0) + 1);
-    const said = [...counts].sort((a, b) => b[1] - a[1]).map(([name, count]) => `${count} ${inSentence(this.title(name))}`).join(", ");
+    const said = [...counts].sort((a, b) => b[1] - a[1]).map(([name, count]) => `${this.title(name)} ${count}`).join(", ");
     return h("div", { class: "alike" }, h("h3", {}, t("Reviewed cells that look like it: {said}", { said })),
       h("div", { class: "panels", tabindex: 0, role: "group", "aria-label": t("reviewed cells that look like it") }, found.map((one) => h("a", { class: "figure", href: siteUrl(`slides/${one.slide_id}#${one.cell_id}`), title: t("{slide}, called so by {by}; distance {distance}", { slide: one.slide, by: one.by, distance: number(one.distance, 2) }) },
         h("img", { src: siteUrl(`api/slides/${one.slide_id}/cells/${one.cell_id}/image`), alt: "", loading: "lazy" }), this.title(one.label)))));
@@ -80,7 +80,7 @@ export class Compare {
       name.textContent = this.title(this.cells.label(cell));
       to.value = "";
     });
-    return h("figure", {}, h("img", { src: siteUrl(`api/slides/${this.slide.slide_id}/cells/${cell.id}/image?form=png`), alt: t("the cell, 36 um wide: {name}", { name: this.title(label) }) }), name,
+    return h("figure", {}, h("img", { src: siteUrl(`api/slides/${this.slide.slide_id}/cells/${cell.id}/image?form=png`), alt: t("the cell, 36 µm wide: {name}", { name: this.title(label) }) }), name,
       h("ul", {}, likely.map(([each, share]) => h("li", {}, `${this.title(each)} ${number(100 * share)}\u00a0%`))), this.on.mayDecide() ? to : "");
   }
 }

@@ -35,7 +35,7 @@ export class Count {
   show(changes) {
     for (const line of changes.differential) this.put(this.lines.get(line.name), line);
     for (const line of changes.totals) this.put(this.totals.get(line.name) ?? this.total(line), line);
-    $("#white").textContent = t("{white} white cells of {cells}", { white: changes.white_cells, cells: changes.row.progress.cells });
+    $("#white").textContent = t("{white} white cells of {cells} cells", { white: changes.white_cells, cells: changes.row.progress.cells });
   }
   put(row, line) {
     const put = (selector, text) => { const cell = row.querySelector(selector); if (cell.textContent !== text) cell.textContent = text; };

@@ -1,7 +1,8 @@
 // One cell in full: what it is called and why, and on request maps, counterfactuals and the nearest known cells.
 import { $, siteUrl, call, clock, h, number } from "./page.js";
-import { inSentence, sentence, t } from "./texts.js";
+import { inSentence, plural, sentence, t } from "./texts.js";
 
+const KINDS = { wbc: inSentence(t("White cell")), platelet: inSentence(t("Platelet")), rbc: inSentence(t("Red cell")) };
 const RESTS_MS = 250; // a person who stays on a cell for so long looks at it
 
 export class Detail {
@@ -38,12 +39,12 @@ export class Detail {
       [t("anomaly"), `${number(verdict.anomaly.score, 3)}: ${sentence(verdict.anomaly.reason)}`],
       ...(verdict.marked_by ? [[t("marked"), t("by {by}: no run has found this cell", { by: verdict.marked_by })]] : []),
       [t("place"), `${says.cell.x_px0}, ${says.cell.y_px0} px (${mm(says.cell.x_px0)}; ${mm(says.cell.y_px0)} mm)`],
-      [t("area"), `${number(says.cell.area_um2, 1)} \u00b5m\u00b2, ${t(says.cell.kind)}`],
-      [t("made by"), t("model {model}, {draws} draws", { model: says.provenance.model_id, draws: verdict.draws })],
+      [t("area"), `${number(says.cell.area_um2, 1)} \u00b5m\u00b2, ${KINDS[says.cell.kind] ?? says.cell.kind}`],
+      [t("made by"), plural(verdict.draws, "model {model}, 1 draw", "model {model}, {count} draws", { model: says.provenance.model_id })],
     ];
     this.box.replaceChildren(
       h("div", { class: "face" },
-        h("img", { src: siteUrl(`${base}/image?form=png`), alt: t("the cell, 36 um wide: {name}", { name: title(label) }), width: 150, height: 150 }),
+        h("img", { src: siteUrl(`${base}/image?form=png`), alt: t("the cell, 36 µm wide: {name}", { name: title(label) }), width: 150, height: 150 }),
         h("div", {}, h("h2", {}, title(label)), h("p", { class: "looks" }, looksLike(verdict, title)))),
       this.on.mayDecide() ? h("div", { class: "acts" },
         h("button", { type: "button", onclick: () => this.on.act(cell, "confirm") }, t("Confirm"), " ", h("kbd", {}, "C")),

@@ -116,7 +116,7 @@ function sizes({ edges_um: edges, cells: all, normal_cells: normal, normal_um: r
   }
   $("#sizes").replaceChildren(svg("rect", { class: "range", x: x(range[0]), y: top, width: x(range[1]) - x(range[0]), height: bottom - top }), ...bars,
     svg("polyline", { class: "normal", points }), svg("line", { class: "axis", x1: left, x2: right, y1: bottom, y2: bottom }), ...ticks);
-  $("#sizes-told").textContent = t("Bars: all judged cells. Line: those called normal. Behind: the laboratory's normal red cells, {low} to {high} um.", { low: number(range[0]), high: number(range[1]) });
+  $("#sizes-told").textContent = t("Bars: all judged cells. Line: those called normal. Behind: the laboratory's normal red cells, {low} to {high} µm.", { low: number(range[0]), high: number(range[1]) });
 }
 
 function show(cell) {
@@ -128,7 +128,7 @@ function show(cell) {
     [t("machine"), `${machine}, ${number(100 * cell.sureness, 1)} %`],
     [t("people"), decision ? `${t("{how} by {by}", { how: t(decision.how), by: decision.by })}, ${clock(decision.at)}` : t("not reviewed")],
     [t("anomaly"), number(cell.anomaly, 3)],
-    [t("diameter"), t("{um} um (area {area} um\u00b2)", { um: number(Math.sqrt((4 * area) / Math.PI), 1), area: number(area, 1) })],
+    [t("diameter"), t("{um} µm (area {area} µm²)", { um: number(Math.sqrt((4 * area) / Math.PI), 1), area: number(area, 1) })],
     [t("roundness"), number(roundness, 2)],
     [t("pallor"), number(pallor, 2)],
     [t("place"), `${cell.x}, ${cell.y} px`],

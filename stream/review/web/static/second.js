@@ -59,6 +59,7 @@ export class SecondReading {
   }
 
   reader(one) {
+    if (!one.cells) return h("p", {}, t("{reader}: no cell has been read by both yet.", { reader: one.reader }));
     const alike = t("{reader}: {alike} of {cells} cells that both have read are called alike", one);
     const head = one.kappa === null ? `${alike}.` : `${alike}; ${t("Cohen's kappa")} ${kappa(one.kappa)}.`;
     const rows = one.classes.map((c) => h("tr", {}, h("th", { scope: "row" }, t(c.title)), [c.first, c.second, c.both].map((n) => h("td", { class: "n" }, String(n))), h("td", { class: "n" }, kappa(c.kappa))));
@@ -75,15 +76,15 @@ export async function showVersions(slideId, clock) {
   const versions = (await call("GET", `api/slides/${slideId}/versions`)).slice(-4);
   const names = versions.at(-1).lines.filter((line) => versions.some((one) => count(one, line.name)));
   const head = (one) => h("th", { scope: "col", class: "n" }, h("a", { href: siteUrl(`slides/${slideId}/report?version=${one.version}`) }, `${t("Version")} ${one.version}`));
-  const about = (title, text) => h("tr", {}, h("th", { scope: "row" }, title), versions.map((one) => h("td", { class: "n" }, text(one))));
+  const about = (title, text) => (versions.some(text) ? h("tr", {}, h("th", { scope: "row" }, title), versions.map((one) => h("td", { class: "n" }, text(one)))) : "");
   $("#versions-table").replaceChildren(h("thead", {}, h("tr", {}, h("th", { scope: "col" }, t("Class")), versions.map(head))),
     h("tbody", {}, names.map((line) => h("tr", {}, h("th", { scope: "row" }, t(line.title)), versions.map((one, place) => {
       const found = one.lines.find((each) => each.name === line.name);
       const changed = place > 0 && count(versions[place - 1], line.name) !== found.count;
       return h("td", { class: `n ${changed ? "changed" : ""}` }, `${found.count}${found.percent === null ? "" : ` (${number(found.percent)} %)`}`);
     }))),
-    about(t("Signed"), (one) => (one.signed_by ? `${one.signed_by}, ${clock(one.at)}` : t("not signed"))),
-    about(t("Opened by"), (one) => one.amended_by), about(t("Why"), (one) => one.reason), about(t("Conclusion"), (one) => one.conclusion)));
+    about(t("Signed"), (one) => (one.signed_by ? [`${one.signed_by}, `, h("span", { class: "at" }, clock(one.at))] : t("not signed"))),
+    about(t("Opened by"), (one) => one.amended_by), about(t("Reason"), (one) => one.reason), about(t("Conclusion"), (one) => one.conclusion)));
   $("#versions-box").showModal();
 }
 

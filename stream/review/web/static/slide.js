@@ -76,7 +76,7 @@ function take(changes) {
 function whose() {
   return openIdentity(base, mayDecide(), ask, async (stated) => {
     await answered;
-    await call("POST", `${base}/identity`, stated).then(() => say(t("whose slide it is: kept")), (error) => say(error.message, true));
+    await call("POST", `${base}/identity`, stated).then(() => say(t("patient and order saved")), (error) => say(error.message, true));
     await sync();
   });
 }
@@ -105,8 +105,9 @@ function head({ row, standing, failures }) {
   $("#amend").hidden = !locked() || person.role === "viewer";
   $("#decide").hidden = !mayDecide();
   $("#sign").disabled = !FINISHED.includes(row.status);
-  notice($("#late"), standing.late_cells > 0 && t("{count} cells were found after the signature: amend to include them.", { count: standing.late_cells }));
-  notice($("#failures"), failures.length > 0 && `${plural(failures.length, "1 failure", "{count} failures")}: ${sentence(failures.at(-1).what)}. ${sentence(failures.at(-1).hint)}`);
+  notice($("#late"), standing.late_cells > 0 && plural(standing.late_cells, "1 cell was found after the signature: amend to include it.", "{count} cells were found after the signature: amend to include them."));
+  notice($("#failures"), failures.length > 0 ? `${plural(failures.length, "1 failure", "{count} failures")}: ${sentence(failures.at(-1).what)}. ${sentence(failures.at(-1).hint)}` : row.reason && sentence(row.reason));
+  $("#no-cells").textContent = cells.byId.size ? t("No cell is shown: choose All cells.") : FINISHED.includes(row.status) ? t("No cells were found on this slide.") : t("No cells to show yet.");
   showComments(standing.comments.filter((c) => !c.cell_id));
 }
 
@@ -278,6 +279,7 @@ function ask(id, values = {}) {
   form.reset();
   for (const [name, value] of Object.entries(values)) form.elements[name].value = value;
   box.showModal();
+  box.scrollTop = 0; // where the field with the focus lies below, what stands above it is read first
   return new Promise((answer) => {
     box.addEventListener("close", () => answer(box.returnValue === "yes" ? Object.fromEntries(new FormData(form)) : null), { once: true });
   });
@@ -305,8 +307,8 @@ async function sign() {
   const unknown = last.differential.find((line) => line.name === "unidentified").count;
   $("#sign-told").replaceChildren(
     h("p", {}, t("{slide}: {cells} cells, {white} white. Version {version}, signed as {name}, now.", { slide: last.row.name, cells: last.row.progress.cells, white: last.white_cells, version: last.standing.version, name: person.name })),
-    unknown ? h("p", {}, t("{count} cells are unidentified and outside the hundred per cent.", { count: unknown })) : "",
-    open ? h("p", { class: "notice bad" }, t("{count} alerts are not acknowledged.", { count: open })) : "",
+    unknown ? h("p", {}, plural(unknown, "1 cell is unidentified and outside the hundred per cent.", "{count} cells are unidentified and outside the hundred per cent.")) : "",
+    open ? h("p", { class: "notice bad" }, plural(open, "1 alert is not acknowledged.", "{count} alerts are not acknowledged.")) : "",
     before.identity ? h("p", {}, sentence(before.identity)) : "",
     before.seen_share === null ? "" : h("p", {}, t("You have had {percent} % of the slide on the screen at 0.5 µm a pixel or closer.", { percent: number(100 * before.seen_share, 0) })),
     before.missing ? h("p", { class: "notice bad" }, t("This laboratory's rule is not met: {what}.", { what: sentence(before.missing) })) : "",

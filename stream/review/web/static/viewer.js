@@ -185,13 +185,15 @@ export class Viewer {
     const [right, bottom] = [left + width / scale, top + height / scale];
     pen.font = "11px system-ui, sans-serif";
     let drawn = 0;
-    for (const cell of this.cells.byId.values()) {
-      if (!this.isOutlined(cell)) continue;
+    const outline = (cell) => {
       const [x0, y0, x1, y1] = cell.box;
-      if (x1 < left || x0 > right || y1 < top || y0 > bottom) continue;
+      if (x1 < left || x0 > right || y1 < top || y0 > bottom) return;
       this.box(pen, cell, (x0 - left) * scale, (y0 - top) * scale, Math.max(3, (x1 - x0) * scale), Math.max(3, (y1 - y0) * scale));
       drawn += 1;
-    }
+    };
+    for (const cell of this.cells.byId.values()) if (cell.id !== this.active && this.isOutlined(cell)) outline(cell);
+    const chosen = this.cells.byId.get(this.active);
+    if (chosen) outline(chosen); // the last one, so that no other outline crosses its name
     this.canvas.dataset.boxes = drawn;
     this.map.getContainer().dataset.middle = this.isInMiddle(width, height) ? this.goal.id : "";
     this.pins.forEach(({ place_px0: [x, y] }, at) => pinAt(pen, (x - left) * scale, (y - top) * scale, at + 1));

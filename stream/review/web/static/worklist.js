@@ -23,10 +23,12 @@ let name = "";
 let filter = localStorage.getItem("filter") ?? "all";
 if (!(filter in FILTERS)) filter = "all";
 
-function glance(shares) {
+const TITLES = [...document.querySelectorAll(".worklist thead th")].map((title) => title.textContent);
+
+function glance(shares, running) {
   const words = shares.map((s) => `${t(s.title)} ${s.percent.toFixed(0)}\u00a0%`).join(", ");
   const parts = shares.map((s) => h("span", { style: { width: `${s.percent}%`, background: s.colour } }));
-  return h("td", {}, h("div", { class: "glance", "aria-hidden": "true" }, parts), h("div", { class: "words" }, words || t("no white cells yet")));
+  return h("td", {}, h("div", { class: "glance", "aria-hidden": "true" }, parts), h("div", { class: "words" }, words || (running ? t("no white cells yet") : t("no white cells"))));
 }
 
 function progress(row) {
@@ -52,9 +54,9 @@ function line(row) {
       row.identity === "conflict" ? h("div", {}, h("span", { class: "chip urgent" }, t("identity not settled"))) : null, h("div", { class: "words" }, clock(row.at))),
     h("td", {}, h("span", { class: `chip ${row.status}` }, t(WORDS[row.status] ?? row.status)), row.reason ? h("div", { class: "words" }, sentence(row.reason)) : null),
     progress(row),
-    h("td", {}, row.open_alerts ? h("span", { class: "chip urgent" }, t("{count} open", { count: row.open_alerts })) : h("span", { class: "dim" }, row.progress.alerts ? t("{count} acknowledged", { count: row.progress.alerts }) : t("none"))),
-    glance(row.glance),
-    h("td", {}, review(row)));
+    h("td", { "data-title": TITLES[3] }, row.open_alerts ? h("span", { class: "chip urgent" }, t("{count} open", { count: row.open_alerts })) : h("span", { class: "dim" }, row.progress.alerts ? t("{count} acknowledged", { count: row.progress.alerts }) : t("none"))),
+    glance(row.glance, row.status === "running"),
+    h("td", { "data-title": TITLES[5] }, review(row)));
 }
 
 function waitingLine(file) {

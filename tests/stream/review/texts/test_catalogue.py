@@ -13,6 +13,8 @@ from classify import SHIPPED, read_card
 from classify.explain.morphology import phrase
 from stream.alerts.slide_rules import EXCESS_ADVICE, RANGE_ADVICE
 from stream.config import ReviewSettings
+from stream.events.failure_codes import FAILURE_TEXTS
+from stream.identity import Claim, Identity, Order, is_sufficient, resolve
 from stream.review.cell_classes import scheme_of
 from stream.review.red_cells import RED_KINDS
 from stream.review.texts import Texts, accepted_language
@@ -132,6 +134,39 @@ def test_every_refusal_of_the_server_is_said_in_german():
     assert len(samples) > 60
     german = de()
     assert sorted(said for said in samples if german.sentence(said) == said) == []
+
+
+def test_what_is_said_of_every_failure_is_german():
+    german = de()
+    said = [text for fixed in FAILURE_TEXTS.values() for text in (fixed.what, fixed.hint)]
+    assert [text for text in said if german.sentence(text) == text] == []
+
+
+@pytest.mark.parametrize(
+    ("on_slide", "orders", "said"),
+    [
+        (
+            {"barcode": "C1", "accession": "S2"},
+            [{"accession": "S1", "barcode": "C1"}, {"accession": "S2"}],
+            "Auftragsnummer und Barcode gehören zu verschiedenen Anforderungen",
+        ),
+        (
+            {"accession": "S1"},
+            [{"accession": "S1", "order": "O1"}, {"accession": "S1", "order": "O2"}],
+            "2 Anforderungen passen",
+        ),
+        (
+            {"accession": "S1", "patient_name": "Ito, Anna"},
+            [{"accession": "S1", "patient_name": "Oja, Ben"}],
+            "Patientenname widersprüchlich: Ito, Anna laut Etikett, Oja, Ben laut Arbeitsliste",
+        ),
+    ],
+)
+def test_what_keeps_an_identity_from_being_settled_is_german(on_slide, orders, said):
+    known = [Order(Identity(**order)) for order in orders]
+    found = resolve([Claim("slide", Identity(**on_slide))], known)
+    assert [de().sentence(problem) for problem in found.problems] == [said]
+    assert de().sentence(is_sufficient(found, "none")) == f"die Zuordnung ist nicht geklärt: {said}"
 
 
 def test_a_german_text_names_the_same_values():
