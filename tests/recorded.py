@@ -1,0 +1,66 @@
+"""Functions in the place of others that write down what they are given: whole calls, in order, for
+a test to hold against a text that was approved.
+"""
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+LONG = 500
+
+
+def shown(value: Any) -> str:
+    """A value in a line: an array by its shape, an object of many values by its type."""
+    if isinstance(value, np.ndarray):
+        return f"{value.dtype}{list(value.shape)}"
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {shown(one)}" for key, one in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(shown, value)) + "]"
+    if value is None or isinstance(value, str | bytes | int | float):
+        return repr(value)
+    name = getattr(value, "__qualname__", "") or type(value).__qualname__
+    if callable(value):
+        return f"a {name}"
+    if is_dataclass(value):
+        inner = (f"{one.name}={shown(getattr(value, one.name))}" for one in fields(value))
+        text = f"{name}({', '.join(inner)})"
+    else:
+        text = repr(value)
+    return text if len(text) <= LONG and " at 0x" not in text else f"a {name}"
+
+
+class Recorded:
+    """What was called so far, a line a call."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch):
+        self.monkeypatch = monkeypatch
+        self.lines: list[str] = []
+
+    def function(self, name: str, answer: Any = None) -> Callable[..., Any]:
+        """A function that writes down its calls; `answer` is what it gives, or makes it of what it
+        is given.
+        """
+
+        def called(*given: Any, **named: Any) -> Any:
+            words = [*map(shown, given), *(f"{key}={shown(one)}" for key, one in named.items())]
+            self.lines.append(f"{name}({', '.join(words)})")
+            return answer(*given, **named) if callable(answer) else answer
+
+        return called
+
+    def put(self, place: Any, name: str, answer: Any = None) -> None:
+        """Such a function in the place of one of a module or an object."""
+        self.monkeypatch.setattr(place, name, self.function(name, answer))
+
+    def module(self, name: str, **members: Any) -> None:
+        """A module of such members in the place of one that need not be installed."""
+        self.monkeypatch.setitem(sys.modules, name, SimpleNamespace(**members))
