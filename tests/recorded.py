@@ -3,7 +3,8 @@ a test to hold against a text that was approved.
 """
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -38,6 +39,16 @@ def shown(value: Any) -> str:
     return text if len(text) <= LONG and " at 0x" not in text else f"a {name}"
 
 
+class Named(SimpleNamespace):
+    """Anything that is written down by its name alone."""
+
+    def __init__(self, name: str, **members: Any):
+        super().__init__(name=name, **members)
+
+    def __repr__(self) -> str:
+        return f"<{self.name}>"
+
+
 class Recorded:
     """What was called so far, a line a call."""
 
@@ -60,6 +71,19 @@ class Recorded:
     def put(self, place: Any, name: str, answer: Any = None) -> None:
         """Such a function in the place of one of a module or an object."""
         self.monkeypatch.setattr(place, name, self.function(name, answer))
+
+    def context(self, place: Any, name: str, value: Any = None) -> None:
+        """A context manager in the place of one; its end is written down, too."""
+
+        @contextmanager
+        def entered(*given: Any, **named: Any) -> Iterator[Any]:
+            self.function(name)(*given, **named)
+            try:
+                yield value
+            finally:
+                self.lines.append(f"{name} ends")
+
+        self.monkeypatch.setattr(place, name, entered)
 
     def module(self, name: str, **members: Any) -> None:
         """A module of such members in the place of one that need not be installed."""

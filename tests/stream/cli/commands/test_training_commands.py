@@ -15,6 +15,7 @@ from classify import SHIPPED
 from stream.cli.commands.bench import judge
 from stream.cli.commands.model import evaluate, training
 from tests.approved import approved
+from tests.recorded import Named
 
 STEP = {"step": 5, "denoising": 0.12345, "cross_entropy": 1.23456, "images_per_s": 99.6}
 SUITE = "suite.toml"
@@ -160,18 +161,11 @@ def test_what_is_not_installed_is_said_with_what_to_install(bars, typed, monkeyp
     approved(__file__, "not_installed", "\n".join(bars.lines), folder=tmp_path)
 
 
-class Named(SimpleNamespace):
-    """Anything with a name, by which it is written down."""
-
-    def __repr__(self):
-        return f"<{self.name}>"
-
-
 def test_the_judge_is_compared(bars, typed, tmp_path, monkeypatch):
     def cells_of(count):
         crops = np.zeros((count, 2, 2, 3), np.uint8)
         name, y = f"{count} cells", list(range(count))
-        return Named(name=name, y=y, crops=crops, thinned=bars.function("thinned", cells_of))
+        return Named(name, y=y, crops=crops, thinned=bars.function("thinned", cells_of))
 
     card = SimpleNamespace(
         name="tiny",
@@ -181,9 +175,9 @@ def test_the_judge_is_compared(bars, typed, tmp_path, monkeypatch):
         white=True,
         error_level=0.01,
     )
-    model = Named(name="model", card=card, model_id="m1")
+    model = Named("model", card=card, model_id="m1")
     monkeypatch.setattr(judge, "load_model", bars.function("load_model", model))
-    engine = Named(name="fake", precision="f16")
+    engine = Named("fake", precision="f16")
     monkeypatch.setattr(judge, "open_engine", bars.function("open_engine", engine))
     monkeypatch.setattr(
         "classify.to_input", bars.function("to_input", lambda crops, *_: crops[:, 0, 0])
@@ -191,14 +185,15 @@ def test_the_judge_is_compared(bars, typed, tmp_path, monkeypatch):
     speeds = iter(range(10, 100))
 
     def row(name, *_, **__):
-        return Named(name=name, cells_per_s=float(next(speeds)))
+        return Named(name, cells_per_s=float(next(speeds)))
 
     def proceeded(name, procedure, images):
         bars.lines.append(f"proceeded on {len(list(images))} images")
         return row(name)
 
     def figures(entry, cells, reference):
-        return {"cells": len(cells.y), "cells_per_s": entry.cells_per_s, "auc": 0.98765}
+        ratio = entry.cells_per_s / reference.cells_per_s
+        return {"cells": len(cells.y), "cells_per_s": entry.cells_per_s, "ratio": ratio}
 
     timing = SimpleNamespace(
         proceeded=proceeded,
