@@ -34,9 +34,12 @@ def read_worklist(path: Path) -> tuple[list[Order], list[BadLine]]:
         if path.stat().st_size > BYTES_MAX:
             raise IdentityError(f"{path}: over {BYTES_MAX // 1_000_000} MB", "split the file")
         text = path.read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8"
-        raise IdentityError(f"{path}: cannot be read: {reason}", "export it as UTF-8") from error
+    except OSError as error:
+        raise IdentityError(
+            f"{path}: cannot be read: {error.strerror}", "name the file that was exported"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise IdentityError(f"{path}: it is not UTF-8", "export it as UTF-8") from error
     header = text.partition("\n")[0]
     separator = max(",;\t", key=header.count)
     rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator, strict=True)

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from ingest import StoreError
 from stream.events import Provenance
 from stream.identity import Identity
 from stream.review import SlideLibrary, WorklistView
@@ -50,16 +51,21 @@ def export_patient(library: SlideLibrary, patient_id: str, out: Path) -> list[Pa
     folder; returns the files.
 
     Raises:
-        StoreError: the store cannot be read.
+        StoreError: the store cannot be read, or has nothing of this patient.
         OSError: the folder cannot be written.
     """
     written = []
     orders = [asdict(order) for order in library.outbox.orders(patient_id)]
+    slides = [slide for slide in slides_of_patient(library, patient_id) if slide.is_sure]
+    if not orders and not slides:
+        raise StoreError(
+            f"{library.store}: has nothing that is settled to be of this patient",
+            "see the numbers of patients in the worklist",
+        )
     contents: dict[str, bytes] = {"orders.json": json.dumps(orders, indent=1).encode()}
     crops = Crops(library.store, library.queries, library.trail.marked)
-    for slide in slides_of_patient(library, patient_id):
-        if slide.is_sure:
-            contents |= _files(library, crops, slide)
+    for slide in slides:
+        contents |= _files(library, crops, slide)
     for name, content in contents.items():
         write_private_file(out / name, content)
         written.append(out / name)

@@ -146,7 +146,7 @@ def test_what_a_command_changes(shell):
     shell.run("restore", "kept", "--store", "again", code=1)
     shell.run("restore", "kept", "--at", "2001", "--store", "third", code=1)
     shell.run("patient", "export", "P2", "--out", "p2", "--store", "again")
-    shell.run("patient", "export", "P9", "--out", "p9", "--store", "again")
+    shell.run("patient", "export", "P9", "--out", "p9", "--store", "again", code=1)
     remove = "patient", "remove", "P2", "--reason", "asked", "--store", "again"
     shell.run(*remove, code=1, typed="n\n")
     shell.run(*remove, typed="y\n")
