@@ -158,15 +158,15 @@ class GracefulStop:
         self.drain_s = drain_s
 
     def __enter__(self) -> "GracefulStop":
-        self.before = (
-            signal.signal(signal.SIGTERM, self._told),
-            signal.signal(signal.SIGALRM, signal.default_int_handler),
-        )
+        self.before = {
+            signal.SIGTERM: signal.signal(signal.SIGTERM, self._told),
+            signal.SIGALRM: signal.signal(signal.SIGALRM, signal.default_int_handler),
+        }
         return self
 
     def __exit__(self, *_: object) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        for number, handler in zip((signal.SIGTERM, signal.SIGALRM), self.before, strict=True):
+        for number, handler in self.before.items():
             signal.signal(number, handler)
 
     def _told(self, *_: object) -> None:

@@ -24,3 +24,13 @@ def test_without_time_to_drain_it_interrupts_now():
     with pytest.raises(KeyboardInterrupt), GracefulStop(drain_s=0):
         os.kill(os.getpid(), signal.SIGTERM)
         signal.sigtimedwait([signal.SIGUSR1], 20)  # until the alarm
+
+
+@pytest.mark.parametrize(("drain_s", "after_s"), [(0, 0.001), (5.0, 5.0)])
+def test_the_alarm_is_set_to_the_time_that_is_left(monkeypatch, drain_s, after_s):
+    """Of no time a little is left: an alarm after 0 s never comes."""
+    asked = []
+    monkeypatch.setattr(signal, "setitimer", lambda *about: asked.append(about))
+    with GracefulStop(drain_s) as ending:
+        ending._told()
+    assert asked == [(signal.ITIMER_REAL, after_s), (signal.ITIMER_REAL, 0)]

@@ -10,6 +10,7 @@ from itertools import count
 import pytest
 
 from ingest import (
+    ClusterLostError,
     CytostreamError,
     DamagedSlideError,
     Failure,
@@ -109,7 +110,9 @@ def outcomes(slide):
     }
 
 
-def test_what_becomes_of_a_slide_by_what_running_it_came_to(lab, tmp_path, slide_file, monkeypatch):
+def test_what_becomes_of_a_slide_by_what_running_it_came_to(
+    lab, tmp_path, slide_file, monkeypatch, caplog
+):
     backlog = Backlog(lab.outbox, RULES)
     book = Book(lab.outbox.rows, tmp_path, "backlog")
     for number, (name, outcome) in enumerate(outcomes(open_slide(slide_file)).items()):
@@ -138,6 +141,8 @@ def test_what_becomes_of_a_slide_by_what_running_it_came_to(lab, tmp_path, slide
             given = f"raises {type(error).__name__}"
         book.act(name, given)
         book.lines += [f"  asked {asked}", *events_of(lab.outbox, seen)]
+        book.lines += [f"  log {one.levelname} {one.getMessage()}" for one in caplog.records]
+        caplog.clear()
     is_approved(book, "what-becomes-of-a-slide", slides=slide_file.parent)
 
 
@@ -290,6 +295,29 @@ def test_a_slide_that_cannot_be_opened_or_surveyed(lab, slide_file, error, numbe
     assert failure.slide_id == (slide_id if number else "")
     assert lab.outbox.leases.holder(f"slide {slide_id}") is None
     assert lab.outbox.status(slide_id) == ("failed" if number else None)
+
+
+@pytest.mark.parametrize("at", ["open", "everywhere", "survey"])
+@pytest.mark.parametrize("error", [SlideAwayError("away"), ClusterLostError("gone")])
+def test_a_slide_or_a_cluster_that_is_away_is_no_failure(lab, slide_file, error, at):
+    """Whoever called puts the slide off; nothing is told, and no lease is kept."""
+    workers = FailingWorkers(error, {"open": 0, "everywhere": 9, "survey": 1}[at])
+    if at == "everywhere":
+        workers.everywhere = lambda *_: (_ for _ in ()).throw(error)
+    with pytest.raises(type(error)):
+        run_slide(replace(lab, workers=workers), slide_file)
+    assert events_of(lab.outbox) == []
+    assert lab.outbox.leases.holder(f"slide {open_slide(slide_file).slide_id}") is None
+
+
+def test_work_that_was_begun_under_others_is_a_failure_of_its_own(lab, slide_file):
+    slide = open_slide(slide_file)
+    with lab.outbox.transaction() as tx:
+        tx.set_status(slide.slide_id, "done", **work_of(lab, slide) | {"model_id": "model-0"})
+    outcome = run_slide(lab, slide_file)
+    assert (outcome.status, outcome.again, outcome.damaged) == ("failed", False, False)
+    assert outcome.failure.code == "open.other_work"
+    assert outcome.failure.hint.startswith("--again runs it anew as a new version")
 
 
 def test_a_slide_that_another_process_is_at(lab, slide_file):

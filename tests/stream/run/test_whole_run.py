@@ -10,6 +10,7 @@ import logging
 from base64 import b64decode
 from dataclasses import replace
 from itertools import count
+from types import SimpleNamespace
 
 import pytest
 
@@ -26,6 +27,7 @@ from tests.approved import approved, laid_out, picture
 from tests.make import BrightnessEngine, smear, tiny_model
 from tests.stream.run.test_pipeline import red_judge
 
+CLAIMS = "SELECT * FROM claims"
 RULES = Alerts(
     anomaly_above=0.2,
     at_most_per_slide=3,
@@ -119,6 +121,7 @@ class Record:
             self.stage,
             red,
             tests=SlideTests(rare_classes(RULES)),
+            shadow=SimpleNamespace(after=self.after),
         )
         return replace(lab, **changes)
 
@@ -128,8 +131,13 @@ class Record:
     def stage(self, name, seconds):
         self.lines.append(f"stage {name} {seconds:g} s")
 
+    def after(self, outbox, folder, slide_id, rules):
+        """What a second model is asked."""
+        is_same = (outbox, folder, rules) == (self.outbox, self.folder, RULES)
+        self.lines.append(f"second model {slide_id} {is_same}")
+
     def run(self, lab, path):
-        outcome = run_slide(lab, path)
+        outcome = run_slide(lab, path, announced='{"order": "O7"}')
         self.lines += getattr(lab.workers, "asked", [])
         self.lines += [log_line(record) for record in self.caplog.records]
         self.caplog.clear()
@@ -143,6 +151,7 @@ class Record:
         """What the store has of a slide; of events and cells those that are new."""
         self.lines.append(f"status {self.outbox.status(slide_id)}")
         self.lines.append(laid_out(self.outbox.facts(slide_id)))
+        self.lines.append(f"claims {self.outbox.rows(CLAIMS)}")
         self.lines.append(f"tiles {sorted(self.outbox.tiles_done(slide_id))}")
         for record in self.outbox.events(after_seq=self.seen_seq):
             self.seen_seq = record.seq
