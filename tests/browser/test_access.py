@@ -1,4 +1,6 @@
-"""axe-core finds no violation: every page, light and dark, at the desk and on a phone."""
+"""axe-core finds no violation: every page, light at the desk and dark on a phone: a colour goes by
+the scheme, what is shown by the size.
+"""
 
 from contextlib import closing
 
@@ -23,9 +25,7 @@ def violations(page):
     return [(v["id"], [node["html"][:160] for node in v["nodes"]][:3]) for v in found]
 
 
-@pytest.mark.parametrize(
-    ("size", "scheme"), [("desk", "light"), ("desk", "dark"), ("phone", "light"), ("phone", "dark")]
-)
+@pytest.mark.parametrize(("size", "scheme"), [("desk", "light"), ("phone", "dark")])
 def test_no_violation(open_site, open_page, size, scheme):
     site, page = open_site(), open_page(size, scheme)
     site.made.add(20, odd=2)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 schemathesis = pytest.importorskip("schemathesis", reason="the test extra is not installed")
-EXAMPLES = 5
+EXAMPLES = 3
 ID = re.compile(r"[0-9a-f]{8,64}")
 
 
