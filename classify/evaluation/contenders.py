@@ -107,7 +107,8 @@ class Workshop:
     def train_cells(self) -> LabelledCrops:
         if self.recipe.sources:
             return read_data(self.recipe)[0]
-        return self.as_trained(load_crops(self.suite.train, self.recipe.crop_px))
+        cells = load_crops(self.suite.train, self.recipe.crop_px)
+        return as_trained(cells, self.recipe.white)
 
     @cached_property
     def val(self) -> LabelledCrops:
@@ -265,14 +266,14 @@ class Workshop:
             arm,
             recipe,
             self.suite.minutes.fine_tune,
-            self.lab_training,
+            lambda: self.lab_training(recipe.white),
             begin,
             self.suite.device,
             {"patients": sorted(self.patients.train)},
         )
         return self.arm(self.retrained(plan), recipe, self.lab_cells, folder)
 
-    def lab_training(self) -> LabelledCrops:
+    def lab_training(self, white: bool) -> LabelledCrops:
         cells = part(self.lab_normal, self.patients.rows(self.lab_normal, "train"))
         if absent := set(range(len(cells.classes))) - set(cells.labels):
             names = ", ".join(cells.classes[c] for c in absent)
@@ -280,10 +281,7 @@ class Workshop:
                 f"{self.suite.laboratory.normal}: no {names} of the training patients",
                 "choose another fold",
             )
-        return self.as_trained(cells)
-
-    def as_trained(self, data: LabelledCrops) -> LabelledCrops:
-        return replace(data, images=on_white(data.images)) if self.recipe.white else data
+        return as_trained(cells, white)
 
     def retrained(self, plan: Plan) -> Retrained:
         done = retrain(plan, partial(self.tell, plan.folder.name))
@@ -312,6 +310,11 @@ class Workshop:
                 f"{folder}: a network of another kind", "choose another --report folder"
             )
         return of_parents(arm, recipe.taxonomy) if recipe.sources else arm
+
+
+def as_trained(data: LabelledCrops, white: bool) -> LabelledCrops:
+    """The crops, on white where the network that is trained sees them so."""
+    return replace(data, images=on_white(data.images)) if white else data
 
 
 def recipe_without(recipe: TrainConfig, name: str) -> TrainConfig:
