@@ -28,6 +28,7 @@ SLOW_PATHS = {
     "classify/engines/test_onnx_lowering.py",
     "classify/engines/test_openvino_signals.py",
     "classify/engines/test_plan_cache.py",
+    "classify/engines/test_recorded_pass.py",
     "classify/engines/test_same_verdicts.py",
     "classify/evaluation",
     "classify/explain",
