@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 LONG = 500
 
@@ -29,7 +30,7 @@ def shown(value: Any) -> str:
     if value is None or isinstance(value, str | bytes | int | float):
         return repr(value)
     name = getattr(value, "__qualname__", "") or type(value).__qualname__
-    if callable(value):
+    if callable(value) or isinstance(value, Console):
         return f"a {name}"
     if is_dataclass(value):
         inner = (f"{one.name}={shown(getattr(value, one.name))}" for one in fields(value))

@@ -2,8 +2,10 @@
 that needs no net: what they call, print and write, whole.
 """
 
+import importlib
 import json
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,6 +18,7 @@ from stream.cli import session
 from stream.cli.commands.model import authenticity, calibrate, classify, compile, explain, teach
 from tests.approved import approved, laid_out
 from tests.make import CLASSES, BrightnessEngine, tiny_model
+from tests.recorded import Named
 
 MODEL = tiny_model()
 
@@ -79,11 +82,12 @@ def test_cells_are_explained_and_indexed(tiny, typed, cells, tmp_path, monkeypat
             Image.new("RGB", (128, 128), (shade, shade, 200)).save(many / name / f"{number}.png")
     (many / CLASSES[0] / "x.png").write_bytes(b"none")
     typed("index", many, "--out", "known.npz")
-    typed("explain", cells, "--out", "why", "--known", "known.npz")
+    typed("explain", cells, "--out", "far/why", "--known", "known.npz")
+    typed("explain", cells / "light", "--out", "far/why")
     typed("explain", cells / "dark" / "p1-0.png", "--out", "one", "--classes", " light, dark,")
     typed("explain", cells, "--out", "no", "--classes", "blue", code=1)
     typed("explain", "none.png", "--out", "no", code=1)
-    for folder in ("why", "one"):
+    for folder in ("far/why", "one"):
         for line in (tmp_path / folder / "explained.jsonl").read_text().splitlines():
             row = json.loads(line)
             for distances in row.get("nearest", {}).values():
@@ -252,6 +256,90 @@ def test_a_class_is_taught(tiny, typed, cells, tmp_path, monkeypatch):
     typed("teach", "store", "--class", "hairy", code=1)
     typed("teach", "store")
     hold("teach", tiny.lines, tmp_path)
+
+
+def test_what_a_store_teaches_and_takes_over(tiny, typed, tmp_path, monkeypatch):
+    class Library(Named):
+        def __init__(self, folder):
+            super().__init__("library", folder=folder, newest=lambda: {"a": one, "b": other})
+
+        def switch(self, name, on):
+            tiny.lines.append(f"switch({name}, on={on})")
+
+        def is_disabled(self, name):
+            return name == "b"
+
+        def add(self, taught):
+            tiny.lines.append(f"add({taught})")
+            return taught
+
+    def lesson(name, patients):
+        expected = SimpleNamespace(
+            by="slide",
+            auc=0.5,
+            sensitivity=0.25,
+            sensitivity_interval=(0.125, 0.5),
+            sensitivity_at_96=0.75,
+            false_rate=0.0625,
+            false_rate_interval=(0.0, 0.5),
+        )
+        facts = {"version": 1, "cells": (1, 2, 3), "patients": patients, "warnings": []}
+        return Named(name, expected=expected, **facts)
+
+    one, other = lesson("a", 5), lesson("b", 0)
+    monkeypatch.setattr(teach, "TaughtLibrary", Library)
+    tiny.put(teach, "read_taught", one)
+    tiny.put(teach, "write_taught")
+    for name in ("has_state", "teach_from_store", "SlideLibrary"):
+        place = "stream.store" if name == "has_state" else "stream.review"
+        answer = {"has_state": True, "teach_from_store": other}.get(name)
+        if name == "SlideLibrary":
+            tiny.context(importlib.import_module(place), name, Named("slides"))
+        else:
+            monkeypatch.setattr(f"{place}.{name}", tiny.function(name, answer))
+    for name in ("store", "a.json", "cells", "normal"):
+        (tmp_path / name).mkdir()
+    typed("teach", "store", "--import", "a.json")
+    typed("teach", "store", "--disable", "a", "--enable", "b")
+    typed("teach", "store", "--enable", "b")
+    given = "--class", "b", "--by", "Dr. B", "--prior", 0.1, "--note", "n"
+    typed("teach", "store", "--from", "reviewed", *given, "--out", "b.json")
+    typed("teach", "store", "--from", "reviewed", "--class", "b")
+    typed("teach", "store", "--normal", "normal", code=1)
+    typed("teach", "store", "--cells", "cells", code=1)
+    typed("teach", "--import", "a.json", code=1)
+    hold("teach_store", tiny.lines, tmp_path)
+
+
+def test_a_store_without_cells_calibrates_nothing(monkeypatch, recorded):
+    empty = SimpleNamespace(rows=0, facts={"classes": []})
+    monkeypatch.setattr(calibrate.SlideStore, "open", lambda path: empty)
+    monkeypatch.setattr(calibrate, "stores_in", lambda source: ["a", "b"])
+    assert calibrate.cells_of(Path("st"), MODEL, 5).crops.shape == (0, 1, 1, 3)
+    assert calibrate.counted_crops(empty, MODEL).shape == (0, 1, 1, 3)
+
+
+def test_how_far_slides_are_from_a_calibration(recorded, tmp_path, capsys, monkeypatch):
+    columns = {"label": [1, 0, 1], "anomaly": np.arange(9.0).reshape(3, 3)}
+    read = SimpleNamespace(rows=3, facts={"classes": CLASSES}, read=columns.get)
+    empty = SimpleNamespace(rows=0, facts={"classes": CLASSES}, read=None)
+    stores = {Path("s1.zarr"): read, Path("s2.zarr"): empty}
+    drifts = [
+        SimpleNamespace(cells=3, distance=0.4567, p_value=0.000123, far=True),
+        SimpleNamespace(cells=0, distance=0.0, p_value=1.0, far=False),
+    ]
+    left = iter(drifts)
+
+    def drift(model, names, values):
+        recorded.lines.append(f"{model is MODEL} {list(names)} {values.tolist()}")
+        return next(left)
+
+    monkeypatch.setattr("classify.anomaly.calibration_drift", drift)
+    monkeypatch.setattr(calibrate, "stores_in", lambda source: list(stores))
+    monkeypatch.setattr(calibrate.SlideStore, "open", stores.get)
+    calibrate.show_drift(Path("st"), MODEL)
+    recorded.lines += capsys.readouterr().err.splitlines()
+    hold("drift", recorded.lines, tmp_path)
 
 
 def test_images_that_cannot_be_read_are_named_and_no_more_than_ten(recorded, tmp_path, capsys):
