@@ -51,7 +51,7 @@ def path_of(doors: "Authenticator") -> str:
 def say_where(page: Page, path: str) -> None:
     shown = f"[{page.host}]" if ":" in page.host else page.host
     address = f"http{'s' if page.secure else ''}://{shown}:{page.port}/{path}"
-    screen.print(f"review page: {address}   Ctrl-C ends it", highlight=False)
+    screen.print(f"review page: {address}   Ctrl-C ends it")
     if path:
         screen.print("whoever has this address can read and sign: give it to nobody")
 

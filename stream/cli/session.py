@@ -353,7 +353,6 @@ def drain(relays: list[Relay], give_up_s: float) -> int:
             why = f": {relay.trouble}" if relay.trouble else ""
             screen.print(
                 f"{unsent} events wait in the store{why}\n  -> the same command sends them",
-                soft_wrap=True,
             )
         left += unsent
     return left

@@ -55,7 +55,7 @@ def alerts(
             typer.echo(json.dumps(line))
         else:
             by = f" acknowledged by {standing.reviewer}" if standing.reviewer else ""
-            screen.print(f"{sentence(standing.event)}{by}", highlight=False)
+            screen.print(f"{sentence(standing.event)}{by}")
 
 
 def store_alerts(store: Path, settings: Config, everything: bool) -> Iterator["AlertStanding"]:

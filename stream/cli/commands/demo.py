@@ -5,6 +5,7 @@ arrives from Kafka.
 import math
 from collections import Counter
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Annotated
 
@@ -60,7 +61,6 @@ def demo(
     if not serve:
         screen.print(
             f"\nreview it in a browser: cytostream serve --store {store} --sink none",
-            soft_wrap=True,
         )
 
 
@@ -100,13 +100,13 @@ def tell(events: list[Event], placed: list[_Placed]) -> None:
     for event in [e for e in events if e.kind in ("slides", "failures")] + [
         e for e in events if e.kind == "alerts"
     ][:12]:
-        screen.print(sentence(event), highlight=False, soft_wrap=True)
+        screen.print(sentence(event))
     screen.print(truth_table(placed, [e.data for e in events if e.kind == "cells"]))
 
 
 def fresh(out: Path) -> Path:
     """A results folder that no earlier demo has used."""
-    return next(p for n in range(1, 10_000) if not (p := out / f"results-{n}").exists())
+    return next(p for n in count(1) if not (p := out / f"results-{n}").exists())
 
 
 def make_slide(path: Path, seed: int = 0) -> tuple[Path, list[_Placed]]:

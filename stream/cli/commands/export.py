@@ -215,9 +215,8 @@ def audit(
         f"{found.entries} entries, each as it was written; {found.sealed} sealed, "
         f"{found.signatures} signatures hold; compared with {found.heads} heads "
         f"({found.signed_heads} of them signed) and {found.events} sent events",
-        highlight=False,
     )
-    screen.print(f"head {found.head}", highlight=False)
+    screen.print(f"head {found.head}")
 
 
 def audit_store(

@@ -34,7 +34,7 @@ def tail(
         if json_out:
             typer.echo(to_line(event))
         else:
-            screen.print(sentence(event), highlight=False)
+            screen.print(sentence(event))
 
 
 def follow_topics(settings: Kafka, topics: Sequence[str], from_beginning: bool) -> Iterable[Event]:

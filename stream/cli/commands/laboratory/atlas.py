@@ -40,7 +40,7 @@ def atlas(
         open_atlas(recipe, model, out, cells) if recipe else own_atlas(store, out, cells, settings)
     )
     said = ", ".join(f"{count} {name}" for name, count in made.items())
-    screen.print(f"{out}: {said}; use them with review.atlas", highlight=False)
+    screen.print(f"{out}: {said}; use them with review.atlas")
 
 
 def open_atlas(recipe: Path, model_folder: Path, out: Path, cells: int) -> dict[str, int]:

@@ -172,7 +172,7 @@ def keep(taught: TaughtClass, library: TaughtLibrary | None, out: Path | None) -
         taught = library.add(taught)
     for warning in taught.warnings:
         print_error(warning, word="note")
-    screen.print(figures_line(taught), soft_wrap=True)
+    screen.print(figures_line(taught))
     if out:
         screen.print(f"{out}: use it with `cytostream classify FOLDER --taught {out}`")
 
@@ -199,8 +199,8 @@ def show_library(library: TaughtLibrary) -> None:
     """The classes of a store, and which are disabled."""
     known = list(library.newest().values())
     if not known:
-        screen.print(f"no taught class in {library.folder}", soft_wrap=True)
+        screen.print(f"no taught class in {library.folder}")
     for taught in known:
-        screen.print(figures_line(taught), soft_wrap=True)
+        screen.print(figures_line(taught))
         if library.is_disabled(taught.name):
             screen.print(f"{taught.name} is disabled")
