@@ -120,18 +120,18 @@ def test_what_a_command_reads_is_looked_for_first(recorded, capsys, monkeypatch)
         context = typer._click.core.Context(group, info_name="cytostream")
         try:
             group.resolve_command(context, words)
-        except (typer.Exit, Stopped) as end:
+        except (typer.Exit, StoppedError) as end:
             recorded.lines.append(f"{type(end).__name__} {getattr(end, 'exit_code', '')}")
         recorded.lines += capsys.readouterr().err.splitlines()
     approved(__file__, "resolved", "\n".join(recorded.lines))
 
 
-class Stopped(Exception):
+class StoppedError(Exception):
     """In the place of a command."""
 
 
 def stop(name):
-    raise Stopped(name)
+    raise StoppedError(name)
 
 
 def test_modules_that_a_command_imports_are_not_searched_for_garbage(monkeypatch):
@@ -199,9 +199,9 @@ def test_variables_of_workers_are_set_for_their_start_alone(monkeypatch):
     for name in set(fork_server.ENVIRONMENT) - {"OMP_NUM_THREADS"}:
         monkeypatch.delenv(name, raising=False)
     before = dict(os.environ)
-    with pytest.raises(Stopped), fork_server.environment(fork_server.ENVIRONMENT):
+    with pytest.raises(StoppedError), fork_server.environment(fork_server.ENVIRONMENT):
         assert dict(os.environ) == {**before, **fork_server.ENVIRONMENT, "OMP_NUM_THREADS": "3"}
-        raise Stopped
+        raise StoppedError
     assert dict(os.environ) == before
     assert fork_server.ENVIRONMENT["MALLOC_TRIM_THRESHOLD_"] == "134217728"
 
