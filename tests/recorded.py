@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from types import SimpleNamespace
+from types import FunctionType, MethodType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,8 @@ def shown(value: Any) -> str:
         return "[" + ", ".join(map(shown, value)) + "]"
     if value is None or isinstance(value, str | bytes | int | float):
         return repr(value)
-    name = getattr(value, "__qualname__", "") or type(value).__qualname__
+    own = value if isinstance(value, type | FunctionType | MethodType) else type(value)
+    name = own.__qualname__
     if callable(value) or isinstance(value, Console):
         return f"a {name}"
     if is_dataclass(value):
