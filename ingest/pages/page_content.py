@@ -62,6 +62,9 @@ def are_alike(small: np.ndarray, large: np.ndarray) -> bool:
         np.diff(np.append(rows, large.shape[0])), np.diff(np.append(cols, large.shape[1]))
     )
     mean = sums / areas
-    if max(small.std(), mean.std()) < FLAT:
+    spreads = small.std(), mean.std()
+    if max(spreads) < FLAT:
         return True
+    if not min(spreads):
+        return False  # one of them has no content, and so no correlation
     return bool(np.corrcoef(small.ravel(), mean.ravel())[0, 1] > LIKE)
