@@ -14,7 +14,7 @@ from ingest import CytostreamError, Workers
 from segment import Outlook, RedCrops, RedField, summary_of
 from stream.config import RedCells
 from stream.events import JsonObject
-from stream.store import SlideStore
+from stream.store import ResultWriter, SlideStore
 
 from .red_morphology import (
     OTHER_KIND,
@@ -83,27 +83,31 @@ def begin_red_fields(
 
 def read_red_cells(
     under_way: RedFields,
-    store: SlideStore,
+    writer: ResultWriter,
     settings: RedCells,
     red: RedJudge | None = None,
     anomaly_above: float = 1.0,
 ) -> RedReading | None:
     """Judge and store the cells of fields under way; None where there is no monolayer with red
-    cells. Cells are judged while the workers measure the next fields.
+    cells. Cells are judged while the workers measure the next fields, and while `writer` stores
+    what is left of the white cells.
     """
     fields = under_way.fields
     verdicts: dict[FieldPlace, Verdict] = {}
     if red and under_way.are_cut:
-        verdicts = dict(judge(_crops(under_way.arriving), red.engine, red.model))
+        for place, verdict in judge(_crops(under_way.arriving), red.engine, red.model):
+            verdicts[place] = verdict
+            writer.write(rest=True)
     else:
         for _ in under_way.arriving:
-            pass
+            writer.write(rest=True)
+    writer.write(final=True)
     numbers = sorted(fields, key=lambda n: fields[n].box_px0)
     summary = summary_of([fields[n] for n in numbers])
     if summary is None:
         return None
     judged = _judged(fields, numbers, verdicts)
-    keep_red_cells(store, [fields[n] for n in numbers], judged, red)
+    keep_red_cells(writer.store, [fields[n] for n in numbers], judged, red)
     figures: JsonObject = {name: round(value, 4) for name, value in asdict(summary).items()}
     figures |= platelet_figures([fields[n] for n in numbers], settings)
     if red and judged:

@@ -147,10 +147,9 @@ class SlideRun:
                 self.commit()
         self.commit()
         self.check_unchanged()
-        self.writer.write(final=True)
         self.red_reading = read_red_cells(
             self.red_fields or self.begin_red_fields(),
-            self.writer.store,
+            self.writer,
             self.lab.config.red_cells,
             self.lab.red,
             self.lab.config.alerts.anomaly_above,

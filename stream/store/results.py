@@ -91,16 +91,18 @@ class ResultWriter:
                 "restore it, or choose another --store",
             )
 
-    def write(self, new: int = 0, final: bool = False) -> None:
+    def write(self, new: int = 0, rest: bool = False, final: bool = False) -> None:
         """Store whole chunks, one at a time beside what goes on here, now that `new` more rows wait
-        in the journal; at the end what is left too, and then all of it is stored.
+        in the journal; with `rest`, for no more will come, what is left too. With `final` all of it
+        is stored afterwards.
 
         Raises:
             StoreError: the disk is full; the rows wait in the journal.
         """
         self.waiting += new
         self.take_in(wait=final)
-        while not self.under_way and self.waiting >= (1 if final else self.store.block_rows):
+        least = 1 if rest or final else self.store.block_rows
+        while not self.under_way and self.waiting >= least:
             rows = list(islice(self.outbox.cells(self.slide_id, self.last), self.store.block_rows))
             if not rows:
                 break

@@ -51,3 +51,20 @@ def test_a_full_disk_shows_and_the_rows_wait_in_the_journal(filled, monkeypatch)
     assert crops_kept(filled) == CHUNK_ROWS + 6
     filled.writer.write(final=True)
     assert crops_kept(filled) == 0 and filled.writer.store.rows == CHUNK_ROWS + 6
+
+
+def test_the_rest_is_stored_beside_what_goes_on(filled, monkeypatch):
+    filled.writer.write(final=False)
+    filled.writer.take_in(wait=True)
+    goes_on = threading.Event()
+    write = filled.writer.store.write
+    monkeypatch.setattr(
+        filled.writer.store, "write", lambda *rows: goes_on.wait(20) and write(*rows)
+    )
+    filled.writer.write()  # not a whole chunk: it waits for more
+    assert filled.writer.under_way is None
+    filled.writer.write(rest=True)
+    assert len(filled.writer.under_way.rows) == 6 and crops_kept(filled) == 6
+    goes_on.set()
+    filled.writer.write(final=True)
+    assert crops_kept(filled) == 0 and filled.writer.store.rows == CHUNK_ROWS + 6
