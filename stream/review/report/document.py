@@ -160,7 +160,7 @@ def _platelet_part(t: Texts, report: SlideReport) -> TablePart:
             "Platelets": f"{found['platelets_per_litre'] / 1e9:.0f} x 10^9/l",
             "Platelets a field": t.number(found["platelets_per_field"], 1),
             "Clumps": str(found["platelet_clumps"]),
-            "Wider than 4 um": str(found["large_platelets"]),
+            "Wider than 4 \N{MICRO SIGN}m": str(found["large_platelets"]),
             "White cells": f"{t.number(found['whites_per_litre'] / 1e9, 1)} x 10^9/l",
         }
     rows = tuple(TableRow((t(name), value)) for name, value in values.items())

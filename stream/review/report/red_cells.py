@@ -43,17 +43,19 @@ def red_sentences(facts: JsonObject) -> list[str]:
     if not red:
         return []
     mean = red.get("diameter_mean_um") or red["diameter_um"]
+    fields = red["fields"]
     said = [
-        f"{red['cells']} red cells in {red['fields']} fields ({red['mm2']:.2f} mm2), "
+        f"{red['cells']} red cells in {'1 field' if fields == 1 else f'{fields} fields'} "
+        f"({red['mm2']:.2f} mm\N{SUPERSCRIPT TWO}), "
         f"{red.get('judged') or 0} of them judged.",
-        f"Mean diameter {mean:.1f} um, coefficient of variation {100 * red['diameter_cv']:.0f} %; "
+        f"Mean diameter {mean:.1f} \N{MICRO SIGN}m, coefficient of variation {100 * red['diameter_cv']:.0f} %; "
         f"central pallor {red['pallor']:.2f} (median).",
     ]
     if red.get("platelets_per_litre") is not None:
         said.append(
             f"Platelets: {red['platelets_per_field']:.1f} a field, about "
             f"{red['platelets_per_litre'] / 1e9:.0f} x 10^9/l; {red['platelet_clumps']} clumps, "
-            f"{red['large_platelets']} wider than 4 um. White cells: about "
+            f"{red['large_platelets']} wider than 4 \N{MICRO SIGN}m. White cells: about "
             f"{red['whites_per_litre'] / 1e9:.1f} x 10^9/l. Estimates from the smear."
         )
     if red.get("anomalous"):

@@ -135,7 +135,8 @@ function show(cell) {
   ];
   $("#detail").replaceChildren(
     h("div", { class: "face" }, h("img", { src: picture(cell), alt: t("the cell: {name}", { name: title(cells.label(cell)) }), width: 150, height: 150 }),
-      h("div", {}, h("h2", {}, title(cells.label(cell))), h("dl", { class: "facts" }, facts.flatMap(([k, v]) => [h("dt", {}, k), h("dd", {}, v)])))));
+      h("h2", {}, title(cells.label(cell)))),
+    h("dl", { class: "facts" }, facts.flatMap(([k, v]) => [h("dt", {}, k), h("dd", {}, v)])));
 }
 
 const picture = (cell) => siteUrl(`${base}/red/${cell.id}/image`);

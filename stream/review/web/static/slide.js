@@ -69,7 +69,7 @@ function take(changes) {
   alerts.show(changes.alerts);
   if (moved) viewer?.soon();
   head(changes);
-  if (moved && gallery.active && gallery.active in changes.decisions) detail.show(cells.byId.get(gallery.active));
+  if (gallery.active && (moved ? gallery.active in changes.decisions : openBefore !== null && openBefore !== locked())) detail.show(cells.byId.get(gallery.active));
 }
 
 /** Whose slide it is, looked at or stated; the page then asks for what is new. */
@@ -100,6 +100,7 @@ function head({ row, standing, failures }) {
   $("#held").hidden = locked() || !isTaken(row, person.name);
   $("#held").textContent = row.assigned_to && row.assigned_to !== person.name ? t("for {name}", { name: row.assigned_to }) : t("in review by {by}", { by: row.in_review_by });
   $("#onward").hidden = !locked() || person.role === "viewer";
+  $("#undo").hidden = $("#telling").hidden = !mayDecide();
   $("#undo").disabled = !standing.can_undo || !mayDecide();
   $("#sign").hidden = locked() || person.role === "viewer";
   $("#amend").hidden = !locked() || person.role === "viewer";

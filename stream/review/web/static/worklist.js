@@ -61,8 +61,8 @@ function line(row) {
 
 function waitingLine(file) {
   const tried = file.tries ? t("tried {count} times", { count: file.tries }) : "";
-  return h("tr", {}, h("td", {}, file.name), h("td", {}, h("span", { class: `chip ${file.state}` }, t(file.state))),
-    h("td", {}, h("div", { class: "words" }, [tried, sentence(file.reason)].filter(Boolean).join(": "))), h("td", {}), h("td", {}), h("td", {}));
+  return h("tr", {}, h("td", {}, file.name), h("td", {}, h("span", { class: `chip ${file.state}` }, t(file.state)), h("div", { class: "words" }, [tried, sentence(file.reason)].filter(Boolean).join(": "))),
+    h("td", {}), h("td", {}), h("td", {}), h("td", {}));
 }
 
 const urgent = (row) => row.stat && row.review !== "signed";
