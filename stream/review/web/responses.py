@@ -128,16 +128,16 @@ class VerifiedClass(BaseModel):
 
 class BeforeSigning(BaseModel):
     """What a person should know before a signature; `missing` is what the laboratory's rule still
-    asks for, `changes` what an amendment has changed since the last signed version; `identity` is
-    whose slide it is, `identity_digest` goes back with the signature; `seen_share` is the share of
-    the slide that this person has had on the screen, None where the slide cannot be shown.
+    asks for, `changes` what an amendment has changed since the last signed version; `identity` has
+    the fields of whose slide it is, `identity_digest` goes back with the signature; `seen_share` is
+    the share of the slide that this person has had on the screen, None where it cannot be shown.
     """
 
     classes: list[VerifiedClass]
     warnings: list[str]
     missing: str
     changes: list[str]
-    identity: str = ""
+    identity: dict[str, str] = {}
     identity_digest: str | None = None
     seen_share: float | None = None
 

@@ -215,11 +215,11 @@ def before_signing(shelf: Shelf, parts: Having, person: Viewing) -> says.BeforeS
         said = says.signing_says(shelf, parts.config.review)
         found = shelf.specimen(shelf.standing)
         unsettled = is_sufficient(found, parts.config.identity.demand)
-        texts = found.identity.known().values() if parts.config.identity.shown else ()
+        shown = parts.config.identity.shown
         return said.model_copy(
             update={
                 "missing": unsettled or said.missing,
-                "identity": ", ".join(texts),
+                "identity": found.identity.known() if shown else {},
                 "identity_digest": parts.library.identity_digest(shelf.slide_id, found.identity),
                 "seen_share": seen_share(shelf, parts, person),
             }

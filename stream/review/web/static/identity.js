@@ -5,7 +5,8 @@ import { sentence, t } from "./texts.js";
 const TITLES = { accession: t("Accession"), container: t("Container"), barcode: t("Barcode"), order: t("Order"), patient_id: t("Patient id"), patient_name: t("Patient"), birth_date: t("Born") };
 const WORDS = { unknown: t("patient not known"), identified: t("no order fits"), matched: "", conflict: t("not settled"), signed: "" };
 const SOURCES = { slide: t("the slide"), name: t("the file's name"), intake: t("the intake"), worklist: t("the worklist"), person: t("a person") };
-const inWords = (fields) => Object.entries(fields).map(([name, value]) => `${TITLES[name]} ${value}`).join(", ");
+/** The fields of an identity with their titles. */
+export const inWords = (fields) => Object.entries(fields).map(([name, value]) => `${TITLES[name]} ${value}`).join(", ");
 
 /** The button in the head of the page, from the row of the worklist. */
 export function showIdentity({ row }, shown) {

@@ -5,7 +5,7 @@ import { Cells } from "./cells.js";
 import { Count, FLAGS } from "./count.js";
 import { Detail } from "./detail.js";
 import { Gallery } from "./gallery.js";
-import { openIdentity, showIdentity } from "./identity.js";
+import { inWords, openIdentity, showIdentity } from "./identity.js";
 import { openTaught } from "./taught.js";
 import { SecondReading, showVersions } from "./second.js";
 import { isTaken, nextSlide } from "./work.js";
@@ -310,7 +310,7 @@ async function sign() {
     h("p", {}, t("{slide}: {cells} cells, {white} white. Version {version}, signed as {name}, now.", { slide: last.row.name, cells: last.row.progress.cells, white: last.white_cells, version: last.standing.version, name: person.name })),
     unknown ? h("p", {}, plural(unknown, "1 cell is unidentified and outside the hundred per cent.", "{count} cells are unidentified and outside the hundred per cent.")) : "",
     open ? h("p", { class: "notice bad" }, plural(open, "1 alert is not acknowledged.", "{count} alerts are not acknowledged.")) : "",
-    before.identity ? h("p", {}, sentence(before.identity)) : "",
+    inWords(before.identity) && h("p", {}, inWords(before.identity)),
     before.seen_share === null ? "" : h("p", {}, t("You have had {percent} % of the slide on the screen at 0.5 µm a pixel or closer.", { percent: number(100 * before.seen_share, 0) })),
     before.missing ? h("p", { class: "notice bad" }, t("This laboratory's rule is not met: {what}.", { what: sentence(before.missing) })) : "",
     ...before.warnings.map((text) => h("p", { class: "notice" }, sentence(text))),
