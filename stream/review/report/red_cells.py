@@ -48,8 +48,8 @@ def red_sentences(facts: JsonObject) -> list[str]:
         f"{red['cells']} red cells in {'1 field' if fields == 1 else f'{fields} fields'} "
         f"({red['mm2']:.2f} mm\N{SUPERSCRIPT TWO}), "
         f"{red.get('judged') or 0} of them judged.",
-        f"Mean diameter {mean:.1f} \N{MICRO SIGN}m, coefficient of variation {100 * red['diameter_cv']:.0f} %; "
-        f"central pallor {red['pallor']:.2f} (median).",
+        f"Mean diameter {mean:.1f} \N{MICRO SIGN}m, coefficient of variation "
+        f"{100 * red['diameter_cv']:.0f} %; central pallor {red['pallor']:.2f} (median).",
     ]
     if red.get("platelets_per_litre") is not None:
         said.append(
