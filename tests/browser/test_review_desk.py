@@ -164,5 +164,5 @@ def test_reviewed_look_alikes_stand_beside_an_alert(desk):
     page.locator("#alert-strip li:not(.whole) .pick").first.click()
     card = page.locator("#alert-strip li.at")
     expect(card.locator(".alike a.figure")).to_have_count(1)
-    expect(card).to_contain_text("Reviewed cells that look like it: 1 blast")
+    expect(card).to_contain_text("Reviewed cells that look like it: Blast 1")
     assert not page.complaints
