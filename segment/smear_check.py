@@ -13,7 +13,8 @@ wide may lie within one or two cells.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -191,7 +192,7 @@ def fault_of(
     slide: Slide, places: Sequence[tuple[int, int]], fit: RedCellFit, share_of_few: float
 ) -> str | None:
     """Why it is no smear, None if nothing does; few bodies need a `share_of_few`."""
-    glass, colour = appearance(list(windows_at(slide, places, fit.mpp)))
+    glass, colour = appearance(windows_at(slide, places, fit.mpp))
     are_many = fit.bodies >= MANY_BODIES
     is_narrow = fit.mpp == slide.mpp and narrowest_um_of(slide) < JUDGED_UM
     if colour < LEAST_COLOUR:
@@ -239,12 +240,10 @@ def fits_beside(
 
 def fit_at(slide: Slide, places: Sequence[tuple[int, int]], mpp: float) -> RedCellFit:
     """The windows about some places (x, y) in level-0 px, read as if of `mpp` um/px."""
-    bodies: list[_Body] = []
-    covered_um2 = 0.0
-    for tile in windows_at(slide, places, mpp):
-        found, covered = bodies_of(tile)
-        bodies += found
-        covered_um2 += covered
+    with ThreadPoolExecutor(_MOST_WINDOWS) as threads:  # nothing else of the slide can begin yet
+        found = list(threads.map(bodies_of, windows_at(slide, places, mpp)))
+    bodies = [body for of_window, _ in found for body in of_window]
+    covered_um2 = sum(covered for _, covered in found)
     cells = [body for body in bodies if body.is_round]
     likely = [body for body in cells if DIAMETER_UM[0] < body.diameter_um < DIAMETER_UM[1]]
     share = sum(body.area_um2 for body in likely) / max(covered_um2, 1.0)
@@ -356,28 +355,36 @@ def bodies_in(owner: np.ndarray, beside_free: np.ndarray, mpp: float) -> list[_B
     ]
 
 
-def appearance(tiles: Sequence[Tile]) -> tuple[float, float]:
+def appearance(tiles: Iterable[Tile]) -> tuple[float, float]:
     """The share of empty glass in windows, white filling left out, and the median colour of what is
     covered: the spread of its optical density over the channels, by the mean."""
-    glass = []
-    colours = []
-    for tile in tiles:
-        background = np.array(background_of(tile.pixels.reshape(-1, 3)), np.float32)
-        # channel by channel: along an axis of three numpy is slow
-        od = -np.log10((np.arange(256, dtype=np.float32)[:, None] + 1) / (background + 1))
-        channels = [tile.pixels[..., channel] for channel in range(3)]
-        density = [
-            ndi.uniform_filter(od[:, channel][values], 3, mode="nearest")
-            for channel, values in enumerate(channels)
-        ]
-        farthest = np.maximum.reduce([np.abs(values) for values in density])
-        filled = (np.minimum.reduce(channels) == FILLED) & (background.min() < FILLED - 1)
-        empty = farthest < GLASS_OD
-        glass.append(int(np.count_nonzero(empty)) / max(1, int(np.count_nonzero(~filled))))
-        is_covered = density[1] > COVERED_OD
-        covered = [np.maximum(values[is_covered], 0) for values in density]
-        mean = (covered[0] + covered[1] + covered[2]) / 3
-        spread_of = np.maximum.reduce(covered) - np.minimum.reduce(covered)
-        colours.append(spread_of / np.maximum(mean, 0.02))
-    spread = np.concatenate(colours) if colours else np.zeros(0)
-    return float(np.mean(glass)) if glass else 0.0, float(np.median(spread)) if len(spread) else 0.0
+    with ThreadPoolExecutor(_MOST_WINDOWS) as threads:
+        found = list(threads.map(glass_and_colours, tiles))
+    spread = np.concatenate([colours for _, colours in found]) if found else np.zeros(0)
+    return (
+        float(np.mean([glass for glass, _ in found])) if found else 0.0,
+        float(np.median(spread)) if len(spread) else 0.0,
+    )
+
+
+def glass_and_colours(tile: Tile) -> tuple[float, np.ndarray]:
+    """The share of empty glass in a window, and the colour of each pixel (n,) that is covered."""
+    background = np.array(background_of(tile.pixels.reshape(-1, 3)), np.float32)
+    # channel by channel: along an axis of three numpy is slow
+    od = -np.log10((np.arange(256, dtype=np.float32)[:, None] + 1) / (background + 1))
+    channels = [tile.pixels[..., channel] for channel in range(3)]
+    density = [
+        ndi.uniform_filter(od[:, channel][values], 3, mode="nearest")
+        for channel, values in enumerate(channels)
+    ]
+    farthest = np.maximum.reduce([np.abs(values) for values in density])
+    filled = (np.minimum.reduce(channels) == FILLED) & (background.min() < FILLED - 1)
+    empty = farthest < GLASS_OD
+    is_covered = density[1] > COVERED_OD
+    covered = [np.maximum(values[is_covered], 0) for values in density]
+    mean = (covered[0] + covered[1] + covered[2]) / 3
+    spread = np.maximum.reduce(covered) - np.minimum.reduce(covered)
+    return (
+        int(np.count_nonzero(empty)) / max(1, int(np.count_nonzero(~filled))),
+        spread / np.maximum(mean, 0.02),
+    )
