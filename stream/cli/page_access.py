@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ingest import CytostreamError
-from stream.config import Config
+from stream.config import Config, is_loopback
 
 from .page_server import Page
 
@@ -22,8 +22,6 @@ def mode_of(page: Page, settings: Config, accounts: "Accounts") -> "Mode":
         CytostreamError: nobody is asked who they are and others could reach it, or a proxy could
         not be told from others.
     """
-    from stream.review.web import is_loopback
-
     if settings.review.oidc.issuer:
         if settings.review.proxy_header:
             raise CytostreamError(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from classify import SHIPPED
 from ingest import CytostreamError
+from stream.config import is_loopback
 
 from .console import screen
 from .options import KAFKA
@@ -113,7 +114,7 @@ def listen(
 
 
 def warn(page: Page, mode: str) -> None:
-    from stream.review.web import is_loopback, leaflet_folder
+    from stream.review.web import leaflet_folder
 
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     if leaflet_folder() is None:

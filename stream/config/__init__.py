@@ -5,7 +5,7 @@ from .identity import IdentitySettings
 from .kafka import CLIENT_CREDENTIALS, Kafka, KafkaTokens, Topics
 from .lis import LisSettings
 from .monitoring import MonitoringSettings
-from .oidc import OidcSettings, is_safe_address
+from .oidc import OidcSettings, is_loopback, is_safe_address
 from .reading import Reading
 from .red_cells import RedCells
 from .retention import RetentionSettings
@@ -38,6 +38,7 @@ __all__ = [
     "Store",
     "Topics",
     "WatchSettings",
+    "is_loopback",
     "is_safe_address",
     "load_config",
 ]

@@ -2,9 +2,11 @@
 
 from pathlib import Path
 from typing import Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
+from .oidc import is_loopback
 from .section import Section
 
 
@@ -51,16 +53,15 @@ class LisSettings(Section):
     @model_validator(mode="after")
     def _is_secure(self) -> Self:
         ends: tuple[tuple[str, str, Path | None], ...] = (
-            ("listen", self.listen, self.listen_certificate),
-            ("results_to", self.results_to, self.results_ca),
+            ("listen", f"//{self.listen}", self.listen_certificate),
+            ("results_to", f"//{self.results_to}", self.results_ca),
         )
         for name, address in (("fhir_to", self.fhir_to), ("stow_to", self.stow_to)):
             if address.startswith("http:"):
-                place = address.removeprefix("http://").partition("/")[0]
-                ends += ((name, place if ":" in place else f"{place}:80", None),)
+                ends += ((name, address, None),)
         for name, address, tls in ends:
-            host = address.rpartition(":")[0].strip("[]")
-            away = host not in ("", "localhost", "::1") and not host.startswith("127.")
+            host = urlsplit(address).hostname or ""
+            away = host and not is_loopback(host)
             if away and not tls and not self.insecure:
                 raise ValueError(f"{name}: {host} without TLS: name certificates, or set insecure")
         return self

@@ -62,7 +62,7 @@ def is_safe_address(address: str) -> bool:
     try:
         parts = urlsplit(address)
         host = parts.hostname or ""
-        is_own = host == "localhost" or _is_loopback(host)
+        is_own = is_loopback(host)
     except ValueError:
         return False
     if not host or parts.query or parts.fragment or parts.username or parts.password:
@@ -70,8 +70,9 @@ def is_safe_address(address: str) -> bool:
     return parts.scheme == "https" or (parts.scheme == "http" and is_own)
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches that address."""
     try:
-        return ip_address(host).is_loopback
+        return host == "localhost" or ip_address(host).is_loopback
     except ValueError:
         return False

@@ -1,6 +1,6 @@
 from .accounts import Accounts, Person
 from .app import ReviewApp, Setting, make_app
-from .auth import Authenticator, Mode, is_loopback, local_name
+from .auth import Authenticator, Mode, local_name
 from .models import shadow_page
 from .routes_pages import leaflet_folder
 
@@ -11,7 +11,6 @@ __all__ = [
     "Person",
     "ReviewApp",
     "Setting",
-    "is_loopback",
     "leaflet_folder",
     "local_name",
     "make_app",

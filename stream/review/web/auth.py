@@ -8,7 +8,6 @@ import re
 import secrets
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -53,14 +52,6 @@ class DoorError(Exception):
         self.detail = detail
         self.hint = hint
         super().__init__(detail)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches that address."""
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 @dataclass(frozen=True, slots=True)
