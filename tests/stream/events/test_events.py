@@ -26,6 +26,7 @@ from stream.events.event_types import CELL, EVENT_TYPES, event_schemas, write_sc
 from stream.events.failure_codes import text_of
 from stream.events.payloads import Progress
 from stream.events.slide_events import failure_event, slide_alert_event, slide_event
+from tests.approved import approved, laid_out, picture
 from tests.stream.making import STAMP, make_cell, make_events, make_slide, make_verdict, share_names
 
 SLIDE = make_slide()
@@ -155,21 +156,21 @@ def test_progress_makes_a_new_event_and_no_progress_does_not():
     assert event_id(1) == event_id(1) != event_id(2)
 
 
-def test_every_kind_of_event_fits_its_model():
+def one_of_each(stamp=STAMP):
     cell, verdict = make_cell(), make_verdict(1.0)
-    made = [
-        cell_event(SLIDE, cell, verdict, STAMP),
-        alert_event(SLIDE, cell, verdict, alerts_of(cell, verdict, Alerts())[0], STAMP),
-        slide_event(SLIDE, "done", STAMP, Progress(cells=3), counts={"neutrophil": 3}),
-        failure_event(Failure("s1", "read", "torn"), STAMP),
+    return [
+        cell_event(SLIDE, cell, verdict, stamp),
+        alert_event(SLIDE, cell, verdict, alerts_of(cell, verdict, Alerts())[0], stamp),
+        slide_event(SLIDE, "done", stamp, Progress(cells=3), counts={"neutrophil": 3}),
+        failure_event(Failure("s1", "read", "torn"), stamp),
         slide_alert_event(
             "s1", SlideAlert("drift", "urgent", 9.0, 5.0, "more odd cells", 900, "scanner-1"), STAMP
         ),
-        review_event("s1", "reclassify", "anna", STAMP, cell_id="c1", label="ig", was="neutrophil"),
+        review_event("s1", "reclassify", "anna", stamp, cell_id="c1", label="ig", was="neutrophil"),
         dead_letter_event(make_events(1)[0], 2_000_000, "too large", "kafka:b"),
         access_event(
             "login",
-            STAMP,
+            stamp,
             {"number": 1, "previous": "0" * 64, "store": "s"},
             account="anna",
             by="anna",
@@ -178,9 +179,26 @@ def test_every_kind_of_event_fits_its_model():
             SLIDE,
             RedCell(40, 50, 41.5, 0.9, 0.2, box_px0=(30, 40, 50, 60)),
             RedSaid("spherocyte", 0.8, 0.1, "red-1"),
-            STAMP,
+            stamp,
         ),
     ]
+
+
+def test_every_event_whole_and_in_a_line_for_a_person():
+    """As it is sent by a laboratory that shares no names, and by one that does."""
+    lines = []
+    for stamp in (STAMP, replace(share_names(), share_codes="clear", set_id="set-1")):
+        for event in one_of_each(stamp):
+            lines += [f"{event.kind}: {event.sentence()}", f"  {event.subject}"]
+            data = dict(event.data)
+            if shown := data.get("thumbnail_png"):
+                data["thumbnail_png"] = picture(base64.b64decode(shown))
+            lines.append(laid_out({**json.loads(to_line(event)), "data": data}))
+    approved(__file__, "every-event", "\n".join(lines))
+
+
+def test_every_kind_of_event_fits_its_model():
+    made = one_of_each()
     assert [event.type for event in made] == list(EVENT_TYPES)
     assert [event.kind for event in made] == [
         "cells",

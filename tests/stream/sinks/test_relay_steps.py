@@ -115,8 +115,10 @@ def led(outbox, monkeypatch):
 def test_it_asks_the_place_once_then_sends_until_nothing_waits(led, five):
     sink = KnownSink(0)
     one = led(sink, batch=4)
+    told = []
+    one.relay._tell = lambda: told.append(one.relay.moved)
     assert not one.relay.ready.is_set()
-    assert one.pauses(0, 0, 0, 0) == [0.0] * 4
+    assert one.pauses(0, 0, 0, 0) == [0.0] * 4 and told == [4, 5, 5, 5]
     assert sink.asked == ["send [1, 2, 3, 4]", "send [5]"] and one.relay.moved == 5
     assert one.waits == [0.2, 0.2]
     assert one.relay.ready.is_set() and one.relay.trouble is None
