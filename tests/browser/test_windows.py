@@ -78,6 +78,35 @@ def test_cells_are_reached_in_every_window(open_site, open_page, size):
     assert not page.complaints
 
 
+OUTSIDE = """() => [...document.querySelectorAll('th, td, button, select, .button')].filter((e) => {
+    const { width, right } = e.getBoundingClientRect();
+    const rolls = e.closest('.alert-strip, #filters'); // these are moved sideways on purpose
+    return width && right > document.documentElement.clientWidth + 1 && !rolls;
+}).map((e) => e.textContent.trim())"""
+
+
+@pytest.mark.parametrize("height", [640, 256])  # the second one is 400 % zoom
+def test_nothing_lies_outside_a_window_of_320_px(open_site, open_page, height):
+    site, page = open_site(), open_page()
+    site.made.add(30, odd=2)
+    site.made.done()
+    page.set_viewport_size({"width": 320, "height": height})
+    page.set_extra_http_headers({"Accept-Language": "de"})  # its words are the longer ones
+    page.goto(site.opened)
+    page.wait_for_selector("#rows tr")
+    assert page.evaluate(OUTSIDE) == []
+    ready(page, site)
+    for tab in ("count", "slide", "cells"):
+        page.click(f"nav.tabs button[data-tab={tab}]")
+        assert page.evaluate(OUTSIDE) == []
+    page.click("#see-all")
+    page.click("#sign")
+    expect(page.locator("#verified tr").first).to_be_visible()
+    assert page.evaluate(OUTSIDE) == []
+    page.goto(f"{site.slide}/report")
+    assert page.evaluate(OUTSIDE) == []
+
+
 def test_under_a_path_behind_a_proxy(open_site, open_page):
     site, page = open_site("accounts"), open_page()
     site.made.add(6)
