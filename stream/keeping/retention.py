@@ -2,7 +2,7 @@
 time. Entries of the audit trail stay, and say what went.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
@@ -45,11 +45,7 @@ def due_removals(
 
 
 def apply_retention(
-    library: SlideLibrary,
-    removals: Iterable[Removal],
-    by: str,
-    stamp: Provenance,
-    on_removed: Callable[[Removal], None] = lambda _: None,
+    library: SlideLibrary, removals: Iterable[Removal], by: str, stamp: Provenance
 ) -> int:
     """Removes what is due; returns how many parts. Each has an entry of the audit trail before it
     goes, so that an interrupted run leaves no gap without a trace.
@@ -61,7 +57,6 @@ def apply_retention(
     for one in removals:
         if _is_there(library, one.slide_id, one.part):
             remove_part(library, one, by, stamp)
-            on_removed(one)
             count += 1
     return count
 
