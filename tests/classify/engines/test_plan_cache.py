@@ -14,7 +14,7 @@ from time import sleep
 import pytest
 
 from classify import EngineError
-from classify.engines.plan_cache import PlanKey, PlanStore
+from classify.engines.plan_cache import BrokenPlanError, PlanKey, PlanStore, read_plan
 
 KEY = PlanKey("a" * 64, "tensorrt-rtx 1.7.1.116", "NVIDIA RTX 4090 sm_89", "f16", 64, "errors")
 SPAWN = multiprocessing.get_context("spawn")
@@ -163,3 +163,36 @@ def test_a_killed_builder_is_in_nobodys_way(tmp_path):
     with building(folder, mark, 60) as child:
         os.kill(child.pid, signal.SIGKILL)
     assert get_slowly(folder, mark, 0) == b"slow"
+
+
+def test_kernels_are_kept_beside_their_plan(store, tmp_path):
+    assert store.kernels("b64 GPU/1") == b""
+    store.keep_kernels("b64 GPU/1", b"first")
+    assert [path.name for path in store.folder.iterdir()] == ["b64_GPU_1.kernels"]
+    path = store.folder / "b64_GPU_1.kernels"
+    before = path.stat().st_ino
+    store.keep_kernels("b64 GPU/1", b"first")
+    assert path.stat().st_ino == before, "the same are not written again"
+    store.keep_kernels("b64 GPU/1", b"second")
+    assert store.kernels("b64 GPU/1") == path.read_bytes() == b"second"
+    (tmp_path / "file").touch()
+    none = PlanStore(tmp_path / "file" / "plans")
+    none.keep_kernels("b64", b"first")
+    assert none.kernels("b64") == b""
+
+
+def test_what_a_plan_s_file_says(store):
+    store.get(KEY, Builder())
+    path = store.folder / KEY.file_name
+    assert read_plan(path, KEY) == Builder().plan
+    path.write_bytes(b"no header\nplan")
+    with pytest.raises(BrokenPlanError, match="^no header$"):
+        read_plan(path, KEY)
+    with pytest.raises(FileNotFoundError):
+        read_plan(path.with_name("none"), KEY)
+
+
+def test_a_plan_that_the_library_refuses_is_built_anew(store, told):
+    store.get(KEY, Builder())
+    assert store.rebuilt(KEY, Builder(b"new")) == b"new"
+    assert store.get(KEY, Builder()) == b"new"
