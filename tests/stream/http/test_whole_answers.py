@@ -92,6 +92,11 @@ def test_a_body_is_read_to_its_end_or_cut(monkeypatch):
     assert received(last, limit=4)[1] == 413
 
 
+def test_a_body_has_thirty_seconds(monkeypatch):
+    monkeypatch.setattr(limits, "monotonic", lambda: 100.0)
+    assert Body(None, 1)._until_s == 130.0 and Body(None, 1, 2.0)._until_s == 102.0
+
+
 def asked(path="/", headers=(), **given):
     """Everything that is sent for a request."""
     sent = []
@@ -235,6 +240,16 @@ def test_the_time_for_a_head_begins_once_and_ends():
     assert waits == [(10.0, "end")]
     for _ in range(2):
         protocol._stop_waiting(one)
+    lost = []
+    protocol = connections.GuardedProtocol.__new__(connections.GuardedProtocol)
+    protocol.places = SimpleNamespace(drop=lost.append)
+    protocol._deadline = SimpleNamespace(cancel=lambda: lost.append("cancelled"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            connections.H11Protocol, "connection_lost", lambda self, exc: lost.append(exc)
+        )
+        protocol.connection_lost("why")
+    assert lost == [protocol, "cancelled", "why"] and protocol._deadline is None
     assert cancelled == [1] and one._deadline is None
 
 
@@ -282,9 +297,12 @@ def test_messages_of_a_kind_are_let_through_now_and_then():
     assert sum(log.filter(record("a")) for _ in range(30)) == 20
     alike = "x" * 40
     assert sum(log.filter(record(f"{alike}{number}")) for number in range(30)) == 20
-    for number in range(300):
+    log = SampledLog(clock=clock)
+    for number in range(257):
         log.filter(record(str(number)))
-    assert len(log._left) < 257
+    assert len(log._left) == 257
+    log.filter(record("one more"))
+    assert len(log._left) == 1
 
 
 def test_what_the_server_logs_is_sampled_once(monkeypatch):
