@@ -367,10 +367,8 @@ class SlideLibrary:
     def files_refused(self) -> Iterator[JsonObject]:
         """Failures of files that are no slide; with their names where the page shows names."""
         for event_id, data, path in self.queries.file_failures():
-            said = failure_says(data)
-            if path and self.config.review.show_names:
-                said["what"] = f"{Path(path).name}: {said['what']}"
-            yield {"id": event_id, **said}
+            name = Path(path).name if path and self.config.review.show_names else ""
+            yield {"id": event_id, "name": name, **failure_says(data)}
 
     def close(self) -> None:
         for part in (self.outbox, self.queries, self.trail):

@@ -91,7 +91,7 @@ function figures(found) {
     if (of) target(row, line.name);
     return row;
   }));
-  $("#sentences").replaceChildren(...found.sentences.map((text) => h("li", {}, sentence(text))));
+  $("#sentences").replaceChildren(...found.sentences.map((text) => h("li", {}, sentence(text).replaceAll(" %", "\u00a0%"))));
 }
 
 const svg = (tag, props) => {

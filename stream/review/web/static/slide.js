@@ -10,7 +10,7 @@ import { openTaught } from "./taught.js";
 import { SecondReading, showVersions } from "./second.js";
 import { isTaken, nextSlide } from "./work.js";
 import { $, call, clock, h, listen, me, number, say, siteUrl, trying } from "./page.js";
-import { plural, sentence, t } from "./texts.js";
+import { plural, sentence, sentencesOf, t } from "./texts.js";
 
 const { slideId, viewer: viewerWord } = document.body.dataset;
 const base = `api/slides/${slideId}`;
@@ -107,8 +107,8 @@ function head({ row, standing, failures }) {
   $("#decide").hidden = !mayDecide();
   $("#sign").disabled = !FINISHED.includes(row.status);
   notice($("#late"), standing.late_cells > 0 && plural(standing.late_cells, "1 cell was found after the signature: amend to include it.", "{count} cells were found after the signature: amend to include them."));
-  notice($("#failures"), failures.length > 0 ? `${plural(failures.length, "1 failure", "{count} failures")}: ${sentence(failures.at(-1).what)}. ${sentence(failures.at(-1).hint)}` : row.reason && sentence(row.reason));
-  $("#no-cells").textContent = cells.byId.size ? t("No cell is shown: choose All cells.") : FINISHED.includes(row.status) ? t("No cells were found on this slide.") : t("No cells to show yet.");
+  notice($("#failures"), failures.length > 0 ? `${plural(failures.length, "1 failure", "{count} failures")}: ${sentence(failures.at(-1).what)}. ${sentence(failures.at(-1).hint)}` : row.reason && sentencesOf(row.reason));
+  $("#no-cells").textContent = cells.byId.size ? t("No cell is shown: choose All cells.") : ["running", "seen"].includes(row.status) ? t("No cells to show yet.") : t("No cells were found on this slide.");
   showComments(standing.comments.filter((c) => !c.cell_id));
 }
 

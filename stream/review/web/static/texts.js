@@ -36,6 +36,9 @@ export function sentence(said) {
   return said;
 }
 
+/** Several sentences that the server has put together. */
+export const sentencesOf = (said) => said.split("; ").map(sentence).join("; ");
+
 /** A value within a sentence: a number, a name, or several. */
 function value(said) {
   const parts = sentences[said] || words[said] || NUMBER.test(said) ? [said] : said.split(/(, (?!all)| or |\+)/);

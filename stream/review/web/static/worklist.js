@@ -1,6 +1,6 @@
 // The worklist: one row a slide, kept up to date by the server's messages.
 import { $, siteUrl, call, clock, h, listen, me, say } from "./page.js";
-import { sentence, t } from "./texts.js";
+import { sentence, sentencesOf, t } from "./texts.js";
 import { isTaken, isToSign, nextSlide } from "./work.js";
 
 const WORDS = { failures: "done, with failures", seen: "waiting" };
@@ -52,7 +52,7 @@ function line(row) {
   return h("tr", { onclick: (event) => event.target.closest("a") || location.assign(path) },
     h("td", {}, row.stat ? h("span", { class: "chip urgent" }, t("stat")) : null, row.stat ? " " : null, h("a", { href: path }, row.name), h("div", { class: "words" }, [row.patient, row.accession].filter(Boolean).join(", ")),
       row.identity === "conflict" ? h("div", {}, h("span", { class: "chip urgent" }, t("identity not settled"))) : null, h("div", { class: "words" }, clock(row.at))),
-    h("td", {}, h("span", { class: `chip ${row.status}` }, t(WORDS[row.status] ?? row.status)), row.reason ? h("div", { class: "words" }, sentence(row.reason)) : null),
+    h("td", {}, h("span", { class: `chip ${row.status}` }, t(WORDS[row.status] ?? row.status)), row.reason ? h("div", { class: "words" }, sentencesOf(row.reason)) : null),
     progress(row),
     h("td", { "data-title": TITLES[3] }, row.open_alerts ? h("span", { class: "chip urgent" }, t("{count} open", { count: row.open_alerts })) : h("span", { class: "dim" }, row.progress.alerts ? t("{count} acknowledged", { count: row.progress.alerts }) : t("none"))),
     glance(row.glance, row.status === "running"),
@@ -84,7 +84,7 @@ function draw() {
     button.textContent = `${t(button.dataset.filter)} ${count}`;
     button.setAttribute("aria-pressed", String(button.dataset.filter === filter));
   }
-  $("#refused").replaceChildren(...refused.map((f) => h("li", {}, `${sentence(f.what)}: ${sentence(f.hint)}`)));
+  $("#refused").replaceChildren(...refused.map((f) => h("li", {}, [f.name, sentence(f.what), sentence(f.hint)].filter(Boolean).join(": "))));
   $("#refused-box").hidden = refused.length === 0;
 }
 

@@ -6,11 +6,13 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import stream.review.web
 from classify import SHIPPED, read_card
 from classify.explain.morphology import phrase
+from ingest import SmearMap, SmearZone
 from stream.alerts.slide_rules import EXCESS_ADVICE, RANGE_ADVICE
 from stream.config import ReviewSettings
 from stream.events.failure_codes import FAILURE_TEXTS
@@ -140,6 +142,14 @@ def test_what_is_said_of_every_failure_is_german():
     german = de()
     said = [text for fixed in FAILURE_TEXTS.values() for text in (fixed.what, fixed.hint)]
     assert [text for text in said if german.sentence(text) == text] == []
+
+
+@pytest.mark.parametrize("zone", SmearZone)
+def test_why_a_slide_is_not_fit_is_german(zone):
+    ground = np.full((20, 20), zone, np.uint8)
+    pale = SmearMap(ground, np.zeros((20, 20)), 10.0, 0.01)
+    assert pale.problems()
+    assert [text for text in pale.problems() if de().sentence(text) == text] == []
 
 
 @pytest.mark.parametrize(
