@@ -227,6 +227,28 @@ def test_the_page_is_served_as_asked(recorded, typed, tmp_path, monkeypatch):
     approved(__file__, "serve", "\n".join(recorded.lines), model=serve.SHIPPED)
 
 
+def test_an_account_is_made_and_ended(recorded, typed, tmp_path, monkeypatch):
+    (tmp_path / "st").mkdir()
+    accounts = Named("accounts")
+    for name, answer in (("set", "added"), ("remove", None), ("close", None)):
+        setattr(accounts, name, recorded.function(f"accounts.{name}", answer))
+    accounts.people = lambda: [SimpleNamespace(name="ada", role="admin")]
+    person = SimpleNamespace(name="eve", issuer="https://id", subject="u-1")
+    accounts.provided = SimpleNamespace(everyone=lambda: [person])
+    monkeypatch.setattr("stream.review.web.Accounts", recorded.function("Accounts", accounts))
+    monkeypatch.setattr("stream.review.web.local_name", lambda: "me")
+    monkeypatch.setattr("stream.review.custody_folder", lambda folder: "custody")
+    trail = Named("trail", note=recorded.function("note"))
+    recorded.context(importlib.import_module("stream.review"), "Trail", trail)
+    recorded.put(serve.typer, "prompt", "a horse of ada")
+    typed("accounts", "add", "ada", "--store", "st")
+    accounts.set = recorded.function("accounts.set", "changed")
+    typed("accounts", "add", "ada", "--role", "admin", "--store", "st")
+    typed("accounts", "list", "--store", "st")
+    typed("accounts", "remove", "ada", "--store", "st")
+    hold("accounts", recorded, tmp_path)
+
+
 class App(Named):
     def __init__(self, recorded, mode="local"):
         end = recorded.function("streams end")

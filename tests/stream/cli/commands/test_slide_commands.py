@@ -395,4 +395,6 @@ def test_cells_of_two_scans_are_the_same_up_to_three_micrometres():
     assert share([[0, 0]], [[0, 3.01]]) == 0
     assert share([[0, 0], [9, 9]], [[0, 1]]) == 2 / 3
     assert share([[0, 0], [1, 0]], [[0.4, 0]]) == 2 / 3  # each other's nearest
+    assert bench.agreement([("wbc", 0, 0)], [("wbc", 0, 10)], 0.25) == {"wbc": 1}
+    assert bench.agreement([("wbc", 0, 0)], [("wbc", 0, 13)], 0.25) == {"wbc": 0}
     assert share([[0, 0]], np.zeros((0, 2))) == share(np.zeros((0, 2)), [[0, 0]]) == 0.0
