@@ -3,6 +3,8 @@ a version before it, files that are none, a backlog, two sinks.
 """
 
 import json
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -19,7 +21,7 @@ from stream.store import Backlog, Job, SlideQueries, entry_of
 from stream.store import outbox as outbox_module
 from stream.store import store_figures as figures_module
 from stream.store.outbox import DiskLimits, Outbox
-from stream.store.store_figures import FigureQueries
+from stream.store.store_figures import FigureQueries, StoreFigures
 from tests.approved import approved, laid_out
 from tests.stream.making import STAMP, make_cell, make_events, make_slide, make_verdict
 
@@ -216,3 +218,16 @@ def test_a_full_disk_refuses_new_results(tmp_path, monkeypatch, clock):
         one.mark_sent("jsonl:a", 1)
         ticks.s += 2
         commit()
+
+
+def test_a_file_without_tables_has_no_figures(tmp_path):
+    """As a program of another version leaves one that it has only made."""
+    with closing(sqlite3.connect(tmp_path / "state.db")) as made, made:
+        made.execute("CREATE TABLE other (value TEXT)")
+    figures = FigureQueries(tmp_path / "state.db")
+    found = replace(figures.figures(), disk_free_bytes=0, state_bytes=0)
+    assert found == StoreFigures() and figures.sinks(["jsonl:a"]) == {}
+    figures.close()
+    with pytest.raises(StoreError) as gone:
+        FigureQueries(tmp_path / "none.db")
+    assert str(gone.value) == f"{tmp_path}/none.db: no such file (check --store)"

@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+from ingest import StoreError
 from stream.store.leases import LeaseLostError, died_here
 from stream.store.outbox import Outbox
 
@@ -80,3 +81,50 @@ def test_who_was_taken_over_cannot_write(path):
 
 def test_another_process_number_of_another_container_is_not_asked():
     assert died_here(f"some-other-host/4026531836 {os.getpid()} 1.0 abc") is None
+
+
+class Stop:
+    """Stands for the event that ends the beating: notes each wait, ends it after some."""
+
+    def __init__(self, beats):
+        self.waits, self.beats = [], beats
+
+    def wait(self, seconds):
+        self.waits.append(seconds)
+        return len(self.waits) > self.beats
+
+    def set(self):
+        self.beats = 0
+
+
+def test_five_beats_a_lease_also_after_one_that_failed(path, monkeypatch):
+    """Only its own leases; a full disk is said by whoever writes next."""
+    with Outbox(path, lease_s=30) as mine:
+        with mine.exclusive() as db:
+            db.change(SOMEBODY)
+            db.change("INSERT INTO leases (name, owner) VALUES ('b', :me)", me=mine.leases.owner)
+        real, fails = mine.leases._state.transaction, iter([False, True, False])
+
+        def transaction(ordered):
+            assert ordered is False
+            if next(fails, False):
+                raise StoreError("disk full")
+            return real(ordered=ordered)
+
+        mine.leases._stopping = Stop(beats=3)
+        monkeypatch.setattr(mine.leases._state, "transaction", transaction)
+        mine.leases._beat_on()
+        assert mine.leases._stopping.waits == [6.0] * 4
+        assert mine.rows("SELECT name, beat FROM leases ORDER BY name") == [("a", 5), ("b", 2)]
+
+
+def test_one_thread_beats_and_ends_with_the_process(path):
+    with Outbox(path) as mine:
+        assert mine.leases._beating is None
+        mine.leases.take("a")
+        beating = mine.leases._beating
+        mine.leases.take("b")
+        assert mine.leases._beating is beating and beating.is_alive()
+        assert (beating.name, beating.daemon) == ("leases", True)
+        mine.leases.close()
+        assert not beating.is_alive() and mine.rows("SELECT * FROM leases") == []
