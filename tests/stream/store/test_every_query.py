@@ -231,3 +231,9 @@ def test_a_file_without_tables_has_no_figures(tmp_path):
     with pytest.raises(StoreError) as gone:
         FigureQueries(tmp_path / "none.db")
     assert str(gone.value) == f"{tmp_path}/none.db: no such file (check --store)"
+
+
+def test_an_empty_store_answers_too(outbox):
+    with closing(SlideQueries(outbox.path)) as queries:
+        assert (queries.last_cell_row(), queries.slide_states()) == (0, {})
+        assert (queries.waiting_files(), queries.cell_bodies("s1")) == ([], {})
