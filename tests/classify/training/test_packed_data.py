@@ -1,5 +1,8 @@
 """The data of a recipe in one file, for another machine."""
 
+import json
+from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -57,3 +60,57 @@ def test_what_is_no_packed_data_is_refused(tmp_path):
     (tmp_path / "data.zip").write_text("no archive")
     with pytest.raises(DataError, match="no packed data"):
         unpack_data(tmp_path / "data.zip", tmp_path / "there")
+
+
+def test_what_lies_in_the_packed_file(recipe, tmp_path):
+    """WebP images byte for byte, others as WebP, the table compressed; folders as in the file."""
+    out = tmp_path / "deep" / "down" / "data.zip"
+    assert pack_recipe(recipe, out) == pack_recipe(recipe, out) == 3
+    assert [path.name for path in out.parent.iterdir()] == ["data.zip"]
+    with ZipFile(out) as packed:
+        kinds = {one.filename: one.compress_type for one in packed.infolist()}
+        assert kinds == {
+            "0/neutrophil/BNE_1.webp": ZIP_STORED,
+            "0/neutrophil/SNE_2.webp": ZIP_STORED,
+            "val/neutrophil/a.webp": ZIP_STORED,
+            "attributes.csv": ZIP_DEFLATED,
+            "recipe.json": ZIP_STORED,
+        }
+        kept = packed.read("0/neutrophil/SNE_2.webp")
+        assert kept == (tmp_path / "home" / "neutrophil" / "SNE_2.webp").read_bytes()
+        with Image.open(packed.open("0/neutrophil/BNE_1.webp")) as image:
+            assert (image.format, image.size) == ("WEBP", (16, 16))
+        values = json.loads(packed.read("recipe.json"))
+    labels = {"neutrophil/BNE": "band"}
+    assert values == {
+        "val": "val",
+        "attributes": "attributes.csv",
+        "taxonomy": {"band": "neutrophil"},
+        "sources": [{"folder": "0", "laboratory": "home", "labels": labels}],
+    }
+    there = tmp_path / "there"
+    first = unpack_data(out, there)
+    (there / "val" / "neutrophil" / "a.webp").unlink()
+    assert unpack_data(out, there) == first, "what is there is not unpacked again"
+    assert not (there / "val" / "neutrophil" / "a.webp").exists()
+    assert first["val"] == there / "val" and first["sources"][0]["folder"] == there / "0"
+
+
+def test_what_cannot_be_packed_says_what_to_do(recipe, tmp_path, monkeypatch):
+    for text in ("val = 3", "sources = ["):
+        recipe.write_text(text)
+        with pytest.raises(DataError) as refused:
+            pack_recipe(recipe, tmp_path / "data.zip")
+        assert refused.value.what.startswith(f"{recipe}: no recipe with sources: ")
+        assert refused.value.hint == "see configs/training/white-cells.toml"
+    recipe.write_text(RECIPE.format(root=tmp_path))
+    monkeypatch.setattr(packed_data, "MOST_BYTES", pack_recipe(recipe, tmp_path / "data.zip"))
+    with pytest.raises(DataError) as refused:
+        pack_recipe(recipe, tmp_path / "more.zip")
+    assert refused.value.what == f"{tmp_path}/more.zip.part: 0 MiB, and 60 are the most"
+    assert refused.value.hint == "leave a source out, or validate on fewer cells"
+    monkeypatch.setattr(packed_data, "MOST_BYTES", (tmp_path / "data.zip").stat().st_size)
+    pack_recipe(recipe, tmp_path / "data.zip")  # as large as it may be
+    with pytest.raises(DataError) as unread:
+        unpack_data(tmp_path / "none.zip", tmp_path / "there")
+    assert unread.value.hint == "make it with `cytostream pack-data`"
