@@ -55,14 +55,20 @@ def test_a_page_from_the_browsers_cache_listens_again(open_site, open_page):
     expect(page.locator("#white")).to_contain_text("of 10")
 
 
-@pytest.mark.parametrize("size", [(1093, 614), (683, 384), (341, 192), (844, 390)])
+TOP = "document.querySelector('#gallery').offsetTop"
+
+
+@pytest.mark.parametrize("size", [(1920, 614), (683, 384), (341, 192), (844, 390)])
 def test_cells_are_reached_in_every_window(open_site, open_page, size):
     site, page = open_site(), open_page()
     site.made.add(30, odd=2)
     site.made.done()
     page.set_viewport_size(dict(zip(("width", "height"), size, strict=True)))
     ready(page, site)
+    top = page.evaluate(TOP)
     page.locator(".thumb").first.click()
+    expect(page.locator("#selected")).to_have_text("1 selected")
+    assert page.evaluate(TOP) == top  # the cell stays under the pointer
     page.keyboard.press("ArrowRight")
     page.wait_for_function(f"({SEEN})() >= 1")
     page.keyboard.press("c")
