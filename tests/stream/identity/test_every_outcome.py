@@ -14,6 +14,7 @@ from stream.identity import (
     claims_of_name,
     read_worklist,
     resolve,
+    worklist_csv,
 )
 from stream.identity.matching import is_sufficient
 from stream.identity.specimen import IdentityError, identity_from, identity_of_body
@@ -143,6 +144,7 @@ def test_worklists(tmp_path, monkeypatch):
         lines.append(f"{name}:")
         lines += [f"  {one.state} {one.source} {one.identity.known()}" for one in orders]
         lines += [f"  line {one.line}: {one.reason}" for one in bad]
+    assert (worklist_csv.BYTES_MAX, Order(Identity()).number) == (50_000_000, 0)
     path.write_bytes(b"accession\n\xff\n")
     lines += [refused(read_worklist, path), refused(read_worklist, tmp_path / "none.csv")]
     path.write_text("order\nO1\n")
