@@ -233,10 +233,10 @@ def of_axes(one: Axes) -> dict[str, Any]:
     }
 
 
-def ticks_of(axis: Axis) -> list[list[Any]]:
+def ticks_of(axis: Axis) -> list[list[Any]] | str:
     """Ticks that were set, and not chosen by the scale."""
     if not isinstance(axis.get_major_locator(), FixedLocator):
-        return []
+        return "by the scale"
     return [
         [float(place), tick.get_text(), tick.get_rotation(), tick.get_fontsize(), tick.get_ha()]
         for place, tick in zip(axis.get_ticklocs(), axis.get_ticklabels(), strict=True)
