@@ -22,11 +22,8 @@ from pydantic.fields import FieldInfo
 from tests.golden_figures import summed
 
 
-def fixed_values(*owners: ModuleType | FunctionType) -> str:
-    """A line for each value of these modules that is, or holds, a number or a switch; a function
-    stands for its module where that has the same name.
-    """
-    modules = [inspect.getmodule(owner) or inspect for owner in owners]
+def fixed_values(*modules: ModuleType) -> str:
+    """A line for each value of these modules that is, or holds, a number or a switch."""
     return "".join(
         f"{module.__name__}\n" + "".join(f"  {line}\n" for line in lines)
         for module in modules

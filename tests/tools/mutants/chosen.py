@@ -15,10 +15,11 @@ from tests.tools.mutants.relevant import FOLDERS, TestMap, module_of
 
 HEAVY_S = 10.0
 UNKNOWN_S = 2.0  # of a file of tests that is not measured
+LISTING = "test_the_values_are_those_that_were_chosen"
 WORD = re.compile(r"[A-Za-z_]\w*")
 RARE = 8  # files of tests that have a word, at most
 STEPS = 3  # names that stand for a name, at most
-LIST = "test_fixed_values.py"  # lists of chosen numbers: what they alone notice, no behaviour shows
+LIST = "tests/test_fixed_values.py"  # of chosen numbers: what it alone notices, no behaviour shows
 
 
 class Chosen:
@@ -32,7 +33,7 @@ class Chosen:
 
     def of(self, mutation: Mutation) -> list[list[str]]:
         """Batches of tests: near and fast ones, the others that run the line, those that import
-        the module, the lists of chosen numbers.
+        the module; for a value outside of functions at last the list of chosen numbers.
         """
         path, line = mutation.path, mutation.line
         bound = self.bound_at(path, line)
@@ -50,10 +51,12 @@ class Chosen:
             first += 1
         heavy = [test for test in ordered if self.seconds(test) >= HEAVY_S]
         wider = sorted(imports - found - fresh) if whole or len(found) < 20 else []
-        batches = [fast[:first], fast[first:], wider, heavy]
-        shown = [[test for test in batch if LIST not in test] for batch in batches]
-        lists = [test for batch in batches for test in batch if LIST in test]
-        return [batch for batch in (*shown, lists) if batch]
+        batches = [
+            [test for test in batch if LIST not in test]
+            for batch in (fast[:first], fast[first:], wider, heavy)
+        ]
+        listed = [f"{LIST}::{LISTING}[{module_of(Path(path).parent)}]"] if whole else []
+        return [batch for batch in (*batches, listed) if batch]
 
     def seconds(self, test: str) -> float:
         return self.map.seconds.get(test, UNKNOWN_S)

@@ -156,10 +156,11 @@ def test_a_fault_runs_the_near_and_fast_tests_first_and_a_constant_those_of_its_
     assert chosen.bound_at("ingest/m.py", 6) is None
     assert chosen.bound_at("ingest/m.py", 1) == {"LIMIT"}
     assert chosen.bound_at("ingest/m.py", 4) == {"f"}
-    for mutation in (inside, in_constant):
+    listed = "tests/test_fixed_values.py::test_the_values_are_those_that_were_chosen[ingest]"
+    for mutation, at_last in ((inside, []), (in_constant, [[listed]])):
         batches = chosen.of(mutation)
         assert batches[0] == ["tests/ingest/test_m.py::test_fast"]
-        assert batches[-1] == ["tests/ingest/test_n.py::test_slow"]
+        assert [["tests/ingest/test_n.py::test_slow"], *at_last] == batches[-1 - len(at_last) :]
     assert "tests/ingest/test_m.py" in sum(chosen.of(in_default), [])
 
 
