@@ -5,6 +5,7 @@ test: about 1,800 tests. Whole files are left out before they are imported, so t
 browser's driver are not loaded.
 """
 
+import logging
 import os
 from contextlib import closing
 from pathlib import Path
@@ -14,11 +15,14 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # the tests' networks are too sma
 import pytest  # noqa: E402
 from hypothesis import HealthCheck, settings  # noqa: E402
 
+from stream.cli.console import screen  # noqa: E402
+from stream.cli.json_logs import LOGGERS  # noqa: E402
 from tests.golden_figures import GoldenFile  # noqa: E402
 
 settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("shared")
 
+screen._width = None  # COLUMNS counts when something is printed, not when this was imported
 HERE = Path(__file__).parent
 SLOW_MARKS = {"broker", "rtx", "slow", "train"}
 SLOW_FIXTURES = {"apache", "session_broker", "kafka_for"}
@@ -105,3 +109,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         folders = {path, *(parent.as_posix() for parent in Path(path).parents)}
         if not (marks & SLOW_MARKS or fixtures & SLOW_FIXTURES or folders & SLOW_PATHS):
             item.add_marker("quick")
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_they_were():
+    """A command sets the levels of logs for its whole process."""
+    levels = {name: logging.getLogger(name).level for name in LOGGERS}
+    yield
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)

@@ -100,7 +100,7 @@ class Record:
         for module in (slide_run, pipeline):
             ticks = count()
             monkeypatch.setattr(module, "monotonic", lambda ticks=ticks: next(ticks) / 8)
-        caplog.set_level(logging.INFO)
+        caplog.set_level(logging.INFO, "stream")
 
     def lab(self, workers, tile_px=256, red=None, **changes):
         config = Config(

@@ -37,7 +37,7 @@ class KnownSink(MemorySink):
 
 @pytest.fixture
 def five(add, caplog):
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, "stream")
     events = make_events(5)
     add(events)
     return events
