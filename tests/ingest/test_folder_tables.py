@@ -103,6 +103,15 @@ def test_links_conventions_and_neighbours(tmp_path: Path) -> None:
     assert gone.slides == [] and gone.unseen == {tmp_path / "gone": os.strerror(2)}
 
 
+def test_a_link_to_a_single_slide_is_followed_once(tmp_path: Path) -> None:
+    root = folder_of(tmp_path / "in", "a.svs")
+    outside = folder_of(tmp_path / "out", "d.svs")
+    for name in ("later.svs", "first.svs"):
+        (root / name).symlink_to(outside / "d.svs")
+    assert seen(look_at_folder(root, follow_links=True), root) == "a.svs first.svs"
+    assert seen(look_at_folder(root), root) == "a.svs"
+
+
 def test_names_and_sets(tmp_path: Path) -> None:
     folder_of(tmp_path, "a.svs b.txt case.fields/1.png")
     assert is_slide_name(tmp_path / "a.svs") and not is_slide_name(tmp_path / "b.txt")

@@ -9,6 +9,7 @@ from ingest import open_slide
 from ingest.readers.reader import read_grid
 from ingest.synthetic.smear import LOOKS, Layer, Synthetic
 from ingest.synthetic.smear_file import strips, write_synthetic
+from ingest.synthetic.sprites import Sprite, place
 from tests.make import white_cell
 
 
@@ -84,3 +85,10 @@ def test_reduced_levels_are_means(smear, tmp_path):
         .mean(axis=(1, 3))
     )
     assert np.abs(means - small).mean() < 4.5
+
+
+@pytest.mark.parametrize(("x_px", "y_px"), [(-5, 10), (10, -5), (25, 10), (10, 25)])
+def test_a_sprite_outside_of_the_canvas_leaves_it_as_it_is(x_px, y_px):
+    canvas = np.full((20, 20, 3), 7, np.uint8)
+    place(canvas, [Sprite(np.zeros((4, 4, 3), np.uint8), np.ones((4, 4)), x_px, y_px)])
+    assert (canvas == 7).all()
