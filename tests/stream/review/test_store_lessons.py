@@ -61,7 +61,8 @@ def test_from_marked_cells_to_a_class_that_is_switched_on(taught_lab):
     assert mark(lab, lab.hairy, "hairy-cell").status_code == 400  # no such class yet
     assert lab.one.post("/api/taught", {"name": "no name!"}).status_code == 422
     (draft,) = lab.one.post("/api/taught", {"name": "hairy-cell"}).json()
-    assert (draft["marked_cells"], draft["is_on"], draft["version"]) == (0, False, 0)
+    assert (draft["marked_cells"], draft["marked_slides"]) == (0, 0)
+    assert (draft["is_on"], draft["version"]) == (False, 0)
     assert lab.one.post("/api/taught/hairy-cell/lesson").status_code == 400  # nothing is marked
     assert mark(lab, lab.hairy, "hairy-cell").status_code == 200
     (ready,) = lab.one.get("/api/taught").json()

@@ -123,6 +123,8 @@ def test_the_doctor_names_what_others_can_read(tmp_path):
     (store / "state.db").touch()
     store.chmod(0o755)  # whatever umask a command of an earlier test has left
     (store / "state.db").chmod(0o644)
+    (store / "closed").touch(mode=0o600)
+    (store / "link").symlink_to(store / "closed")  # whose mode says nothing
     assert list(open_to_others(store)) == [store, store / "state.db"]
     said = CliRunner().invoke(cli.app, ["doctor", "--store", str(store), "--json"])
     assert f"chmod -R go= {store}" in said.stdout
