@@ -158,7 +158,7 @@ def _sentence(model: Model, values: dict[str, str], label: str, rival: str) -> s
     worst = min(against, key=against.__getitem__, default=None)
     if worst is None or against[worst] > -SPEAKS:
         return text
-    return f"{text}; {phrase(worst, values[worst])} is evidence against {_title(model.card, rival)}"
+    return f"{text}; against {_title(model.card, rival)}: {phrase(worst, values[worst])}"
 
 
 def _verb(said: list[str]) -> str:

@@ -84,12 +84,12 @@ def wilson_interval(count: int, of: int, level: float = 0.95) -> tuple[float, fl
 def share_of(name: str, count: int, of: int) -> Share:
     """The share of `count` cells in `of`, graded as `name`."""
     low, high = wilson_interval(count, of)
-    percent = round(100 * count / of, 2)
+    percent = round(100 * count / of, 4)  # what is shown is rounded once
     return Share(
         count,
         percent,
-        round(100 * low, 2),
-        round(100 * high, 2),
+        round(100 * low, 4),
+        round(100 * high, 4),
         grade_of(name, percent),
     )
 

@@ -46,7 +46,7 @@ def test_kinds_stand_gravest_first_and_a_key_renames(site, open_page):
     expect(page.locator("tr[data-class=schistocyte] .grade")).to_have_text("3+")
     page.keyboard.press("g")
     page.keyboard.press("Home")
-    expect(page.locator("#detail h2")).to_have_text("Schistocytes")
+    expect(page.locator("#detail h2")).to_have_text("Schistocyte")
     picture(page, "red-desk")
     page.keyboard.press("4")
     expect(count(page, "schistocyte")).to_have_text("3")

@@ -78,7 +78,7 @@ def document_of(report: SlideReport) -> ReportDocument:
     return ReportDocument(
         language=t.language,
         title=t("Differential count of a blood smear"),
-        specimen=tuple((t(title), text) for title, text in report.specimen_lines),
+        specimen=tuple((t(title), t.day(text)) for title, text in report.specimen_lines),
         slide=f"{t('Slide')} {report.name}",
         status=_status(t, report),
         is_signed=signature is not None,

@@ -237,7 +237,7 @@ def _red_observation(report: SlideReport, line: RedLine) -> JsonObject:
     judged = report.facts["red_cells"]["judged"]
     share = {
         "code": {"text": "share of red cells"},
-        "valueQuantity": {**_quantity(line.percent, "%"), "value": line.percent},
+        "valueQuantity": {**_quantity(line.percent, "%"), "value": round(line.percent, 2)},
     }
     return {
         **_counted(report, f"red-{line.name}"),

@@ -322,7 +322,8 @@ def notable_cells(shelf: SlideView, standing: Standing, cells: list[Detection]) 
     why = dict(list(why.items())[:SHOWN_ALERTS])
     for cell_id, decision in standing.decisions.items():
         if cell_id in here and decision.label != here[cell_id].label:
-            why.setdefault(cell_id, f"was {here[cell_id].label}, renamed by {decision.by}")
+            title = shelf.scheme[here[cell_id].label].title
+            why.setdefault(cell_id, f"{title} before, renamed by {decision.by}")
     for comment in standing.comments:
         if comment.cell_id in here:
             why[comment.cell_id] = f"{comment.by}: {comment.text}"

@@ -16,8 +16,11 @@ LANGUAGES: tuple[Language, ...] = get_args(Language)
 _PLACE = re.compile(r"\{(\w+)\}")
 _NUMBER = re.compile(r"[-+]?[\d,]+(\.\d+)?")
 _VALUE = r"([-+\d.,]+)"  # what {value} stands for: a number, so that a name may have spaces
+_DATE = re.compile(r"^(\d{4})-(\d\d)-(\d\d)$")
 _SEVERAL = re.compile("(, (?!all)| or |[+])")
-_WRITTEN = {"by", "names", "reader", "reason", "who"}  # what persons have written stays as it is
+_WRITTEN = {"by", "names", "reader", "reason"}  # what persons have written stays as it is
+_CLASSES = {"label", "rival", "second"}  # of one cell: by their titles
+_JOINED = re.compile(r"-(?=(?:neutrophil|lymphocyte|cell)s?\b)")  # of the name of a class
 
 
 class Texts:
@@ -40,7 +43,7 @@ class Texts:
         catalogue has not stays as it is.
         """
         if self.language == "en":
-            return said
+            return _JOINED.sub(" ", said)
         if known := self._known(said):
             return known
         if _NUMBER.fullmatch(said):
@@ -48,8 +51,22 @@ class Texts:
         for text, names, shape in self._patterns:
             if found := shape.fullmatch(said):
                 values = zip(names, found.groups(), strict=True)
-                return _fill(text, {n: v if n in _WRITTEN else self._value(v) for n, v in values})
+                return _fill(text, {name: self._place(name, value) for name, value in values})
         return said
+
+    def _place(self, name: str, said: str) -> str:
+        """What stands at a place of a sentence; at `said`, another sentence."""
+        if name in _WRITTEN:
+            return said
+        if name in _CLASSES:
+            return self.class_title(said)
+        return self.sentence(said) if name == "said" else self._value(said)
+
+    def class_title(self, name: str) -> str:
+        """The title of a class by its name: "band-neutrophil" as "Band neutrophil"."""
+        title = name.replace("-", " ").capitalize()
+        words = self.catalogue.get("words", {})
+        return words.get(title) or words.get(name) or title
 
     def _value(self, said: str) -> str:
         """A value within a sentence: a number, a name, or several."""
@@ -66,6 +83,10 @@ class Texts:
         """A number with so many digits after the decimal sign of the language."""
         text = f"{value:.{digits}f}"
         return text.replace(".", ",") if self.language == "de" else text
+
+    def day(self, date: str) -> str:
+        """A date, YYYY-MM-DD, as the language writes it; what is no date stays as it is."""
+        return _DATE.sub(r"\3.\2.\1", date) if self.language == "de" else date
 
     def time(self, at: datetime) -> str:
         """A date and time with its zone."""

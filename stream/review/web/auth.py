@@ -260,7 +260,7 @@ def need(role: str) -> Callable[..., Person]:
         if request.method not in SAFE:
             doors.check_change(request)
         if not who.may(role):
-            raise DoorError(403, f"{who.name} is a {who.role}; this needs a {role}")
+            raise DoorError(403, f"{who.name} has the role {who.role}; this needs the role {role}")
         return who
 
     return person

@@ -43,7 +43,7 @@ def test_what_speaks_for_a_class_and_against_the_next():
     found = describe(model_with_attributes(), seen, ["dark", "light", "other"])
     assert found.sentence == (
         "band nucleus, low N:C ratio, pink granules: speak for band neutrophil; "
-        "band nucleus is evidence against monocyte"
+        "against monocyte: band nucleus"
     )
     assert found.values["granule_colour"] == "pink"
     assert found.probabilities["nucleus_shape"] == 0.9

@@ -58,6 +58,7 @@ def test_a_share_has_wilson_s_interval():
     share = share_of("schistocyte", 10, 1000)
     assert (share.count, share.percent, share.grade) == (10, 1.0, 2)
     assert (share.low, share.high) == pytest.approx((0.54, 1.83), abs=0.01)
+    assert f"{share_of('macrocyte', 18, 554).percent:.1f}" == "3.2"  # 3.249 % is not rounded twice
 
 
 def test_what_is_no_red_cell_is_in_no_share():

@@ -1,12 +1,13 @@
 // Whose slide it is: the button that says so, and the dialog in which a person states it.
-import { $, call, h, say } from "./page.js";
+import { $, call, day, h, say } from "./page.js";
 import { sentence, t } from "./texts.js";
 
 const TITLES = { accession: t("Accession"), container: t("Container"), barcode: t("Barcode"), order: t("Order"), patient_id: t("Patient id"), patient_name: t("Patient"), birth_date: t("Born") };
 const WORDS = { unknown: t("patient not known"), identified: t("no order fits"), matched: "", conflict: t("not settled"), signed: "" };
 const SOURCES = { slide: t("the slide"), name: t("the file's name"), intake: t("the intake"), worklist: t("the worklist"), person: t("a person") };
+const SHOWN = ["patient_name", "birth_date", "patient_id", "accession", "order", "container", "barcode"]; // as a report has them
 /** The fields of an identity with their titles. */
-export const inWords = (fields) => Object.entries(fields).map(([name, value]) => `${TITLES[name]} ${value}`).join(", ");
+export const inWords = (fields) => SHOWN.filter((name) => fields[name]).map((name) => `${TITLES[name]} ${name === "birth_date" ? day(fields[name]) : fields[name]}`).join(", ");
 
 /** The button in the head of the page, from the row of the worklist. */
 export function showIdentity({ row }, shown) {

@@ -124,6 +124,9 @@ export function clock(iso) {
   return `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${two(at.getHours())}:${two(at.getMinutes())}`;
 }
 
+/** A date, YYYY-MM-DD, as the language writes it. */
+export const day = (date) => (language === "de" ? date.replace(/^(\d{4})-(\d\d)-(\d\d)$/, "$3.$2.$1") : date);
+
 export function number(value, digits = 1) {
   return value === null || value === undefined ? "" : value.toLocaleString(language, { minimumFractionDigits: digits, maximumFractionDigits: digits, useGrouping: false });
 }

@@ -12,7 +12,7 @@ let answered = Promise.resolve();
 
 const locked = () => Boolean(standing?.locked);
 const mayDecide = () => person.role !== "viewer" && !locked();
-const title = (name) => red.classes.find((c) => c.name === name)?.title ?? name;
+const title = (name, count = 1) => red.classes.find((c) => c.name === name)?.[count === 1 ? "one" : "title"] ?? name;
 
 /** What people have decided since, and the kinds and grades that follow. */
 async function take(changes) {
@@ -34,6 +34,7 @@ function head() {
     $("#signed").className = `chip ${locked() ? "signed" : "amending"}`;
     $("#signed").textContent = locked() ? `${t("v{version} signed by {by}", signed)}, ${clock(signed.at)}` : t("amending: v{version}", { version: standing.version });
   }
+  $("#undo").hidden = !mayDecide();
   $("#undo").disabled = !standing.can_undo || !mayDecide();
   $("#sign").hidden = !mayDecide();
   $("#decide").hidden = !mayDecide();
@@ -59,7 +60,7 @@ function decide(action, label, ids = [...gallery.selected]) {
   const isDone = (id) => cells.decision(id)?.by === person.name;
   gallery.goOn(gallery.after(ids, isDone));
   send("decisions", { action, cell_ids: ids, label: action === "reclassify" ? label : null },
-    `${plural(ids.length, "1 cell", "{count} cells")}: ${action === "reclassify" ? title(label) : action === "confirm" ? t("confirmed") : t("unidentified")}`);
+    `${plural(ids.length, "1 cell", "{count} cells")}: ${action === "reclassify" ? title(label, ids.length) : action === "confirm" ? t("confirmed") : t("unidentified")}`);
 }
 
 const rename = (name, ids) => (name === "unidentified" ? decide(name, undefined, ids) : decide("reclassify", name, ids));
@@ -123,7 +124,7 @@ function show(cell) {
   if (!cell) { $("#detail").replaceChildren(h("p", { class: "dim" }, t("Choose a cell to see it large."))); return; }
   const [area, roundness, pallor] = cell.measures;
   const decision = cells.decision(cell.id);
-  const machine = red.classes[cell.machine].title;
+  const machine = red.classes[cell.machine].one;
   const facts = [
     [t("machine"), `${machine}, ${number(100 * cell.sureness, 1)} %`],
     [t("people"), decision ? `${t("{how} by {by}", { how: t(decision.how), by: decision.by })}, ${clock(decision.at)}` : t("not reviewed")],
@@ -181,7 +182,7 @@ function addControls() {
 async function begin() {
   person = await me();
   red = await call("GET", `${base}/red`);
-  for (const of of red.classes) of.title = t(of.title);
+  for (const of of red.classes) { of.one = t(of.title.replace(/s$/, "")); of.title = t(of.title); }
   document.title = `${red.name}: ${t("Red cells \u2013 cytostream")}`;
   $("#name").textContent = red.name;
   standing = red.standing;

@@ -3,7 +3,10 @@ export const { lang: language } = document.documentElement;
 const { texts, words, sentences } = JSON.parse(document.getElementById("texts")?.textContent ?? '{"texts":{},"words":{},"sentences":{}}');
 const NUMBER = /^[-+]?[\d,]+(\.\d+)?$/;
 const PLACE = /\{(\w+)\}/g;
-const WRITTEN = ["by", "names", "reader", "reason", "who"]; // what persons have written stays as it is
+const WRITTEN = ["by", "names", "reader", "reason"]; // what persons have written stays as it is
+const CLASSES = ["label", "rival", "second"]; // of one cell: by their titles
+const JOINED = /-(?=(?:neutrophil|lymphocyte|cell)s?\b)/g; // of the name of a class
+const CODE = /\x60([^\x60]*)\x60/g;
 
 const fill = (text, values) => text.replace(PLACE, (whole, name) => (name in values ? String(values[name]) : whole));
 
@@ -25,19 +28,35 @@ const patterns = Object.entries(sentences).map(([text, to]) => ({
 
 /** A sentence that the server has made, with its values, in the person's language; one that the catalogue has not stays as it is. */
 export function sentence(said) {
-  if (language === "en" || !said) return said;
+  if (!said) return said;
+  return language === "en" ? said.replace(JOINED, " ").replace(CODE, "\u201c$1\u201d") : translated(said).replace(CODE, "\u201e$1\u201c");
+}
+
+function translated(said) {
   const known = sentences[said] ?? words[said];
   if (known) return known;
   if (NUMBER.test(said)) return said.replace(/[.,]/g, (sign) => (sign === "." ? "," : "."));
   for (const { to, names, shape } of patterns) {
     const found = said.match(shape);
-    if (found) return fill(to, Object.fromEntries(names.map((name, place) => [name, WRITTEN.includes(name) ? found[place + 1] : value(found[place + 1])])));
+    if (found) return fill(to, Object.fromEntries(names.map((name, place) => [name, at(name, found[place + 1])])));
   }
   return said;
 }
 
 /** Several sentences that the server has put together. */
 export const sentencesOf = (said) => said.split("; ").map(sentence).join("; ");
+
+/** What stands at a place of a sentence; at `said`, another sentence. */
+function at(name, said) {
+  if (WRITTEN.includes(name)) return said;
+  return CLASSES.includes(name) ? classTitle(said) : name === "said" ? sentence(said) : value(said);
+}
+
+/** The title of a class by its name: "band-neutrophil" as "Band neutrophil". */
+function classTitle(name) {
+  const title = name[0].toUpperCase() + name.slice(1).replaceAll("-", " ");
+  return words[title] ?? words[name] ?? title;
+}
 
 /** A value within a sentence: a number, a name, or several. */
 function value(said) {

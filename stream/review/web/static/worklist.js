@@ -1,6 +1,6 @@
 // The worklist: one row a slide, kept up to date by the server's messages.
 import { $, siteUrl, call, clock, h, listen, me, say } from "./page.js";
-import { sentence, sentencesOf, t } from "./texts.js";
+import { plural, sentence, sentencesOf, t } from "./texts.js";
 import { isTaken, isToSign, nextSlide } from "./work.js";
 
 const WORDS = { failures: "done, with failures", seen: "waiting" };
@@ -36,7 +36,7 @@ function progress(row) {
   const share = p.tiles ? p.tiles_done / p.tiles : 0;
   const bar = h("div", { class: "bar", role: "progressbar", "aria-label": `${row.name}: ${t("tiles read")}`, "aria-valuenow": Math.round(100 * share), "aria-valuemin": 0, "aria-valuemax": 100 },
     h("span", { style: { width: `${100 * share}%` } }));
-  return h("td", {}, row.status === "running" ? bar : "", h("div", { class: "words" }, row.status === "running" ? t("{cells} cells, {done} of {tiles} tiles", { cells: p.cells, done: p.tiles_done, tiles: p.tiles }) : t("{seen} of {cells} seen", { seen: row.seen, cells: p.cells })));
+  return h("td", {}, row.status === "running" ? bar : "", h("div", { class: `words ${row.status === "running" ? "" : "at"}` }, row.status === "running" ? t("{cells} cells, {done} of {tiles} tiles", { cells: p.cells, done: p.tiles_done, tiles: p.tiles }) : t("{seen} of {cells} seen", { seen: row.seen, cells: p.cells })));
 }
 
 function review(row) {
@@ -51,7 +51,7 @@ function line(row) {
   const path = siteUrl(`slides/${row.slide_id}`);
   return h("tr", { onclick: (event) => event.target.closest("a") || location.assign(path) },
     h("td", {}, row.stat ? h("span", { class: "chip urgent" }, t("stat")) : null, row.stat ? " " : null, h("a", { href: path }, row.name), h("div", { class: "words" }, [row.patient, row.accession].filter(Boolean).join(", ")),
-      row.identity === "conflict" ? h("div", {}, h("span", { class: "chip urgent" }, t("identity not settled"))) : null, h("div", { class: "words" }, clock(row.at))),
+      row.identity === "conflict" ? h("div", {}, h("span", { class: "chip urgent" }, t("identity not settled"))) : null, h("div", { class: "words at" }, clock(row.at))),
     h("td", {}, h("span", { class: `chip ${row.status}` }, t(WORDS[row.status] ?? row.status)), row.reason ? h("div", { class: "words" }, sentencesOf(row.reason)) : null),
     progress(row),
     h("td", { "data-title": TITLES[3] }, row.open_alerts ? h("span", { class: "chip urgent" }, t("{count} open", { count: row.open_alerts })) : h("span", { class: "dim" }, row.progress.alerts ? t("{count} acknowledged", { count: row.progress.alerts }) : t("none"))),
@@ -77,7 +77,8 @@ function draw() {
   if (focused) [...document.querySelectorAll("#rows a")].find((link) => link.href === focused)?.focus(); // a row that is drawn anew keeps the focus
   $("#empty").hidden = shown.length + queue.length > 0;
   $("#empty").textContent = rows.size ? t("No slide matches this search.") : t("No slides yet: they appear here as soon as one is read.");
-  $("#told").textContent = t("{shown} of {all} slides", { shown: shown.length, all: rows.size });
+  const all = rows.size + waiting.length;
+  $("#told").textContent = plural(all, "{shown} of 1 slide", "{shown} of {all} slides", { shown: shown.length + queue.length, all });
   for (const button of document.querySelectorAll("#filters button")) {
     const of = button.dataset.filter;
     const count = [...rows.values()].filter(FILTERS[of]).length + waiting.filter((f) => of === "all" || f.state === of).length;

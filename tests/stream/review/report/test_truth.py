@@ -238,8 +238,8 @@ def test_a_report_shows_cells_with_alerts_renamed_and_commented_ones_and_the_sur
     }
     assert alerts and all(shown[cell_id].why.startswith("alert: ") for cell_id in alerts)
     for cell_id in (first, second):
-        was = cells[cell_id]["machine_label"]
-        assert shown[cell_id].why == f"was {was}, renamed by {local_name()}"
+        was = cells[cell_id]["machine_label"].replace("-", " ").capitalize()
+        assert shown[cell_id].why == f"{was} before, renamed by {local_name()}"
         assert shown[cell_id].label == "blast"
     labels = {cell["label"] for cell in cells.values()} - {"other"}
     for label in labels:

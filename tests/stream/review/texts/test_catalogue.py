@@ -199,7 +199,12 @@ SENTENCES = {
     "1 in 1,000,000,000 or fewer normal slides": "9 von 120 Leukozyten (7,5 %) als Blasten "
     "zugeordnet, erwartet 0,1: so viele oder mehr auf höchstens 1 von 1.000.000.000 normalen "
     "Präparaten",
-    "blast, probability 0.93": "Blasten, Wahrscheinlichkeit 0,93",
+    "blast, probability 0.93": "Blast, Wahrscheinlichkeit 0,93",
+    "excess band-neutrophil": "Häufung: stabkernige Neutrophile",
+    "Band neutrophil before, renamed by blast": "vorher Stabkerniger Neutrophiler, umgeordnet von "
+    "blast",
+    "barcode is C1 by slide and name and intake, C2 by name and person": "Barcode widersprüchlich: "
+    "C1 laut Etikett, Dateiname und Annahme, C2 laut Dateiname und Person",
     "High: Band neutrophil 12.5 % (0 to 8), Immature granulocytes, all 11.0 % (0 to 1).": "Erhöht: "
     "Stabkerniger Neutrophiler 12,5 % (0 bis 8), Unreife Granulozyten, gesamt 11,0 % (0 bis 1).",
     "3 of 40 cells were verified by ada, done.": "3 von 40 Zellen wurden geprüft von ada, done.",
@@ -207,16 +212,16 @@ SENTENCES = {
     "Blast: 2 before, 1 now.": "Blast: vorher 2, jetzt 1.",
     "2.0 erythroblast+blast per 100 white cells, more than 1": "2,0 Erythroblasten+Blasten pro 100 "
     "Leukozyten, mehr als 1",
-    "pink granules, segmented nucleus: speak for segmented neutrophil; small granules is evidence "
-    "against eosinophil": "rosa Granula, segmentierter Kern: sprechen für segmentkerniger "
-    "Neutrophiler; feine Granula: spricht gegen Eosinophile",
+    "pink granules, segmented nucleus: speak for segmented neutrophil; against eosinophil: small "
+    "granules": "rosa Granula, segmentierter Kern – passt zu: Segmentkerniger Neutrophiler; feine "
+    "Granula – passt nicht zu: Eosinophiler Granulozyt",
     "23.1 % schistocytes (128 of 554 red cells), 1 % or more: think of a thrombotic "
     "microangiopathy": "23,1 % Fragmentozyten (128 von 554 Erythrozyten), 1 % oder mehr: an eine "
     "thrombotische Mikroangiopathie denken",
-    "nearest to basophil (p 0.94), which explains it as well as it explains normal cells of it; "
-    "then promyelocyte (p 0.04); 0.78 in 1,000 normal cells are as anomalous": "am nächsten: "
-    "Basophile (p 0,94), passt so gut wie zu normalen Zellen dieser Klasse; dann Promyelozyten "
-    "(p 0,04); 0,78 von 1.000 normalen Zellen sind ebenso auffällig",
+    "alert: nearest to basophil (p 0.94), which explains it as well as it explains normal cells of "
+    "it; then promyelocyte (p 0.04); 0.78 in 1,000 normal cells are as anomalous": "Warnhinweis: "
+    "am nächsten: Basophiler Granulozyt (p 0,94), passt so gut wie zu normalen Zellen dieser "
+    "Klasse; dann Promyelozyt (p 0,04); 0,78 von 1.000 normalen Zellen sind ebenso auffällig",
     "a sentence that nobody knows": "a sentence that nobody knows",
 }
 
@@ -224,7 +229,33 @@ SENTENCES = {
 @pytest.mark.parametrize("said", SENTENCES)
 def test_sentences_that_were_made_in_english_are_said_in_german(said):
     assert de().sentence(said) == SENTENCES[said]
-    assert Texts("en").sentence(said) == said
+    assert Texts("en").sentence(said) == said.replace("band-n", "band n")
+
+
+@pytest.mark.parametrize(
+    ("said", "plain"),
+    [
+        ("then band-neutrophil (p 0.10)", "then band neutrophil (p 0.10)"),
+        ("3 burr-cells; anti-coagulated", "3 burr cells; anti-coagulated"),
+    ],
+)
+def test_names_of_classes_are_written_as_words(said, plain):
+    assert Texts("en").sentence(said) == plain
+
+
+def test_a_single_red_cell_has_a_german_title():
+    one = {title.removesuffix("s") for title, _ in RED_KINDS.values() if not title.endswith("osis")}
+    assert one - set(de().catalogue["words"]) == set()
+
+
+def test_a_class_is_called_by_its_title():
+    assert de().class_title("band-neutrophil") == "Stabkerniger Neutrophiler"
+    assert Texts("en").class_title("band-neutrophil") == "Band neutrophil"
+
+
+def test_a_date_is_written_as_in_its_language():
+    assert de().day("1981-12-01") == "01.12.1981" and Texts("en").day("1981-12-01") == "1981-12-01"
+    assert de().day("1981") == "1981" and de().day("Oja, Ben") == "Oja, Ben"
 
 
 def test_every_phrase_of_morphology_is_german():

@@ -42,7 +42,7 @@ def test_the_page_shows_where_two_models_differ(lab):
     assert page.status_code == 200, page.text
     assert "5 of 20 cells (25.0 %) are called otherwise" in page.text
     assert page.text.count("<li>") == 5 and 'id="use" data-name="spring"' in page.text
-    assert "excess blast" in page.text and "range monocyte" in page.text
+    assert "excess: blast" in page.text and "reference range: monocyte" in page.text
     said = lab.one.get(f"/api/models/{facts(lab)['spring']['model_id']}/differences").json()
     assert said["differ"] == 5 and len(said["differing"]) == 5
     for cell in said["differing"]:
