@@ -106,4 +106,4 @@ def test_the_reason_is_said_in_words(open_lab):
     crop[44:84, 44:84] = (70, 30, 120)
     reasons = lab.app.state.parts.reasons
     words = reasons.words("ab12cd34", crop, {"lymphocyte": 0.9, "eosinophil": 0.1})
-    assert "evidence" in words
+    assert "against" in words
