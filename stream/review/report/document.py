@@ -6,7 +6,7 @@ from stream.review.differential import DifferentialLine
 from stream.review.review_state import Comment
 from stream.review.texts import Texts
 
-from .red_cells import RedLine
+from .red_cells import PER_LITRE, RedLine
 from .report import Notable, SlideReport
 
 LEADING = 6  # cells that stand beside the tables: alerts first, then what people have renamed
@@ -157,11 +157,11 @@ def _platelet_part(t: Texts, report: SlideReport) -> TablePart:
     values: dict[str, str] = {}
     if found.get("platelets_per_litre") is not None:
         values = {
-            "Platelets": f"{found['platelets_per_litre'] / 1e9:.0f} x 10^9/l",
+            "Platelets": f"{found['platelets_per_litre'] / 1e9:.0f} {PER_LITRE}",
             "Platelets a field": t.number(found["platelets_per_field"], 1),
             "Clumps": str(found["platelet_clumps"]),
             "Wider than 4 \N{MICRO SIGN}m": str(found["large_platelets"]),
-            "White cells": f"{t.number(found['whites_per_litre'] / 1e9, 1)} x 10^9/l",
+            "White cells": f"{t.number(found['whites_per_litre'] / 1e9, 1)} {PER_LITRE}",
         }
     rows = tuple(TableRow((t(name), value)) for name, value in values.items())
     return TablePart(t("Platelets"), (t("Estimated from the smear"), t("Value")), rows)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from stream.events import JsonObject
 from stream.review.red_cells import RED_KINDS
 
+PER_LITRE = "\N{MULTIPLICATION SIGN} 10\N{SUPERSCRIPT NINE}/l"
 GRADE_WORDS = ("not graded", "few", "moderate", "many")
 
 
@@ -54,9 +55,9 @@ def red_sentences(facts: JsonObject) -> list[str]:
     if red.get("platelets_per_litre") is not None:
         said.append(
             f"Platelets: {red['platelets_per_field']:.1f} a field, about "
-            f"{red['platelets_per_litre'] / 1e9:.0f} x 10^9/l; {red['platelet_clumps']} clumps, "
+            f"{red['platelets_per_litre'] / 1e9:.0f} {PER_LITRE}; {red['platelet_clumps']} clumps, "
             f"{red['large_platelets']} wider than 4 \N{MICRO SIGN}m. White cells: about "
-            f"{red['whites_per_litre'] / 1e9:.1f} x 10^9/l. Estimates from the smear."
+            f"{red['whites_per_litre'] / 1e9:.1f} {PER_LITRE}. Estimates from the smear."
         )
     if red.get("anomalous"):
         said.append(f"{red['anomalous']} red cells are unlike all known kinds.")

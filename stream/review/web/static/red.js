@@ -92,7 +92,7 @@ function figures(found) {
     if (of) target(row, line.name);
     return row;
   }));
-  $("#sentences").replaceChildren(...found.sentences.map((text) => h("li", {}, sentence(text).replaceAll(" %", "\u00a0%"))));
+  $("#sentences").replaceChildren(...found.sentences.map((text) => h("li", {}, sentence(text).replace(/ (?=%|\u00d7)|(?<=\u00d7) /g, "\u00a0"))));
 }
 
 const svg = (tag, props) => {

@@ -13,7 +13,7 @@ from stream.review.red_cells import RED_KINDS
 from stream.review.report.document import document_of
 from stream.review.report.fhir import fhir_of
 from stream.review.report.pdf import pdf_of
-from stream.review.report.red_cells import red_lines, red_sentences
+from stream.review.report.red_cells import PER_LITRE, red_lines, red_sentences
 from stream.review.report.report import FILE_CHANGED, SlideReport
 from stream.review.review_state import Standing
 from stream.review.texts import Texts
@@ -80,7 +80,7 @@ def test_every_graded_kind_has_a_title_and_a_code():
 
 def test_the_sentences_give_size_chromia_and_platelets():
     said = " ".join(red_sentences({"red_cells": figures()}))
-    litres = "210 x 10^9/l", "6.2 x 10^9/l"
+    litres = f"210 {PER_LITRE}", f"6.2 {PER_LITRE}"
     for part in ("4000 red cells", "7.0 \N{MICRO SIGN}m", "12 %", "0.21", *litres):
         assert part in said
 
@@ -113,7 +113,7 @@ def test_the_printable_page_has_their_table():
         return page.render(t=Texts(), logo="", **said)
 
     with_reds = told(report_with({"red_cells": figures()}))
-    assert "Spherocytes" in with_reds and "3+" in with_reds and "210 x 10^9/l" in with_reds
+    assert "Spherocytes" in with_reds and "3+" in with_reds and f"210 {PER_LITRE}" in with_reds
     assert "Spherocytes" not in told(report_with({}))
 
 
