@@ -85,6 +85,10 @@ def test_shares_that_are_none_are_an_error(given, match):
         shares_per_100(given)
 
 
+def test_none_and_all_of_a_class_are_shares():
+    assert shares_per_100(["blast=0", "monocyte=100"]) == {"blast": 0.0, "monocyte": 100.0}
+
+
 def test_a_class_without_cells_and_a_smear_too_small_are_errors(cells, tmp_path):
     with pytest.raises(DataError, match="no cells of class plasma"):
         simulated(cells, tmp_path / "a.tiff", "--per-100", "plasma=5")

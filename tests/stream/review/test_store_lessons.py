@@ -1,6 +1,7 @@
 """A class taught from the cells that people have called so on the page."""
 
 import json
+import re
 from dataclasses import replace
 from itertools import count
 from types import SimpleNamespace
@@ -95,17 +96,26 @@ def test_the_command_teaches_the_same_cells(taught_lab, tmp_path):
     assert set(made.cells) == known and made.by == "Dr. A" and made.expected.by == "cell"
 
 
+def unseen_in(taught):
+    """How many of the rest nobody has looked at, as a warning says."""
+    return int(re.search(r"(\d+) of the other cells", " ".join(taught.warnings))[1])
+
+
 def test_cells_that_people_decided_otherwise_are_the_rest(taught_lab):
     """What is unidentified is on neither side; a store of another model teaches nothing."""
     lab = taught_lab
     lab.one.post("/api/taught", {"name": "hairy-cell"})
-    others = [cell for cell in lab.made.labels() if cell not in lab.hairy]
+    labels = lab.made.labels()
+    others = [cell for cell in labels if cell not in lab.hairy]
     mark(lab, lab.hairy, "hairy-cell")
+    before = unseen_in(teach_from_store(lab.library, MODEL, "hairy-cell", "x"))
     mark(lab, others[:5], "lymphocyte")
+    counted_before = [cell for cell in others[:5] if labels[cell] != "other"]
+    after = unseen_in(teach_from_store(lab.library, MODEL, "hairy-cell", "x"))
+    assert before - after == len(counted_before) > 0
     body = {"action": "unidentified", "cell_ids": others[5:9], "saw": lab.number()}
     lab.one.post(f"{lab.slide}/decisions", body)
     taught = teach_from_store(lab.library, MODEL, "hairy-cell", "x")
-    labels = lab.made.labels()
     counted = [cell for cell in others if labels[cell] != "other" and cell not in others[5:9]]
     assert len(taught.cells) <= 12 and taught.normal_cells <= len(counted)
     with pytest.raises(DataError, match="no cell with features"):

@@ -73,6 +73,12 @@ def test_a_file_holds_whole_chunks_up_to_a_size(row_bytes, rows):
     assert shard_rows(row_bytes) == rows
 
 
+def test_files_are_as_large_as_the_rows_of_their_column_allow(tmp_path):
+    store = SlideStore.create(tmp_path / "s.zarr", {})
+    store.write(0, {"crop": np.zeros((2, 128, 128, 3), np.uint8), "draws": np.zeros(2, np.uint16)})
+    assert (store.group["crop"].shards[0], store.group["draws"].shards[0]) == (512, 16_384)
+
+
 def test_no_store_there(tmp_path):
     with pytest.raises(StoreError, match="no results"):
         SlideStore.open(tmp_path / "none.zarr")
