@@ -1,6 +1,7 @@
 """`cytostream teach` and `classify --taught`, on the generated cells that are shipped."""
 
 import json
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ from typer.testing import CliRunner
 from classify import load_model
 from stream.cli.app import app
 from stream.cli.commands.demo import read_sheet
+
+teach = import_module("stream.cli.commands.model.teach")
 
 
 @pytest.fixture(scope="module")
@@ -99,3 +102,13 @@ def test_what_is_missing_is_said(folders, tmp_path, monkeypatch, words, says):
     monkeypatch.chdir(tmp_path)
     answer = run("teach", *(word.format(root=folders) for word in words))
     assert says in str(answer.exception)
+
+
+def test_ten_of_the_images_that_are_left_out_are_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(teach, "open_engine", lambda *_: None)
+    monkeypatch.setattr(teach, "judge", lambda crops, *_: iter([list(crops)][1:]))
+    for number in range(12):
+        (tmp_path / f"{number:02}.png").write_text("no image")
+    assert teach.judged_folder(tmp_path, load_model(), None, "auto") == {}
+    named = [line for line in capsys.readouterr().err.splitlines() if "left out" in line]
+    assert len(named) == 10 and str(tmp_path / "09.png") in named[-1]
