@@ -40,3 +40,10 @@ class TestOpenVinoAsTheCardAllows(EngineContract):
     @pytest.fixture
     def engine(self, engines):
         return engines[None]
+
+    def test_a_pass_has_one_size(self, engine, model):
+        """A graph of open sizes is prepared again for each."""
+        px = model.card.image_px
+        whole = (engine.chunk, 3, px, px)
+        inputs_of = engine.compile("features").inputs
+        assert [tuple(one.shape) for one in inputs_of] == [whole, whole, (engine.chunk,)]

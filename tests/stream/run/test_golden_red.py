@@ -12,11 +12,14 @@ from scipy.stats import binomtest
 from ingest import SlideError
 from segment import RedCell, RedField
 from stream.config import RedCells
+from stream.run import red_cells
 from stream.run.red_cells import (
+    RedFields,
     RedJudge,
     begin_red_fields,
     kind_figures,
     platelet_figures,
+    read_red_cells,
 )
 from stream.run.red_morphology import (
     JudgedRed,
@@ -169,3 +172,15 @@ def test_fields_are_asked_for_with_as_many_crops_as_are_judged(most, with_model,
     assert list(begun.arriving) == [None, (2, "field c"), None, None, (0, "field a")]
     assert begun.fields == {2: "field c", 0: "field a"}
     assert red_judge().crops_of(0, 7).most == 7
+
+
+@pytest.mark.parametrize("are_cut", [True, False])
+def test_the_last_white_cells_are_stored_while_red_cells_come(monkeypatch, are_cut):
+    asked = []
+    writer = SimpleNamespace(write=lambda **how: asked.append(how))
+    verdicts = iter([((0, 0), "verdict"), ((0, 1), "verdict")])
+    monkeypatch.setattr(red_cells, "judge", lambda *_: verdicts)
+    judge = RedJudge(tiny_model(), BrightnessEngine())
+    under_way = RedFields(iter([None, None]), {}, are_cut)
+    assert read_red_cells(under_way, writer, RedCells(), judge) is None  # no field, no figures
+    assert asked == [{"rest": True}, {"rest": True}, {"final": True}]

@@ -134,8 +134,10 @@ def test_highdicom_reads_it_back(made, report, written):
 def test_the_same_content_is_the_same_instance(made, report, written):
     first = pydicom.dcmread(io.BytesIO(written))
     assert FORMS["dcm"].make(report, None) == written
-    other = FORMS["dcm"].make(replace(report, cells=report.cells[:-1]), None)
-    assert pydicom.dcmread(io.BytesIO(other)).SOPInstanceUID != first.SOPInstanceUID
+    of_another_model = report.facts | {"model_id": "another"}
+    for changes in ({"cells": report.cells[:-1]}, {"facts": of_another_model}):
+        other = FORMS["dcm"].make(replace(report, **changes), None)
+        assert pydicom.dcmread(io.BytesIO(other)).SOPInstanceUID != first.SOPInstanceUID
 
 
 @pytest.mark.parametrize(
