@@ -1,15 +1,23 @@
+import io
 import socket
 import sys
+import threading
 
 import pytest
 
-from stream.kafka.embedded_broker import Broker, BrokerError
+from stream.kafka.embedded_broker import Broker, BrokerError, _listen
 
 
 def test_without_the_extra_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "noida_db", None)
     with pytest.raises(BrokerError, match=r"pip install -e '\.\[broker\]'"), Broker():
         pass
+
+
+def test_a_broker_that_ends_without_a_word_of_its_address_is_not_waited_for():
+    said, heard, ended = [], threading.Event(), threading.Event()
+    _listen(io.StringIO("address in use\n"), said, heard, ended)
+    assert said == ["address in use"] and heard.is_set() and ended.is_set()
 
 
 @pytest.mark.broker

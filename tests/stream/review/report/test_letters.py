@@ -1,5 +1,6 @@
 """The printed report shows every letter, or is refused before it is signed and names them."""
 
+import io
 import json
 import unicodedata
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 from fontTools.fontBuilder import FontBuilder
 from fontTools.pens.ttGlyphPen import TTGlyphPen
+from pypdf import PdfReader
 from typer.testing import CliRunner
 
 from ingest import CytostreamError
@@ -90,6 +92,7 @@ def test_a_further_font_prints_them(open_lab, font):
     assert lab.sign(comment="雷").status_code == 200
     pdf = lab.one.get(f"{lab.slide}/report.pdf")
     assert pdf.status_code == 200 and b"Squares" in pdf.content
+    assert "李雷" in PdfReader(io.BytesIO(pdf.content)).pages[0].extract_text()
 
 
 def test_the_shell_leaves_that_form_out_and_writes_the_others(lab, tmp_path):
