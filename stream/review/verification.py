@@ -10,6 +10,7 @@ from stream.config import ReviewSettings
 
 from .cell_classes import Scheme
 from .detections import Detection
+from .red_cells import RedDetection
 from .review_state import Standing
 
 SMALL_COUNT = 100  # white cells of a usual count, by convention: fewer are said to be uncertain
@@ -34,7 +35,7 @@ class ClassVerification:
 
 
 def verification(
-    scheme: Scheme, standing: Standing, cells: Iterable[Detection]
+    scheme: Scheme, standing: Standing, cells: Iterable[Detection | RedDetection]
 ) -> list[ClassVerification]:
     """One entry a class that has cells, in the order of the scheme."""
     count: Counter[str] = Counter()

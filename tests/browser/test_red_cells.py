@@ -1,6 +1,7 @@
 """The page of red cells in a browser: gallery by kind, keys, grades, on a desk and on a phone."""
 
 import os
+import re
 
 import pytest
 
@@ -79,3 +80,15 @@ def test_a_signed_slide_takes_no_decision(site, open_page):
     open_red(page, site)
     expect(page.locator("#decide")).to_be_hidden()
     expect(page.locator("#signed")).to_contain_text("signed by")
+
+
+def test_the_box_before_a_signature_names_the_kinds(site, open_page):
+    page = open_page()
+    ready(page, site)
+    page.click("#sign")
+    rows = page.locator("#verified tr")
+    expect(page.locator("#verified th[colspan]")).to_have_text("Red cells")
+    expect(rows.filter(has_text="Schistocytes")).to_have_text(
+        re.compile(r"Schistocytes\s*4(.0)?\s*4\s*0\s*0\s*4")
+    )
+    picture(page, "red-sign")

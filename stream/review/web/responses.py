@@ -127,13 +127,15 @@ class VerifiedClass(BaseModel):
 
 
 class BeforeSigning(BaseModel):
-    """What a person should know before a signature; `missing` is what the laboratory's rule still
+    """What a person should know before a signature, of cells of the count and of the judged red
+    cells (`red_classes`); `missing` is what the laboratory's rule still
     asks for, `changes` what an amendment has changed since the last signed version; `identity` has
     the fields of whose slide it is, `identity_digest` goes back with the signature; `seen_share` is
     the share of the slide that this person has had on the screen, None where it cannot be shown.
     """
 
     classes: list[VerifiedClass]
+    red_classes: list[VerifiedClass]
     warnings: list[str]
     missing: str
     changes: list[str]
@@ -259,9 +261,11 @@ def alerts_say(shelf: SlideView, standing: Standing) -> list[AlertSays]:
 def signing_says(shelf: SlideView, rules: ReviewSettings) -> BeforeSigning:
     found = verification(shelf.scheme, shelf.standing, shelf.cells(shelf.standing))
     few = small_count(sum(each.count for each in found if each.white))
+    reds = verification(shelf.reds.scheme, shelf.standing, shelf.reds.by_id.values())
     unfit = [f"Unfit for reading: {why}." for why in shelf.facts().get("unfit") or ()]
     return BeforeSigning(
         classes=[VerifiedClass(**asdict(each)) for each in found],
+        red_classes=[VerifiedClass(**asdict(each)) for each in reds],
         warnings=[few, *unfit] if few else unfit,
         missing=missing_looks(found, rules),
         changes=changes_since(shelf, shelf.standing),

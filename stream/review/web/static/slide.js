@@ -316,8 +316,12 @@ async function sign() {
     ...before.warnings.map((text) => h("p", { class: "notice" }, sentence(text))),
     ...before.changes.map((text) => h("p", {}, sentence(text))));
   const lines = new Map(last.differential.map((line) => [line.name, line]));
-  $("#verified").replaceChildren(...before.classes.map((c) => h("tr", { class: lines.get(c.name).flag }, h("th", { scope: "row" }, t(c.title)),
-    h("td", { class: "n" }, number(lines.get(c.name).percent)), h("td", { class: "flag" }, FLAGS[lines.get(c.name).flag] ?? ""), [c.count, c.single, c.together, c.count - c.single - c.together].map((n) => h("td", { class: "n" }, String(n))))));
+  const row = (c, percent, flag = "") => h("tr", { class: flag }, h("th", { scope: "row" }, t(c.title)),
+    h("td", { class: "n" }, number(percent)), h("td", { class: "flag" }, FLAGS[flag] ?? ""), [c.count, c.single, c.together, c.count - c.single - c.together].map((n) => h("td", { class: "n" }, String(n))));
+  const judged = before.red_classes.reduce((sum, c) => sum + c.count, 0);
+  $("#verified").replaceChildren(...before.classes.map((c) => row(c, lines.get(c.name).percent, lines.get(c.name).flag)),
+    judged ? h("tr", {}, h("th", { scope: "colgroup", colspan: "7" }, t("Red cells"))) : "",
+    ...before.red_classes.map((c) => row(c, (100 * c.count) / judged)));
   const conclusion = last.standing.signatures.at(-1)?.comment ?? ""; // an amendment begins with the conclusion before it
   const answer = await ask("#sign-box", { comment: conclusion });
   if (answer) await request("signatures", { saw, comment: answer.comment || null, password: answer.password ?? "", name: answer.name ?? "", identity: before.identity_digest }, t("signed: the slide is locked"));

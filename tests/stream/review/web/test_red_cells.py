@@ -66,6 +66,21 @@ def test_a_decision_moves_shares_and_grades_and_is_taken_back(lab):
     assert lines(lab)["schistocyte"]["count"] == 3
 
 
+def test_before_a_signature_the_looks_at_each_kind_are_counted(lab):
+    schistocytes = ids_of(lab, "schistocyte")
+    decide(lab, schistocytes[:1], None, "confirm")
+    decide(lab, schistocytes[1:], None, "confirm")
+    before = lab.one.get(f"{lab.slide}/before-signing").json()
+    told = [(c["name"], c["count"], c["single"], c["together"]) for c in before["red_classes"]]
+    assert told == [
+        ("schistocyte", 3, 1, 2),
+        ("spherocyte", 5, 0, 0),
+        ("macrocyte", 32, 0, 0),
+        ("normal", 60, 0, 0),
+    ]
+    assert not {c["name"] for c in before["classes"]} & set(KINDS)
+
+
 def test_an_unidentified_cell_is_in_no_share(lab):
     decide(lab, ids_of(lab, "macrocyte")[:10], None, "unidentified")
     assert red(lab)["figures"]["judged"] == 90 and lines(lab)["macrocyte"]["count"] == 22
