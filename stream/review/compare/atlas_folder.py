@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from ingest import StoreError
+from stream.review.images import CREDIT_FILE
 
 FEWEST = 3  # of a class; with fewer the shipped likenesses are shown
-CREDIT_FILE = "CREDIT.txt"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

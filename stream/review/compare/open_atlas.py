@@ -2,17 +2,16 @@
 training's recipe names.
 """
 
-import io
 import tomllib
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from classify import DataError, Engine, Model, Source, judge, read_crop
+from stream.review.images import encode
 from stream.store import unit_features
 
 from .atlas_folder import FEWEST, ReferenceCell, chosen_cells, require_new, write_cells
@@ -24,7 +23,7 @@ _Place = tuple[str, str, Path]  # class, laboratory, file
 
 class _Recipe(BaseModel):
     """What is wanted of a recipe: where labelled cells lie, how they are cut, and whose they are;
-    what is not said is as the model has it.
+    what is not said is as recipes have it by default.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -82,7 +81,7 @@ def _read(recipe: Path) -> _Recipe:
     try:
         asked = _Recipe(**tomllib.loads(recipe.read_text(encoding="utf-8")))
         credit_of(asked.data)
-    except (OSError, ValueError, ValidationError, KeyError) as error:
+    except (OSError, ValueError, KeyError) as error:
         why = str(error).splitlines()[0]
         raise DataError(
             f"{recipe}: no recipe with sources and their credit: {why}",
@@ -116,6 +115,4 @@ def _crops(places: list[_Place], px: int) -> Iterator[tuple[_Place, np.ndarray]]
 def _png(path: Path, px: int, share: float) -> bytes:
     """The middle of a crop."""
     edge = round(px * (1 - share) / 2)
-    out = io.BytesIO()
-    Image.fromarray(read_crop(path, px)[edge : px - edge, edge : px - edge]).save(out, "PNG")
-    return out.getvalue()
+    return encode(read_crop(path, px)[edge : px - edge, edge : px - edge], "PNG")

@@ -1,11 +1,12 @@
-from .atlas import Atlas
-from .crops import Crops
+from .atlas import CREDIT_FILE, Atlas
+from .crops import Crops, encode
 from .explanations import JudgedCell, ReasonError, Reasons
 from .outlines import Red, Ring, Shapes
 from .slide_check import CheckedSlide, FileStanding, SlideCheck
 from .slide_tiles import Viewer
 
 __all__ = [
+    "CREDIT_FILE",
     "Atlas",
     "CheckedSlide",
     "Crops",
@@ -18,4 +19,5 @@ __all__ = [
     "Shapes",
     "SlideCheck",
     "Viewer",
+    "encode",
 ]

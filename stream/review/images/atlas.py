@@ -18,7 +18,7 @@ from ingest import CytostreamError
 from .crops import encode
 
 _SHOWN = 6  # of each class
-_CREDIT_FILE = "CREDIT.txt"
+CREDIT_FILE = "CREDIT.txt"
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff"}
 _MOST_PX = 2048
 _CREDIT_LETTERS = 2000
@@ -72,7 +72,7 @@ class Atlas:
 
 
 def _photographs(folder: Path) -> tuple[dict[str, list[np.ndarray]], str]:
-    file = folder / _CREDIT_FILE
+    file = folder / CREDIT_FILE
     credit = file.read_text(errors="replace") if file.is_file() else ""
     credit = credit[:_CREDIT_LETTERS].strip() or f"From the folder {folder.name}."
     found = {}

@@ -128,10 +128,10 @@ class VerifiedClass(BaseModel):
 
 class BeforeSigning(BaseModel):
     """What a person should know before a signature, of cells of the count and of the judged red
-    cells (`red_classes`); `missing` is what the laboratory's rule still
-    asks for, `changes` what an amendment has changed since the last signed version; `identity` has
-    the fields of whose slide it is, `identity_digest` goes back with the signature; `seen_share` is
-    the share of the slide that this person has had on the screen, None where it cannot be shown.
+    cells (`red_classes`); `missing` is what the laboratory's rule still asks for, `changes` what an
+    amendment has changed since the last signed version; `identity` has the fields of whose slide it
+    is, `identity_digest` goes back with the signature; `seen_share` is the share of the slide that
+    this person has had on the screen, None where it cannot be shown.
     """
 
     classes: list[VerifiedClass]
